@@ -1,0 +1,267 @@
+"""What a layer is: a value with two pure functions, `forward` and `backward`.
+
+Letters used throughout the package
+    x, y        input and output of a layer          t       target of a loss
+    W, b        weight and bias                      g       an upstream gradient after scaling
+    dq          ∂L/∂q for any quantity q, of q's shape; so dy comes in and dx goes out
+    N, C, T, D  batch, channels or classes, time, width
+    L           the scalar loss whose gradient is wanted
+    ⟨q⟩, Σq     mean and sum of q over the axes that the text names
+    δᵢⱼ         1 if i = j, else 0                    ⊙       product entry by entry
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self, dataclass_transform
+
+import numpy as np
+
+from .sampling import Choose, Values
+
+Array = np.ndarray
+Params = dict[str, Any]  # nested: a child's name leads to its own Params, a parameter's name to its array
+Tree = Any  # an array, None, or a (nested) tuple of these, as the inputs and outputs of a layer are
+
+REAL = "fdgFDGO"  # float32, float64, longdouble, their complex twins, and objects that compute (certificates)
+INTEGER = "bBhHiIlLqQ?"
+
+
+@dataclass_transform(frozen_default=True)
+class Layer:
+    """A value: its fields are the options of the torch.nn class of the same name. Every subclass is a frozen
+    dataclass without saying so. `class Family(Layer, family=True)` is a base that is no layer by itself.
+
+    params   = layer.init(rng, dtype)                  nested dict of arrays, torch's names and layouts
+    y, cache = layer.forward(params, x)                cache: a tuple of what backward reads
+    dx, dp   = layer.backward(params, cache, dy)       dx mirrors x (None where no gradient exists), dp mirrors params
+    params   = layer.track(params, cache)              moved statistics, where a layer has them
+    """
+
+    family: ClassVar[bool] = True
+    random: bool | property = False  # does forward need a Generator: forward(params, x, rng)?
+
+    # What random examples of this class look like; `reference.strategies` reads these, nothing else does.
+    ranks: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # of its first input
+    arity: ClassVar[int] = 1  # real inputs that must be given
+    integer: ClassVar[bool] = False  # its first input holds indices
+    dyadic: ClassVar[bool] = False  # rounds nothing when data are small integers (for some options at least)
+    analytic: ClassVar[bool] = True  # its forward is analytic where it is smooth, so the complex step applies
+    options: ClassVar[Mapping[str, tuple]] = {}  # a field's name -> values worth trying
+
+    variadic: ClassVar[bool] = False  # made as Class(*layers, …): it has an __init__ of its own
+
+    def __init_subclass__(cls, family: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.family = family
+        dataclasses.dataclass(frozen=True, repr=False, init=not cls.variadic)(cls)
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, f.name), list):
+                object.__setattr__(self, f.name, tuple(value))
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
+        """Parameters as torch initialises them by default, drawn from `rng`. Buffers are among them."""
+        return {}
+
+    def forward(self, params: Params, x: Tree) -> tuple[Tree, tuple]:
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, params: Params, cache: tuple, dy: Tree) -> tuple[Tree, Params]:
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def track(self, params: Params, cache: tuple) -> Params:
+        """The parameters with the running statistics moved by one forward pass. Most layers have none."""
+        return params
+
+    def train(self, mode: bool = True) -> Self:
+        """The same layer in training mode: another value, this one stays as it is."""
+
+        def switched(value: Any) -> Any:
+            if isinstance(value, Layer):
+                return value.train(mode)
+            return tuple(map(switched, value)) if isinstance(value, tuple) else value
+
+        changes = {name: switched(value) for name, value in options_of(self).items()}
+        return self.replace(**changes | ({"training": mode} if "training" in changes else {}))
+
+    def eval(self) -> Self:
+        """The same layer in evaluation mode."""
+        return self.train(False)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same layer with some options changed."""
+        other = copy.copy(self)
+        for name, value in changes.items():
+            if name not in options_of(self):
+                raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(options_of(self))}")
+            object.__setattr__(other, name, value)
+        return other
+
+    @classmethod
+    def fit(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
+        """A random layer of this class that takes a first input of this shape; None if there is none."""
+        return cls(**{name: choose(*values) for name, values in cls.options.items()})
+
+    def sample(self, values: Values, shape: tuple[int, ...]) -> Tree:
+        """A random input whose first array has this shape."""
+        return values.real(shape) if self.arity == 1 else tuple(values.real(shape) for _ in range(self.arity))
+
+    def sample_params(self, values: Values) -> Params:
+        """Random parameters, none left at a value (0 or 1) that hides a mistake."""
+        return tree_map(lambda p: values.real(p.shape), self.init(values.rng))
+
+    def takes(self, ok: bool, x: Any, shape: str, kinds: str = REAL) -> None:
+        """Raise a ValueError that shows layer, call and remedy unless `ok` and x is an array of such a dtype.
+
+        `shape` is written with the names of fields: "(N, *, in_features)".
+        """
+        if ok and isinstance(x, (np.ndarray, np.generic)) and x.dtype.char in kinds:
+            return
+        kind = "real numbers (float32, float64)" if kinds == REAL else "integers" if kinds == INTEGER else "numbers"
+        known = [f"{n} = {expression(v)}" for n, v in options_of(self).items() if n in shape]
+        where = f", where {', '.join(known)}" if known else ""
+        raise ValueError(f"{self} takes an array of {kind} of shape {shape}{where}; it got {describe(x)}")
+
+    def unpack(self, x: Any, needed: str, optional: str = "") -> tuple:
+        """The inputs in a tuple, None for each optional one left out; a ValueError if their number is wrong."""
+        least, names = len(needed.split()), (needed + " " + optional).split()
+        if not isinstance(x, tuple) or not least <= len(x) <= len(names):
+            left_out = "".join(f"[, {name}]" for name in optional.split())
+            raise ValueError(f"{self} takes a tuple ({', '.join(needed.split())}{left_out}); it got {describe(x)}")
+        return x + (None,) * (len(names) - len(x))
+
+    def __repr__(self) -> str:
+        return as_call(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # hypothesis and IPython would print the dataclass's fields otherwise
+
+
+def options_of(value: Any) -> dict[str, Any]:
+    """The fields of a layer or optimizer with their values."""
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def as_call(value: Any) -> str:
+    """The call that rebuilds a layer or optimizer; options at their defaults are left out."""
+    parts = []
+    for f in dataclasses.fields(value):
+        given = getattr(value, f.name)
+        if f.name == "layers" and isinstance(value, Layer) and value.variadic:
+            parts += map(expression, given)
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            parts.append(expression(given))
+        elif given != f.default:
+            parts.append(f"{f.name}={expression(given)}")
+    return f"{type(value).__name__}({', '.join(parts)})"
+
+
+def expression(value: Any) -> str:
+    """Python text that gives the value back. Plain repr() would print inf, which is no expression."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(expression, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, (float, np.floating)):
+        return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
+    return repr(value)
+
+
+def describe(x: Any) -> str:
+    """An input in an error message: dtype and shape, or what it is instead."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return f"{x.dtype} of shape {x.shape}"
+    if isinstance(x, tuple):
+        return f"a tuple ({', '.join(map(describe, x))})"
+    return "None" if x is None else f"{type(x).__name__} {str(x)[:60]}"
+
+
+def shape(x: Any) -> tuple[int, ...]:
+    """x.shape, or () for what is no array, so that a check of a shape can be written before that of the type."""
+    return getattr(x, "shape", ())
+
+
+def registry(of: type = Layer) -> dict[str, type]:
+    """Every layer class of this package by name; families are left out."""
+
+    def below(cls: type) -> Iterator[type]:
+        for sub in cls.__subclasses__():
+            yield sub
+            yield from below(sub)
+
+    found = {c.__name__: c for c in below(of) if c.__module__.startswith("manualbp.") and not c.family}
+    return dict(sorted(found.items()))
+
+
+def run(layer: Layer, params: Params, x: Tree, rng: np.random.Generator | None) -> tuple[Tree, tuple]:
+    """layer.forward, with the generator for those layers only that draw from one."""
+    return layer.forward(params, x, rng) if layer.random else layer.forward(params, x)  # type: ignore[call-arg]
+
+
+def needs_rng(layer: Layer, rng: np.random.Generator | None) -> np.random.Generator:
+    """The generator, or a ValueError that shows the right call where a random layer was given none."""
+    if rng is None:
+        raise ValueError(
+            f"{layer} draws random numbers in training: call forward(params, x, np.random.default_rng(0)), "
+            f"or layer.eval().forward(params, x) for its value without them"
+        )
+    return rng
+
+
+def flatten(params: Params, prefix: str = "") -> dict[str, Array]:
+    """Nested parameters as one dict under the names of torch's state_dict: {"0": {"weight": W}} -> {"0.weight": W}."""
+    flat: dict[str, Array] = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> Params:
+    """The inverse of `flatten`."""
+    params: Params = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        inner = params
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return params
+
+
+def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
+    """f of every array in nested dicts and tuples; None stays None."""
+    if isinstance(tree, dict):
+        return {name: tree_map(f, value) for name, value in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(tree_map(f, value) for value in tree)
+    return None if tree is None else f(tree)
+
+
+def add(a: Any, b: Any) -> Any:
+    """The sum of two gradients of the same nesting: where a value is used twice, its gradients add.
+
+    A missing entry, or None, stands for zero.
+    """
+    if a is None or b is None:
+        return b if a is None else a
+    if isinstance(a, dict):
+        return {name: add(a.get(name), b.get(name)) for name in a | b}
+    if isinstance(a, tuple):
+        return tuple(map(add, a, b))
+    return a + b
+
+
+def unbroadcast(g: Array, to: tuple[int, ...]) -> Array:
+    """The gradient of an array of shape `to` that was broadcast to g's shape: Σ over the axes it was repeated along."""
+    g = g.sum(axis=tuple(range(g.ndim - len(to)))) if g.ndim > len(to) else g
+    axes = tuple(i for i, n in enumerate(to) if n == 1 and g.shape[i] != 1)
+    return g.sum(axis=axes, keepdims=True) if axes else g
+
+
+def uniform(rng: np.random.Generator, bound: float, shape: tuple[int, ...], dtype: Any) -> Array:
+    """U(−bound, bound): torch's default initialisation of most weights."""
+    return rng.uniform(-bound, bound, shape).astype(dtype)

@@ -1,0 +1,71 @@
+"""y = xWᵀ + b and its relatives. Beside torch/nn/modules/linear.py."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .base import Layer, Params, shape, uniform
+
+
+class Identity(Layer):
+    """Give x back.
+
+    Forward   y = x
+    Backward  dx = dy
+    Shapes    x, y: any
+    Errors    ValueError if x is no array of real numbers
+    Source    torch.nn.Identity
+    """
+
+    ranks = (0, 1, 2, 3, 4)
+    dyadic = True
+
+    def forward(self, params, x):
+        self.takes(True, x, "(*)")
+        return x, ()
+
+    def backward(self, params, cache, dy):
+        return dy, {}
+
+
+class Linear(Layer):
+    """Multiply the last axis by a matrix and add a bias.
+
+    Forward   yₙₒ = Σᵢ xₙᵢ Wₒᵢ + bₒ                        y = xWᵀ + b
+    Backward  ∂yₙₒ/∂xₙᵢ = Wₒᵢ,  ∂yₙₒ/∂Wₒᵢ = xₙᵢ,  ∂yₙₒ/∂bₒ = 1;  sum each over the indices it lacks:
+              dxₙᵢ = Σₒ dyₙₒ Wₒᵢ       dx = dy W
+              dWₒᵢ = Σₙ dyₙₒ xₙᵢ       dW = dyᵀ x
+              dbₒ  = Σₙ dyₙₒ           db = Σₙ dy
+    Shapes    x: (*, in_features), y: (*, out_features); weight: (out_features, in_features), bias: (out_features,);
+              n runs over all axes but the last
+    Errors    ValueError if the last axis of x is not in_features long
+    Source    torch.nn.Linear, which stores W as (out, in); init U(±1/√in_features)
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+
+    dyadic = True
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
+        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        weight = uniform(rng, bound, (self.out_features, self.in_features), dtype)
+        return {"weight": weight} | ({"bias": uniform(rng, bound, (self.out_features,), dtype)} if self.bias else {})
+
+    def forward(self, params, x):
+        self.takes(shape(x)[-1:] == (self.in_features,), x, "(*, in_features)")
+        y = x @ params["weight"].T
+        return (y + params["bias"] if self.bias else y), (x,)
+
+    def backward(self, params, cache, dy):
+        (x,) = cache
+        dx = dy @ params["weight"]
+        rows_dy, rows_x = dy.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
+        grads = {"weight": rows_dy.T @ rows_x}
+        return dx, grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
+
+    @classmethod
+    def fit(cls, choose, shape):
+        return cls(shape[-1], choose(1, 2, 3, 5), bias=choose(True, False))
