@@ -1,0 +1,142 @@
+"""Distances between pairs of vectors. Beside torch/nn/modules/distance.py."""
+
+import math
+
+import numpy as np
+
+from .base import Array, Layer, Tree, describe, unbroadcast
+from .elementary import magnitude
+from .sampling import Values
+
+
+class Pairwise(Layer, family=True):
+    """A number for every pair of vectors: x = (a, b), broadcast against one another first."""
+
+    arity = 2
+
+    def pair(self, x: Tree, axis: int) -> tuple[Array, Array]:
+        """a and b, or a ValueError unless they broadcast and then have this axis."""
+        a, b = self.unpack(x, "x1 x2")
+        for v in (a, b):
+            self.takes(True, v, "(*)")
+        rank = max(a.ndim, b.ndim)
+        fit = all(m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1]))
+        if not (fit and -rank <= axis < rank):
+            told = f"{self} takes (x1, x2) that broadcast against one another and have an axis {axis}"
+            raise ValueError(f"{told}; it got {describe(x)}")
+        return a, b
+
+    def sample(self, values, shape):
+        """The second array broadcasts to the first: every axis has a chance of 1/5 of being 1 long."""
+        ones = values.mask((len(shape),), 0.2)
+        second = tuple(1 if one else n for n, one in zip(shape, ones))
+        return self.vectors(values, shape), self.vectors(values, second)
+
+    def vectors(self, values: Values, shape: tuple[int, ...]) -> Array:
+        return values.real(shape)
+
+
+class CosineSimilarity(Pairwise):
+    """The cosine of the angle between two vectors.
+
+    Forward   m = max(‖a‖, ε),  n = max(‖b‖, ε),  y = Σᵢ (aᵢ/m)(bᵢ/n)
+    Backward  ∂y/∂aᵢ = bᵢ/(mn) − (y/m) ∂m/∂aᵢ,  ∂m/∂aᵢ = aᵢ/‖a‖ (0 at a = 0),  hence
+              da = dy (b/n − y a/‖a‖)/m,   db = dy (a/m − y b/‖b‖)/n
+    Shapes    a, b: (*, D, *) with D along dim; y: the same without that axis
+    Errors    ValueError unless two arrays of real numbers are given that broadcast and have an axis dim
+    Source    torch.nn.CosineSimilarity
+    Caveat    where 0 < ‖a‖ < ε the true ∂m/∂a is 0; torch keeps a/‖a‖, and so does this
+    """
+
+    dim: int = 1
+    eps: float = 1e-8
+
+    def forward(self, params, x):
+        a, b = self.pair(x, self.dim)
+        shapes = a.shape, b.shape
+        a, b = np.broadcast_arrays(a, b)
+        p, q = (np.sqrt((v * v).sum(self.dim, keepdims=True)) for v in (a, b))
+        m, n = (np.where(norm.real < self.eps, self.eps, norm) for norm in (p, q))
+        y = (a / m * (b / n)).sum(self.dim, keepdims=True)
+        return y.squeeze(self.dim), (shapes, a, b, p, q, m, n, y)
+
+    def backward(self, params, cache, dy):
+        shapes, a, b, p, q, m, n, y = cache
+        dy = np.expand_dims(dy, self.dim)
+        da = dy * (b / n - y * (a / np.where(p == 0, 1, p))) / m
+        db = dy * (a / m - y * (b / np.where(q == 0, 1, q))) / n
+        return (unbroadcast(da, shapes[0]), unbroadcast(db, shapes[1])), {}
+
+    @classmethod
+    def fit(cls, choose, shape):
+        return cls(choose(*range(-len(shape), len(shape))), choose(1e-8, 0.25))
+
+    def vectors(self, values, shape):
+        """Some of them 0, no other one shorter than ε (see Caveat)."""
+        along = self.dim % len(shape)
+        zero = values.mask(tuple(1 if i == along else n for i, n in enumerate(shape)), 0.1)
+        v = values.real(shape)
+        return np.where(zero, 0, v + 2 * self.eps * np.where(v < 0, -1, 1))
+
+
+class PairwiseDistance(Pairwise):
+    """The p-norm of a difference along the last axis.
+
+    Forward   d = a − b + ε,  y = (Σᵢ |dᵢ|ᵖ)^(1/p);   p = ∞: max |dᵢ|;   p = 0: the number of dᵢ ≠ 0
+    Backward  ∂y/∂dᵢ = (1/p) y^(1−p) p |dᵢ|^(p−1) sgn dᵢ = sgn(dᵢ) (|dᵢ|/y)^(p−1);
+              p = ∞: sgn(dᵢ)/k where |dᵢ| = y, k entries being so large, 0 elsewhere;   p = 0: 0
+              da = dy ∂y/∂d,  db = −da
+    Shapes    a, b: (*, D); y: (*), or (*, 1) with keepdim
+    Errors    ValueError if p < 0, or unless two arrays of real numbers are given that broadcast and have an axis
+    Source    torch.nn.PairwiseDistance
+    Caveat    ε is added to the difference, not to the norm. The slope is 0 where dᵢ = 0, for every p, so at y = 0 too;
+              equal largest entries share the gradient of p = ∞ equally
+    """
+
+    p: float = 2.0
+    eps: float = 1e-6
+    keepdim: bool = False
+
+    dyadic = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.p >= 0:
+            raise ValueError(f"{self} is no distance; give p ≥ 0")
+
+    def forward(self, params, x):
+        a, b = self.pair(x, -1)
+        d = a - b + self.eps
+        y = self.norm(d)
+        return (y if self.keepdim else y.squeeze(-1)), (a.shape, b.shape, d, y)
+
+    def backward(self, params, cache, dy):
+        a_shape, b_shape, d, y = cache
+        da = (dy if self.keepdim else np.expand_dims(dy, -1)) * self.slope(d, y)
+        return (unbroadcast(da, a_shape), unbroadcast(-da, b_shape)), {}
+
+    def norm(self, d: Array) -> Array:
+        """‖d‖ₚ along the last axis, which stays."""
+        if self.p == 0:
+            return (d != 0).astype(d.dtype).sum(-1, keepdims=True)
+        r = magnitude(d)
+        if self.p == 1:
+            return r.sum(-1, keepdims=True)
+        if self.p == math.inf:
+            return r.max(-1, keepdims=True)
+        return (r**self.p).sum(-1, keepdims=True) ** (1 / self.p)
+
+    def slope(self, d: Array, y: Array) -> Array:
+        """∂y/∂d."""
+        if self.p in (0, 1):
+            return self.p * np.sign(d)
+        if self.p == math.inf:
+            largest = (np.abs(d) == y).astype(d.dtype)
+            return np.sign(d) * (largest / np.maximum(largest.sum(-1, keepdims=True), 1))  # none is if y is NaN
+        r = np.where(d == 0, 1, np.abs(d) / np.where(y == 0, 1, y))  # sgn 0 = 0, but 0^(p − 1) is ∞ for p < 1
+        return np.sign(d) * r ** (self.p - 1)
+
+    @classmethod
+    def fit(cls, choose, shape):
+        p = choose(1, 0, "inf", 2, 3, 1.5, 0.5)  # as text, since among numbers ∞ does not count as dyadic
+        return cls(float(p), choose(0.25, 1e-6, 0.0), choose(False, True))

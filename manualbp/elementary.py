@@ -1,0 +1,112 @@
+"""Formulas that several layers share, written so that they neither overflow nor cancel.
+
+Each runs on float32 (and stays there), float64, longdouble, and on complex numbers near the real axis; branches
+look at the real part, for the complex step. The slopes are what the layers' backward passes need.
+"""
+
+import functools
+
+import numpy as np
+
+from .base import Array
+
+Axis = int | tuple[int, ...] | None
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0.
+
+    Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
+    """
+    e = np.exp(-magnitude(x))
+    return np.where(x.real < 0, e, 1) / (1 + e)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + eˣ) = max(x, 0) + log(1 + e^(−|x|)).  Slope σ(x)."""
+    return np.where(x.real > 0, x, 0) + np.log1p(np.exp(-magnitude(x)))
+
+
+def log_sigmoid(x: Array) -> Array:
+    """log σ(x) = −log(1 + e⁻ˣ).  Slope σ(−x)."""
+    return -softplus(-x)
+
+
+def magnitude(x: Array) -> Array:
+    """|x|, continued off the real axis as ±x, which is what a slope needs; abs would drop the imaginary part."""
+    return np.where(x.real < 0, -x, x)
+
+
+def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
+    """log Σ eˣ = m + log Σ e^(x − m) for any m; with m = max x no exponential exceeds 1.  Slope softmax(x).
+
+    Over −∞ alone it is −∞; an infinite m is replaced by 0, since ∞ − ∞ has no value.
+    """
+    m = x.max(axis, keepdims=True)
+    m = np.where(np.isfinite(m), m, 0)
+    with np.errstate(over="ignore", divide="ignore"):  # e^x beside x = ∞, log 0 over −∞ alone
+        y = m + np.log(np.exp(x - m).sum(axis, keepdims=True))
+    return y if keepdims else y.squeeze(axis)
+
+
+def softmax(x: Array, axis: Axis = -1) -> Array:
+    """yᵢ = eˣⁱ/Σⱼ eˣʲ, the same for x − max x.  ∂yᵢ/∂xⱼ = yᵢ(δᵢⱼ − yⱼ), so  dx = y(dy − Σ y dy).
+
+    As in torch, NaN over −∞ alone, or beside x = ∞.
+    """
+    with np.errstate(invalid="ignore"):
+        e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def log_softmax(x: Array, axis: Axis = -1) -> Array:
+    """yᵢ = xᵢ − log Σⱼ eˣʲ, from x − max x.  ∂yᵢ/∂xⱼ = δᵢⱼ − e^yⱼ, so  dx = dy − e^y Σdy.  NaN where softmax is."""
+    with np.errstate(invalid="ignore"):
+        z = x - x.max(axis, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+
+
+def erf(x: Array) -> Array:
+    """(2/√π) ∫₀ˣ e^(−s²) ds.  Slope (2/√π) e^(−x²).
+
+    For z = |x| let q(z) = (1 − e^(z²) erfc z)/z. Then  erf z = 1 − e^(−z²)(1 − z q) = (1 − e^(−z²)) + e^(−z²) z q,  a
+    sum of positive terms, so nothing cancels at any z; and erf is odd.
+    q falls from 2/√π to 0 as 1/z, so (z + 1) q(z) is smooth up to z = ∞; t = (z − 4)/(z + 4) maps z ≥ 0 to [−1, 1),
+    and there a polynomial in t gives it to 2⁻⁶⁴. Beyond z = 200 the result is 1 in every dtype.
+    """
+    z = magnitude(x)
+    z = np.where(z.real > 200, 200, z)
+    t = (z - 4) / (z + 4)
+    p, *rest = coefficients(z.real.dtype)
+    p = np.full_like(t, p)
+    for c in rest:  # Horner, in place: this is where GELU spends its time
+        p *= t
+        p += c
+    y = np.exp(-z * z) * z * p / (z + 1) - np.expm1(-z * z)
+    return np.where(x.real < 0, -y, y)
+
+
+@functools.cache
+def coefficients(dtype: np.dtype) -> tuple:
+    """The polynomial of `erf` in this dtype, highest power first."""
+    return tuple(dtype.type(c) for c in reversed(POLYNOMIAL))
+
+
+# Lowest power first; as text, since a Python float has too few digits for longdouble. Made by interpolating
+# (z + 1) q(z), as a function of t, in 80 Chebyshev points with 100 digits (mpmath; for z > 60 from the asymptotic
+# series of erfc), leaving out what exceeds degree 27 in its Chebyshev series, each term below 2⁻⁶⁵, and expanding the
+# rest in powers of t. tests/test_elementary.py does it again.
+# fmt: off
+POLYNOMIAL = (
+    "1.07875067796867326263699", "-0.107665210237254757193133", "0.0285666481595523728522215",
+    "0.0127158635233854406008101", "-0.0257264727490351716396632", "0.0228888592495253635131482",
+    "-0.0146818181680719630984565", "7.26245831828882617794921e-3", "-2.70482832489177197315374e-3",
+    "6.58539123093609753886257e-4", "-3.19918586731567492975361e-5", "-5.04158140777381529912939e-5",
+    "1.93734581724877825313105e-5", "-7.75155267302268280892498e-8", "-2.17573386841910253062793e-6",
+    "4.78619172856034491994073e-7", "1.83099255442440358439936e-7", "-9.11143586437540448042014e-8",
+    "-1.30325434086541014258842e-8", "1.41646454715670221065298e-8", "7.61988921233910333917217e-10",
+    "-2.14578118684527102280625e-9", "-3.46303650683433065498034e-11", "3.18623563428129012433406e-10",
+    "2.05095492986376128813569e-12", "-4.05770905565916215972981e-11", "-2.22898643244382408767159e-13",
+    "3.08472870712395167236128e-12",
+)
+# fmt: on
