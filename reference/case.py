@@ -1,0 +1,58 @@
+"""A case: everything that one comparison depends on, as a value whose text rebuilds it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import INTEGER, Layer, Params, Tree, as_call, run, tree_map
+from manualbp.optim.base import Optimizer
+from manualbp.sampling import Values
+
+
+@dataclass(frozen=True, repr=False)
+class Case:
+    """A layer (a whole network and its loss are one), the shape of its first input, and a seed for every number.
+
+    exact      small integers and dyadic fractions, to be compared with ==
+    dtype      "float64" or "float32"
+    scale      standard deviation of the real numbers drawn
+    optimizer  whose updates are compared too
+    """
+
+    layer: Layer
+    shape: tuple[int, ...]
+    seed: int = 0
+    exact: bool = False
+    dtype: str = "float64"
+    scale: float = 1.0
+    optimizer: Optimizer | None = None
+
+    def data(self) -> tuple[Params, Tree, Tree]:
+        """Parameters, inputs and an upstream gradient, all random: never zeros or ones alone."""
+        rng = np.random.default_rng(self.seed)
+        values = Values(rng, self.exact, self.scale)
+        # What float32 is given, float64 is given too: so a difference is arithmetic, not data.
+        params, x = (
+            cast(tree, self.dtype) for tree in (self.layer.sample_params(values), self.layer.sample(values, self.shape))
+        )
+        y, _ = run(self.layer, params, x, np.random.default_rng(self.seed))
+        unscaled = Values(rng, self.exact)
+        dy = tree_map(lambda a: unscaled.real(np.shape(a)) if np.asarray(a).dtype.kind == "f" else None, y)
+        return params, x, cast(dy, self.dtype)
+
+    def __repr__(self) -> str:
+        return as_call(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Real arrays in another dtype; integers, masks and None as they are."""
+
+    def convert(a: Any) -> Any:
+        a = np.asarray(a)
+        return a if a.dtype.char in INTEGER else a.astype(dtype)
+
+    return tree_map(convert, tree)

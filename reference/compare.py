@@ -1,0 +1,232 @@
+"""Both sides of a case, compared tensor by tensor: values, differences, bounds, and what a pass is worth."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualbp.base import Array, Layer, Params, Tree, flatten, unflatten
+
+from .case import Case, cast
+from .certificate import Rounds, dyadic, plain
+from .oracle import Named, by_autograd, by_hand
+from .tolerance import RATIO, Runs, distance, largest, moved
+from .twin import to_torch
+
+LOOKS = 8  # how often data are moved in a second look
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One named array of both sides.
+
+    error    largest |by hand − by torch|; inf where shapes, presence or non-finite entries differ
+    bound    the derived bound; 0 where the two must be identical
+    power    the smallest relative fault of the largest entry that would have been seen; None where nothing is seen
+    blind    fraction of entries not above the bound: they could be 0 and pass
+    """
+
+    name: str
+    hand: Array | None
+    torch: Array | None
+    error: float
+    bound: float
+    identical: bool
+    power: float | None
+    blind: float
+    what: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.error <= self.bound
+
+    @property
+    def ratio(self) -> float:
+        """err/bound: at most 1 in a pass."""
+        return 0.0 if self.error == 0 else self.error / self.bound if self.bound else float("inf")
+
+    def worst(self) -> tuple[tuple[int, ...], float, float] | None:
+        """The place of the largest difference, with both values."""
+        if self.hand is None or self.torch is None or self.hand.shape != self.torch.shape or not self.hand.size:
+            return None
+        with np.errstate(invalid="ignore"):
+            d = np.abs(self.hand - self.torch)
+        i = np.unravel_index(int(np.argmax(np.where(np.isnan(d), np.inf, d))), d.shape)
+        return tuple(map(int, i)), self.hand[i].item(), self.torch[i].item()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tensors of one case. `certified`: no operation rounds, so == was asked for."""
+
+    tensors: tuple[Tensor, ...]
+    certified: bool = False
+    dtype: str = "float64"
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def wrong(self) -> tuple[Tensor, ...]:
+        return tuple(t for t in self.tensors if not t.ok)
+
+    @property
+    def verdict(self) -> str:
+        """ "identical", "rounding", "wrong" or "vacuous" (nothing above the noise floor was compared)."""
+        if self.wrong:
+            return "wrong"
+        if all(t.power is None for t in self.tensors if t.name.endswith(".grad")) and self.tensors:
+            return "vacuous"
+        return "identical" if all(t.identical for t in self.tensors) else "rounding"
+
+    @property
+    def ratio(self) -> float:
+        return max((t.ratio for t in self.tensors), default=0.0)
+
+    @property
+    def power(self) -> float | None:
+        """The weakest power among the gradients that could be seen at all."""
+        seen = [t.power for t in self.tensors if t.power is not None and t.name.endswith(".grad")]
+        return max(seen, default=None)
+
+    @property
+    def blind(self) -> float:
+        """The fraction of all gradient entries that could have been 0 unnoticed."""
+        grads = [t for t in self.tensors if t.name.endswith(".grad") and t.hand is not None]
+        size = sum(t.hand.size for t in grads if t.hand is not None)
+        return sum(t.blind * t.hand.size for t in grads if t.hand is not None) / size if size else 0.0
+
+
+def compare(case: Case, device: str = "cpu", module: torch.nn.Module | None = None) -> Comparison:
+    """Both sides of a case. In the exact regime the case is certified first; where that fails, it is a real one."""
+    params, x, dy = case.data()
+    return compare_passes(case.layer, params, x, dy, case.seed, case.exact, case.dtype, device)
+
+
+def compare_passes(
+    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None, exact: bool = False,
+    dtype: str = "float64", device: str = "cpu",
+) -> Comparison:  # fmt: skip
+    """Outputs, gradients and buffers of one pass by hand and by torch, on data given."""
+    if exact and certify(layer, params, x, dy, seed, dtype):
+        hand = by_hand(layer, params, x, dy, seed)
+        autograd = by_autograd(layer, params, x, dy, seed, device)
+        return Comparison(tuple(_exactly(n, hand.get(n), autograd.get(n)) for n in hand | autograd), True, dtype)
+    both = Both(layer, seed, device)
+    runs = both.all_precisions(params, x, dy)
+    tensors = [_within(name, *arrays, dtype) for name, arrays in runs.items()]
+    if any(t.error > t.bound and np.isfinite(t.error) for t in tensors):
+        spread = both.second_look(params, x, dy, dtype)
+        tensors = [_within(name, *arrays, dtype, spread.get(name, 0.0)) for name, arrays in runs.items()]
+    return Comparison(tuple(tensors), False, dtype)
+
+
+def certify(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, dtype: str = "float64") -> bool:
+    """Does no operation of this pass round? (`certificate.py` says how that is known.)"""
+    try:
+        found = by_hand(layer, dyadic(params, dtype), dyadic(x, dtype), dyadic(dy, dtype), seed)
+    except (Rounds, TypeError, AttributeError):  # an exp, a root: no method of a dyadic number
+        return False
+    plain_run = by_hand(layer, params, x, dy, seed)
+    return all(
+        a is None or np.array_equal(plain(a), np.asarray(plain_run[name], dtype=float)) for name, a in found.items()
+    )
+
+
+class Both:
+    """The two sides of one layer, run in every precision on the same numbers."""
+
+    def __init__(self, layer: Layer, seed: int | None, device: str = "cpu") -> None:
+        self.layer, self.seed, self.device = layer, seed, device
+
+    def hand(self, params: Params, x: Tree, dy: Tree, dtype: Any) -> Named:
+        with np.errstate(all="ignore"):  # what overflows in float32 alone is no fault
+            return by_hand(self.layer, cast(params, dtype), cast(x, dtype), cast(dy, dtype), self.seed)
+
+    def torch(self, params: Params, x: Tree, dy: Tree, dtype: str) -> Named:
+        params, x, dy = (cast(tree, dtype) for tree in (params, x, dy))
+        module = to_torch(self.layer, params, dtype, self.device)
+        return by_autograd(self.layer, params, x, dy, self.seed, self.device, module)
+
+    def all_precisions(self, params: Params, x: Tree, dy: Tree) -> dict[str, tuple[Array | None, ...]]:
+        """For every name: h32, h64, h80, t32, t64."""
+        h32, h64, h80 = (self.hand(params, x, dy, dtype) for dtype in ("float32", "float64", np.longdouble))
+        t32, t64 = (self.torch(params, x, dy, dtype) for dtype in ("float32", "float64"))
+        return {n: tuple(run.get(n) for run in (h32, h64, h80, t32, t64)) for n in h64 | t64}
+
+    def second_look(self, params: Params, x: Tree, dy: Tree, dtype: str) -> dict[str, float]:
+        """How far each tensor of either side moves when data and parameters move by their last bits."""
+        rng = np.random.default_rng(0 if self.seed is None else self.seed)
+        params, x = cast(params, dtype), cast(x, dtype)
+        sides = (self.hand, self.torch)
+        start = [side(params, x, dy, dtype) for side in sides]
+        spread: dict[str, float] = {}
+        for _ in range(LOOKS):
+            p, q = nudged(rng, params), nudged(rng, x)
+            for side, before in zip(sides, start, strict=True):
+                for name, a in side(p, q, dy, dtype).items():
+                    if a is not None and (b := before.get(name)) is not None:
+                        spread[name] = max(spread.get(name, 0.0), distance(a, b))
+        return spread
+
+
+def nudged(rng: np.random.Generator, tree: Any) -> Any:
+    """Every real array of a tree moved by its last bits, in an order that does not depend on its nesting."""
+    if isinstance(tree, dict):
+        return unflatten({name: nudged(rng, a) for name, a in flatten(tree).items()})
+    if isinstance(tree, tuple):
+        return tuple(nudged(rng, part) for part in tree)
+    return moved(rng, tree) if getattr(tree, "dtype", np.dtype(int)).kind == "f" else tree
+
+
+def _exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
+    """== for every entry. NaN equals nothing, −0 equals 0."""
+    if (failure := _differ_in_kind(hand, other)) is not None:
+        return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
+    if hand is None or other is None:
+        return Tensor(name, hand, other, 0.0, 0.0, True, None, 0.0)
+    same = np.array_equal(hand, other)
+    s = largest(hand)
+    blind = float(np.mean(hand == 0)) if hand.size else 1.0
+    error = 0.0 if same else distance(hand, other) or float("inf")
+    return Tensor(name, hand, other, error, 0.0, same, 2.0**-52 if s else None, blind)
+
+
+def _within(
+    name: str, h32: Array | None, h64: Array | None, h80: Array | None, t32: Array | None, t64: Array | None,
+    dtype: str, spread: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """The difference against the derived bound; `spread` is what a second look adds to it."""
+    hand, other = (h32, t32) if dtype == "float32" else (h64, t64)
+    if (failure := _differ_in_kind(hand, other)) is not None:
+        return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
+    if hand is None or other is None or hand.dtype.kind != "f":
+        return _exactly(name, hand, other)
+    assert h32 is not None and h64 is not None and h80 is not None and t32 is not None and t64 is not None
+    bound = Runs(h32, h64, h80, t32, t64).bound(dtype) + 16 * spread
+    error, s = distance(hand, other), largest(hand)
+    if not np.isfinite(hand).all() and not np.isfinite(hand).any():
+        return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
+    blind = float(np.mean(~(np.abs(hand) > bound))) if hand.size else 1.0
+    power = bound / s if s > bound else None
+    return Tensor(name, hand, other, error, bound, np.array_equal(hand, other), power, blind)
+
+
+def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
+    """What is different before any number is: presence, shape, dtype, places of NaN and infinity."""
+    if hand is None and other is None:
+        return None
+    if hand is None or other is None:
+        return f"{'by hand' if hand is None else 'torch'} has none"
+    if hand.shape != other.shape:
+        return f"shape {hand.shape} by hand, {other.shape} in torch"
+    if hand.dtype.kind != other.dtype.kind:
+        return f"dtype {hand.dtype} by hand, {other.dtype} in torch"
+    if hand.dtype.kind == "f":
+        for test, word in ((np.isnan, "NaN"), (np.isposinf, "+inf"), (np.isneginf, "-inf")):
+            if (places := test(hand) != test(other)).any():
+                i = tuple(map(int, np.argwhere(places)[0]))
+                return f"{word} on one side only, at {i}: {hand[i]} by hand, {other[i]} in torch"
+    return None
+
+
+__all__ = ["RATIO", "Both", "Comparison", "Tensor", "certify", "compare", "compare_passes"]

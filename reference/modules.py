@@ -1,0 +1,112 @@
+"""torch modules for the containers that torch.nn has no class for. Parameter names are those of `manualbp.container`."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def call(module: nn.Module, x: Any) -> Any:
+    """module of x: a tuple is spread over the arguments of a torch module, by name and without the options that
+    were bound to it (`bind`); the modules of this file take x whole."""
+    if isinstance(module, Whole):
+        return module(x)
+    options = getattr(module, "call_options", {})
+    if not isinstance(x, tuple):
+        return module(x, **options)
+    if not options:
+        return module(*x)
+    names = [name for name in inspect.signature(module.forward).parameters if name not in options]
+    return module(**dict(zip(names, x, strict=False)), **options)
+
+
+def bind(module: nn.Module, options: dict[str, Any]) -> nn.Module:
+    """The module, called with these arguments from now on (`need_weights`, `is_causal`, …)."""
+    if options:
+        module.call_options = options  # type: ignore[assignment]
+    return module
+
+
+class Whole(nn.Module):
+    """A module that takes a tuple of inputs as one argument."""
+
+
+class Many(Whole):
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        for i, module in enumerate(modules):
+            self.add_module(str(i), module)
+
+
+class Sequential(Many):
+    def forward(self, x: Any) -> Any:
+        for module in self.children():
+            x = call(module, x)
+        return x
+
+
+class Parallel(Many):
+    def forward(self, x: Any) -> Any:
+        return tuple(call(module, x) for module in self.children())
+
+
+class Sum(Many):
+    def forward(self, x: Any) -> Any:
+        first, *rest = (call(module, x) for module in self.children())
+        return sum(rest, first)
+
+
+class Concat(Many):
+    def __init__(self, *modules: nn.Module, dim: int = -1) -> None:
+        super().__init__(*modules)
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([call(module, x) for module in self.children()], self.dim)
+
+
+class Residual(Whole):
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Any) -> Any:
+        return x + call(self.body, x)
+
+
+class Repeat(Whole):
+    def __init__(self, body: nn.Module, times: int = 2) -> None:
+        super().__init__()
+        self.body, self.times = body, times
+
+    def forward(self, x: Any) -> Any:
+        for _ in range(self.times):
+            x = call(self.body, x)
+        return x
+
+
+class Select(Whole):
+    def __init__(self, index: int = 0) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, x: Any) -> Any:
+        return x[self.index]
+
+
+class Objective(Whole):
+    def __init__(self, model: nn.Module, loss: nn.Module) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, x: Any) -> Any:
+        return call(self.loss, (call(self.model, x[0]), *x[1:]))
+
+
+class Hardsigmoid(nn.Module):
+    """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
+    The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu6(x + 3) / 6

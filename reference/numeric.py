@@ -1,0 +1,105 @@
+"""A gradient without torch: the derivative of the layer's own forward along a random direction.
+
+    L(θ) = Σ dy ⊙ y(θ)          D = d/dh L(θ + h v)  at h = 0          must be   Σ ∂L/∂θ ⊙ v
+
+Complex step where the forward runs on complex numbers: D = Im L(θ + ihv)/h with h = 10⁻³⁰, no cancellation.
+Otherwise central differences in longdouble, extrapolated twice (error h⁶).
+One random direction for each tensor sees every fault that is not orthogonal to it, so almost surely every fault.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Layer, Params, Tree, flatten, run, unflatten
+
+from .case import cast
+from .oracle import by_hand, leaves
+from .spy import walk
+from .tolerance import FACTOR, largest
+
+EPS = 2.0**-52
+TINY = float(np.finfo(np.longdouble).eps)
+H = 2.0**-9  # the first step of the differences
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """One tensor's directional derivative: by the layer's backward, and from its forward alone."""
+
+    name: str
+    backward: float
+    forward: float
+    bound: float
+
+    @property
+    def ok(self) -> bool:
+        return abs(self.backward - self.forward) <= self.bound
+
+
+def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None) -> list[Derivative]:
+    """For every tensor that has a gradient: is it the derivative of this very forward?"""
+    wide = [cast(tree, np.longdouble) for tree in (params, x, dy)]
+    with np.errstate(all="ignore"):
+        gradients = by_hand(layer, *wide, seed)
+        narrow = by_hand(layer, *(cast(tree, np.float64) for tree in wide), seed)
+    slope = _complex_step if all(part.analytic for part in walk(layer)) else _differences
+    rng = np.random.default_rng(0 if seed is None else seed)
+    # Under saturation 1 − y² is 0 while the derivative is 10⁻²⁸: what backward cancels is of the upstream's size.
+    top = max(largest(a) for a in [*gradients.values(), *leaves(dy, "dy").values()] if a is not None)
+    found = []
+    for name, g in gradients.items():
+        if not name.endswith(".grad") or g is None or narrow[name] is None:
+            continue
+        v = rng.standard_normal(g.shape).astype(np.longdouble)
+        forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n, h, v))
+        a80, a64 = (float((a * v).sum()) for a in (g, narrow[name]))
+        bound = FACTOR * (abs(a80 - a64) + EPS * float(np.abs(g * v).sum()) + uncertainty + TINY * top)
+        found.append(Derivative(name, a80, forward, bound))
+    return found
+
+
+def _loss(
+    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, name: str, h: Any, v: Any
+) -> tuple[Any, float]:
+    """Σ dy ⊙ y with one tensor moved by h v, and Σ |dy ⊙ y|: the scale of its rounding."""
+    if isinstance(h, complex):
+        params, x = (cast(tree, np.clongdouble) for tree in (params, x))
+    step = np.clongdouble(h) if isinstance(h, complex) else np.longdouble(h)
+    params, x = move(params, x, name, step * v)
+    with np.errstate(all="ignore"):
+        y, _ = run(layer, params, x, None if seed is None else np.random.default_rng(seed))
+    pairs = [(a, d) for a, d in zip(leaves(y, "y").values(), leaves(dy, "y").values()) if d is not None]
+    return sum((d * a).sum() for a, d in pairs), float(sum(np.abs(d * a).sum() for a, d in pairs))
+
+
+def move(params: Params, x: Tree, name: str, by: Any) -> tuple[Params, Tree]:
+    """Parameters and inputs with `by` added to the tensor whose gradient has this name."""
+    flat = flatten(params)
+    if (p := name.removesuffix(".grad")) in flat:
+        return unflatten(flat | {p: flat[p] + by}), x
+
+    def inside(tree: Tree, path: str) -> Tree:
+        if isinstance(tree, tuple):
+            return tuple(inside(part, f"{path}[{i}]") for i, part in enumerate(tree))
+        return tree + by if path == p else tree
+
+    return params, inside(x, "x")
+
+
+def _complex_step(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float]:
+    value, size = loss(1e-30j)
+    return float(value.imag / 1e-30), 0.0 * size
+
+
+def _differences(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float]:
+    """Central differences at h, h/2, h/4 and their extrapolations; what the last two differ by is the uncertainty."""
+    d, size = [], 0.0
+    for k in range(3):
+        (up, size), (down, _) = loss(H / 2**k), loss(-H / 2**k)
+        d.append((up - down) / (2 * H / 2**k))
+    first, second = ((4 * fine - coarse) / 3 for coarse, fine in zip(d, d[1:]))
+    best = (16 * second - first) / 15
+    return float(best), float(abs(best - second)) + size * TINY / H * 4

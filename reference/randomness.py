@@ -1,0 +1,129 @@
+"""torch's random layers, drawing from a NumPy generator in the order in which the layers by hand do.
+
+So both sides of a comparison see the same masks without passing them, and torch's modules stay torch's own: only the
+functions in which they draw are replaced, within a `with` statement.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import _VF
+from torch.nn import functional as F
+
+ALPHA = -1.7580993408473766  # −λα of SELU
+
+
+@contextmanager
+def shared(seed: int | None) -> Iterator[None]:
+    """Within it torch draws from default_rng(seed); None: torch draws as it does."""
+    if seed is None:
+        yield
+        return
+    rng = np.random.default_rng(seed)
+    with ExitStack() as stack:
+        for place, name, replaced in REPLACED:
+            if (original := getattr(place, name, None)) is not None:
+                stack.enter_context(mock.patch.object(place, name, _bound(replaced, rng, original)))
+        yield
+
+
+def _bound(replaced: Callable, rng: np.random.Generator, original: Callable) -> Callable:
+    return lambda *args, **options: replaced(rng, original, *args, **options)
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(rng.random(shape))).to(like.device)
+
+
+def _kept(rng: np.random.Generator, x: torch.Tensor, p: float, shared_axes: int = 0) -> torch.Tensor:
+    """1 where an entry, or all entries along the last axes, are kept."""
+    shape = tuple(x.shape)
+    shape = shape[: len(shape) - shared_axes] + (1,) * shared_axes
+    return (_uniform(rng, shape, x) >= p).to(x.dtype)
+
+
+def _dropout(axes: int) -> Callable:
+    def dropout(rng: Any, original: Any, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        if not training or not 0 < p < 1:
+            return original(x, p, training, inplace)
+        return x * _kept(rng, x, p, axes) / (1 - p)
+
+    return dropout
+
+
+def _alpha_dropout(features: bool) -> Callable:
+    def dropout(rng: Any, original: Any, x: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+        if not training or not 0 < p < 1:
+            return original(x, p, training, inplace)
+        kept = _kept(rng, x, p, x.ndim - 2 if features else 0)
+        a = 1 / math.sqrt((1 - p) * (1 + p * ALPHA**2))
+        return a * (x * kept + ALPHA * (1 - kept)) - a * ALPHA * p
+
+    return dropout
+
+
+def _rrelu(
+    rng: Any, original: Any, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *rest: Any
+) -> Any:
+    if not training:
+        return original(x, lower, upper, training)
+    slope = torch.from_numpy(np.asarray(rng.uniform(lower, upper, tuple(x.shape)))).to(x)
+    return torch.where(x > 0, x, x * slope)
+
+
+def _recurrent(
+    rng: Any, original: Any, x: Any, hx: Any, weights: Any, bias: bool, num_layers: int, p: float, training: bool,
+    bidirectional: bool, batch_first: bool,
+) -> Any:  # fmt: skip
+    """One layer after another, each by torch's own function, and dropout between them."""
+    if not training or not 0 < p < 1 or num_layers == 1:
+        return original(x, hx, weights, bias, num_layers, p, training, bidirectional, batch_first)
+    directions, each, ends = 1 + bidirectional, len(weights) // num_layers, []
+    for layer in range(num_layers):
+        if layer:
+            turned = x.transpose(0, 1) if batch_first else x
+            kept = _kept(rng, turned, p)
+            x = x * (kept.transpose(0, 1) if batch_first else kept) / (1 - p)
+        of_layer = slice(layer * directions, (layer + 1) * directions)
+        state = hx[of_layer] if isinstance(hx, torch.Tensor) else tuple(q[of_layer] for q in hx)
+        mine = weights[layer * each : (layer + 1) * each]
+        x, *end = original(x, state, mine, bias, 1, 0.0, training, bidirectional, batch_first)
+        ends.append(end)
+    return (x, *(torch.cat(q) for q in zip(*ends, strict=True)))
+
+
+def _attention(
+    rng: Any, original: Any, q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+    is_causal: bool = False, **options: Any,
+) -> Any:  # fmt: skip
+    """softmax(qkᵀ/√d + mask) v with the weights dropped; torch's own does both in one kernel."""
+    if not 0 < dropout_p < 1:
+        return original(q, k, v, attn_mask, dropout_p, is_causal, **options)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if is_causal:
+        scores = scores + torch.full_like(scores, -math.inf).triu(1)
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+    weights = scores.softmax(-1)
+    return weights * _kept(rng, weights, dropout_p) / (1 - dropout_p) @ v
+
+
+REPLACED: tuple[tuple[Any, str, Callable], ...] = (
+    (F, "dropout", _dropout(0)),
+    (F, "dropout1d", _dropout(1)),
+    (F, "dropout2d", _dropout(2)),
+    (F, "dropout3d", _dropout(3)),
+    (F, "alpha_dropout", _alpha_dropout(features=False)),
+    (F, "feature_alpha_dropout", _alpha_dropout(features=True)),
+    (F, "rrelu", _rrelu),
+    (F, "scaled_dot_product_attention", _attention),
+    (_VF, "lstm", _recurrent),
+    (_VF, "gru", _recurrent),
+    (_VF, "rnn_tanh", _recurrent),
+    (_VF, "rnn_relu", _recurrent),
+)

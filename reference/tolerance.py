@@ -1,0 +1,67 @@
+"""How far apart two correct gradients can be: a bound derived from the arithmetic, never a chosen tolerance.
+
+For one tensor, with h by hand, t by torch, the number of bits as subscript and ε = 2⁻⁵²:
+
+    bound = 16 · ( |h64 − h80|  +  2⁻²⁹ (|h32 − h64| + |t32 − t64|)  +  ε S )
+
+    |h64 − h80|       the rounding error of the hand-written code, measured: the same code on longdouble
+    2⁻²⁹ |·32 − ·64|  the rounding error of either side, measured in float32 and scaled by the ratio of the precisions
+    ε S               S the tensor's largest entry: the last bit of what is stored
+
+All are the largest entries of the tensor. A wrong formula does not loosen the bound, since every precision shares the
+mistake. In float32 the terms are |h32 − h64|, |t32 − t64| and 2⁻²³ S.
+
+Where that bound is exceeded, a *second look* decides: data and parameters are moved by a few units of their last
+place, several times, and how far either side's gradient moves is what no comparison can resolve (at a kink, a tie, or
+where terms cancel that were not zero). A wrong but smooth formula moves by its conditioning only, some 10⁻¹⁵.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from manualbp.base import Array
+
+FACTOR = 16.0
+RATIO = 2.0**-29  # of float64's precision to float32's
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
+WIDE = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)  # on some platforms longdouble is double
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One tensor in every precision: by hand in float32, float64, longdouble; by torch in float32 and float64."""
+
+    h32: Array
+    h64: Array
+    h80: Array
+    t32: Array
+    t64: Array
+
+    def bound(self, dtype: str) -> float:
+        """The derived bound of |by hand − by torch| in this dtype, for every entry of the tensor."""
+        s = largest(self.h64)
+        own = distance(self.h32, self.h64) + distance(self.t32, self.t64)
+        if dtype == "float32":
+            return FACTOR * (own + EPS["float32"] * s)
+        return FACTOR * (distance(self.h64, self.h80) + RATIO * own + EPS["float64"] * s)
+
+
+def largest(a: Array) -> float:
+    """The largest finite magnitude, 0 where there is none."""
+    a = np.abs(np.asarray(a, dtype=np.float64)) if a.dtype.kind == "c" else np.abs(a)
+    finite = a[np.isfinite(a)]
+    return float(finite.max()) if finite.size else 0.0
+
+
+def distance(a: Array, b: Array) -> float:
+    """The largest |a − b| over the entries that are finite in both."""
+    if a.shape != b.shape:
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        return largest(np.asarray(a.astype(np.longdouble) - b.astype(np.longdouble)))
+
+
+def moved(rng: np.random.Generator, a: Array) -> Array:
+    """Every entry of a moved by up to two units of its last place."""
+    return np.asarray(a * (1 + rng.integers(-2, 3, a.shape) * np.finfo(a.dtype).eps), dtype=a.dtype)
