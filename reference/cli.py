@@ -1,0 +1,149 @@
+"""`manualbp …` in a terminal. Every command ends with a code: 0 identical, 1 mismatch, 2 usage or error, 3 vacuous."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .expression import nearest, parse
+
+IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
+CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "vacuous": VACUOUS}
+
+app = typer.Typer(
+    help="Backpropagation by hand, verified against PyTorch's autograd.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+)  # fmt: skip
+errors = Console(stderr=True, highlight=False)
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        from manualbp import __version__
+
+        print(f"manualbp {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def verify(
+    cases: Annotated[int, typer.Option(help="How many random networks.", min=1)] = 2000,
+    seed: Annotated[int, typer.Option(help="Where the random numbers begin; another seed, other networks.")] = 0,
+    layer: Annotated[list[str] | None, typer.Option(help="Only cases with this class in them (repeatable).")] = None,
+    regime: Annotated[str, typer.Option(help="exact (==, no rounding), real (derived bound), or both.")] = "both",
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, mps.")] = "cpu",
+    case: Annotated[str | None, typer.Option(help="One case, as a mismatch printed it.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
+    json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="The summary line alone.")] = False,
+) -> None:
+    """Back-propagate random networks by hand and by autograd, and compare every number.
+
+    Outputs, gradients, buffers, optimizer updates and their state. Example:
+
+        manualbp verify --cases 500 --layer LSTM --layer LayerNorm --seed 7
+    """
+    from . import report
+    from . import verify as job
+
+    choose("--regime", regime, ("both", "exact", "real"))
+    choose("--dtype", dtype, ("float64", "float32"))
+    usable(device, dtype)
+    console = Console(quiet=quiet, highlight=False)
+    if case is not None:
+        raise typer.Exit(one_case(case, device))
+    known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
+    for name in layer or ():
+        choose("--layer", name, known)
+    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
+    tally = job.Tally()
+    try:
+        with report.progress(console, cases) as tell:
+            job.verify(plan, jobs, tell, tally)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; this was covered until then.")
+    report.tables(console, tally, plan)
+    print(report.summary(tally, plan))
+    if json:
+        report.write_json(json, tally, plan)
+    if junit:
+        report.write_junit(junit, tally, plan)
+    if tally.errors:
+        fail(f"a case could not be run: {tally.errors[0]}")
+    raise typer.Exit(CODES[tally.verdict])
+
+
+def one_case(text: str, device: str) -> int:
+    """The comparison of one case, tensor by tensor."""
+    from . import report
+    from .case import Case
+    from .verify import check
+
+    given = parse(text)
+    if not isinstance(given, Case):
+        raise ValueError(f'--case takes a Case, as in --case "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
+    found = check(given, device)
+    report.one(Console(highlight=False), given, found)
+    return CODES[found.verdict]
+
+
+@app.command()
+def explain(
+    steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
+) -> None:
+    """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
+
+    Example:
+
+        manualbp explain --steps 1000
+    """
+    from .explain import explain as show
+
+    show(steps)
+
+
+def choose(option: str, value: str, allowed: Any) -> None:
+    """End with a message that shows the nearest allowed value unless `value` is one."""
+    if value not in allowed:
+        fail(f"{option} takes {', '.join(allowed)}; it got {value}{nearest(value, allowed)}")
+
+
+def usable(device: str, dtype: str) -> None:
+    """End with a message unless torch can compute in this dtype on this device."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device, dtype=getattr(torch, dtype))
+    except (RuntimeError, AssertionError, TypeError) as e:
+        fail(f"torch cannot use --device {device} with {dtype} here: {str(e).splitlines()[0]}")
+
+
+def fail(message: str) -> None:
+    """One paragraph on the error stream, and the exit code of a usage error."""
+    errors.print(f"manualbp: {message}", markup=False, soft_wrap=True)
+    raise typer.Exit(ERROR)
+
+
+def main() -> None:
+    """The entry point: no traceback ever reaches the terminal."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ImportError as e:
+        missing = e.name or str(e)
+        errors.print(
+            f"manualbp: this needs {missing}, which is not installed here: pip install {missing}", markup=False
+        )
+    except Exception as e:
+        text = getattr(e, "message", "") or str(e) or type(e).__name__  # click keeps its own under that name
+        errors.print(f"manualbp: {text}", markup=False, soft_wrap=True)
+    sys.exit(ERROR)
+
+
+if __name__ == "__main__":
+    main()

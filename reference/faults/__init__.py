@@ -1,0 +1,18 @@
+"""The catalogue of executable mistakes; `base` says how one is written.
+
+net = corrupt(Sequential(Linear(3, 3), Tanh()), faults()["B01"])     the same network with that mistake in it
+"""
+
+from . import activation, attention, conv, index, linear, loss, norm, recurrent  # noqa: F401  (they enter theirs)
+from .base import KNOWN, Fault, Right, corrupt, fault, faults, right
+
+# Entries of the catalogue that are no class here, each with the reason.
+LEFT_OUT = {
+    "B12": "weight decay is an option of optimizers here, so a decay that is left out is a mistake in one of them",
+    "E10": "needs transposed convolution",
+    "E18": "needs adaptive pooling",
+    "E20": "needs interpolation",
+    "G17": "no mistake: the gradient of the keys' bias is 0 in exact arithmetic, and both sides leave rounding noise",
+}
+
+__all__ = ["KNOWN", "LEFT_OUT", "Fault", "Right", "corrupt", "fault", "faults", "right"]

@@ -1,0 +1,270 @@
+"""Mistakes in y = xWᵀ + b and in what is kept from one pass to another."""
+
+import numpy as np
+
+from manualbp.base import add, tree_map
+
+from .base import Right, fault
+
+RATE = 0.1  # of the update that comes too early
+DECAY = 0.01
+
+
+@fault("B01", "Linear")
+class NotTransposed(Right):
+    """dx multiplies by the transpose of the matrix that it should multiply by.
+
+    Relation  yours = dy Wᵀ, torch's = dy W, for W stored as (out, in)
+    Remedy    y = xWᵀ, so dx = dy W; write the indices out: dxᵢ = Σₒ dyₒ Wₒᵢ
+    Needs     a square W; any other shape is an error at once
+    """
+
+    def backward(self, params, cache, dy):
+        _, grads = super().backward(params, cache, dy)
+        W = params["weight"]
+        return dy @ (W.T if W.shape[0] == W.shape[1] else W), grads
+
+
+class _OtherBias(Right):
+    """A layer whose db is made of dy in another way. `rows` has dy as (N, out)."""
+
+    def db(self, rows, db):
+        raise NotImplementedError
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        if "bias" in grads:
+            grads["bias"] = self.db(dy.reshape(-1, dy.shape[-1]), grads["bias"])
+        return dx, grads
+
+
+@fault("B03", "Linear")
+class BiasNotSummed(_OtherBias):
+    """db is dy itself, with an axis of the batch.
+
+    Relation  yours has the shape (N, out), torch's (out,)
+    Remedy    db = Σₙ dy: a bias that is added to every row collects from every row
+    Needs     –
+    """
+
+    def db(self, rows, db):
+        return rows
+
+
+@fault("B04", "Linear")
+class BiasMean(_OtherBias):
+    """db is the mean of dy over the batch instead of the sum.
+
+    Relation  yours = torch's / N
+    Remedy    sum; a mean in the loss has already divided
+    Needs     N > 1
+    """
+
+    def db(self, rows, db):
+        return db / len(rows)
+
+
+@fault("B05", "Linear")
+class BiasOfLastSample(_OtherBias):
+    """db is that of the last sample only.
+
+    Relation  yours = the last row of dy
+    Remedy    db = Σₙ dy; add, do not assign, inside the loop over samples
+    Needs     N > 1
+    """
+
+    def db(self, rows, db):
+        return rows[-1]
+
+
+@fault("B06", "_ConvNd")
+class BiasNotSummedOverPlaces(Right):
+    """db sums dy over the batch, but takes the first place of every channel only.
+
+    Relation  yours = the part of torch's that comes from one place
+    Remedy    the bias is added at every place: sum over the batch and over all places
+    Needs     more than one place in the output
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        if "bias" in grads:
+            first = dy[(..., *[0] * self.axes)]
+            grads["bias"] = first.reshape(-1, self.out_channels).sum(0)
+        return dx, grads
+
+
+@fault("B06.time", "Linear")
+class BiasNotSummedOverTime(Right):
+    """db sums dy over the first axis only.
+
+    Relation  yours has the shape (T, out), torch's (out,)
+    Remedy    sum over every axis but the last: dy.reshape(-1, out).sum(0)
+    Needs     an input of more than two axes
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        if "bias" in grads and dy.ndim > 2:
+            grads["bias"] = dy.sum(0)
+        return dx, grads
+
+
+@fault("B07", "Linear")
+class UpdatedTooEarly(Right):
+    """The weights are updated before the error is propagated through them.
+
+    Relation  yours − torch's = −η dy dW: right in the last layer, wrong below it, and less so the smaller η is
+    Remedy    compute all gradients first, then update all weights
+    Needs     –
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        return dx - RATE * dy @ grads["weight"], grads
+
+
+@fault("B08", "Linear", law="check_pure")
+class NotZeroed(Right):
+    """Gradients of an earlier call are not set to zero before the next.
+
+    Relation  yours of the k-th call = the sum of torch's of calls 1 to k
+    Remedy    begin every backward pass with gradients of zero
+    Needs     two calls of backward
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        total = tree_map(lambda g: g.astype(dy.dtype), add(vars(self).get("_grads"), grads))
+        object.__setattr__(self, "_grads", total)
+        return dx, total
+
+
+@fault("B09", "Repeat")
+class Overwritten(Right):
+    """A weight that is used several times gets the gradient of one use.
+
+    Relation  yours = the gradient of the first use, torch's = the sum over all
+    Remedy    add the gradients of all uses: dθ = Σₖ dθₖ
+    Needs     a layer used at least twice
+    """
+
+    use = 0
+
+    def backward(self, params, cache, dy):
+        kept = {}
+        for k in reversed(range(self.times)):
+            dy, grads = self.body.backward(params.get("body", {}), cache[k], dy)
+            kept = grads if k == self.use % self.times else kept
+        return dy, {"body": kept} if kept else {}
+
+
+@fault("F04", "Repeat")
+class TiedNotSummed(Overwritten):
+    """Tied weights get the gradient of their last place only.
+
+    Relation  yours = the gradient of one place, torch's = the sum over both
+    Remedy    add the gradients of every place where the weight stands
+    Needs     a layer used at least twice
+    """
+
+    use = -1
+
+
+@fault("B10", "Linear", on="Repeat")
+class StaleCache(Right):
+    """dW uses the input of an earlier forward pass, kept in the layer.
+
+    Relation  yours = dyᵀ x of the pass before, torch's = dyᵀ x
+    Remedy    let forward hand its input to backward, or keep one for each pass
+    Needs     two forward passes before one backward, as where a layer is used twice
+    """
+
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        before = vars(self).get("_x", x)
+        object.__setattr__(self, "_x", x)
+        return y, (*cache, before if before.shape == x.shape else x)
+
+    def backward(self, params, cache, dy):
+        x, before = cache
+        dx, _ = super().backward(params, (x,), dy)
+        return dx, super().backward(params, (before.astype(x.dtype),), dy)[1]
+
+
+@fault("B11", "Linear")
+class OwnOutputForInput(Right):
+    """dW uses the layer's own output in place of its input.
+
+    Relation  yours = dyᵀ y, torch's = dyᵀ x
+    Remedy    the weights of layer l multiply a[l − 1]; check the index of the cache
+    Needs     in_features = out_features
+    """
+
+    def forward(self, params, x):
+        y, (x,) = super().forward(params, x)
+        return y, (x, y if y.shape == x.shape else x)
+
+    def backward(self, params, cache, dy):
+        x, other = cache
+        dx, _ = super().backward(params, (x,), dy)
+        return dx, super().backward(params, (other,), dy)[1]
+
+
+@fault("B14", "Linear", "LayerNorm", "BatchNorm1d", "BatchNorm2d")
+class DecayOfBias(Right):
+    """The gradient of the bias contains λb, a weight decay that is not meant for it.
+
+    Relation  yours − torch's = λb on biases, 0 elsewhere
+    Remedy    leave biases and the parameters of normalisation out of the decay
+    Needs     biases other than 0
+    """
+
+    decayed = "bias"
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        name = self.decayed
+        return dx, grads | ({name: grads[name] + DECAY * params[name]} if name in grads else {})
+
+
+@fault("B15", "Linear")
+class DecayTwice(DecayOfBias):
+    """The gradient of W contains λW although the loss has no such term, or has it with another factor.
+
+    Relation  yours − torch's ∝ W
+    Remedy    let λ stand in one place, loss or optimizer, and divide it by N in both or in neither
+    Needs     –
+    """
+
+    decayed = "weight"
+
+
+@fault("B17", "Elementwise")
+class SlopeTwice(Right):
+    """The derivative of the activation is multiplied in twice: by its own layer and by the one after it.
+
+    Relation  yours = f′(x) · torch's
+    Remedy    each layer multiplies by its own derivative only
+    Needs     slopes other than 0 and 1
+    Equal     ReLU, ReLU6, Hardtanh, Hardshrink, Softshrink, Threshold: slopes of 0 and 1 are their own squares
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        return super().backward(params, cache, dx)[0], grads
+
+
+@fault("F15", "Linear")
+class ComputedInSingle(Right):
+    """Products are accumulated in float32 although the data are float64.
+
+    Relation  yours = torch's (1 ± 10⁻⁷)
+    Remedy    keep the dtype of the input; look for constants and buffers of another one
+    Needs     float64
+    """
+
+    def backward(self, params, cache, dy):
+        x, W = cache[0].astype(np.float32), tree_map(lambda p: p.astype(np.float32), params)
+        dx, grads = super().backward(W, (x,), dy.astype(np.float32))
+        return dx.astype(dy.dtype), tree_map(lambda g: g.astype(dy.dtype), grads)

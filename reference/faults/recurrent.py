@@ -1,0 +1,162 @@
+"""Mistakes in recurrent layers: order of gates, paths through time, the wrong state."""
+
+import numpy as np
+
+from manualbp.base import add, tree_map
+
+from .base import Right, fault
+
+
+class _Permuted(Right):
+    """A recurrent layer whose gates' gradients come out in another order."""
+
+    order: tuple[int, ...]
+
+    def step_back(self, kept, *dstate):
+        da, ds, *rest = super().step_back(kept, *dstate)
+        return *(self.reordered(q) for q in (da, ds)), *rest
+
+    def reordered(self, q):
+        parts = np.split(q, len(self.order), -1)
+        return np.concatenate([parts[i] for i in self.order], -1)
+
+
+@fault("G01", "LSTM", "LSTMCell")
+class GatesReordered(_Permuted):
+    """The gates are taken in the order i, f, o, g.
+
+    Relation  blocks of rows of your gradients are torch's in another order
+    Remedy    torch stores i, f, g, o
+    Needs     –
+    """
+
+    order = 0, 1, 3, 2
+
+
+@fault("G01.gru", "GRU", "GRUCell")
+class GruGatesReordered(_Permuted):
+    """The gates are taken in the order z, r, n.
+
+    Relation  blocks of rows of your gradients are torch's in another order
+    Remedy    torch stores r, z, n
+    Needs     –
+    """
+
+    order = 1, 0, 2
+
+
+@fault("G02", "_RNNBase")
+class NoTimePath(Right):
+    """The gradient does not pass from a step to the one before it.
+
+    Relation  yours = the sum of the gradients of single steps; equal where there is one step only
+    Remedy    dhₜ = dyₜ + (dhₜ from step t + 1): h reaches the loss as output and through the next step
+    Needs     more than one step
+    """
+
+    def _scan_back(self, W, cache, dy, *dstate):
+        x, h, u, kept = cache
+        dxs, total = [], {}
+        for t in reversed(range(len(x))):
+            one = x[t : t + 1], h[t : t + 2], None if u is None else u[t : t + 1], kept[t : t + 1]
+            dx, dhx, grads = super()._scan_back(W, one, dy[t : t + 1], *dstate)
+            dxs.append(dx)
+            total, dstate = add(total, grads), (None, *dhx[1:])
+        return np.concatenate(dxs[::-1]), dhx, total
+
+
+@fault("G03", "LSTM")
+class NoCellPath(Right):
+    """The gradient by the cell does not pass from a step to the one before it.
+
+    Relation  yours lacks the path c_{t−1} → c_t; equal where there is one step only
+    Remedy    dcₜ = du o(1 − tanh²cₜ) + (dcₜ from step t + 1)
+    Needs     more than one step, or an upstream gradient by c_n
+    """
+
+    def step_back(self, kept, du, dc):
+        return super().step_back(kept, du, None)
+
+
+@fault("G04", "_RNNBase")
+class AssignedNotAdded(Right):
+    """The gradients of the weights are those of the step t = 0, which is written last.
+
+    Relation  yours = the contribution of one step, torch's = the sum over all
+    Remedy    dW += in the loop over time
+    Needs     more than one step
+    """
+
+    def _gradients(self, da, ds, x, h):
+        return super()._gradients(da[:1], ds[:1], x[:1], h[:1])
+
+
+@fault("G05", "GRU", "GRUCell")
+class ResetBeforeProduct(Right):
+    """backward takes the GRU that resets before the product, W(r h) + b, where forward resets after it, r(W h + b).
+
+    Relation  your gradients by W_hn and b_hn = torch's / r
+    Remedy    the bias of the state's share is inside the reset: ds_n = da_n r
+    Needs     –
+    """
+
+    def step_back(self, kept, *dstate):
+        da, ds, *rest = super().step_back(kept, *dstate)
+        n = da.shape[-1] // 3
+        return da, np.concatenate([ds[..., : 2 * n], da[..., 2 * n :]], -1), *rest
+
+
+@fault("G07", "LSTM", "LSTMCell")
+class CellForItsTanh(Right):
+    """The slope of tanh cₜ is written as 1 − cₜ².
+
+    Relation  the path through cₜ has (1 − c²)/(1 − tanh²c) times torch's factor
+    Remedy    dcₜ += du o(1 − r²) with r = tanh cₜ
+    Needs     –
+    """
+
+    def step_back(self, kept, du, dc):
+        i, f, g, o, c, r = kept
+        return super().step_back(kept, du, add(dc, du * o * (r * r - (f * c + i * g) ** 2)))
+
+
+@fault("G08", "LSTM", "LSTMCell")
+class NewCellForOld(Right):
+    """The gradient of the forget gate uses the new cell instead of the old one.
+
+    Relation  the block of the forget gate has cₜ in the place of cₜ₋₁
+    Remedy    cₜ = f cₜ₋₁ + i g, so df = dcₜ cₜ₋₁
+    Needs     –
+    """
+
+    def step_back(self, kept, *dstate):
+        i, f, g, o, c, r = kept
+        return super().step_back((i, f, g, o, f * c + i * g, r), *dstate)
+
+
+@fault("G10", "_Recurrent")
+class StateWithoutGradient(Right):
+    """The first state gets no gradient although it was given.
+
+    Relation  yours is missing, torch's is not
+    Remedy    return what the loop over time ends with: dh₀, and dc₀ of an LSTM
+    Needs     a first state among the inputs
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        return (dx[0], *tree_map(lambda g: None, dx[1:])) if isinstance(dx, tuple) else dx, grads
+
+
+@fault("G11", "GRU", "GRUCell")
+class NoCarryPath(Right):
+    """The gradient does not pass along z h, the part of the old state that is kept.
+
+    Relation  yours lacks one path from hₜ to hₜ₋₁
+    Remedy    u = (1 − z) n + z h, so dh = du z beside the paths through the gates
+    Needs     more than one step, or a first state among the inputs
+    """
+
+    def step_back(self, kept, *dstate):
+        da, ds, dh, *rest = super().step_back(kept, *dstate)
+        return da, ds, np.zeros_like(dh), *rest

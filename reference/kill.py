@@ -1,0 +1,168 @@
+"""Which check sees which mistake, and after how many random cases.
+
+`python -m reference.kill [ID …]` prints the matrix: mistakes of the catalogue × checks.
+"""
+
+import functools
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import hypothesis
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from manualbp.base import registry
+
+from . import laws
+from .case import Case
+from .compare import compare
+from .faults import Fault, corrupt, faults
+from .oracle import by_hand
+from .strategies import cases
+
+BATCH = 20  # cases drawn at a time
+
+Check = Callable[[Case], bool]  # does the case pass?
+
+
+def examples(name: str, count: int) -> Iterator[Case]:
+    """Random cases of the class of this name, always the same."""
+    batches = (_batch(name, seed) for seed in itertools.count())
+    return itertools.islice(itertools.chain.from_iterable(batches), count)
+
+
+@functools.cache
+def _batch(name: str, seed: int) -> tuple[Case, ...]:
+    drawn: list[Case] = []
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=BATCH, deadline=None, database=None, phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(cases(registry()[name]))
+    def collect(case: Case) -> None:
+        drawn.append(case)
+
+    collect()
+    return tuple(drawn)
+
+
+def pairs(fault: Fault, count: int, cls: str | None = None) -> Iterator[tuple[Case, Case]]:
+    """Random cases on which the mistake could show: as they are, and with it."""
+    for case in examples(fault.on or cls or next(iter(fault.classes())), count):
+        case = fault.at(case)
+        yield case, replace(case, layer=corrupt(case.layer, fault))
+
+
+def holds(law: Callable[[Case], None], case: Case) -> bool:
+    """Is the law kept? An exception of any kind breaks it."""
+    try:
+        law(case)
+    except Exception:
+        return False
+    return True
+
+
+def _identical(case: Case) -> bool:
+    return not case.exact or not (found := compare(case)).certified or not found.wrong
+
+
+def _in_bound(case: Case) -> bool:
+    return (found := compare(replace(case, exact=False))).ratio <= 1 and not found.wrong
+
+
+CHECKS: dict[str, Check] = {
+    "exact, ==": _identical,
+    "real, bound": _in_bound,
+    "float32": lambda case: _in_bound(replace(case, dtype="float32")),
+    "differences": functools.partial(holds, laws.check_equals_differences),
+    "linear": functools.partial(holds, laws.check_linear_in_dy),
+    "pure": functools.partial(holds, laws.check_pure),
+    "dtype": functools.partial(holds, laws.check_dtype_kept),
+    "shapes": functools.partial(holds, laws.check_shapes),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mistake, and for every check the number of the first random case that shows it; None if none does."""
+
+    fault: Fault
+    name: str
+    seen: dict[str, int | None]
+
+    @property
+    def detected(self) -> bool:
+        return any(n is not None for n in self.seen.values())
+
+
+def row(fault: Fault, count: int = 40, name: str | None = None) -> Row:
+    """One mistake, in the class of this name, against every check."""
+    name = name or next(iter(fault.classes()))
+    return Row(fault, name, {check: _first(CHECKS[check], fault, count, name) for check in CHECKS})
+
+
+def _first(check: Check, fault: Fault, count: int, name: str) -> int | None:
+    for i, (_, faulty) in enumerate(pairs(fault, count, name), 1):
+        if not _passes(check, faulty):
+            return i
+    return None
+
+
+def _passes(check: Check, case: Case) -> bool:
+    try:
+        return check(case)
+    except Exception:
+        return False
+
+
+def runs(case: Case) -> bool:
+    """Do forward and backward come to an end? A mistake that crashes needs no check to be found."""
+    params, x, dy = case.data()
+    by_hand(case.layer, params, x, dy, case.seed)
+    return True
+
+
+def kill_matrix(count: int = 40, ids: list[str] | None = None) -> Iterator[Row]:
+    """Every mistake of the catalogue, each in the first class that can have it."""
+    for id, found in faults().items():
+        if not ids or id in ids:
+            yield row(found, count)
+
+
+def table(rows: list[Row]) -> Table:
+    """What was found: the number of the random case that shows a mistake, or a dot."""
+    printed = Table(header_style="dim", title="The first random case that shows the mistake", title_justify="left")
+    printed.add_column("id")
+    printed.add_column("class")
+    printed.add_column("mistake", overflow="fold", min_width=30)
+    for check in CHECKS:
+        printed.add_column(check, justify="right")
+    for found in rows:
+        style = "" if found.detected else "red"
+        seen = ("·" if n is None else str(n) for n in found.seen.values())
+        printed.add_row(found.fault.id, found.name, found.fault.text, *seen, style=style)
+    return printed
+
+
+def main(ids: list[str]) -> int:
+    torch.set_num_threads(1)
+    console = Console()
+    total = len(ids) or len(faults())
+    rows = list(track(kill_matrix(ids=ids), "mistakes", total, console=console, transient=True))
+    console.print(table(rows))
+    missed = [found.fault.id for found in rows if not found.detected]
+    print(
+        f"{len(rows) - len(missed)} of {len(rows)} mistakes detected" + (f"; not: {', '.join(missed)}" * bool(missed))
+    )
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,263 @@
+"""The main job: random networks, random data and random optimizers through both sides, counted and tabulated."""
+
+import contextlib
+import functools
+import shlex
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from manualbp.base import registry
+from manualbp.optim.base import Optimizer
+from manualbp.sampling import Choose
+
+from . import coverage, spy
+from .architectures import Drawn, Replayed, verification_case
+from .case import Case
+from .compare import Comparison, compare
+from .shrink import shrink
+from .updates import compare_updates
+
+CHUNK = 50  # cases that one process draws before it reports
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be verified. `layers`: names that every case must contain one of; empty: any."""
+
+    cases: int = 2000
+    seed: int = 0
+    layers: tuple[str, ...] = ()
+    regime: str = "both"
+    dtype: str = "float64"
+    device: str = "cpu"
+
+
+@dataclass
+class Row:
+    """One line of the table: a class, and what the cases that contain it gave."""
+
+    cases: int = 0
+    identical: int = 0
+    certified: int = 0
+    worst: float = 0.0
+    powers: list[float] = field(default_factory=list)
+
+    def add(self, found: Comparison) -> None:
+        self.cases += 1
+        self.certified += found.certified
+        self.identical += found.certified and all(t.identical for t in found.tensors)
+        self.worst = max(self.worst, 0.0 if found.certified else found.ratio)
+        if found.power is not None and not found.certified:
+            self.powers.append(found.power)
+
+    def merge(self, other: "Row") -> None:
+        self.cases += other.cases
+        self.identical += other.identical
+        self.certified += other.certified
+        self.worst = max(self.worst, other.worst)
+        self.powers += other.powers
+
+    @property
+    def power(self) -> float | None:
+        """The median of the smallest relative faults that its real cases would have shown."""
+        return sorted(self.powers)[len(self.powers) // 2] if self.powers else None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case whose sides differ, after shrinking."""
+
+    case: Case
+    comparison: Comparison
+
+    @property
+    def command(self) -> str:
+        """The line that runs exactly this case again."""
+        return f"manualbp verify --case {shlex.quote(repr(self.case))}"
+
+
+@dataclass
+class Tally:
+    """What was covered, in one process or in all."""
+
+    total: Row = field(default_factory=Row)
+    rows: dict[str, Row] = field(default_factory=dict)
+    goals: Counter = field(default_factory=Counter)
+    verdicts: Counter = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    entries: int = 0
+    blind: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, case: Case, found: Comparison) -> None:
+        self.verdicts[found.verdict] += 1
+        self.total.add(found)
+        names = {type(layer).__name__ for layer in spy.walk(case.layer)}
+        for name in names | ({type(case.optimizer).__name__} if case.optimizer else set()):
+            self.rows.setdefault(name, Row()).add(found)
+        size = sum(t.hand.size for t in found.tensors if t.hand is not None and t.name.endswith(".grad"))
+        self.entries += size
+        self.blind += size * found.blind
+
+    def merge(self, other: "Tally") -> None:
+        self.total.merge(other.total)
+        for name, row in other.rows.items():
+            self.rows.setdefault(name, Row()).merge(row)
+        self.goals += other.goals
+        self.verdicts += other.verdicts
+        self.failures += other.failures
+        self.errors += other.errors
+        self.entries += other.entries
+        self.blind += other.blind
+
+    def missing(self, plan: Plan) -> list[str]:
+        """Coverage goals not reached."""
+        return sorted(coverage.wanted(classes_of(plan)) - set(self.goals))
+
+    @property
+    def verdict(self) -> str:
+        if self.failures:
+            return "wrong"
+        if self.verdicts["identical"] + self.verdicts["rounding"] == 0:
+            return "vacuous"
+        return "rounding" if self.verdicts["rounding"] else "identical"
+
+
+def classes_of(plan: Plan) -> list[type]:
+    """The classes that a plan speaks of."""
+    known = registry() | registry(Optimizer)
+    return [known[name] for name in plan.layers] if plan.layers else list(known.values())
+
+
+def check(case: Case, device: str = "cpu") -> Comparison:
+    """Gradients of a case, and then its optimizer's updates and state in lock-step."""
+    found = compare(case, device)
+    return compare_updates(case, found) if case.optimizer is not None else found
+
+
+def chunk(plan: Plan, number: int) -> Tally:
+    """One process's share: CHUNK cases, each from a seed of its own; it ends at a mismatch, shrunk."""
+    torch.set_num_threads(1)
+    tally, classes = Tally(), classes_of(plan)
+    for i in range(number * CHUNK, min((number + 1) * CHUNK, plan.cases)):
+        draw = functools.partial(draw_case, plan, classes, i)
+        choose = Drawn((plan.seed, i))
+        try:
+            if (case := draw(choose)) is None:
+                tally.verdicts["not drawn"] += 1
+                continue
+            found = check(case, plan.device)
+        except Exception as e:
+            tally.errors.append(_told(e, choose.indices, draw))
+            break
+        if found.wrong:
+            tally.verdicts["wrong"] += 1
+            tally.failures.append(in_small_integers(smallest(choose.indices, draw, plan.device), plan.device))
+            break
+        tally.add(case, found)
+        tally.goals.update(reached(case))
+    return tally
+
+
+def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case | None:
+    """The i-th case of a plan: every class has its turn, in the regimes that are asked for."""
+    exact = plan.regime == "exact" or (plan.regime == "both" and (i // len(classes)) % 2 == 0)
+    return verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
+
+
+def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: str) -> Failure:
+    """The smallest case that still differs, with its comparison."""
+    found: dict[tuple[int, ...], Failure] = {}
+
+    def fails(candidate: list[int]) -> list[int] | None:
+        choose = Replayed(candidate)
+        with contextlib.suppress(Exception):
+            case = draw(choose)
+            if case is not None and (comparison := check(case, device)).wrong:
+                found[tuple(choose.indices)] = Failure(case, comparison)
+                return choose.indices
+        return None
+
+    fails(indices)
+    return found[tuple(shrink(indices, fails))]
+
+
+def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None]) -> str:
+    """An error with the case that raised it, where it got so far."""
+    case = "while it was drawn"
+    with contextlib.suppress(Exception):
+        case = repr(draw(Replayed(indices)))
+    place = traceback.extract_tb(e.__traceback__)[-1]
+    return f"{type(e).__name__}: {e} ({Path(place.filename).name}:{place.lineno}), in {case}"[:4000]
+
+
+def reached(case: Case) -> set[str]:
+    params, x, _ = case.data()
+    return coverage.reached(case, spy.inputs(case.layer, params, x, case.seed))
+
+
+def in_small_integers(failure: Failure, device: str = "cpu") -> Failure:
+    """The same failure with numbers that can be followed by hand, where it still shows with such."""
+    if failure.case.exact:
+        return failure
+    for seed in range(20):
+        case = replace(failure.case, exact=True, seed=seed)
+        with contextlib.suppress(Exception):
+            if (found := check(case, device)).wrong:
+                return Failure(case, found)
+    return failure
+
+
+def verify(
+    plan: Plan, jobs: int = 2, progress: Callable[[Tally], None] = lambda tally: None, tally: Tally | None = None
+) -> Tally:
+    """The whole plan on `jobs` processes; `progress` is told the tally after every chunk.
+
+    `tally` may be given, so that what was covered is there when Ctrl-C ends the run.
+    """
+    tally = Tally() if tally is None else tally
+    if jobs == 1 or plan.cases <= CHUNK:
+        for number in range(_chunks(plan)):
+            _collect(tally, [chunk(plan, number)], progress)
+            if tally.errors:
+                break
+        return tally
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        waiting: set[Future] = set()
+        try:
+            _feed(pool, waiting, plan, jobs, tally, progress)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tally
+
+
+def _feed(pool: ProcessPoolExecutor, waiting: set[Future], plan: Plan, jobs: int, tally: Tally, progress: Any) -> None:
+    numbers = iter(range(_chunks(plan)))
+    while True:
+        while len(waiting) < 2 * jobs and not tally.errors and (number := next(numbers, None)) is not None:
+            waiting.add(pool.submit(chunk, plan, number))
+        if not waiting:
+            return
+        done, rest = wait(waiting, return_when=FIRST_COMPLETED)
+        waiting.clear()
+        waiting.update(rest)
+        _collect(tally, (f.result() for f in done), progress)
+
+
+def _chunks(plan: Plan) -> int:
+    return -(-plan.cases // CHUNK)
+
+
+def _collect(tally: Tally, found: Iterable[Tally], progress: Callable[[Tally], None]) -> None:
+    for each in found:
+        tally.merge(each)
+        progress(tally)
