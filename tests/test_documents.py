@@ -1,0 +1,67 @@
+"""What is written about the project is true: README blocks run, examples run, the coverage table is today's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+QUICK = {"digits.py": ["--quick"]}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_python_block_of_the_readme_runs(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_readme_has_blocks_and_both_commands():
+    assert BLOCKS
+    assert "manualbp verify" in README
+    assert "pytest" in README
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs(path, tmp_path):
+    found = subprocess.run(
+        [sys.executable, path, *QUICK.get(path.name, [])], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert found.stdout.strip()
+
+
+def test_the_coverage_table_is_that_of_the_registry():
+    from reference.coverage_table import markdown
+
+    start, end = "<!-- coverage -->\n", "<!-- /coverage -->"
+    assert README.split(start)[1].split(end)[0] == markdown(), "python -m reference.coverage_table README.md"
+
+
+def test_no_file_and_no_function_is_too_long():
+    import ast
+
+    for path in [*ROOT.glob("manualbp/**/*.py"), *ROOT.glob("reference/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 420, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                assert lines <= 40, f"{path.name}: {node.name} has {lines} lines"
+
+
+DOCUMENTED = ("Forward", "Backward", "Shapes", "Errors", "Source")
+
+
+def test_every_layer_states_formula_derivation_shapes_errors_and_source():
+    from manualbp.base import registry
+
+    for name, cls in registry().items():
+        text = cls.__doc__ or ""
+        for heading in DOCUMENTED:
+            assert re.search(rf"^ *{heading} ", text, re.M), f"{name} has no line {heading}"

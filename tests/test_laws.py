@@ -1,0 +1,38 @@
+"""One law a test, over every class of the registry."""
+
+import pytest
+from hypothesis import given, settings
+
+from manualbp.base import registry
+from reference import laws
+from reference.strategies import cases, networks
+
+CLASSES = [pytest.param(cls, id=name) for name, cls in registry().items()]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__.removeprefix("check_"))
+def test_law(law, cls):
+    laws.on_examples(cls, law, settings().max_examples)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_equals_torch_in_float32(cls):
+    laws.on_examples(cls, laws.check_equals_torch, settings().max_examples, "float32")
+
+
+@given(networks())
+def test_random_networks_equal_torch(case):
+    laws.check_equals_torch(case)
+
+
+@given(networks(exact=False))
+def test_random_networks_equal_differences(case):
+    laws.check_equals_differences(case)
+
+
+@given(cases(registry()["Linear"]))
+def test_a_case_is_rebuilt_by_its_text(case):
+    from reference.expression import parse
+
+    assert parse(repr(case)) == case

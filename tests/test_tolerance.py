@@ -1,0 +1,91 @@
+"""The comparison itself: what it must see, what it must not, and what a pass is worth."""
+
+import numpy as np
+import pytest
+
+from manualbp import BatchNorm1d, LayerNorm, Linear, MSELoss, Objective, Sequential, Sigmoid, Softmax, Tanh, base
+from reference.case import Case
+from reference.compare import compare, compare_passes
+from reference.oracle import by_hand
+
+NETWORK = Objective(Sequential(Linear(3, 5), Tanh(), LayerNorm(5), Linear(5, 4), Sigmoid()), MSELoss())
+
+
+class Off(base.Layer, family=True):
+    """A layer whose gradient of one tensor is off by a relative error, in one entry or in all."""
+
+    layer: base.Layer
+    name: str
+    by: float
+    entry: bool
+
+    def init(self, rng, dtype=np.float64):
+        return self.layer.init(rng, dtype)
+
+    def forward(self, params, x):
+        return self.layer.forward(params, x)
+
+    def backward(self, params, cache, dy):
+        dx, grads = self.layer.backward(params, cache, dy)
+        flat = base.flatten(grads)
+        g = np.array(flat[self.name])
+        where = np.unravel_index(np.abs(g).argmax(), g.shape) if self.entry else ...
+        g[where] *= 1 + self.by
+        return dx, base.unflatten(flat | {self.name: g})
+
+
+def wrong(monkeypatch, case, name, by, entry):
+    from reference import compare as module
+
+    off = Off(case.layer, name, by, entry)
+    monkeypatch.setattr(module, "by_hand", lambda layer, *rest: by_hand(off, *rest))
+    found = compare(case).wrong
+    monkeypatch.undo()
+    return [t.name for t in found]
+
+
+@pytest.mark.parametrize("entry", [False, True])
+@pytest.mark.parametrize(("dtype", "by"), [("float64", 1e-9), ("float32", 1e-4)])
+@pytest.mark.parametrize("name", ["model.0.weight", "model.2.weight", "model.2.bias", "model.3.bias"])
+def test_a_small_relative_fault_in_one_tensor_is_seen_and_named(monkeypatch, name, dtype, by, entry):
+    for seed in range(10):
+        case = Case(NETWORK, (6, 3), seed=seed, dtype=dtype)
+        assert wrong(monkeypatch, case, name, 0.0, entry) == []
+        assert wrong(monkeypatch, case, name, by, entry) == [name + ".grad"]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Sequential(Linear(3, 4), BatchNorm1d(4)),  # the true gradient of the bias is 0
+        LayerNorm(1),  # one side says 0, the other 1e-17
+        Sequential(Linear(3, 1), Softmax(-1)),  # one class
+        Sequential(Linear(3, 4), Sigmoid(), Sigmoid()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+def test_what_cancels_or_saturates_is_no_false_alarm(layer, scale):
+    width = 1 if layer == LayerNorm(1) else 3
+    for seed in range(30):
+        assert not compare(Case(layer, (5, width), seed=seed, scale=scale)).wrong
+
+
+def test_a_pass_states_its_power_and_its_blind_fraction():
+    found = compare(Case(NETWORK, (6, 3), seed=1))
+    assert found.verdict == "rounding"
+    assert found.power is not None
+    assert found.power < 1e-9
+    assert 0 <= found.blind < 0.2
+
+
+def test_nothing_to_see_is_vacuous():
+    layer = Sequential(Linear(3, 1), Softmax(-1))
+    params, x, _ = Case(layer, (2, 3)).data()
+    assert compare_passes(layer, params, x, np.zeros((2, 1))).verdict == "vacuous"
+
+
+def test_nan_is_never_equal_to_nan():
+    layer = Tanh()
+    found = compare_passes(layer, {}, np.array([np.nan, np.nan]), np.array([1.0, 2.0]))
+    assert found.verdict == "vacuous"

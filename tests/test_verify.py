@@ -1,0 +1,138 @@
+"""The main job: what it prints, what it writes, how it ends, and that it finds and shrinks what is wrong."""
+
+import json
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+import manualbp as m
+from reference import cli, verify
+from reference.architectures import Drawn
+from reference.case import Case
+from reference.expression import parse
+from reference.verify import Plan, Tally, chunk, classes_of, draw_case
+
+
+def ran(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["manualbp", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out = capsys.readouterr()
+    return end.value.code, out.out, out.err
+
+
+def test_a_run_ends_with_a_table_and_one_summary_line(monkeypatch, capsys, tmp_path):
+    files = tmp_path / "a.json", tmp_path / "a.xml"
+    code, out, _ = ran(
+        monkeypatch, capsys, "verify", "--cases", 40, "--jobs", 1, "--json", files[0], "--junit", files[1], "--seed", 3
+    )
+    assert code == 0
+    assert "Layers" in out
+    assert "40 networks, no mismatch" in out.splitlines()[-1]
+    assert json.loads(files[0].read_text())["cases"] == 40
+    assert ElementTree.parse(files[1]).getroot().get("failures") == "0"
+
+
+def test_quiet_prints_the_summary_alone(monkeypatch, capsys):
+    code, out, _ = ran(monkeypatch, capsys, "verify", "--cases", 5, "--jobs", 1, "--quiet", "--layer", "Linear")
+    assert code == 0
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("regime", ["exact", "real"])
+def test_a_regime_can_be_chosen(regime):
+    found = chunk(Plan(30, layers=("Linear",), regime=regime), 0)
+    assert not found.failures
+    assert bool(found.total.certified) == (regime == "exact")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--layer", "LayrNorm"], "did you mean LayerNorm"),
+        (["--regime", "exactly"], "did you mean exact"),
+        (["--dtype", "float16"], "float64"),
+        (["--device", "nonsense"], "nonsense"),
+        (["--case", "Case(Liner(2, 3), (4, 2))"], "Linear"),
+        (["--case", "Linear(2, 3)"], "Case(Linear"),
+        (["--cases", "0"], "--cases"),
+        (["--case", "Case(Linear(2, 3), (4, 5))"], "in_features = 2"),
+    ],
+)
+def test_a_usage_error_is_one_paragraph_and_code_2(monkeypatch, capsys, arguments, told):
+    code, _, err = ran(monkeypatch, capsys, "verify", *arguments)
+    assert code == 2
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_one_case_is_shown_tensor_by_tensor(monkeypatch, capsys):
+    code, out, _ = ran(monkeypatch, capsys, "verify", "--case", repr(Case(m.Linear(2, 3), (4, 2), seed=5)))
+    assert code == 0
+    assert "weight.grad" in out
+
+
+def test_nothing_to_see_is_vacuous(monkeypatch, capsys):
+    code, _, _ = ran(monkeypatch, capsys, "verify", "--case", repr(Case(m.Softmax(-1), (4, 1), seed=5)))
+    assert code == 3
+
+
+def test_a_mistake_is_found_shrunk_and_reproduced_by_its_command(monkeypatch, capsys):
+    right = m.Linear.backward
+
+    def forgot_the_bias_of_all_rows_but_the_last(self, params, cache, dy):
+        dx, grads = right(self, params, cache, dy)
+        return dx, grads | ({"bias": dy.reshape(-1, self.out_features)[-1]} if self.bias else {})
+
+    monkeypatch.setattr(m.Linear, "backward", forgot_the_bias_of_all_rows_but_the_last)
+    code, out, _ = ran(monkeypatch, capsys, "verify", "--cases", 200, "--jobs", 1, "--layer", "Linear")
+    assert code == 1
+    assert "bias.grad" in out
+    command = next(line for line in out.splitlines() if "--case" in line)
+    case = parse(command.split("--case ")[1].strip("' "))
+    assert len(repr(case)) < 200
+    assert [t.name.rsplit(".", 2)[-2] for t in verify.check(case).wrong] == ["bias"]
+
+
+def test_what_interrupts_keeps_what_was_covered(monkeypatch, capsys):
+    def interrupted(plan, jobs, progress, tally):
+        tally.merge(chunk(Plan(10, layers=("Linear",)), 0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "verify", interrupted)
+    code, out, _ = ran(monkeypatch, capsys, "verify")
+    assert code == 0
+    assert "Interrupted" in out
+    assert "10 networks" in out
+
+
+def test_two_processes_cover_what_one_does():
+    plan = Plan(60, layers=("Linear", "Tanh"))
+    one, two = (verify.verify(plan, jobs, tally=Tally()) for jobs in (1, 2))
+    assert one.total.cases == two.total.cases == 60
+    assert {n: r.cases for n, r in one.rows.items()} == {n: r.cases for n, r in two.rows.items()}
+
+
+def test_every_class_has_its_turn():
+    plan = Plan()
+    classes = classes_of(plan)
+    drawn = {
+        type(part).__name__ for i in range(len(classes)) for part in parts(draw_case(plan, classes, i, Drawn((1, i))))
+    }
+    assert {c.__name__ for c in classes} - drawn == set()
+
+
+def parts(case):
+    from reference.spy import walk
+
+    return [*walk(case.layer), case.optimizer] if case else []
+
+
+def test_coverage_goals_are_reached_by_a_run_of_modest_length():
+    plan, tally = Plan(1500, seed=5), Tally()
+    classes = classes_of(plan)
+    for i in range(plan.cases):
+        if (case := draw_case(plan, classes, i, Drawn((5, i)))) is not None:
+            tally.goals.update(verify.reached(case))
+    assert tally.missing(plan) == []
