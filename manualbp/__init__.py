@@ -5,13 +5,11 @@
 Each file is named as the one in torch/nn/modules that it can be read beside.
 """
 
-from . import base, optim
+from . import activation, base, checkpoint, optim, training
 from .activation import *
 from .activation_piecewise import *
-from .base import Layer as Layer
-from .base import flatten as flatten
-from .base import registry as registry
-from .base import unflatten as unflatten
+from .adaptive import *
+from .attention import *
 from .batchnorm import *
 from .container import *
 from .conv import *
@@ -22,12 +20,21 @@ from .instancenorm import *
 from .linear import *
 from .loss import *
 from .loss_class import *
+from .loss_ctc import *
+from .loss_margin import *
 from .normalization import *
 from .padding import *
 from .pooling import *
 from .rnn import *
+from .rnn_cell import *
 from .softmax import *
 from .sparse import *
 
+# Last, since `flatten` is the name of a file, too.
+from .base import Layer as Layer  # isort: skip
+from .base import flatten as flatten  # isort: skip
+from .base import registry as registry  # isort: skip
+from .base import unflatten as unflatten  # isort: skip
+
 __version__ = "0.1.0"
-__all__ = ["Layer", "base", "flatten", "optim", "registry", "unflatten", *registry()]
+__all__ = ["Layer", "base", "checkpoint", "flatten", "optim", "registry", "training", "unflatten", *registry()]

@@ -141,9 +141,9 @@ class PReLU(Layer):
         return {"weight": np.full(self.num_parameters, self.init_value, dtype)}
 
     def forward(self, params, x):
-        one, n = self.num_parameters == 1, (self.num_parameters,)
+        one, n, rank = self.num_parameters == 1, (self.num_parameters,), len(shape(x))
         self.takes(one or shape(x)[1:2] == n, x, "(*)" if one else "(N, num_parameters, *)")
-        w = params["weight"].reshape((1,) * x.ndim if one else (1, *n) + (1,) * (x.ndim - 2))
+        w = params["weight"].reshape((1,) * rank if one else (1, *n) + (1,) * (rank - 2))
         return np.where(x.real > 0, x, w * x), (x, w)
 
     def backward(self, params, cache, dy):

@@ -8,10 +8,9 @@ import numpy as np
 
 from .base import INTEGER, Array, Params, describe, shape
 from .container import Sequential
-from .elementary import log_softmax
 from .linear import Linear
 from .loss import Loss, is_real
-from .loss_class import check_classes
+from .loss_class import check_classes, log_softmax
 
 
 class AdaptiveLogSoftmaxWithLoss(Loss):
@@ -23,9 +22,9 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
               o = h_t for t < c₁,    o = h_(c₁ + k − 1) + f_k,(t − c_k) for t in cluster k = 1, 2, …
               y = (o, −⟨o⟩)
     Backward  both outputs depend on o:   do = dy₀ − dy₁/N
-              z ↦ log_softmax(z)_j has the slope [i = j] − pᵢ:   dzᵢ = do ([i = j] − pᵢ),  for the head with j = t or
-              c₁ + k − 1, for cluster k with j = t − c_k, and only in the rows whose target is in it; then
-              dx and the weights' gradients by the backward of Linear, dx added up over head and clusters
+              ∂log_softmax(z)_j/∂zᵢ = [i = j] − pᵢ:   dzᵢ = −do pᵢ for i ≠ j,  dzⱼ = −do (pⱼ − 1) = −do expm1(log pⱼ);
+              j = t or c₁ + k − 1 for the head, t − c_k for cluster k, and there only the rows whose target is in it;
+              then dx and the weights' gradients by the backward of Linear, dx added up over head and clusters
     Shapes    x: (N, in_features) with t: (N,) integers, or (in_features,) with ();  y: (t's shape, ());
               head.weight: (c₁ + clusters, in_features), head.bias: (c₁ + clusters,);
               tail.k.0.weight: (dₖ, in_features), tail.k.1.weight: (classes of the cluster, dₖ) for k = 0, 1, …,
@@ -90,7 +89,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         grads = []
         for (layer, p, rows, j), (c, logs) in zip(self.parts(params, t.reshape(-1)), caches):
             is_j = j[:, None] == np.arange(logs.shape[1])
-            dz = do[rows][:, None] * (is_j - np.exp(logs))
+            dz = -do[rows][:, None] * np.where(is_j, np.expm1(logs), np.exp(logs))
             dx_rows, g = layer.backward(p, c, dz)
             dx[rows] += dx_rows
             grads.append(g)

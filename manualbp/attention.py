@@ -174,11 +174,9 @@ class MultiheadAttention(Layer):
         *N, L, _ = self._turn(query).shape
         S = (*shape(key), 0, 0)[1 if rank == 3 and self.batch_first else 0]
         for name, a, f, rows in zip(("key", "value"), (key, value), self._into[1:], ("S", S), strict=True):
-            option = f"{name[0]}dim"
-            width = option if getattr(self, option) is not None else "embed_dim"
-            self.takes(
-                shape(a) == self._ordered(*N, S, f.in_features), a, f"{_text(self._ordered(*N, rows, width))} as {name}"
-            )
+            width = "embed_dim" if f.in_features == self.embed_dim else f"{name[0]}dim"
+            text = f"{_text(self._ordered(*N, rows, width))} as {name}"
+            self.takes(shape(a) == self._ordered(*N, S, f.in_features), a, text)
         if padding is not None:
             self.takes(shape(padding) == (*N, S), padding, f"{_text((*N, S))} as key_padding_mask", REAL + "?")
         if mask is not None:
@@ -253,6 +251,8 @@ class MultiheadAttention(Layer):
     @classmethod
     def fit(cls, choose, shape):
         options = {name: choose(*values) for name, values in cls.options.items()}
+        if choose(True, False):  # then it takes three inputs of one shape, as in a network
+            options |= {"kdim": None, "vdim": None, "is_causal": False}
         heads = choose(*(n for n in range(1, shape[-1] + 1) if shape[-1] % n == 0))
         return cls(shape[-1], heads, **options)
 

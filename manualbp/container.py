@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Layer, Params, Tree, add, describe, run, tree_map
+from .base import Layer, Params, add, describe, run, tree_map
 
 
 class Container(Layer, family=True):

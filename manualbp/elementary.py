@@ -1,4 +1,4 @@
-"""Formulas that several layers share, written so that they neither overflow nor cancel.
+"""Formulas that several layers share, written so that nothing overflows and no digits are lost.
 
 Each runs on float32 (and stays there), float64, longdouble, and on complex numbers near the real axis; branches
 look at the real part, for the complex step. The slopes are what the layers' backward passes need.
@@ -60,7 +60,10 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
 
 
 def log_softmax(x: Array, axis: Axis = -1) -> Array:
-    """yᵢ = xᵢ − log Σⱼ eˣʲ, from x − max x.  ∂yᵢ/∂xⱼ = δᵢⱼ − e^yⱼ, so  dx = dy − e^y Σdy.  NaN where softmax is."""
+    """yᵢ = xᵢ − log Σⱼ eˣʲ, from x − max x.  ∂yᵢ/∂xⱼ = δᵢⱼ − e^yⱼ, so  dx = dy − e^y Σdy.
+
+    NaN where softmax is. Near 0 right to ε, not to ε times the value, as in torch: log Σ near log 1.
+    """
     with np.errstate(invalid="ignore"):
         z = x - x.max(axis, keepdims=True)
     return z - np.log(np.exp(z).sum(axis, keepdims=True))

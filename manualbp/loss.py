@@ -5,7 +5,7 @@ Here: what a loss is, and the losses of regression and of distributions. `loss_c
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +35,7 @@ class Loss(Layer, family=True):
 
     def __post_init__(self) -> None:
         for name, value in options_of(self).items():
-            object.__setattr__(self, name, as_tuples(value))
+            object.__setattr__(self, name, as_tuples(value, float if name.endswith("weight") else None))
         if (reduction := getattr(self, "reduction", "mean")) not in self.reductions:
             raise ValueError(
                 f"{self}: reduction is one of {', '.join(map(repr, self.reductions))}; it is {reduction!r}"
@@ -109,10 +109,12 @@ def is_real(a: Any) -> bool:
     return isinstance(a, (np.ndarray, np.generic)) and a.dtype.char in REAL
 
 
-def as_tuples(value: Any) -> Any:
-    """Nested lists, or an array, as nested tuples; everything else as it is."""
+def as_tuples(value: Any, kind: Callable[[Any], Any] | None = None) -> Any:
+    """Nested lists, or an array, as nested tuples of numbers of this kind; everything else as it is."""
     value = value.tolist() if isinstance(value, np.ndarray) else value
-    return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return tuple(as_tuples(v, kind) for v in value)
+    return value if value is None or kind is None else kind(value)
 
 
 def cycle(numbers: Sequence[float], shape: tuple[int, ...]) -> Any:
@@ -173,7 +175,7 @@ class L1Loss(Difference):
         return magnitude(d)
 
     def df(self, d):
-        return np.sign(d.real)
+        return np.sign(np.real(d))
 
 
 class HuberLoss(Difference):
@@ -190,7 +192,7 @@ class HuberLoss(Difference):
     reduction: str = "mean"
     delta: float = 1.0
 
-    options = Loss.options | {"delta": (1.0, 0.5, 0.3, 2.0)}
+    options = {**Loss.options, "delta": (1.0, 0.5, 0.3, 2.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,7 +223,7 @@ class SmoothL1Loss(Difference):
     reduction: str = "mean"
     beta: float = 1.0
 
-    options = Loss.options | {"beta": (1.0, 0.5, 0.3, 0.0, 2.0)}
+    options = {**Loss.options, "beta": (1.0, 0.5, 0.3, 0.0, 2.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -233,7 +235,7 @@ class SmoothL1Loss(Difference):
         return self.df(d) * (d - c / 2)
 
     def df(self, d):
-        return np.clip(d, -self.beta, self.beta) / self.beta if self.beta else np.sign(d.real)
+        return np.clip(d, -self.beta, self.beta) / self.beta if self.beta else np.sign(np.real(d))
 
 
 class PoissonNLLLoss(Loss):
@@ -257,7 +259,7 @@ class PoissonNLLLoss(Loss):
     eps: float = 1e-8
     reduction: str = "mean"
 
-    options = Loss.options | {"log_input": (True, False), "full": (False, True), "eps": (1e-8, 0.25, 0.3)}
+    options = {**Loss.options, "log_input": (True, False), "full": (False, True), "eps": (1e-8, 0.25, 0.3)}
 
     @property
     def after(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -305,7 +307,7 @@ class GaussianNLLLoss(Loss):
     reduction: str = "mean"
 
     inputs = "input target var"
-    options = Loss.options | {"full": (False, True), "eps": (1e-6, 0.25, 0.3)}
+    options = {**Loss.options, "full": (False, True), "eps": (1e-6, 0.25, 0.3)}
 
     def forward(self, params, x):
         if isinstance(x, tuple) and len(x) == 3 and type(x[2]) in (float, int) and is_real(x[0]):
@@ -322,8 +324,8 @@ class GaussianNLLLoss(Loss):
         one_axis = nu.ndim == x.ndim and sum(b for a, b in zip(n, nu.shape) if a != b) == 1
         self.takes(nu.shape in (n, n[:-1]) or one_axis, nu, f"{n}, {n[:-1]} or {n} with a 1 as its variances")
         super().fits(*self.ready(x, t, var))
-        if (nu.real < 0).any():
-            raise ValueError(f"{self} takes variances ≥ 0; it got {nu.real.min()}")
+        if (low := np.real(nu).min(initial=0)) < 0:
+            raise ValueError(f"{self} takes variances ≥ 0; it got {low}")
 
     def value(self, x, t, var):
         nu = np.maximum(var, self.eps)

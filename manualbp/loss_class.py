@@ -25,8 +25,11 @@ class YesNo(Loss, family=True):
     v = −w (t log p + (1 − t) log(1 − p))
     """
 
+    weight: float | tuple | None = None
+    reduction: str = "mean"
+
     def fits(self, x, t):
-        self.takes(shape(t) == x.shape, t, f"{x.shape}, that of its input,", REAL + INTEGER)
+        self.takes(shape(t) == x.shape, t, f"{x.shape}, as its input is", REAL + INTEGER)
         for name in ("weight", "pos_weight"):
             w = np.ones(np.shape(getattr(self, name, None) or 1))
             try:
@@ -58,9 +61,6 @@ class BCELoss(YesNo):
     Caveat    torch bounds the logarithms in v only: ∂v/∂x has max(x(1 − x), 10⁻¹²) as its denominator, and ∂v/∂t is
               infinite at x = 0 and 1
     """
-
-    weight: float | tuple | None = None
-    reduction: str = "mean"
 
     after = "Sigmoid()"
 
@@ -96,8 +96,6 @@ class BCEWithLogitsLoss(YesNo):
     Source    torch.nn.BCEWithLogitsLoss
     """
 
-    weight: float | tuple | None = None
-    reduction: str = "mean"
     pos_weight: float | tuple | None = None
 
     def value(self, x, t):
@@ -171,6 +169,10 @@ class OneOfC(Loss, family=True):
 
     s is the label smoothing. A subclass gives ℓ and, in `slope`, dx of ℓ, q and dv.
     """
+
+    weight: tuple[float, ...] | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
 
     ranks = (1, 2, 3, 4)
     smoothing = 0.0
@@ -268,10 +270,6 @@ class NLLLoss(OneOfC):
     Caveat    where no target counts the "mean" is NaN and dx is 0; if weights of 0 make n = 0, torch's dx is NaN
     """
 
-    weight: tuple[float, ...] | None = None
-    ignore_index: int = -100
-    reduction: str = "mean"
-
     dyadic = True
 
     def logs(self, x, axis):
@@ -299,9 +297,6 @@ class CrossEntropyLoss(OneOfC):
     Caveat    where no target counts the "mean" is NaN and dx is 0; if weights of 0 make n = 0, torch's dx is NaN
     """
 
-    weight: tuple[float, ...] | None = None
-    ignore_index: int = -100
-    reduction: str = "mean"
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:

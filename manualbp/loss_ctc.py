@@ -57,7 +57,7 @@ class CTCLoss(Loss):
         labels[:, 1::2] = self.padded(t, L, x.shape[2])
         alpha = self.walk(x, labels, T)
         ends, v = self.read(alpha[-1], L)
-        y = np.where((v.real == np.inf) & self.zero_infinity, 0, v) / self.shares(L, x.dtype)
+        y = np.where((v == np.inf) & self.zero_infinity, 0, v) / self.shares(L, x.dtype)
         y = reduce(y.reshape(given[0].shape[1:-1]), self.reduction, len(L))
         return y, (given, x, labels, T, L, alpha, ends, v)
 
@@ -150,9 +150,10 @@ class CTCLoss(Loss):
         steps, n, classes = shape[0], shape[1] if len(shape) == 3 else 1, shape[-1]
         T = values.integers((steps + 1) // 2, steps + 1, (n,))
         most = T + 1 if self.zero_infinity else (T + 1) // 2
-        L = values.integers(0, most + 1, (n,)) if classes > 1 else np.zeros(n, np.int64)
-        t = values.integers(0, max(classes - 1, 1), (n, max(L)))
+        L = values.rng.integers(0, most + 1) if classes > 1 else np.zeros(n, np.int64)
+        longest = int(L.max())
+        t = values.integers(0, max(classes - 1, 1), (n, longest))
         t = np.where(t >= self.blank, t + 1, t) if classes > 1 else t
-        t = t if values.rng.random() < 0.5 else t[np.arange(max(L)) < L[:, None]]
+        t = t if values.rng.random() < 0.5 else t[np.arange(longest) < L[:, None]]
         batch = () if len(shape) == 2 else (n,)
         return log_softmax(values.real(shape), -1), t, T.reshape(batch), L.reshape(batch)

@@ -5,7 +5,7 @@ to loss and stands under Caveat.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class HingeEmbeddingLoss(Loss):
     reduction: str = "mean"
 
     dyadic = True
-    options = Loss.options | {"margin": (1.0, 0.5, 0.3, 2.0)}
+    options = {**Loss.options, "margin": (1.0, 0.5, 0.3, 2.0)}
 
     def value(self, x, t):
         return np.where(t != -1, x, 0) + np.where(t != 1, np.maximum(self.margin - x, 0), 0)
@@ -86,7 +86,7 @@ class MarginRankingLoss(Loss):
     arity = 3
     dyadic = True
     inputs = "input1 input2 target"
-    options = Loss.options | {"margin": (0.0, 0.5, 0.3, 1.0)}
+    options = {**Loss.options, "margin": (0.0, 0.5, 0.3, 1.0)}
 
     def fits(self, *x):
         same = len({a.ndim for a in x}) == 1
@@ -125,7 +125,7 @@ class CosineEmbeddingLoss(Loss):
 
     ranks = (1, 2)
     inputs = "input1 input2 target"
-    options = Loss.options | {"margin": (0.0, 0.5, 0.3, -0.5)}
+    options = {**Loss.options, "margin": (0.0, 0.5, 0.3, -0.5)}
 
     def fits(self, a, b, t):
         for x in (a, b):
@@ -163,9 +163,14 @@ class Ranked(Loss, family=True):
 
     dyadic = True
     ranks = (1, 2)
+    besides: ClassVar[int | None] = None  # what a target may be, other than a class
+
+    def places(self, x: Array) -> tuple[tuple[int, ...], ...]:
+        """The shapes that a target may have."""
+        raise NotImplementedError
 
     def fits(self, x, t):
-        self.takes(x.ndim < 3 and (x.shape[-1:] or (1,)) > (0,), x, "(C,) or (N, C)")
+        self.takes(x.ndim < 3 and 0 not in x.shape[-1:], x, "(C,) or (N, C)")
         places = self.places(x)
         if t.dtype.char not in INTEGER or t.shape not in places:
             raise ValueError(f"{self} takes class indices of shape {places[0]} as target; it got {describe(t)}")
@@ -195,15 +200,12 @@ class MultiMarginLoss(Ranked):
     weight: tuple[float, ...] | None = None
     reduction: str = "mean"
 
-    besides = None
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.p not in (1, 2):
             raise ValueError(f"{self}: p is 1 or 2; it is {self.p}")
 
-    def places(self, x: Array) -> tuple[tuple[int, ...], ...]:
-        """The shapes that a target may have."""
+    def places(self, x):
         return (x.shape[:-1], (1,)) if x.ndim < 2 else (x.shape[:-1],)
 
     def fits(self, x, t):
@@ -225,7 +227,7 @@ class MultiMarginLoss(Ranked):
 
     def slopes(self, x, t):
         h, is_k, w = self.hinges(x, t)
-        s = w * (h.real > 0 if self.p == 1 else 2 * h)
+        s = w * (np.real(h) > 0 if self.p == 1 else 2 * h)
         return (s - is_k * s.sum(1, keepdims=True)).reshape(x.shape), None
 
     @classmethod
@@ -253,8 +255,7 @@ class MultiLabelMarginLoss(Ranked):
 
     besides = -1
 
-    def places(self, x: Array) -> tuple[tuple[int, ...], ...]:
-        """The shapes that a target may have."""
+    def places(self, x):
         return (x.shape,) if x.ndim else ((), (1,))
 
     def hinges(self, x: Array, t: Array) -> tuple[Array, Array]:
@@ -274,7 +275,7 @@ class MultiLabelMarginLoss(Ranked):
 
     def slopes(self, x, t):
         h, is_k = self.hinges(x, t)
-        open_ = (h.real > 0).astype(x.dtype)
+        open_ = (np.real(h) > 0).astype(x.dtype)
         return (open_.sum(1) - (is_k * open_.sum(2, keepdims=True)).sum(1)).reshape(x.shape), None
 
     def sample(self, values, shape):
@@ -290,6 +291,11 @@ class Triplet(Loss, family=True):
               dm goes to the smaller of D(a, n) and D(p, n), half to each in a tie;
               a, p and n take part in two or three distances each, whose gradients add, as do those by D's parameters
     """
+
+    if TYPE_CHECKING:  # each class has these options, in its own order
+        margin: float
+        swap: bool
+        reduction: str
 
     arity = 3
     ranks = (1, 2, 3)
@@ -307,7 +313,7 @@ class Triplet(Loss, family=True):
 
     def forward(self, params, x):
         for array in (x := self.unpack(x, self.inputs)):
-            self.takes(np.ndim(array) == np.ndim(x[0]), array, f"(*, D), of {np.ndim(x[0])} axes as its anchor,")
+            self.takes(np.ndim(array) == np.ndim(x[0]), array, f"(*, D) with {np.ndim(x[0])} axes, as its anchor")
         a, p, n = (np.atleast_1d(array) for array in x)
         pairs = ((a, p), (a, n), (p, n)) if self.swap else ((a, p), (a, n))
         found = [self.distance.forward(params.get("distance_function", {}), pair) for pair in pairs]
@@ -355,7 +361,8 @@ class TripletMarginLoss(Triplet):
     reduction: str = "mean"
 
     dyadic = True
-    options = Loss.options | {
+    options = {
+        **Loss.options,
         "margin": (1.0, 0.5, 0.3, 4.0),
         "p": (2.0, 1.0, 3.0, 1.5, math.inf),
         "eps": (1e-6, 0.25, 0.0),
@@ -403,4 +410,5 @@ class TripletMarginWithDistanceLoss(Triplet):
     def fit(cls, choose, shape):
         pairwise = PairwiseDistance(1.0, 0.25), PairwiseDistance(keepdim=True)
         distance = choose(None, *pairwise, CosineSimilarity(-1))
-        return cls(distance, choose(1.0, 0.5, 0.3, 4.0), choose(False, True), choose(*cls.reductions))
+        margin, swap, reduction = choose(1.0, 0.5, 0.3, 4.0), choose(False, True), choose(*cls.reductions)
+        return cls(distance_function=distance, margin=margin, swap=swap, reduction=reduction)

@@ -35,6 +35,8 @@ class _Recurrent(Layer, family=True):
                 raise ValueError(f"{self}: {name} must be 1 or more")
         if not 0 <= self.proj_size < self.hidden_size:
             raise ValueError(f"{self}: proj_size must be less than hidden_size, or 0 for no projection")
+        if not 0 <= getattr(self, "dropout", 0) <= 1:
+            raise ValueError(f"{self}: dropout is a probability, in [0, 1]")
         if getattr(self, "nonlinearity", "tanh") not in ("tanh", "relu"):
             raise ValueError(f"{self}: nonlinearity must be 'tanh' or 'relu'")
 
@@ -58,13 +60,15 @@ class _Recurrent(Layer, family=True):
         x, hx = self.unpack(x, "input", "hx") if length else (x, None)
         return x, hx, (length, hx is not None)
 
-    def _state(self, hx: Tree, x: Array, lead: str) -> tuple[Array, ...]:
-        """The state as a tuple, 0 if it is None; a ValueError that shows these axes if its shape is wrong."""
+    def _state(self, hx: Tree, x: Array) -> tuple[Array, ...]:
+        """The state as a tuple, 0 if it is None."""
+        lead, names = self._lead(x.shape), self.states.split()
         if hx is None:
-            return tuple(np.zeros((*self._lead(x.shape), getattr(self, width)), x.dtype) for width in self._widths)
-        state = self.unpack(hx, self.states) if " " in self.states else (hx,)
-        for q, width in zip(state, self._widths, strict=True):
-            self.takes(shape(q) == (*self._lead(x.shape), getattr(self, width)), q, f"({lead}{width})")
+            return tuple(np.zeros((*lead, getattr(self, width)), x.dtype) for width in self._widths)
+        state = (hx,) if len(names) == 1 else self.unpack(hx, self.states)
+        for name, q, width in zip(names, state, self._widths, strict=True):
+            text = f"({', '.join([*map(str, lead), width])}) as {name}"
+            self.takes(shape(q) == (*lead, getattr(self, width)), q, text)
         return state
 
     def _draw(self, rng: np.random.Generator, dtype: Any, width: int, suffix: str = "") -> Params:
@@ -87,7 +91,7 @@ class _Recurrent(Layer, family=True):
 
     def sample(self, values, shape):
         x = values.real(shape)
-        hx = tuple(values.real(q.shape) for q in self._state(None, x, ""))
+        hx = tuple(values.real(q.shape) for q in self._state(None, x))
         return x if values.rng.random() < 0.3 else (x, _alone(hx))
 
 
@@ -137,11 +141,6 @@ class _RNNBase(_Recurrent, family=True):
     """
 
     ranks = (2, 3)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.dropout <= 1:
-            raise ValueError(f"{self}: dropout is a probability, in [0, 1]")
 
     @property
     def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -202,10 +201,7 @@ class _RNNBase(_Recurrent, family=True):
         x, hx, form = self._unpack(x)
         ok = len(shape(x)) in self.ranks and x.shape[-1] == self.input_size and self._turn(x).shape[0] > 0
         self.takes(ok, x, f"({'N, T' if self.batch_first else 'T, N'}, input_size) or (T, input_size) with T > 0")
-        hx = self._state(
-            hx, x, "num_layers * (1 + bidirectional), " + "".join(f"{N}, " for N in self._lead(x.shape)[1:])
-        )
-        return self._turn(x), hx, form
+        return self._turn(x), self._state(hx, x), form
 
     def _lead(self, x_shape):
         N = x_shape[:-1][1 - self.batch_first :][:1] if len(x_shape) == 3 else ()

@@ -147,7 +147,10 @@ def plain(choose: Choose, shape: tuple[int, ...], exact: bool, cls: type[Layer] 
             continue
         if layer.arity > 1:
             layer = container.Sequential(container.Parallel(*[linear.Identity() for _ in range(layer.arity)]), layer)
-        found = output_shape(layer, shape)
+        try:
+            found = output_shape(layer, shape)
+        except ValueError:  # its other inputs must differ from the first
+            continue
         while found and isinstance(found[0], tuple):
             layer, found = container.Sequential(layer, container.Select(0)), found[0]
         if 0 < int(np.prod(found)) <= LARGEST:

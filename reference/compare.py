@@ -110,13 +110,13 @@ def compare_passes(
     if exact and certify(layer, params, x, dy, seed, dtype):
         hand = by_hand(layer, params, x, dy, seed)
         autograd = by_autograd(layer, params, x, dy, seed, device)
-        return Comparison(tuple(_exactly(n, hand.get(n), autograd.get(n)) for n in hand | autograd), True, dtype)
+        return Comparison(tuple(exactly(n, hand.get(n), autograd.get(n)) for n in hand | autograd), True, dtype)
     both = Both(layer, seed, device)
     runs = both.all_precisions(params, x, dy)
-    tensors = [_within(name, *arrays, dtype) for name, arrays in runs.items()]
+    tensors = [within(name, *arrays, dtype) for name, arrays in runs.items()]
     if any(t.error > t.bound and np.isfinite(t.error) for t in tensors):
         spread = both.second_look(params, x, dy, dtype)
-        tensors = [_within(name, *arrays, dtype, spread.get(name, 0.0)) for name, arrays in runs.items()]
+        tensors = [within(name, *arrays, dtype, spread.get(name, 0.0)) for name, arrays in runs.items()]
     return Comparison(tuple(tensors), False, dtype)
 
 
@@ -178,7 +178,7 @@ def nudged(rng: np.random.Generator, tree: Any) -> Any:
     return moved(rng, tree) if getattr(tree, "dtype", np.dtype(int)).kind == "f" else tree
 
 
-def _exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
+def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
     """== for every entry. NaN equals nothing, −0 equals 0."""
     if (failure := _differ_in_kind(hand, other)) is not None:
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
@@ -191,7 +191,7 @@ def _exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
     return Tensor(name, hand, other, error, 0.0, same, 2.0**-52 if s else None, blind)
 
 
-def _within(
+def within(
     name: str, h32: Array | None, h64: Array | None, h80: Array | None, t32: Array | None, t64: Array | None,
     dtype: str, spread: float = 0.0,
 ) -> Tensor:  # fmt: skip
@@ -200,7 +200,7 @@ def _within(
     if (failure := _differ_in_kind(hand, other)) is not None:
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
     if hand is None or other is None or hand.dtype.kind != "f":
-        return _exactly(name, hand, other)
+        return exactly(name, hand, other)
     assert h32 is not None and h64 is not None and h80 is not None and t32 is not None and t64 is not None
     bound = Runs(h32, h64, h80, t32, t64).bound(dtype) + 16 * spread
     error, s = distance(hand, other), largest(hand)

@@ -20,7 +20,9 @@ def markdown() -> str:
             rows.setdefault(file, []).append(f"`{name}`" if hasattr(place, name) else f"*`{name}`*")
     lines = [f"| [{file}]({file}) | {', '.join(names)} |" for file, names in sorted(rows.items())]
     torch_has = [sum(hasattr(nn, n) for n in registry()), sum(hasattr(optim, n) for n in registry(Optimizer))]
-    told = f"{torch_has[0]} classes of torch.nn and {torch_has[1]} of torch.optim; *italic*: torch has no such class.\n\n"
+    told = (
+        f"{torch_has[0]} classes of torch.nn and {torch_has[1]} of torch.optim; *italic*: torch has no such class.\n\n"
+    )
     return told + "| file | classes |\n|---|---|\n" + "\n".join(lines) + "\n"
 
 

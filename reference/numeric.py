@@ -95,11 +95,16 @@ def _complex_step(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, floa
 
 
 def _differences(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float]:
-    """Central differences at h, h/2, h/4 and their extrapolations; what the last two differ by is the uncertainty."""
+    return extrapolated(loss, H, TINY)
+
+
+def extrapolated(loss: Callable[[Any], tuple[Any, float]], h: float, eps: float) -> tuple[float, float]:
+    """The slope at 0 and its uncertainty: central differences at h, h/2, h/4, extrapolated twice. What the last two
+    extrapolations differ by bounds what is left of the series; ε Σ|terms|/h is the rounding of the differences."""
     d, size = [], 0.0
     for k in range(3):
-        (up, size), (down, _) = loss(H / 2**k), loss(-H / 2**k)
-        d.append((up - down) / (2 * H / 2**k))
-    first, second = ((4 * fine - coarse) / 3 for coarse, fine in zip(d, d[1:]))
+        (up, size), (down, _) = loss(h / 2**k), loss(-h / 2**k)
+        d.append((up - down) / (2 * h / 2**k))
+    first, second = (4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3
     best = (16 * second - first) / 15
-    return float(best), float(abs(best - second)) + size * TINY / H * 4
+    return float(best), float(abs(best - second)) + size * eps / h * 4

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim import _muon
+from torch.optim import _muon, lr_scheduler, swa_utils
 
 from manualbp.base import flatten, options_of, registry, unflatten
-from manualbp.optim import Group, Optimizer, Rows
+from manualbp.optim import ChainedScheduler, Group, Optimizer, Rows, Schedule
 
 from .tolerance import EPS, FACTOR, RATIO, distance, largest
 
 SCALARS = ("step", "mu_product", "eta", "mu")  # numbers in a state, which torch keeps as tensors of rank 0
+
+BY_GROUP = {"lr_lambda", "base_lr", "max_lr", "base_momentum", "max_momentum", "swa_lr", "min_lr"}  # may be lists
 
 Flat = dict[str, np.ndarray]  # parameters by name, and their state as "name/slot"
 
@@ -63,6 +65,31 @@ def from_torch_optim(made: torch.optim.Optimizer, names: list[str] | None = None
 def load_into_torch(made: torch.optim.Optimizer, opt: Optimizer, state: dict, names: list[str]) -> None:
     """Give the twin this state and these options, so that training begun by hand goes on in torch."""
     made.load_state_dict(to_tensors(opt.state_dict(state, names)))
+
+
+def to_torch_schedule(schedule: Schedule, made: torch.optim.Optimizer, opt: Optimizer, t: Any = 0) -> Any:
+    """The torch scheduler of the same name and options on the twin of `opt`, as it is after t steps (t: the state of
+    ReduceLROnPlateau), with the rates and momenta that it has given to the groups by then."""
+    groups = [opt.group_of(group["param_names"][0]) for group in made.param_groups]
+    scheduler = _scheduler(schedule, made, groups)
+    if t:
+        scheduler.load_state_dict(schedule.state_dict(opt, t))
+        for i, group in zip(groups, made.param_groups, strict=True):
+            group.update(schedule.changes(opt.in_group(i), t, i))
+    return scheduler
+
+
+def _scheduler(schedule: Schedule, made: torch.optim.Optimizer, groups: list[int]) -> Any:
+    options = options_of(schedule)
+    for name in BY_GROUP & set(options):
+        if isinstance(value := options[name], tuple):
+            options[name] = [value[i] for i in groups]
+    if "schedulers" in options:
+        options["schedulers"] = [_scheduler(part, made, groups) for part in schedule.schedulers]
+    if isinstance(schedule, ChainedScheduler):
+        return lr_scheduler.ChainedScheduler(options["schedulers"], made)
+    module = lr_scheduler if hasattr(lr_scheduler, type(schedule).__name__) else swa_utils
+    return getattr(module, type(schedule).__name__)(made, **options)
 
 
 def torch_name(opt: Optimizer) -> str:

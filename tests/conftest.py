@@ -17,6 +17,7 @@ ADVICE = (
     "ignore:Using padding='same' with even kernel lengths:UserWarning",
     "ignore:reduction. 'mean' divides the total loss by both the batch size:UserWarning",
     "ignore:Using a target size:UserWarning",
+    "ignore:LSTM with projections is not supported with oneDNN:UserWarning",
 )
 
 

@@ -195,6 +195,12 @@ def test_a_checkpoint_comes_back_whole(path, halfway):
     assert {k: v for k, v in slots.items() if k != "exp_avg"} == {k: v for k, v in wanted.items() if k != "exp_avg"}
 
 
+def test_names_that_look_alike_stay_apart(path, params):
+    state = {"a.b": {"c": np.zeros(1)}, "a": {"b": {"c": np.ones(1)}}}
+    save_checkpoint(path, Checkpoint(params, state, None))
+    assert load_checkpoint(path).state == state
+
+
 @pytest.mark.parametrize("kind", ["PCG64", "MT19937", "Philox", "SFC64"])
 def test_a_generator_goes_on_where_it_was(path, params, kind):
     rng = np.random.Generator(getattr(np.random, kind)(0))

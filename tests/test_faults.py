@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from manualbp.activation import Tanh
 from manualbp.base import registry
 from manualbp.container import Repeat, Sequential
 from manualbp.linear import Linear
-from manualbp.activation import Tanh
 from reference import kill, laws
 from reference.faults import KNOWN, LEFT_OUT, corrupt, faults, right
 from reference.kill import examples, holds, pairs, runs
@@ -14,15 +14,7 @@ from reference.kill import examples, holds, pairs, runs
 MOST = 200  # random cases until a mistake must have been seen
 
 # Every entry of the catalogue but those of optimizers (H).
-CATALOGUE = """
-    A01 A02 A03 A04 A05 A06 A07 A09 A10 A11 A12 A14 A15 A16 A18 A20 A22 A23
-    B01 B03 B04 B05 B06 B07 B08 B09 B10 B11 B12 B14 B15 B17
-    C02 C03 C04 C05 C07 C08 C09 C10 C11 C12 C13 C15 C17 C18 C19 C20
-    D01 D02 D03 D04 D06 D07 D09 D10 D11 D13 D14 D15 D17 D18
-    E01 E02 E03 E04 E06 E08 E10 E11 E12 E13 E15 E16 E17 E18 E20
-    F01 F02 F04 F05 F06 F08 F09 F10 F11 F12 F13 F15 F16
-    G01 G02 G03 G04 G05 G07 G08 G10 G11 G12 G13 G14 G15 G17 G18 G19
-""".split()
+CATALOGUE = ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A10", "A11", "A12", "A14", "A15", "A16", "A18", "A20", "A22", "A23", "B01", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B14", "B15", "B17", "C02", "C03", "C04", "C05", "C07", "C08", "C09", "C10", "C11", "C12", "C13", "C15", "C17", "C18", "C19", "C20", "D01", "D02", "D03", "D04", "D06", "D07", "D09", "D10", "D11", "D13", "D14", "D15", "D17", "D18", "E01", "E02", "E03", "E04", "E06", "E08", "E10", "E11", "E12", "E13", "E15", "E16", "E17", "E18", "E20", "F01", "F02", "F04", "F05", "F06", "F08", "F09", "F10", "F11", "F12", "F13", "F15", "F16", "G01", "G02", "G03", "G04", "G05", "G07", "G08", "G10", "G11", "G12", "G13", "G14", "G15", "G17", "G18", "G19"]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -99,14 +99,14 @@ def of_group(value: Any, group: int) -> Any:
 class Factor(Schedule, family=True):
     """lr = r c(t): a subclass gives the factor c. In a chain the t-th step multiplies by c(t)/c(t − 1)."""
 
-    def factor(self, t: int, group: int = 0) -> float:
+    def c(self, t: int, group: int = 0) -> float:
         raise NotImplementedError
 
     def lr(self, t, r, group=0):
-        return r * self.factor(t, group)
+        return r * self.c(t, group)
 
     def then(self, t, lr, r, group=0):
-        before, now = self.factor(t - 1, group) if t else 1.0, self.factor(t, group)
+        before, now = self.c(t - 1, group) if t else 1.0, self.c(t, group)
         return lr if now == before else lr * (now / before)
 
 
@@ -114,6 +114,7 @@ class LambdaLR(Schedule):
     """A factor given as a function of the step.
 
     Rule      lr = r f(t)
+    Errors    none
     Source    torch.optim.lr_scheduler.LambdaLR
     Caveat    in a chain it sets aside what came before it, otherwise than the other factors
     """
@@ -132,12 +133,13 @@ class MultiplicativeLR(Factor):
     """A factor for every step, given as a function.
 
     Rule      lr = r f(1) f(2) … f(t)
+    Errors    none
     Source    torch.optim.lr_scheduler.MultiplicativeLR
     """
 
     lr_lambda: Callable[[int], float] | tuple[Callable[[int], float], ...]
 
-    def factor(self, t, group=0):
+    def c(self, t, group=0):
         return math.prod(of_group(self.lr_lambda, group)(k) for k in range(1, t + 1))
 
     def state_dict(self, opt, t):
@@ -162,7 +164,7 @@ class StepLR(Factor):
         super().__post_init__()
         self.needs(self.step_size >= 1, "step_size ≥ 1")
 
-    def factor(self, t, group=0):
+    def c(self, t, group=0):
         return self.gamma ** (t // self.step_size)
 
 
@@ -170,31 +172,38 @@ class MultiStepLR(Factor):
     """Lower by a factor at given times.
 
     Rule      lr = r γⁿ,  n: the number of milestones ≤ t; one given twice counts twice
+    Errors    none
     Source    torch.optim.lr_scheduler.MultiStepLR
     """
 
     milestones: tuple[int, ...]
     gamma: float = 0.1
 
-    options = {"milestones": ((2,), (1, 3), (2, 2, 5)), "gamma": (0.5, 0.1)}
+    options = {"milestones": ((2,), (1, 3), (2, 2, 5), (0, 4)), "gamma": (0.5, 0.1)}
 
-    def factor(self, t, group=0):
+    def c(self, t, group=0):
         return self.gamma ** sum(m <= t for m in self.milestones)
-
-    def then(self, t, lr, r, group=0):
-        return super().then(t, lr, r, group) if t else lr * self.gamma ** self.milestones.count(0)
 
 
 class ConstantLR(Factor):
     """Lower at first, for some steps.
 
     Rule      lr = r factor while t < total_iters, r afterwards
-    Errors    ValueError unless factor in [0, 1]
+    Errors    ValueError unless factor in [0, 1] and total_iters ≥ 1
     Source    torch.optim.lr_scheduler.ConstantLR
     """
 
-    factor_: float = 1 / 3
+    factor: float = 1 / 3
     total_iters: int = 5
+
+    options = {"factor": (0.5, 0.3, 1.0), "total_iters": (2, 1, 5)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs(0 <= self.factor <= 1 and self.total_iters >= 1, "factor in [0, 1] and total_iters ≥ 1")
+
+    def c(self, t, group=0):
+        return self.factor if t < self.total_iters else 1.0
 
 
 class LinearLR(Factor):
@@ -208,3 +217,124 @@ class LinearLR(Factor):
     start_factor: float = 1 / 3
     end_factor: float = 1.0
     total_iters: int = 5
+
+    options = {"start_factor": (0.5, 0.3, 1.0), "end_factor": (1.0, 0.1, 0.0), "total_iters": (4, 1, 5)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ok = 0 < self.start_factor <= 1 and 0 <= self.end_factor <= 1 and self.total_iters >= 1
+        self.needs(ok, "start_factor in (0, 1], end_factor in [0, 1] and total_iters ≥ 1")
+
+    def c(self, t, group=0):
+        a, b = self.start_factor, self.end_factor
+        return a + (b - a) * min(self.total_iters, t) / self.total_iters
+
+
+class ExponentialLR(Factor):
+    """Lower by a factor at every step.
+
+    Rule      lr = r γᵗ
+    Errors    none
+    Source    torch.optim.lr_scheduler.ExponentialLR
+    """
+
+    gamma: float
+
+    options = {"gamma": (0.5, 0.9, 1.1)}
+
+    def c(self, t, group=0):
+        return self.gamma**t
+
+
+class PolynomialLR(Factor):
+    """A power of the part of the steps that is left.
+
+    Rule      lr = r (1 − min(t, n)/n)^power,  n: total_iters
+    Errors    ValueError unless total_iters ≥ 1
+    Source    torch.optim.lr_scheduler.PolynomialLR
+    """
+
+    total_iters: int = 5
+    power: float = 1.0
+
+    options = {"total_iters": (4, 1, 5), "power": (1.0, 2.0, 0.9)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs(self.total_iters >= 1, "total_iters ≥ 1")
+
+    def c(self, t, group=0):
+        return (1.0 - min(self.total_iters, t) / self.total_iters) ** self.power
+
+
+class ChainedScheduler(Schedule):
+    """Several schedules at once, each going on from what the one before it made of the rate.
+
+    Rule      lr₀ = r;  at every step 0, 1, …, t all of them in order: lr ← then(lr). Factors so multiply:
+              lr = r c₁(t) c₂(t) …; one that is no factor sets aside what came before it
+    Errors    ValueError if a schedule is not to be combined
+    Source    torch.optim.lr_scheduler.ChainedScheduler
+    Caveat    it alone has to go through all steps up to t. Not to be combined are combinations, OneCycleLR and
+              CyclicLR, since what torch makes of these depends on the order in which the parts were constructed, and
+              ReduceLROnPlateau, which torch refuses too
+    """
+
+    schedulers: tuple[Schedule, ...]
+
+    combines = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs(len(self.schedulers) > 0, "at least one schedule")
+        for part in self.schedulers:
+            self.needs(part.combines, f"schedules that may be combined; {part} may not")
+
+    def lr(self, t, r, group=0):
+        rate = r
+        for k in range(t + 1):
+            for part in self.schedulers:
+                rate = part.then(k, rate, r, group)
+        return rate
+
+    def state_dict(self, opt, t):
+        last = super().state_dict(opt, t)["_last_lr"]
+        return {"_last_lr": last, "_schedulers": [part.state_dict(opt, t) for part in self.schedulers]}
+
+    def resume(self, saved):
+        return self.schedulers[0].resume(saved["_schedulers"][0])
+
+
+class SequentialLR(Schedule):
+    """One schedule after another, each from its own beginning.
+
+    Rule      lr = lrᵢ(t − tᵢ),  tᵢ: the last milestone ≤ t (0 for the first schedule), i: the number of those
+    Errors    ValueError unless there is one milestone less than schedules, in order, and all may be combined
+    Source    torch.optim.lr_scheduler.SequentialLR
+    Caveat    MultiplicativeLR has no beginning of its own: it goes on from the rate before it, with f(0) too
+    """
+
+    schedulers: tuple[Schedule, ...]
+    milestones: tuple[int, ...]
+
+    combines = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs(len(self.milestones) == len(self.schedulers) - 1, "one milestone less than schedules")
+        self.needs(list(self.milestones) == sorted(self.milestones), "milestones in order")
+        for part in self.schedulers:
+            self.needs(part.combines, f"schedules that may be combined; {part} may not")
+
+    def lr(self, t, r, group=0):
+        i = bisect_right(self.milestones, t)
+        part, start = self.schedulers[i], (0, *self.milestones)[i]
+        if start and isinstance(part, MultiplicativeLR):
+            r = self.lr(start - 1, r, group) * of_group(part.lr_lambda, group)(0)
+        return part.lr(t - start, r, group)
+
+    def state_dict(self, opt, t):
+        last = super().state_dict(opt, t)["_last_lr"]
+        ends = [min(t, end - 1) for end in (*self.milestones, math.inf)]
+        local = [int(max(end - start, -1)) for start, end in zip((0, *self.milestones), ends, strict=True)]
+        parts = [part.state_dict(opt, k) for part, k in zip(self.schedulers, local, strict=True)]
+        return {"last_epoch": t, "_last_lr": last, "_milestones": list(self.milestones), "_schedulers": parts}

@@ -6,8 +6,8 @@ from manualbp.base import add, tree_map
 
 from .base import Right, fault
 
-RATE = 0.1  # of the update that comes too early
-DECAY = 0.01
+RATE = 0.125  # of the update that comes too early
+DECAY = 2.0**-7
 
 
 @fault("B01", "Linear")

@@ -1,0 +1,299 @@
+"""Is a gradient that somebody derived by hand right, and if not, what is the mistake?
+
+    check_gradients({"W": dW}, loss=…, at={"W": W})              numbers from any language
+    check_function(forward, backward, against=…, inputs=…)       two functions, an object, an autograd.Function
+    check_pointwise(f, df, against=…)                            an activation and its slope
+    check_layer(MyLayer, against=…)                              a manualbp.Layer
+    check_optimizer(step, against=torch.optim.Adam, lr=0.1)      an update rule
+
+All give a `Report`: true where the gradient stands, printed as one screen.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from manualbp.base import Array, Layer, flatten, options_of, registry, tree_map
+
+from . import architectures, modules, replays
+from .case import Case, cast
+from .compare import within
+from .diagnosis import diagnose, facts
+from .evidence import Evidence
+from .examine import LOOKS, examine, run_truth, truth_runs
+from .oracle import leaves, to_tensors
+from .subject import AutogradFunction, Object, OfLayer, Pair, Pointwise, Subject, rebuilt
+from .tolerance import distance, moved
+from .trial import Indices, Trial, numbers, trials
+from .twin import from_torch, to_torch
+from .verdict import Report
+
+Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
+
+
+def check_gradients(
+    gradients: Mapping[str, Any], *, loss: Callable[..., torch.Tensor], at: Mapping[str, Any], title: str = "gradients"
+) -> Report:
+    """Gradients as numbers against autograd's gradients of a loss.
+
+    gradients  arrays by name;  loss: torch code that takes the arrays of `at` as tensors, by position or by name
+    at         where the gradients were taken: arrays by name; integers are passed on, too
+
+    >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
+    """
+    at = {n: np.asarray(a) for n, a in at.items()}
+    if unknown := gradients.keys() - at.keys():
+        raise ValueError(f"gradients of {', '.join(sorted(unknown))} are given, but `at` has only {', '.join(at)}")
+    given = {n: np.asarray(g) for n, g in gradients.items()}
+    truth = by_name(loss, tuple(at))
+    trial = Trial(at)
+    dtype = "float32" if all(g.dtype == np.float32 for g in given.values()) else "float64"
+    runs = {d: run.grads for d, run in truth_runs(truth, at, np.ones(())).items()}
+    spread = _moved_truth(truth, at, runs["float64"])
+    tensors, evidence = [], []
+    for n, g in given.items():
+        right = runs["float64"][n]
+        g = g if dtype == "float32" else np.asarray(g, float)
+        t = within(f"d{n}", g, g, g, runs["float32"][n], right, dtype, spread[n])
+        tensors.append(t)
+        if not t.ok:
+            others = {k: a for k, a in runs["float64"].items() if a is not None}
+            evidence.append(Evidence(n, g, np.asarray(right), t.bound, at, others, given, numbers(trial)))
+    wrong = [t for t in tensors if not t.ok]
+    if wrong:
+        return Report(title, "wrong", "backward", wrong[0].name, diagnose(evidence), tuple(tensors), (), facts(evidence),
+                      shown=str(trial))  # fmt: skip
+    verdict = "vacuous" if all(t.power is None for t in tensors) else "rounding"
+    verdict = "identical" if verdict == "rounding" and all(t.identical for t in tensors) else verdict
+    return Report(title, verdict, None, None, (), tuple(tensors), shown=str(trial))
+
+
+def _moved_truth(truth: Callable, at: Mapping[str, Array], before: Mapping[str, Any]) -> dict[str, float]:
+    """How far autograd's gradients move when `at` moves by its last bits."""
+    rng, spread = np.random.default_rng(0), dict.fromkeys(before, 0.0)
+    for _ in range(LOOKS):
+        arrays = {n: moved(rng, np.asarray(a, float)) if a.dtype.kind == "f" else a for n, a in at.items()}
+        for n, g in run_truth(truth, arrays, np.ones(())).grads.items():
+            spread[n] = max(spread[n], distance(np.asarray(g), np.asarray(before[n])))
+    return spread
+
+
+def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
+    """A function of positional tensors that calls f by position, or by name where f's own names are these."""
+    from .subject import positional
+
+    own = positional(f)
+    if set(own) == set(names) and tuple(own) != names:
+        return lambda *tensors: f(**dict(zip(names, tensors, strict=True)))
+    return f
+
+
+def check_function(
+    forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
+    get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
+    seed: int = 0, title: str | None = None,
+) -> Report:  # fmt: skip
+    """A forward and a backward against a function of torch, on random inputs of several sizes.
+
+    forward   (x, w, b) -> y or y, cache;  or a class or object with forward and backward methods; or a
+              torch.autograd.Function
+    backward  (dy, cache), (dy, x, w, b) or (dy) -> gradients in the order of the inputs, or a dict by name;
+              left out: forward(x, …) gives (loss, gradients) at once
+    inputs    name -> shape, with sizes by name (("N", "D")) or as numbers; or an array; or Indices(("N",), below="C");
+              or a hypothesis strategy
+    against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
+              your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too
+    get, set  for objects: where a gradient is, where a parameter goes: get(obj, name), set(obj, name, array)
+    options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
+
+    >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
+    ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
+    """
+    names = tuple(inputs)
+    subject = _subject(forward, backward, names, get, set)
+    truth = _truth(against)
+    title = title or getattr(forward, "__name__", type(forward).__name__)
+    replay = replays.of_function(against, names)
+    return examine(title, subject, truth, trials(inputs, seed), options, replay)
+
+
+def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], get: Any, put: Any) -> Subject:
+    if isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
+        return AutogradFunction(forward, names)
+    if hasattr(forward, "forward") and hasattr(forward, "backward"):
+        return Object(forward, names, get, put)
+    return Pair(forward, backward, names) if backward is not None else LossAndGradient(forward, names)
+
+
+class LossAndGradient(Subject):
+    """One function that gives the loss and its gradients: f(x, …) -> loss, (dx, …)."""
+
+    no_upstream = True
+
+    def __init__(self, f: Callable, names: tuple[str, ...]) -> None:
+        self.f, self.names = f, names
+
+    def forward(self, arrays):
+        return self.f(*(arrays[n] for n in self.names))[0], arrays
+
+    def backward(self, dy, cache):
+        from .subject import named
+
+        return named(self.f(*(cache[n] for n in self.names))[1], self.names, cache)
+
+
+def _truth(against: Any) -> Callable | None:
+    """The function intended as torch code of positional tensors."""
+    if isinstance(against, type) and issubclass(against, nn.Module):
+        against = against()
+    if isinstance(against, nn.Module):
+        module = against
+        return lambda *x: modules.call(
+            module.to(x[0].dtype) if x[0].is_floating_point() else module, x if len(x) > 1 else x[0]
+        )
+    return against
+
+
+def check_pointwise(f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), **more: Any) -> Report:
+    """An activation f and its slope df, entry by entry.
+
+    >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
+    """
+    subject = Pointwise(f, df)
+    title = more.pop("title", getattr(f, "__name__", "f"))
+    return examine(title, subject, _truth(against), trials({"x": shape}), None, replays.of_function(against, ("x",)))
+
+
+def check_layer(
+    layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None
+) -> Report:
+    """A layer of your own: a manualbp.Layer class (random options and shapes from its `fit`), or one layer.
+
+    against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
+              differences of its own forward decide
+    """
+    cls = layer if isinstance(layer, type) else type(layer)
+    found = _examples(layer, examples, seed, shape)
+    reports = [_one_layer(case, cls, against) for case in found]
+    return next((r for r in reports if not r), max(reports, key=lambda r: r.power or 0.0))
+
+
+def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | None) -> list[Case]:
+    """Cases of a class, or of one layer, with real numbers and with small integers."""
+    made: list[Case] = []
+    for i in range(examples * 3):
+        choose, exact = architectures.Drawn((seed, i)), i % 3 == 2
+        if isinstance(layer, type):
+            case = architectures.case_of(choose, layer, exact)
+        else:
+            ranks = layer.ranks
+            case = Case(layer, shape or architectures.shape_of(choose, ranks), i, exact)
+        if case is not None and len(made) < examples:
+            made.append(case)
+    if not made:
+        raise ValueError(f"no example of {layer} could be drawn: its fit(choose, shape) gives None for every shape")
+    return made
+
+
+def _one_layer(case: Case, cls: type, against: Any) -> Report:
+    params, x, _ = case.data()
+    subject = OfLayer(case.layer, (params, x), case.seed)
+    truth = _layer_truth(case, cls, against, params, x)
+    arrays = {n: a for n, a in {**leaves(x, "x"), **flatten(params)}.items() if a is not None}
+    trial = Trial(arrays, integers=case.exact, seed=case.seed)
+    numeric = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
+    replay = replays.of_layer(case) if cls.__name__ in registry() else None
+    return examine(repr(case.layer), subject, truth, [trial], numeric, replay)
+
+
+def _layer_truth(case: Case, cls: type, against: Any, params: Any, x: Any) -> Callable | None:
+    """The twin as a function of the inputs and the parameters, by position."""
+    if against is None and not hasattr(nn, cls.__name__) and not hasattr(modules, cls.__name__):
+        return None
+    if isinstance(against, type):
+        known = options_of(case.layer)
+        module = against(**{k: v for k, v in known.items() if k != "training"})
+    else:
+        module = against if isinstance(against, nn.Module) else to_torch(case.layer)
+    names = tuple(flatten(params))
+    count = len([a for a in leaves(x, "x").values() if a is not None])
+
+    def truth(*tensors: torch.Tensor) -> Any:
+        from . import randomness
+
+        of_x = dict(zip([n for n, a in leaves(x, "x").items() if a is not None], tensors))
+        given = rebuilt(x, {**dict.fromkeys(leaves(x, "x")), **of_x}, "x")
+        state = dict(zip(names, tensors[count:]))
+        real = next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
+        with randomness.shared(case.seed if case.layer.random else None):
+            return _functional(module.to(real), state, given)
+
+    return truth
+
+
+def _functional(module: nn.Module, state: dict[str, torch.Tensor], x: Any) -> Any:
+    """module(x) with these parameters instead of its own."""
+
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x: Any) -> Any:
+            return modules.call(self.inner, x)
+
+    state = {f"inner.{n}": t for n, t in state.items()}
+    return torch.func.functional_call(Called(), state, (x,))
+
+
+def check_model(model: nn.Module, sample: Any, seed: int = 0) -> list[Report]:
+    """A torch model of supported layers, back-propagated by hand: one report of the whole, and one for each layer."""
+    from .spy import inputs as layer_inputs
+
+    layer, params = from_torch(model)
+    params = tree_map(lambda a: a.astype(float) if a.dtype.kind == "f" else a, params)
+    x = cast(sample, float)
+    found = [_model_report(layer, params, x, seed, "the whole model")]
+    nested = flatten(params)
+    for path, inner, given, _ in layer_inputs(layer, params, x, seed):
+        own = {n.removeprefix(path + "."): p for n, p in nested.items() if n.startswith(path + ".")} if path else nested
+        found.append(_model_report(inner, own, given, seed, f"{path or 'model'}: {inner}"))
+    return found
+
+
+def _model_report(layer: Layer, params: Mapping[str, Array], x: Any, seed: int, title: str) -> Report:
+    case = Case(layer, (), seed)
+    nested = dict(params) if any(isinstance(v, dict) for v in params.values()) else _unflat(params)
+    subject = OfLayer(layer, (nested, x), seed)
+    truth = _layer_truth(case, type(layer), None, nested, x)
+    arrays = {n: a for n, a in {**leaves(x, "x"), **flatten(nested)}.items() if a is not None}
+    return examine(title, subject, truth, [Trial(arrays, seed=seed)])
+
+
+def _unflat(params: Mapping[str, Array]) -> dict[str, Any]:
+    from manualbp.base import unflatten
+
+    return unflatten(params)
+
+
+def check_optimizer(
+    step: Callable, *, against: type[torch.optim.Optimizer], steps: int = 6, seed: int = 0, **options: Any
+) -> Report:
+    """An update rule against one of torch.optim, in lock-step on the same gradients.
+
+    step  (p, g, state) -> p, state;  the state is what you like, None before the first step
+
+    >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
+    """
+    from .optimizer_check import check_step
+
+    return check_step(step, against, steps, seed, options)
+
+
+__all__ = [
+    "Indices", "Report", "Sequence", "check_function", "check_gradients", "check_layer", "check_model",
+    "check_optimizer", "check_pointwise", "to_tensors",
+]  # fmt: skip

@@ -1,0 +1,144 @@
+"""What a forward and a backward must not do, whatever their numbers are."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import tree_map
+
+from .case import cast
+from .subject import Arrays, Subject, flat
+from .trial import Trial
+
+SMALL = 100_000  # entries: beyond, a contract is checked by few runs
+
+
+def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """One sentence for every contract that is broken."""
+    trial = next((t for t in trials if not t.integers), trials[0])
+    laws = [_arguments, _second_backward, _stale_cache, _aliases, _dtype, _layout]
+    if sum(np.size(a) for a in trial.arrays.values()) > SMALL:
+        laws = [_arguments, _aliases]
+    return tuple(told for law in laws if (told := _tried(law, subject, trial)))
+
+
+def _tried(law: Callable[[Subject, Trial], str], subject: Subject, trial: Trial) -> str:
+    try:
+        with np.errstate(all="ignore"):
+            return law(subject, trial)
+    except Exception as e:
+        return f"{law.__doc__}: {type(e).__name__}: {e}"
+
+
+def _inputs(trial: Trial) -> Arrays:
+    return {n: np.array(a) for n, a in trial.arrays.items()}
+
+
+def _dy(subject: Subject, y: Any, seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    if getattr(subject, "no_upstream", False):
+        return tree_map(lambda a: np.ones(np.shape(a)), y)
+    return tree_map(lambda a: rng.standard_normal(np.shape(a)), y)
+
+
+def _kept(grads: Arrays) -> Arrays:
+    return {n: None if g is None else np.array(g) for n, g in grads.items()}
+
+
+def _differ(a: Arrays, b: Arrays) -> str | None:
+    """The first gradient that is not the same twice."""
+    return next((n for n in a if a[n] is not None and not np.array_equal(a[n], b.get(n), equal_nan=True)), None)
+
+
+def _arguments(subject: Subject, trial: Trial) -> str:
+    """the arguments must stay as they are"""
+    arrays = _inputs(trial)
+    y, cache = subject.forward(arrays)
+    if name := _differ(_inputs(trial), arrays):
+        return f"forward changes its input {name} in place"
+    dy = _dy(subject, y)
+    before, kept = tree_map(np.array, dy), tree_map(np.array, y)
+    subject.backward(dy, cache)
+    if name := _differ(_inputs(trial), arrays):
+        return f"backward changes the input {name} in place"
+    if any(not np.array_equal(a, b) for a, b in zip(flat(before), flat(dy))):
+        return "backward changes dy in place: who called it still needs it"
+    if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(flat(kept), flat(y))):
+        return "backward changes the output of forward in place"
+    return ""
+
+
+def _second_backward(subject: Subject, trial: Trial) -> str:
+    """backward may be called twice"""
+    y, cache = subject.forward(_inputs(trial))
+    dy = _dy(subject, y)
+    first = _kept(subject.backward(dy, cache))
+    name = _differ(first, second := _kept(subject.backward(dy, cache)))
+    if not name:
+        return ""
+    ratio = np.asarray(second[name]) / np.where(first[name] == 0, 1, first[name])
+    sum_of_two = np.allclose(ratio[np.asarray(first[name]) != 0], 2)
+    return f"a second backward gives another d{name}" + (
+        ": twice the first, so gradients are added up and never set to zero" if sum_of_two else ""
+    )
+
+
+def _stale_cache(subject: Subject, trial: Trial) -> str:
+    """forward may run on other data before"""
+    other = {n: a[..., ::-1].copy() * 1.5 if a.dtype.kind == "f" and a.ndim else a for n, a in _inputs(trial).items()}
+    y, cache = subject.forward(_inputs(trial))
+    dy = _dy(subject, y)
+    right = _kept(subject.backward(dy, cache))
+    if subject.stateful:
+        subject.backward(dy, subject.forward(other)[1])
+        y, cache = subject.forward(_inputs(trial))
+        name = _differ(right, _kept(subject.backward(dy, cache)))
+        return (
+            f"after another forward and backward d{name} is another: something of the last call is left" if name else ""
+        )
+    y, cache = subject.forward(_inputs(trial))
+    subject.forward(other)
+    name = _differ(right, _kept(subject.backward(dy, cache)))
+    return f"d{name} changes if forward runs on other data before backward: it is not all in the cache" if name else ""
+
+
+def _aliases(subject: Subject, trial: Trial) -> str:
+    """gradients are arrays of their own"""
+    arrays = _inputs(trial)
+    y, cache = subject.forward(arrays)
+    grads = {n: g for n, g in subject.backward(_dy(subject, y), cache).items() if isinstance(g, np.ndarray)}
+    names = list(grads)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if np.shares_memory(grads[a], grads[b]) and not np.array_equal(grads[a], grads[b]):
+                return f"d{a} and d{b} share memory: to change one changes the other"
+        for b, x in arrays.items():
+            if np.shares_memory(grads[a], x):
+                return f"d{a} shares memory with the input {b}: an update in place would change it"
+    return ""
+
+
+def _dtype(subject: Subject, trial: Trial) -> str:
+    """float32 is taken"""
+    arrays = cast(_inputs(trial), np.float32)
+    y, cache = subject.forward(arrays)
+    grads = subject.backward(cast(_dy(subject, y), np.float32), cache)
+    for n, g in grads.items():
+        if isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.dtype != np.float32 and n in trial.arrays:
+            return f"float32 goes in, but d{n} comes out as {g.dtype}"
+    return ""
+
+
+def _layout(subject: Subject, trial: Trial) -> str:
+    """an input that is not contiguous is taken"""
+    y, cache = subject.forward(_inputs(trial))
+    dy = _dy(subject, y)
+    right = _kept(subject.backward(dy, cache))
+    strided = {n: np.stack([a, a], -1)[..., 0] for n, a in _inputs(trial).items()}
+    _, cache = subject.forward(strided)
+    found = subject.backward(tree_map(lambda a: np.stack([a, a], -1)[..., 0], dy), cache)
+    for n, g in right.items():
+        if g is not None and not np.allclose(g, found[n], rtol=1e-9, atol=1e-9, equal_nan=True):
+            return f"d{n} is another for an input that is not contiguous in memory"
+    return ""

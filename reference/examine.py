@@ -1,0 +1,347 @@
+"""Somebody's gradient, tried on inputs: which side is wrong, where it first goes wrong, and what the functions do that
+they must not. `check.py` brings what is checked into the form that is examined here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualbp.base import Array, Tree, tree_map
+
+from .case import cast
+from .compare import Tensor, within
+from .contracts import broken_contracts
+from .diagnosis import diagnose, facts
+from .evidence import Evidence
+from .numeric import extrapolated
+from .oracle import leaves
+from .subject import Arrays, Subject, as_arrays, as_tensor, flat
+from .tolerance import EPS, FACTOR, WIDE, distance, largest, moved
+from .trial import Trial, numbers
+from .verdict import Report
+
+Truth = Callable[..., Any]
+Replay = Callable[[Trial, Tree, str], Mapping[str, Array]]
+LOOKS = 4  # runs on data moved by their last bits
+LARGE = 100_000  # entries above which a run is too dear to be repeated for a better bound
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one side gives on one trial: outputs and gradients by name; intermediates where they have names."""
+
+    y: Tree
+    grads: Mapping[str, Array | None]
+    trace: Mapping[str, Array]
+
+    def named(self) -> dict[str, Any]:
+        traced = {f"{n} (forward)": a for n, a in self.trace.items()}
+        return {**traced, **leaves(self.y, "y"), **{f"d{n}": g for n, g in self.grads.items()}}
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One trial: both sides compared."""
+
+    trial: Trial
+    dy: Tree
+    tensors: tuple[Tensor, ...]
+    yours: Run
+    right: Run
+    own: Mapping[str, bool | None]  # is this gradient the derivative of the candidate's own forward?
+
+    @property
+    def wrong(self) -> tuple[Tensor, ...]:
+        return tuple(t for t in self.tensors if not t.ok)
+
+
+def examine(
+    title: str, subject: Subject, truth: Truth | None, trials: Sequence[Trial],
+    options: Mapping[str, float] | None = None, replay: Replay | None = None,
+) -> Report:  # fmt: skip
+    """The report on a subject. `truth`: the function intended, in torch; without it the subject's own forward decides."""
+    examined = [one(subject, truth, trial) for trial in trials]
+    contracts = broken_contracts(subject, trials)
+    shown = next((e for e in examined if e.wrong), None)
+    if shown is None:
+        return _passed(title, examined, contracts)
+    evidence = [x for e in examined for x in _evidence(e, options, replay)]
+    conventional = all(not e.wrong or (e.trial.integers and _is_convention(truth, e)) for e in examined)
+    side = None if conventional else _side(examined)
+    culprit = shown.wrong[0].name
+    return Report(
+        title, "convention" if conventional else "wrong", side, culprit, diagnose(evidence), shown.tensors,
+        contracts, facts(evidence), len(examined), str(shown.trial),
+    )  # fmt: skip
+
+
+def _passed(title: str, examined: Sequence[Examined], contracts: tuple[str, ...]) -> Report:
+    shown = min(examined, key=lambda e: sum(t.power is None for t in e.tensors))
+    seen = [t for e in examined for t in e.tensors if t.name.startswith("d")]
+    if contracts:
+        verdict, side = "wrong", "contract"
+    elif all(t.power is None for t in seen):
+        verdict, side = "vacuous", None
+    else:
+        verdict, side = ("identical" if all(t.identical for t in seen) else "rounding"), None
+    return Report(title, verdict, side, None, (), shown.tensors, contracts, (), len(examined), str(shown.trial))
+
+
+def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
+    """One trial: the subject in every precision that it takes, the truth in two, and the bound between them."""
+    dy = _upstream(subject, truth, trial)
+    yours = run_subject(subject, trial.arrays, dy)
+    if truth is None:
+        return _without_truth(subject, trial, dy, yours)
+    dtype = "float32" if all(a.dtype == np.float32 for a in _real(trial.arrays)) else "float64"
+    runs = truth_runs(truth, trial.arrays, dy)
+    hand = _precisions(subject, trial, dy, yours)
+    spread = _spread(truth, trial, dy, runs[dtype]) if _size(trial) < LARGE else {}
+    tensors = []
+    for name in {**runs["float64"].named(), **yours.named()}:
+        each = [r.named().get(name) for r in (*hand, runs["float32"], runs["float64"])]
+        if dtype == "float64" and name in yours.named() and each[1] is not None:
+            each[1] = np.asarray(each[1], dtype=_kind(each[1]))
+        tensors.append(within(name, *each, dtype, spread.get(name, 0.0)))
+    own = own_derivatives(subject, trial, dy, yours) if any(not t.ok for t in tensors) else {}
+    return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype], own)
+
+
+def _ordered(tensors: list[Tensor]) -> list[Tensor]:
+    """Forward first, in order, then the gradients: the first wrong one is the culprit."""
+    return [t for t in tensors if not t.name.startswith("d")] + [t for t in tensors if t.name.startswith("d")]
+
+
+def _kind(a: Any) -> Any:
+    return np.float64 if np.asarray(a).dtype.kind == "f" else np.asarray(a).dtype
+
+
+def _real(arrays: Mapping[str, Any]) -> list[Array]:
+    return [np.asarray(a) for a in arrays.values() if np.asarray(a).dtype.kind == "f"]
+
+
+def _size(trial: Trial) -> int:
+    return sum(np.size(a) for a in trial.arrays.values())
+
+
+def _upstream(subject: Subject, truth: Truth | None, trial: Trial) -> Tree:
+    """A random upstream gradient of the shape of the output, never ones; 1 where backward takes none."""
+    if truth is not None:
+        y = as_arrays(_split(truth(*(as_tensor(a) for a in trial.arrays.values())))[0])
+    else:
+        y = subject.forward(copied(trial.arrays))[0]
+    if getattr(subject, "no_upstream", False):
+        return tree_map(lambda a: np.ones(np.shape(a)), y)
+    rng = np.random.default_rng(trial.seed + 1)
+    draw = (lambda s: rng.integers(1, 4, s) * rng.choice([-1.0, 1.0], s)) if trial.integers else rng.standard_normal
+    return tree_map(lambda a: np.asarray(draw(np.shape(a)), float), y)
+
+
+def copied(arrays: Mapping[str, Any]) -> Arrays:
+    return {n: np.array(a) for n, a in arrays.items()}
+
+
+def run_subject(subject: Subject, arrays: Mapping[str, Any], dy: Tree) -> Run:
+    """One clean call, on copies."""
+    y, cache = subject.forward(copied(arrays))
+    grads = subject.backward(tree_map(np.array, dy), cache)
+    real = {n for n, a in arrays.items() if np.asarray(a).dtype.kind == "f"}
+    wanted = {n: None if grads.get(n) is None else np.asarray(grads[n]) for n in subject.names if n in real}
+    extra = {n.removeprefix("d"): np.asarray(g) for n, g in grads.items() if n not in arrays and g is not None}
+    kept = getattr(cache, "get", None) or (
+        cache[0].get if isinstance(cache, tuple) and isinstance(cache[0], dict) else None
+    )
+    trace = {n: np.asarray(kept(n)) for n in extra if kept and kept(n) is not None}
+    return Run(tree_map(np.asarray, y), extra | wanted, trace)
+
+
+def run_truth(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> Run:
+    """The function intended, by autograd. Intermediates that it returns in a dict are compared, too."""
+    tensors = {n: as_tensor(a) for n, a in arrays.items()}
+    y, trace = _split(truth(*tensors.values()))
+    for t in trace.values():
+        if t.requires_grad:
+            t.retain_grad()
+    pairs = [(a, d) for a, d in zip(flat(y), flat(dy)) if d is not None and a.requires_grad]
+    if pairs:
+        torch.autograd.backward(
+            [a for a, _ in pairs], [torch.as_tensor(np.asarray(d)).reshape(a.shape) for a, d in pairs]
+        )
+    grads = {n: _grad(t) for n, t in {**trace, **tensors}.items() if t.is_floating_point()}
+    return Run(as_arrays(y), grads, {n: as_arrays(t) for n, t in trace.items()})
+
+
+def truth_runs(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> dict[str, Run]:
+    """The truth in both precisions; in float64 twice, if it holds float64 numbers of its own and mixes with no other."""
+    wide = run_truth(truth, cast(dict(arrays), "float64"), cast(dy, "float64"))
+    try:
+        return {"float32": run_truth(truth, cast(dict(arrays), "float32"), cast(dy, "float32")), "float64": wide}
+    except RuntimeError:
+        return {"float32": wide, "float64": wide}
+
+
+def _split(found: Any) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Output, and intermediates by name if the function returns (y, {"z": z, …})."""
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict):
+        return found
+    return found, {}
+
+
+def _grad(t: torch.Tensor) -> Array:
+    return np.zeros(tuple(t.shape), t.detach().numpy().dtype) if t.grad is None else t.grad.detach().numpy().copy()
+
+
+def _precisions(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> tuple[Run, Run, Run]:
+    """The subject in float32, float64 and longdouble; its one run stands for a precision that it does not take."""
+    found = []
+    wide = np.longdouble if WIDE and _size(trial) < LARGE and not subject.of_torch else np.float64
+    for dtype in (np.float32, np.float64, wide):
+        try:
+            with np.errstate(all="ignore"):
+                run = run_subject(subject, cast(dict(trial.arrays), dtype), cast(dy, dtype))
+            same = {n: np.shape(a) for n, a in run.named().items()} == {
+                n: np.shape(a) for n, a in yours.named().items()
+            }
+            found.append(run if same else yours)
+        except Exception:
+            found.append(yours)
+    return found[0], yours if found[1] is yours else found[1], found[2]
+
+
+def _spread(truth: Truth, trial: Trial, dy: Tree, start: Run) -> dict[str, float]:
+    """How far the truth moves when the inputs move by their last bits: what rounding anywhere may do to it."""
+    rng, spread = np.random.default_rng(trial.seed), {}
+    before = start.named()
+    for _ in range(LOOKS):
+        arrays = {
+            n: moved(rng, np.asarray(a)) if np.asarray(a).dtype.kind == "f" else a for n, a in trial.arrays.items()
+        }
+        for name, a in run_truth(truth, arrays, dy).named().items():
+            if a is not None and before[name] is not None:
+                spread[name] = max(spread.get(name, 0.0), distance(a, before[name]))
+    return spread
+
+
+def own_derivatives(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> dict[str, bool | None]:
+    """For each input: is the given gradient the derivative of the subject's own forward, along random directions?"""
+    rng, found = np.random.default_rng(trial.seed + 2), {}
+    for name, a in trial.arrays.items():
+        g = yours.grads.get(name)
+        if np.asarray(a).dtype.kind != "f" or trial.integers:
+            continue
+        if g is None or g.shape != np.shape(a) or not np.isfinite(g).all():
+            found[name] = False
+            continue
+        v = rng.standard_normal(np.shape(a))
+        slope, uncertainty = extrapolated(
+            lambda h, n=name, v=v: _along(subject, trial, dy, n, h * v), 2.0**-7, EPS["float64"]
+        )
+        told = float(np.sum(g * v))
+        room = FACTOR * (uncertainty + 1e-12 * float(np.abs(g * v).sum() + largest(np.asarray(a))))
+        found[name] = bool(abs(told - slope) <= room)
+    return found
+
+
+def _along(subject: Subject, trial: Trial, dy: Tree, name: str, by: Array) -> tuple[float, float]:
+    arrays = copied(trial.arrays)
+    arrays[name] = arrays[name] + by
+    y = subject.forward(arrays)[0]
+    pairs = [(np.asarray(a, float), d) for a, d in zip(flat(y), flat(dy)) if d is not None]
+    return sum(float((a * d).sum()) for a, d in pairs), sum(float(np.abs(a * d).sum()) for a, d in pairs)
+
+
+def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Examined:
+    """No function to compare with: every entry of the gradient by differences of the subject's own forward."""
+    if trial.integers:
+        return Examined(trial, dy, (), yours, yours, {})
+    right: dict[str, Array] = {}
+    tensors = []
+    for name, g in yours.grads.items():
+        a = np.asarray(trial.arrays[name])
+        slopes = np.zeros(a.shape)
+        room = 0.0
+        for i in np.ndindex(a.shape):
+            unit = np.zeros(a.shape)
+            unit[i] = 1.0
+            slopes[i], u = extrapolated(
+                lambda h, n=name, e=unit: _along(subject, trial, dy, n, h * e), 2.0**-7, EPS["float64"]
+            )
+            room = max(room, u)
+        right[name] = slopes
+        tensors.append(_numerical(f"d{name}", g, slopes, FACTOR * (room + 1e-12 * largest(slopes))))
+    return Examined(trial, dy, tuple(tensors), yours, replace(yours, grads=right), {})
+
+
+def _numerical(name: str, g: Array | None, slopes: Array, bound: float) -> Tensor:
+    if g is None or g.shape != slopes.shape:
+        told = "yours is missing" if g is None else f"shape {g.shape}, the input has {slopes.shape}"
+        return Tensor(name, g, slopes, float("inf"), bound, False, None, 1.0, told)
+    error, s = distance(g, slopes), largest(slopes)
+    error = error if np.isfinite(g).all() else float("inf")
+    return Tensor(
+        name, g, slopes, error, bound, False, bound / s if s > bound else None, float(np.mean(np.abs(g) <= bound))
+    )
+
+
+def _side(examined: Sequence[Examined]) -> str:
+    """Which side is wrong: by the outputs, and by the differences of the subject's own forward."""
+    failed = [e for e in examined if e.wrong]
+    forward = any(not t.name.startswith("d") for e in failed for t in e.wrong)
+    right_for_own = all(ok is not False for e in failed for ok in e.own.values())
+    if not forward:
+        return "backward"
+    return "forward" if right_for_own else "both"
+
+
+def _is_convention(truth: Truth | None, e: Examined) -> bool:
+    """Does every gradient that differs lie between those that torch gives beside the kink?
+
+    Off the kink, on all sides of it, torch's gradients are undisputed; a choice at the kink is between them, entry by
+    entry and in sum.
+    """
+    if truth is None or any(not t.name.startswith("d") for t in e.wrong):
+        return False
+    rng = np.random.default_rng(e.trial.seed + 3)
+    near = []
+    for _ in range(48):
+        arrays = {
+            n: a + 1e-6 * rng.standard_normal(np.shape(a)) if np.asarray(a).dtype.kind == "f" else a
+            for n, a in e.trial.arrays.items()
+        }
+        near.append(run_truth(truth, arrays, e.dy).grads)
+    return all(_between(e.yours.grads.get(t.name[1:]), [run[t.name[1:]] for run in near]) for t in e.wrong)
+
+
+def _between(yours: Array | None, around: list[Array | None]) -> bool:
+    if yours is None or around[0] is None or yours.shape != around[0].shape:
+        return False
+    each = np.stack([a for a in around if a is not None])
+    room = 1e-4 * (1 + largest(each))
+    low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
+    total = float(yours.sum())
+    inside = bool(((yours >= low) & (yours <= high)).all())
+    return inside and sums.min() - room * yours.size <= total <= sums.max() + room * yours.size
+
+
+def _evidence(e: Examined, options: Mapping[str, float] | None, replay: Replay | None) -> list[Evidence]:
+    known: dict[str, Any] = {n: np.asarray(a) for n, a in e.trial.arrays.items()}
+    known |= {n.replace("y", "dy", 1): np.asarray(a) for n, a in leaves(e.dy, "y").items() if a is not None}
+    known |= leaves(e.right.y, "y") | dict(e.right.trace)
+    found = []
+    for t in e.wrong:
+        forward = not t.name.startswith("d")
+        name = t.name if forward else t.name[1:]
+        yours, right = t.hand, t.torch
+        if right is None:
+            continue
+        found.append(
+            Evidence(
+                name, np.zeros(0) if yours is None else np.asarray(yours), np.asarray(right), t.bound, known,
+                {n: g for n, g in e.right.grads.items() if g is not None},
+                {n: g for n, g in e.yours.grads.items() if g is not None}, numbers(e.trial, options),
+                (lambda n=name, e=e: replay(e.trial, e.dy, n)) if replay and not forward else dict, forward,
+            )
+        )  # fmt: skip
+    return found
