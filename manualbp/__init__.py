@@ -5,7 +5,7 @@
 Each file is named as the one in torch/nn/modules that it can be read beside.
 """
 
-from . import activation, base, checkpoint, optim, training
+from . import base, checkpoint, optim, training
 from .activation import *
 from .activation_piecewise import *
 from .adaptive import *

@@ -60,7 +60,7 @@ class CELU(Elementwise):
             raise ValueError(f"{self} divides by alpha; give one that is not 0")
 
     def f(self, x):
-        return np.where(x.real > 0, x, self.alpha * np.expm1(np.minimum(x, 0) / self.alpha))
+        return np.where(np.real(x) > 0, x, self.alpha * np.expm1(np.minimum(x, 0) / self.alpha))
 
     def df(self, x, y):
         return np.where(x > 0, 1, np.exp(np.minimum(x, 0) / self.alpha))
@@ -82,7 +82,7 @@ class ELU(Elementwise):
     options = {"alpha": (1.0, 0.5, 2.3)}
 
     def f(self, x):
-        return np.where(x.real > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+        return np.where(np.real(x) > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
 
     def df(self, x, y):
         return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))
@@ -228,7 +228,7 @@ class SELU(Elementwise):
     """
 
     def f(self, x):
-        return SELU_SCALE * np.where(x.real > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+        return SELU_SCALE * np.where(np.real(x) > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
     def df(self, x, y):
         return SELU_SCALE * np.where(x > 0, 1, SELU_ALPHA * np.exp(np.minimum(x, 0)))
@@ -292,7 +292,7 @@ class Softplus(Elementwise):
 
     def f(self, x):
         z = self.beta * x
-        return np.where(z.real > self.threshold, x, softplus(z) / self.beta)
+        return np.where(np.real(z) > self.threshold, x, softplus(z) / self.beta)
 
     def df(self, x, y):
         z = self.beta * x

@@ -25,7 +25,7 @@ class Hardshrink(Elementwise):
     options = {"lambd": (0.5, 1.0, 0.3)}
 
     def f(self, x):
-        return np.where(np.abs(x.real) <= self.lambd, 0, x)
+        return np.where(np.abs(np.real(x)) <= self.lambd, 0, x)
 
     def df(self, x, y):
         return np.abs(x) > self.lambd
@@ -113,7 +113,7 @@ class LeakyReLU(Elementwise):
     options = {"negative_slope": (0.25, 0.01, -0.5)}
 
     def f(self, x):
-        return np.where(x.real > 0, x, self.negative_slope * x)
+        return np.where(np.real(x) > 0, x, self.negative_slope * x)
 
     def df(self, x, y):
         return np.where(x > 0, 1, self.negative_slope)
@@ -144,7 +144,7 @@ class PReLU(Layer):
         one, n, rank = self.num_parameters == 1, (self.num_parameters,), len(shape(x))
         self.takes(one or shape(x)[1:2] == n, x, "(*)" if one else "(N, num_parameters, *)")
         w = params["weight"].reshape((1,) * rank if one else (1, *n) + (1,) * (rank - 2))
-        return np.where(x.real > 0, x, w * x), (x, w)
+        return np.where(np.real(x) > 0, x, w * x), (x, w)
 
     def backward(self, params, cache, dy):
         x, w = cache
@@ -210,7 +210,7 @@ class RReLU(Layer):
         self.takes(True, x, "(*)")
         mean = (self.lower + self.upper) / 2
         r = needs_rng(self, rng).uniform(self.lower, self.upper, x.shape) if self.training else mean
-        slope = np.asarray(np.where(x.real > 0, 1, r), x.dtype)
+        slope = np.asarray(np.where(np.real(x) > 0, 1, r), x.dtype)
         return slope * x, (slope,)
 
     def backward(self, params, cache, dy):
@@ -264,7 +264,7 @@ class Threshold(Elementwise):
     options = {"threshold": (0.5, -1.0, 0.3), "value": (2.0, 0.25, -0.7)}
 
     def f(self, x):
-        return np.where(x.real <= self.threshold, self.value, x)
+        return np.where(np.real(x) <= self.threshold, self.value, x)
 
     def df(self, x, y):
         return x > self.threshold

@@ -59,7 +59,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         widths = [int(self.in_features // self.div_value ** (k + 1)) for k in range(len(self.cutoffs))]
         ends = pairwise((*self.cutoffs, self.n_classes))
         return {
-            str(k): Sequential(Linear(self.in_features, d, False), Linear(d, high - low, False))
+            str(k): Sequential(Linear(self.in_features, d, False), Linear(d, high - low, False))  # pyright: ignore
             for k, (d, (low, high)) in enumerate(zip(widths, ends))
         }
 

@@ -10,25 +10,30 @@ from .sampling import Values
 
 
 class Pairwise(Layer, family=True):
-    """A number for every pair of vectors: x = (a, b), broadcast against one another first."""
+    """A number for every pair of vectors: x = (a, b), broadcast against one another first, vectors along `axis`."""
 
     arity = 2
 
-    def pair(self, x: Tree, axis: int) -> tuple[Array, Array]:
-        """a and b, or a ValueError unless they broadcast and then have this axis."""
+    @property
+    def axis(self) -> int:
+        raise NotImplementedError
+
+    def pair(self, x: Tree) -> tuple[Array, Array]:
+        """a and b, or a ValueError unless they broadcast and then have the axis."""
         a, b = self.unpack(x, "x1 x2")
         for v in (a, b):
             self.takes(True, v, "(*)")
         rank = max(a.ndim, b.ndim)
         fit = all(m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1]))
-        if not (fit and -rank <= axis < rank):
-            told = f"{self} takes (x1, x2) that broadcast against one another and have an axis {axis}"
+        if not (fit and -rank <= self.axis < rank):
+            told = f"{self} takes (x1, x2) that broadcast against one another and have an axis {self.axis}"
             raise ValueError(f"{told}; it got {describe(x)}")
         return a, b
 
     def sample(self, values, shape):
-        """The second array broadcasts to the first: every axis has a chance of 1/5 of being 1 long."""
+        """The second array broadcasts to the first: every other axis has a chance of 1/5 of being 1 long."""
         ones = values.mask((len(shape),), 0.2)
+        ones[self.axis] = False
         second = tuple(1 if one else n for n, one in zip(shape, ones))
         return self.vectors(values, shape), self.vectors(values, second)
 
@@ -51,12 +56,16 @@ class CosineSimilarity(Pairwise):
     dim: int = 1
     eps: float = 1e-8
 
+    @property
+    def axis(self):
+        return self.dim
+
     def forward(self, params, x):
-        a, b = self.pair(x, self.dim)
+        a, b = self.pair(x)
         shapes = a.shape, b.shape
         a, b = np.broadcast_arrays(a, b)
         p, q = (np.sqrt((v * v).sum(self.dim, keepdims=True)) for v in (a, b))
-        m, n = (np.where(norm.real < self.eps, self.eps, norm) for norm in (p, q))
+        m, n = (np.where(np.real(norm) < self.eps, self.eps, norm) for norm in (p, q))
         y = (a / m * (b / n)).sum(self.dim, keepdims=True)
         return y.squeeze(self.dim), (shapes, a, b, p, q, m, n, y)
 
@@ -69,7 +78,9 @@ class CosineSimilarity(Pairwise):
 
     @classmethod
     def fit(cls, choose, shape):
-        return cls(choose(*range(-len(shape), len(shape))), choose(1e-8, 0.25))
+        """Along an axis longer than 1: there every cosine is ±1, and its gradient nothing but rounding."""
+        longer = [dim for dim in range(-len(shape), len(shape)) if shape[dim] > 1]
+        return cls(choose(*longer), choose(1e-8, 0.25)) if longer else None
 
     def vectors(self, values, shape):
         """Some of them 0, no other one shorter than ε (see Caveat)."""
@@ -97,6 +108,7 @@ class PairwiseDistance(Pairwise):
     eps: float = 1e-6
     keepdim: bool = False
 
+    axis = -1
     dyadic = True
 
     def __post_init__(self):
@@ -105,7 +117,7 @@ class PairwiseDistance(Pairwise):
             raise ValueError(f"{self} is no distance; give p ≥ 0")
 
     def forward(self, params, x):
-        a, b = self.pair(x, -1)
+        a, b = self.pair(x)
         d = a - b + self.eps
         y = self.norm(d)
         return (y if self.keepdim else y.squeeze(-1)), (a.shape, b.shape, d, y)

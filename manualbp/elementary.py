@@ -19,12 +19,12 @@ def sigmoid(x: Array) -> Array:
     Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
     """
     e = np.exp(-magnitude(x))
-    return np.where(x.real < 0, e, 1) / (1 + e)
+    return np.where(np.real(x) < 0, e, 1) / (1 + e)
 
 
 def softplus(x: Array) -> Array:
     """log(1 + eˣ) = max(x, 0) + log(1 + e^(−|x|)).  Slope σ(x)."""
-    return np.where(x.real > 0, x, 0) + np.log1p(np.exp(-magnitude(x)))
+    return np.where(np.real(x) > 0, x, 0) + np.log1p(np.exp(-magnitude(x)))
 
 
 def log_sigmoid(x: Array) -> Array:
@@ -34,7 +34,7 @@ def log_sigmoid(x: Array) -> Array:
 
 def magnitude(x: Array) -> Array:
     """|x|, continued off the real axis as ±x, which is what a slope needs; abs would drop the imaginary part."""
-    return np.where(x.real < 0, -x, x)
+    return np.where(np.real(x) < 0, -x, x)
 
 
 def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
@@ -78,15 +78,15 @@ def erf(x: Array) -> Array:
     and there a polynomial in t gives it to 2⁻⁶⁴. Beyond z = 200 the result is 1 in every dtype.
     """
     z = magnitude(x)
-    z = np.where(z.real > 200, 200, z)
+    z = np.where(np.real(z) > 200, 200, z)
     t = (z - 4) / (z + 4)
-    p, *rest = coefficients(z.real.dtype)
+    p, *rest = coefficients(np.real(z).dtype)
     p = np.full_like(t, p)
     for c in rest:  # Horner, in place: this is where GELU spends its time
         p *= t
         p += c
     y = np.exp(-z * z) * z * p / (z + 1) - np.expm1(-z * z)
-    return np.where(x.real < 0, -y, y)
+    return np.where(np.real(x) < 0, -y, y)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .check import check_model as check_model
     from .check import check_optimizer as check_optimizer
     from .check import check_pointwise as check_pointwise
+    from .checks import gradient_of as gradient_of
     from .laws import check_laws as check_laws
     from .trial import Indices as Indices
     from .twin import from_torch as from_torch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .verdict import Report as Report
 
 PLACES = {
+    "gradient_of": "checks",
     "Case": "case", "check_laws": "laws", "Indices": "trial", "Report": "verdict",
     "from_torch": "twin", "to_torch": "twin",
 } | dict.fromkeys(

@@ -213,18 +213,13 @@ def network(choose: Choose, exact: bool = False, cls: type | None = None) -> tup
 
 
 def optimizer(choose: Choose, cls: type[Optimizer] | None = None) -> Optimizer:
-    """An optimizer with random options; combinations that it refuses are drawn again."""
-    cls = cls or choose(*[c for c in registry(Optimizer).values() if c.options])
-    for _ in range(5):
-        try:
-            return cls(**{name: choose(*values) for name, values in cls.options.items()})
-        except ValueError:
-            continue
-    return cls()
+    """An optimizer with random options."""
+    drawn: type[Optimizer] = cls or choose(*registry(Optimizer).values())
+    return drawn.fit(choose)
 
 
-def verification_case(choose: Choose, cls: type, exact: bool = False, dtype: str = "float64") -> Case | None:
-    """What `manualbp verify` draws: one layer alone, or a network with its loss, and an optimizer. The class is in it."""
+def verification_case(choose: Choose, cls: Any, exact: bool = False, dtype: str = "float64") -> Case | None:
+    """What `manualbp verify` draws: one layer alone or a network with its loss, and an optimizer."""
     chosen = optimizer(choose, cls if issubclass(cls, Optimizer) else None)
     joins = cls in links() or issubclass(cls, (Loss, Optimizer))
     if not joins or (issubclass(cls, Layer) and choose(False, True)):

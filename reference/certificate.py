@@ -16,7 +16,7 @@ from manualbp.base import Tree, tree_map
 FREE = 10_000  # the quantum of 0: a multiple of everything
 
 
-class Rounds(ArithmeticError):
+class Rounds(ArithmeticError):  # noqa: N818  (it tells what happens, it is no failure)
     """An operation that may round, so the certificate cannot be given."""
 
 

@@ -64,8 +64,8 @@ def check_gradients(
             evidence.append(Evidence(n, g, np.asarray(right), t.bound, at, others, given, numbers(trial)))
     wrong = [t for t in tensors if not t.ok]
     if wrong:
-        return Report(title, "wrong", "backward", wrong[0].name, diagnose(evidence), tuple(tensors), (), facts(evidence),
-                      shown=str(trial))  # fmt: skip
+        told = diagnose(evidence), tuple(tensors), (), facts(evidence)
+        return Report(title, "wrong", "backward", wrong[0].name, *told, shown=str(trial))
     verdict = "vacuous" if all(t.power is None for t in tensors) else "rounding"
     verdict = "identical" if verdict == "rounding" and all(t.identical for t in tensors) else verdict
     return Report(title, verdict, None, None, (), tuple(tensors), shown=str(trial))
@@ -116,7 +116,7 @@ def check_function(
     subject = _subject(forward, backward, names, get, set)
     truth = _truth(against)
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    replay = replays.of_function(against, names)
+    replay = replays.of_function(truth)
     return examine(title, subject, truth, trials(inputs, seed), options, replay)
 
 
@@ -162,9 +162,9 @@ def check_pointwise(f: Callable, df: Callable, *, against: Any = None, shape: Sp
 
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
-    subject = Pointwise(f, df)
+    subject, truth = Pointwise(f, df), _truth(against)
     title = more.pop("title", getattr(f, "__name__", "f"))
-    return examine(title, subject, _truth(against), trials({"x": shape}), None, replays.of_function(against, ("x",)))
+    return examine(title, subject, truth, trials({"x": shape}), None, replays.of_function(truth))
 
 
 def check_layer(

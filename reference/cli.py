@@ -29,6 +29,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def verify(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE.py:model]", help="A torch.nn model of yours, back-propagated by hand."),
+    ] = None,
     cases: Annotated[int, typer.Option(help="How many random networks.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Where the random numbers begin; another seed, other networks.")] = 0,
     layer: Annotated[list[str] | None, typer.Option(help="Only cases with this class in them (repeatable).")] = None,
@@ -40,20 +44,28 @@ def verify(
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="The summary line alone.")] = False,
+    shape: Annotated[str | None, typer.Option(help="Shape of the model's input, as 8,3,32,32.")] = None,
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
     Outputs, gradients, buffers, optimizer updates and their state. Example:
 
         manualbp verify --cases 500 --layer LSTM --layer LayerNorm --seed 7
+
+    With FILE.py:model, the model in that file (made of supported layers) is back-propagated by hand, layer by layer;
+    its input is drawn of the shape --shape 8,3,32,32, or taken from `sample` in the same file:
+
+        manualbp verify net.py:model --shape 4,10
     """
-    from . import report
+    from . import checks, report
     from . import verify as job
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
     console = Console(quiet=quiet, highlight=False)
+    if model is not None:
+        raise typer.Exit(checks.of_model(model, shape, seed, console))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
@@ -89,6 +101,28 @@ def one_case(text: str, device: str) -> int:
     found = check(given, device)
     report.one(Console(highlight=False), given, found)
     return CODES[found.verdict]
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(metavar="FILE.py | MODULE:NAME", help="Where the checks are declared.")],
+    json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the reports here.")] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="A line for each check.")] = False,
+) -> None:
+    """Check gradients of your own: is each right, and if not, what is the mistake?
+
+    The file lists them in a table CHECKS, or marks functions with @reference.gradient_of:
+
+        CHECKS = {"affine": dict(forward=f, backward=b, against=F.linear, inputs={"x": ("N", "D"), "w": ("M", "D")})}
+
+    Example:
+
+        manualbp check my_layers.py
+    """
+    from . import checks
+
+    raise typer.Exit(checks.run(target, json, junit, Console(highlight=False), quiet))
 
 
 @app.command()

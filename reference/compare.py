@@ -11,7 +11,7 @@ from manualbp.base import Array, Layer, Params, Tree, flatten, unflatten
 from .case import Case, cast
 from .certificate import Rounds, dyadic, plain
 from .oracle import Named, by_autograd, by_hand
-from .tolerance import RATIO, Runs, distance, largest, moved
+from .tolerance import FACTOR, Runs, distance, largest, moved
 from .twin import to_torch
 
 LOOKS = 8  # how often data are moved in a second look
@@ -201,8 +201,7 @@ def within(
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
     if hand is None or other is None or hand.dtype.kind != "f":
         return exactly(name, hand, other)
-    assert h32 is not None and h64 is not None and h80 is not None and t32 is not None and t64 is not None
-    bound = Runs(h32, h64, h80, t32, t64).bound(dtype) + 16 * spread
+    bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype) + FACTOR * spread
     error, s = distance(hand, other), largest(hand)
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
@@ -227,6 +226,3 @@ def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
                 i = tuple(map(int, np.argwhere(places)[0]))
                 return f"{word} on one side only, at {i}: {hand[i]} by hand, {other[i]} in torch"
     return None
-
-
-__all__ = ["RATIO", "Both", "Comparison", "Tensor", "certify", "compare", "compare_passes"]

@@ -53,9 +53,8 @@ class Suspect:
 
     def __str__(self) -> str:
         lines = [self.text + (f"  [{self.fault}]" if self.fault else "")]
-        for word, value in (
-            ("relation", self.relation), ("evidence", self.evidence), ("change", self.remedy), ("shown by", self.shown_by)
-        ):  # fmt: skip
+        told = {"relation": self.relation, "evidence": self.evidence, "change": self.remedy, "shown by": self.shown_by}
+        for word, value in told.items():
             if value:
                 lines.append(f"    {word:9} {value}")
         return "\n".join(lines)

@@ -25,6 +25,7 @@ from .verdict import Report
 Truth = Callable[..., Any]
 Replay = Callable[[Trial, Tree, str], Mapping[str, Array]]
 LOOKS = 4  # runs on data moved by their last bits
+STEP = 2.0**-7, EPS["float64"]  # of the differences of a forward in float64, and its precision
 LARGE = 100_000  # entries above which a run is too dear to be repeated for a better bound
 
 
@@ -61,7 +62,7 @@ def examine(
     title: str, subject: Subject, truth: Truth | None, trials: Sequence[Trial],
     options: Mapping[str, float] | None = None, replay: Replay | None = None,
 ) -> Report:  # fmt: skip
-    """The report on a subject. `truth`: the function intended, in torch; without it the subject's own forward decides."""
+    """The report on a subject. `truth`: the function intended, in torch; without it its own forward decides."""
     examined = [one(subject, truth, trial) for trial in trials]
     contracts = broken_contracts(subject, trials)
     shown = next((e for e in examined if e.wrong), None)
@@ -174,7 +175,7 @@ def run_truth(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> Run:
 
 
 def truth_runs(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> dict[str, Run]:
-    """The truth in both precisions; in float64 twice, if it holds float64 numbers of its own and mixes with no other."""
+    """The truth in both precisions; in float64 twice, if it holds float64 numbers of its own."""
     wide = run_truth(truth, cast(dict(arrays), "float64"), cast(dy, "float64"))
     try:
         return {"float32": run_truth(truth, cast(dict(arrays), "float32"), cast(dy, "float32")), "float64": wide}

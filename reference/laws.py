@@ -45,7 +45,7 @@ def check_equals_differences(case: Case) -> None:
 def check_linear_in_dy(case: Case) -> None:
     """backward(2a − 4b) = 2 backward(a) − 4 backward(b), to the rounding of the sums; and backward keeps nothing."""
     params, x, dy = case.data()
-    y, cache = _forward(case, params, x)
+    _, cache = _forward(case, params, x)
     other = tree_map(lambda a: np.random.default_rng(1).standard_normal(np.shape(a)), dy)
     mixed = tree_map(lambda a: 2 * a, dy), tree_map(lambda a: 4 * a, other)
     whole = _named(case.layer.backward(params, cache, _minus(*mixed)))
@@ -147,6 +147,7 @@ def check_twin_returns(case: Case) -> None:
     _same(case, told, other, f"comes back as {layer}")
 
 
+ALL = [*HealthCheck]
 CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal")  # of torch's forward: a module does not know them
 
 LAWS: tuple[Callable[[Case], None], ...] = (
@@ -166,7 +167,7 @@ def check_laws(cls: type[Layer], examples: int = 50, laws: Any = None) -> None:
 def on_examples(cls: type[Layer], law: Callable[[Case], None], examples: int = 50, dtype: str = "float64") -> None:
     """One law on random examples of a class, shrunk where it fails."""
 
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=ALL)
     @given(cases(cls, dtype=dtype))
     def every(case: Case) -> None:
         law(case)

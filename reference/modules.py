@@ -1,4 +1,4 @@
-"""torch modules for the containers that torch.nn has no class for. Parameter names are those of `manualbp.container`."""
+"""torch modules for the containers that torch.nn has no class for, with the parameter names of `manualbp.container`."""
 
 import inspect
 from typing import Any

@@ -112,7 +112,7 @@ def to_tensor(p: Any) -> torch.Tensor:
 def to_tensors(tree: Any) -> Any:
     """Torch's state_dict of the same structure made of arrays."""
     if isinstance(tree, dict):
-        return {k: torch.tensor(v) if k in SCALARS else to_tensors(v) for k, v in tree.items()}
+        return {k: torch.tensor(v) if k in SCALARS and isinstance(v, float) else to_tensors(v) for k, v in tree.items()}
     if isinstance(tree, list):
         return [to_tensors(v) for v in tree]
     return torch.from_numpy(np.array(tree)) if isinstance(tree, np.ndarray) else tree
@@ -326,18 +326,21 @@ class Lockstep:
         return (self.h32, self.t32) if dtype == "float32" else (self.h64, self.t64)
 
     def bound(self, k: int, name: str, dtype: str = "float64") -> float:
-        """The derived bound of `tolerance.py`, where S is the largest entry of the parameter, its gradient and its
-        state together: an update subtracts these from one another."""
+        """The derived bound of `tolerance.py`, with `scale` as S."""
         runs = [run[k].get(name) for run in (self.h32, self.h64, self.h80, self.t32, self.t64)]
         h32, h64, h80, t32, t64 = (np.zeros(()) if a is None else a for a in runs)
-        whole = name.split("/")[0]
-        s = max(largest(a) for n, a in self.h64[k].items() if n.split("/")[0] == whole and n.rsplit("/")[-1] != "step")
-        if (g := self.case.grads[k].get(whole)) is not None:
-            s = max(s, largest(g.values if isinstance(g, Rows) else g))
+        s = self.scale(k, name)
         own = distance(h32, h64) + distance(t32, t64)
         if dtype == "float32":
             return FACTOR * (own + EPS[dtype] * s)
         return FACTOR * (distance(h64, h80) + RATIO * own + EPS[dtype] * s)
+
+    def scale(self, k: int, name: str) -> float:
+        """The largest entry of a parameter, its gradient and its state: an update subtracts these from one another."""
+        whole = name.split("/")[0]
+        s = max(largest(a) for n, a in self.h64[k].items() if n.split("/")[0] == whole and n.rsplit("/")[-1] != "step")
+        g = self.case.grads[k].get(whole)
+        return s if g is None else max(s, largest(g.values if isinstance(g, Rows) else g))
 
     def worst(self, dtype: str = "float64") -> tuple[float, int, str]:
         """The largest err/bound, with step and name."""
@@ -351,11 +354,9 @@ class Lockstep:
         return all(err == 0 for _, _, err, _ in self.compared(dtype))
 
     def power(self) -> float:
-        """The smallest relative fault of a parameter's largest entry that would have been seen, at worst."""
-        found = [
-            self.bound(k, n) / s for k, run in enumerate(self.h64) for n in self.case.params if (s := largest(run[n]))
-        ]
-        return max(found)
+        """The smallest fault in a parameter that would have been seen at every step, relative to `scale`."""
+        names = self.case.params
+        return max(self.bound(k, n) / s for k in range(len(self.h64)) for n in names if (s := self.scale(k, n)))
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> float:

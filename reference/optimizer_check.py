@@ -37,8 +37,17 @@ def check_step(
         verdict = "identical" if all(t.identical for t in tensors) else "rounding"
         return Report(title, verdict, None, None, (), _last(tensors), trials=steps, shown=str(opt))
     suspects = tuple(_replayed(opt, case, yours))
-    return Report(title, "wrong", "backward", wrong[0].name, suspects, tuple(wrong[:6]), trials=steps, shown=str(opt),
-                  notes=(f"the first wrong step is {wrong[0].name.split()[-1]} of {steps}",))  # fmt: skip
+    return Report(
+        title,
+        "wrong",
+        "backward",
+        wrong[0].name,
+        suspects,
+        tuple(wrong[:6]),
+        trials=steps,
+        shown=str(opt),
+        notes=(f"the first wrong step is {wrong[0].name.split()[-1]} of {steps}",),
+    )
 
 
 def run_step(step: Callable, case: Steps) -> list[dict[str, Array]]:
@@ -92,7 +101,7 @@ def _replayed(opt: Optimizer, case: Steps, yours: list[dict]) -> list[Suspect]:
                     fault.needs,
                     "it gives your numbers at every step",
                     1.0,
-                )  # fmt: skip
+                )
             )
     return found
 

@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import _VF
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 
 ALPHA = -1.7580993408473766  # −λα of SELU
 

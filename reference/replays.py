@@ -21,12 +21,13 @@ from .subject import rebuilt
 from .tolerance import distance, largest
 from .trial import Trial
 
+NEAR = 1e-10  # relative: what computes the same function is far nearer, what does not is far off
 Turn = Callable[[Array], Array]  # from an array as it was given to the layer's, and back: its own inverse
 
 
 @dataclass(frozen=True)
 class Known:
-    """A layer that computes what was meant. `roles`: name of an input -> name in the layer ("x", "weight"), and turn."""
+    """A layer that computes what was meant. `roles`: name of an input -> its name in the layer, and turn."""
 
     layer: Layer
     x: Tree  # names, nested as the layer's input
@@ -56,7 +57,7 @@ def of_layer(case: Case) -> Callable[[Trial, Tree, str], Mapping[str, Array]]:
 
 
 def of_function(
-    truth: Callable | None, names: tuple[str, ...]
+    truth: Callable | None,
 ) -> Callable[[Trial, Tree, str], Mapping[str, Array]] | None:
     """Replays in the layer that a torch function is recognised as; none if it is none that is known."""
     if truth is None:

@@ -19,7 +19,7 @@ Arrays = dict[str, Any]
 
 
 class Subject:
-    """forward(arrays) -> y, cache;  backward(dy, cache) -> gradients by name. `names`: those of the inputs, in order."""
+    """forward(arrays) -> y, cache;  backward(dy, cache) -> gradients by name. `names`: of the inputs, in order."""
 
     names: tuple[str, ...]
     stateful = False  # does it keep its cache in itself?
@@ -118,8 +118,9 @@ def gradient_of(obj: Any, name: str) -> Any:
         if hasattr(obj, place):
             return getattr(obj, place)
     raise ValueError(
-        f"no gradient of {name!r} was found on {type(obj).__name__}: looked at what backward returns, .grads[{name!r}], "
-        f"{', '.join('.' + p for p in places)}. Say where it is: get=lambda obj, name: obj.my_gradients[name]"
+        f"no gradient of {name!r} was found on {type(obj).__name__}: looked at what backward returns, "
+        f".grads[{name!r}], {', '.join('.' + p for p in places)}. "
+        f"Say where it is: get=lambda obj, name: obj.my_gradients[name]"
     )
 
 

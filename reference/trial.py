@@ -97,7 +97,7 @@ def _from_strategies(inputs: Mapping[str, Any], seed: int, count: int = 8) -> It
 
     @settings(
         max_examples=count, database=None, deadline=None, derandomize=True, phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck],
     )  # fmt: skip
     @given(st.fixed_dictionaries(drawn))
     def gather(example: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ def _read(module: nn.Module) -> Layer:
     if name not in known:
         raise TypeError(
             f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
-            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer (one class: forward, backward)."
+            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer, one class."
         )
     cls = known[name]
     if name in READ:

@@ -84,8 +84,8 @@ class Report:
         width = max(len(t.name) for t in self.tensors)
         head = f"  {'':{width}}  {'err':>9} {'bound':>9} {'err/bound':>10} {'power':>9}   ({self.shown})"
         rows = [
-            f"{' ' if t.ok else '✗'} {t.name:{width}}  {t.error:9.2g} {t.bound:9.2g} {_ratio(t):>10} {_figure(t.power):>9}"
-            + (f"   {t.what}" if t.what else "")
+            f"{' ' if t.ok else '✗'} {t.name:{width}}  {t.error:9.2g} {t.bound:9.2g} {_ratio(t):>10} "
+            f"{_figure(t.power):>9}{'   ' * bool(t.what)}{t.what}"
             for t in self.tensors
         ]
         return [head, *rows]

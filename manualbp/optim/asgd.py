@@ -1,5 +1,7 @@
 """Averaged SGD. Beside torch/optim/asgd.py."""
 
+import numpy as np
+
 from .base import Group, Optimizer
 
 
@@ -43,6 +45,6 @@ class ASGD(Optimizer):
         g = self.descent(p, g)
         eta, mu, a = float(s["eta"]), float(s["mu"]), s["ax"]
         p = p * (1 - self.lambd * eta) - eta * g
-        a = p.copy() if mu == 1 else a + mu * (p - a)
+        a = np.array(p) if mu == 1 else a + mu * (p - a)
         eta = self.lr / (1 + self.lambd * self.lr * t) ** self.alpha
         return p, {"eta": eta, "mu": 1 / max(1, t - self.t0), "ax": a}

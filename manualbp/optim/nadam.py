@@ -59,5 +59,5 @@ class NAdam(Optimizer):
         product = float(s["mu_product"]) * self.mu(t)
         new = self.lr * (1 - self.mu(t)) / (1 - product)
         old = self.lr * self.mu(t + 1) / (1 - product * self.mu(t + 1))
-        u = (new * g + old * m) / (np.sqrt(v / (1 - b2**t)) + self.eps)
-        return p - u, {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
+        g = new * g + old * m
+        return p - g / (np.sqrt(v / (1 - b2**t)) + self.eps), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}

@@ -17,7 +17,7 @@ class Rprop(Optimizer):
     Errors    ValueError unless lr ≥ 0 and 0 < η₋ < 1 < η₊ in etas = (η₋, η₊)
     Source    Riedmiller, Braun 1993, "A direct adaptive method for faster backpropagation learning", without its
               weight backtracking: the variant iRprop⁻ of Igel, Hüsken 2000; torch.optim.Rprop
-    Caveat    lr is the first Δ and nothing more: a change of it later moves nothing. Δ is kept within step_sizes at
+    Caveat    a gradient of nan moves nothing: neither of its signs is. lr is the first Δ and nothing more: a change of it later moves nothing. Δ is kept within step_sizes at
               every step, at gg′ = 0 too
     """
 
@@ -49,4 +49,4 @@ class Rprop(Optimizer):
         np.multiply(size, self.etas[0], out=size, where=turn < 0)
         np.clip(size, *self.step_sizes, out=size)
         g = np.where(turn < 0, 0, g)
-        return p - np.sign(g) * size, {"prev": g, "step_size": size}
+        return p - (g > 0) * size + (g < 0) * size, {"prev": g, "step_size": size}

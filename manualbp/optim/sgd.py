@@ -1,5 +1,7 @@
 """Stochastic gradient descent. Beside torch/optim/sgd.py."""
 
+import numpy as np
+
 from .base import Group, Optimizer
 
 
@@ -46,7 +48,7 @@ class SGD(Optimizer):
         if not self.momentum:
             return p - self.lr * g, {}
         m = s.get("momentum_buffer")
-        m = g.copy() if m is None else self.momentum * m + (1 - self.dampening) * g
+        m = np.array(g) if m is None else self.momentum * m + (1 - self.dampening) * g
         u = g + self.momentum * m if self.nesterov else m
         return p - self.lr * u, {"momentum_buffer": m}
 

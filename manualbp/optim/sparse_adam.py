@@ -93,6 +93,9 @@ class SparseAdam(Optimizer):
         self.needs(isinstance(g, Rows), f"Rows as gradients, and Adam takes arrays; that of {name!r} is {describe(g)}")
         return g.summed()
 
+    def to_slots(self, s):
+        return dict(s)  # torch counts in whole numbers here, and only here
+
     def start(self, p):
         return {"exp_avg": np.zeros_like(p), "exp_avg_sq": np.zeros_like(p)}
 
