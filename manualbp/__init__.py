@@ -37,4 +37,14 @@ from .base import registry as registry  # isort: skip
 from .base import unflatten as unflatten  # isort: skip
 
 __version__ = "0.1.0"
-__all__ = ["Layer", "base", "checkpoint", "flatten", "optim", "registry", "training", "unflatten", *registry()]
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    "Layer",
+    "base",
+    "checkpoint",
+    "flatten",
+    "optim",
+    "registry",
+    "training",
+    "unflatten",
+    *registry(),
+]

@@ -108,8 +108,11 @@ class PairwiseDistance(Pairwise):
     eps: float = 1e-6
     keepdim: bool = False
 
-    axis = -1
     dyadic = True
+
+    @property
+    def axis(self):
+        return -1
 
     def __post_init__(self):
         super().__post_init__()

@@ -62,7 +62,8 @@ class Linear(Layer):
     def backward(self, params, cache, dy):
         (x,) = cache
         dx = dy @ params["weight"]
-        rows_dy, rows_x = dy.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
+        n = math.prod(x.shape[:-1])  # not −1, which an axis of length 0 would leave open
+        rows_dy, rows_x = dy.reshape(n, self.out_features), x.reshape(n, self.in_features)
         grads = {"weight": rows_dy.T @ rows_x}
         return dx, grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
 

@@ -66,6 +66,7 @@ class Loss(Layer, family=True):
         """The n of the mean."""
         return math.prod(v_shape)
 
+    @np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN, as in torch
     def forward(self, params, x):
         x = self.unpack(x, self.inputs)
         for i, array in enumerate(x):
@@ -74,6 +75,7 @@ class Loss(Layer, family=True):
         v = self.value(*self.ready(*x))
         return reduce(v, self.reduction, self.count(x[0], np.shape(v))), (x, np.shape(v))  # pyright: ignore
 
+    @np.errstate(invalid="ignore")
     def backward(self, params, cache, dy):
         x, v_shape = cache
         ready = self.ready(*x)
@@ -266,7 +268,7 @@ class PoissonNLLLoss(Loss):
         return None if self.log_input else "Softplus()"
 
     def value(self, x, t):
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # e^1000, log 0, log of x + ε < 0
+        with np.errstate(over="ignore", divide="ignore"):  # e^1000, log 0
             v = np.exp(x) - t * x if self.log_input else x - t * np.log(x + self.eps)
         if not self.full:
             return v
@@ -274,7 +276,7 @@ class PoissonNLLLoss(Loss):
         return v + np.where(t.real > 1, n * np.log(n) - n + np.log(2 * math.pi * n) / 2, 0)
 
     def slopes(self, x, t):
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", divide="ignore"):
             if self.log_input:
                 dx, dt = np.exp(x) - t, -x
             else:
@@ -364,13 +366,13 @@ class KLDivLoss(Loss):
         return (x.shape or (1,))[0] if self.reduction == "batchmean" else super().count(x, v_shape)
 
     def value(self, x, t):
-        with np.errstate(divide="ignore", invalid="ignore"):  # log 0, and log t for t < 0, which is NaN
+        with np.errstate(divide="ignore"):  # log 0
             if self.log_target:
                 return np.where(t == -np.inf, 0, np.exp(t) * (t - x))
             return np.where(t == 0, 0, t * (np.log(t) - x))
 
     def slopes(self, x, t):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore"):
             if self.log_target:
                 return -np.exp(t), np.where(t == -np.inf, 0, np.exp(t) * (t - x + 1))
             return -t, np.log(t) - x + 1

@@ -77,7 +77,7 @@ class BCELoss(YesNo):
 
     def slopes(self, x, t):
         w = weights(self.weight, x)
-        with np.errstate(divide="ignore", invalid="ignore"):  # log 0, and 0 · ∞ where w = 0
+        with np.errstate(divide="ignore"):  # log 0
             return w * (x - t) / np.maximum((1 - x) * x, EPS), w * (np.log1p(-x) - np.log(x))
 
     def sample(self, values, shape):
@@ -109,8 +109,7 @@ class BCEWithLogitsLoss(YesNo):
 
 def logistic(x: Array, t: Array, b: Any = 1) -> Array:
     """b t ς(−x) + (1 − t) ς(x)."""
-    with np.errstate(invalid="ignore"):  # 0 · ∞ at x = ±∞ is NaN, as in torch
-        return b * t * softplus(-x) + (1 - t) * softplus(x)
+    return b * t * softplus(-x) + (1 - t) * softplus(x)
 
 
 class MultiLabelSoftMarginLoss(Loss):

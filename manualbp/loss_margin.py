@@ -219,7 +219,7 @@ class MultiMarginLoss(Ranked):
         is_k = t.reshape(-1, 1) == np.arange(rows.shape[1])
         z = self.margin - rows[is_k][:, None] + rows
         w = np.ones(rows.shape[1], x.dtype) if self.weight is None else np.asarray(self.weight, x.dtype)
-        return np.maximum(np.where(is_k, 0, z), 0), is_k, w[t.reshape(-1, 1)]
+        return np.where(~is_k & (np.real(z) > 0), z, 0), is_k, w[t.reshape(-1, 1)]
 
     def value(self, x, t):
         h, _, w = self.hinges(x, t)
@@ -267,7 +267,7 @@ class MultiLabelMarginLoss(Ranked):
         t, listed = t[:, :longest], listed[:, :longest, None]
         is_k = listed & (t[:, :, None] == np.arange(rows.shape[1]))
         z = 1 - np.take_along_axis(rows, np.where(t < 0, 0, t), 1)[:, :, None] + rows[:, None]
-        return np.maximum(np.where(listed & ~is_k.any(1, keepdims=True), z, 0), 0), is_k
+        return np.where(listed & ~is_k.any(1, keepdims=True) & (np.real(z) > 0), z, 0), is_k
 
     def value(self, x, t):
         h, _ = self.hinges(x, t)
@@ -311,6 +311,7 @@ class Triplet(Loss, family=True):
         if not self.margin > 0:
             raise ValueError(f"{self}: margin is a number above 0; it is {self.margin}")
 
+    @np.errstate(invalid="ignore")  # ∞ − ∞ and ∞/∞ are NaN, as in torch
     def forward(self, params, x):
         for array in (x := self.unpack(x, self.inputs)):
             self.takes(np.ndim(array) == np.ndim(x[0]), array, f"(*, D) with {np.ndim(x[0])} axes, as its anchor")
@@ -321,6 +322,7 @@ class Triplet(Loss, family=True):
         z = self.margin + near - (np.minimum(far, other[0]) if self.swap else far)
         return reduce(np.maximum(z, 0), self.reduction, z.size), (x, caches, near, far, *other, z)
 
+    @np.errstate(invalid="ignore")
     def backward(self, params, cache, dy):
         x, caches, near, far, *other, z = cache
         dz = unreduce(dy, z.shape, self.reduction, z.size) * (z.real >= 0)

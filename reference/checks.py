@@ -119,10 +119,11 @@ def _check(name: str, given: Any) -> Callable[[], Report]:
     if isinstance(given, Report):
         return lambda: given
     if not isinstance(given, Mapping):
-        return lambda: given() if callable(given) and not isinstance(given, type) else check_layer(given)
+        call: Any = given
+        return call if callable(given) and not isinstance(given, type) else lambda: check_layer(given)
     kinds = {"gradients": check_gradients, "f": check_pointwise, "step": check_optimizer, "layer": check_layer}
-    call = next((f for key, f in kinds.items() if key in given), check_function)
-    return lambda: call(**given)
+    check = next((f for key, f in kinds.items() if key in given), check_function)
+    return lambda: check(**given)
 
 
 def of_model(target: str, shape: str | None, seed: int, console: Console) -> int:

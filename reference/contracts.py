@@ -26,7 +26,7 @@ def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[str, ..
 def _tried(law: Callable[[Subject, Trial], str], subject: Subject, trial: Trial) -> str:
     try:
         with np.errstate(all="ignore"):
-            return law(subject, trial)
+            return law(subject.fresh(), trial)
     except Exception as e:
         return f"{law.__doc__}: {type(e).__name__}: {e}"
 

@@ -63,8 +63,8 @@ def examine(
     options: Mapping[str, float] | None = None, replay: Replay | None = None,
 ) -> Report:  # fmt: skip
     """The report on a subject. `truth`: the function intended, in torch; without it its own forward decides."""
-    examined = [one(subject, truth, trial) for trial in trials]
-    contracts = broken_contracts(subject, trials)
+    examined, refused = _each(subject, truth, trials)
+    contracts = refused + broken_contracts(subject, [e.trial for e in examined])
     shown = next((e for e in examined if e.wrong), None)
     if shown is None:
         return _passed(title, examined, contracts)
@@ -76,6 +76,19 @@ def examine(
         title, "convention" if conventional else "wrong", side, culprit, diagnose(evidence), shown.tensors,
         contracts, facts(evidence), len(examined), str(shown.trial),
     )  # fmt: skip
+
+
+def _each(subject: Subject, truth: Truth | None, trials: Sequence[Trial]) -> tuple[list[Examined], tuple[str, ...]]:
+    """Every trial that the subject can be run on, and a sentence for each that ends in an error."""
+    examined, errors = [], {}
+    for trial in trials:
+        try:
+            examined.append(one(subject, truth, trial))
+        except Exception as e:
+            errors[str(trial)] = e
+    if not examined:
+        raise next(iter(errors.values()))
+    return examined, tuple(f"{type(e).__name__} for {trial}: {e}" for trial, e in errors.items())
 
 
 def _passed(title: str, examined: Sequence[Examined], contracts: tuple[str, ...]) -> Report:
@@ -146,6 +159,7 @@ def copied(arrays: Mapping[str, Any]) -> Arrays:
 
 def run_subject(subject: Subject, arrays: Mapping[str, Any], dy: Tree) -> Run:
     """One clean call, on copies."""
+    subject = subject.fresh()
     y, cache = subject.forward(copied(arrays))
     grads = subject.backward(tree_map(np.array, dy), cache)
     real = {n for n, a in arrays.items() if np.asarray(a).dtype.kind == "f"}

@@ -314,8 +314,14 @@ class Lockstep:
     t64: list[Flat]
 
     def compared(self, dtype: str = "float64") -> Iterator[tuple[int, str, float, float]]:
-        """Step, name, largest |by hand − by torch|, and its bound; what only one side has differs by inf."""
+        """Step, name, largest |by hand − by torch|, and its bound; what only one side has differs by inf.
+
+        It ends where a choice (a line search's, to go on or not) falls otherwise in another precision of the same
+        side: then rounding makes it, and either is right."""
         for k, (hand, other) in enumerate(zip(*self.sides(dtype), strict=True)):
+            pairs = ((self.h32, self.h64), (self.t32, self.t64)) if dtype == "float32" else ((self.h64, self.h80),)
+            if any(choices(a[k]) != choices(b[k]) for a, b in pairs):
+                return
             for name in hand | other:
                 if name in hand and name in other:
                     yield k + 1, name, differ(hand[name], other[name]), self.bound(k, name, dtype)
@@ -357,6 +363,11 @@ class Lockstep:
         """The smallest fault in a parameter that would have been seen at every step, relative to `scale`."""
         names = self.case.params
         return max(self.bound(k, n) / s for k in range(len(self.h64)) for n in names if (s := self.scale(k, n)))
+
+
+def choices(run: Flat) -> dict[str, int]:
+    """What was counted up to a step, and of which arrays there is how much."""
+    return {n: int(a) if n.endswith(("/step", "/n_iter", "/func_evals")) else a.size for n, a in run.items()}
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> float:

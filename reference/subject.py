@@ -4,6 +4,7 @@ A pair of functions, an object with forward and backward, a pointwise f and df, 
 manualbp.Layer are each brought into this form by one class below.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,10 @@ Arrays = dict[str, Any]
 
 class Subject:
     """forward(arrays) -> y, cache;  backward(dy, cache) -> gradients by name. `names`: of the inputs, in order."""
+
+    def fresh(self) -> "Subject":
+        """The same with nothing of an earlier call in it."""
+        return self
 
     names: tuple[str, ...]
     stateful = False  # does it keep its cache in itself?
@@ -80,10 +85,13 @@ class Object(Subject):
     stateful = True
 
     def __init__(self, obj: Any, names: tuple[str, ...], get: Callable | None, put: Callable | None) -> None:
-        self.make = obj if isinstance(obj, type) else None
-        self.obj = obj() if self.make else obj
+        self.obj = obj() if isinstance(obj, type) else obj
+        self.untouched = copy.deepcopy(self.obj)
         self.names, self.get, self.put = names, get or gradient_of, put or set_parameter
         self.of_call = names[: max(len(positional(self.obj.forward)), 1)]
+
+    def fresh(self):
+        return Object(copy.deepcopy(self.untouched), self.names, self.get, self.put)
 
     def forward(self, arrays):
         for name in self.names:

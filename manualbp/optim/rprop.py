@@ -17,8 +17,8 @@ class Rprop(Optimizer):
     Errors    ValueError unless lr ≥ 0 and 0 < η₋ < 1 < η₊ in etas = (η₋, η₊)
     Source    Riedmiller, Braun 1993, "A direct adaptive method for faster backpropagation learning", without its
               weight backtracking: the variant iRprop⁻ of Igel, Hüsken 2000; torch.optim.Rprop
-    Caveat    a gradient of nan moves nothing: neither of its signs is. lr is the first Δ and nothing more: a change of it later moves nothing. Δ is kept within step_sizes at
-              every step, at gg′ = 0 too
+    Caveat    lr is the first Δ and nothing more: a change of it later moves nothing. Δ is kept within step_sizes at
+              every step, at gg′ = 0 too. A gradient that is nan has the sign 0
     """
 
     lr: float = 1e-2
