@@ -228,7 +228,7 @@ class MultiMarginLoss(Ranked):
     def slopes(self, x, t):
         h, is_k, w = self.hinges(x, t)
         s = w * (np.real(h) > 0 if self.p == 1 else 2 * h)
-        return (s - is_k * s.sum(1, keepdims=True)).reshape(x.shape), None
+        return np.where(is_k, -s.sum(1, keepdims=True), s).reshape(x.shape), None
 
     @classmethod
     def fit(cls, choose, shape):

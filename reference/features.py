@@ -138,6 +138,10 @@ class Seen:
         """Is this what the right gradient is made of?"""
         return near(told, self.right, LOOSE * self.eps * 2.0**52)
 
+    def is_right_of(self, right: Array, yours: Array) -> bool:
+        """Are these equal, but for rounding?"""
+        return near(yours, right, LOOSE * self.eps * 2.0**52)
+
     def constant(self, yours: Array, other: Array) -> float | None:
         """c with yours = c · other within the bound; None if there is none or it is 0."""
         if yours.shape != other.shape or not np.isfinite(other).all():

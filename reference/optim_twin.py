@@ -353,7 +353,7 @@ class Lockstep:
         ratios = [
             (err / b if b else float(err > 0) * np.inf if err else 0.0, k, n) for k, n, err, b in self.compared(dtype)
         ]
-        return max(ratios)
+        return max(ratios, default=(0.0, 0, ""))
 
     def identical(self, dtype: str = "float64") -> bool:
         """Both sides bit for bit the same."""

@@ -5,6 +5,7 @@ Where they do not, the exception stands in a table here, with its reason.
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,20 @@ def _build(layer: Layer) -> nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
     training = options.pop("training", True)
     children = [_build(child) for child in options.pop("layers", ())]
-    own = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
-    at_call = {k: options.pop(k) for k in list(options) if k in inspect.signature(cls.forward).parameters.keys() - own}
+    at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
     options = {RENAMED.get((name, k), k): v for k, v in options.items()}
     module = cls(*children, **{k: _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     module.training = training  # train() would reach into the children, which have modes of their own
     return modules.bind(module, at_call)
+
+
+@cache
+def _of_call(cls: type[nn.Module]) -> frozenset[str]:
+    """The names of forward's arguments that are no arguments of the class: call-time options, and inputs."""
+    own = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return frozenset(inspect.signature(cls.forward).parameters.keys() - own)
 
 
 def _argument(value: Any) -> Any:

@@ -1,0 +1,157 @@
+"""Wrong before any number is compared: missing, zero, of another shape, not finite; and right but for noise."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from manualbp.base import Array
+
+from .features import Finding, Found, Seen, spread
+
+STATE = re.compile(r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE)
+
+
+def missing(s: Seen) -> Found:
+    """Nothing was given, or zeros throughout."""
+    nothing = not s.yours.size and s.right.size
+    if s.e.forward or not s.right.any() or not (nothing or (s.comparable and not s.yours.any())):
+        return
+    told = "missing" if nothing else "0"
+    targets = [n for n, a in s.inputs.items() if s.own is not None and a.shape == s.own.shape]
+    if s.loss and s.own is not None and s.name in targets[1:]:
+        yield Finding(f"yours is {told}", "A23", 0.95)
+    if STATE.search(s.name):
+        yield Finding(f"yours is {told}", "G10", 0.94)
+    yield Finding(f"yours is {told}", "F13", 0.9)
+
+
+def other_shape(s: Seen) -> Found:
+    """Another shape than that of the input, and how it comes from the right one or leads to it."""
+    a, b = s.yours, s.right
+    if a.shape == b.shape or not a.size or not b.size:
+        return
+    yield from _not_summed(s)
+    told = f"yours has the shape {_named(s, a)}, right is {_named(s, b)}"
+    if a.size == b.size and s.is_right(a.reshape(b.shape)):
+        text = "The numbers are right, but the shape is not that of the input."
+        remedy = "sum with or without keepdims so that the gradient has its input's shape, or reshape at the end"
+        yield Finding(told, None, 0.85, "", text, remedy, "any input; compare the shapes")
+    if a.ndim == b.ndim > 1 and s.is_right(a.T):
+        text = "The gradient is right but transposed: it lies as the other layout of this matrix would."
+        yield Finding("yours = rightᵀ", None, 0.9, "", text, "transpose it: dL/dW has W's own shape", "a W that is not square")
+    if a.ndim < b.ndim or a.size < b.size:
+        for axes in _subsets(b.ndim):
+            for word, f in (("summed", np.sum), ("averaged", np.mean)):
+                if s.is_right_of(f(b, axes), a):
+                    text = f"The gradient is {word} over axes {_list(axes)}, which the input itself has."
+                    yield Finding(f"yours = right {word} over axes {_list(axes)}", None, 0.8, "", text, "sum over fewer axes")
+    for n, g in s.grads.items():
+        if n != s.name and s.is_right_of(g, a):
+            text = f"What was given for {s.name} is the gradient of {n}."
+            yield Finding(f"your d{s.name} = right d{n}", None, 0.9, "", text, "return gradients in the order of the inputs")
+
+
+def _not_summed(s: Seen) -> Found:
+    """A gradient that still has the axes along which its input was repeated."""
+    for axes in _subsets(s.yours.ndim):
+        total = s.yours.sum(axes)
+        if total.size != s.right.size or not s.is_right(total.reshape(s.right.shape)):
+            continue
+        over = " and ".join(map(str, axes))
+        relation = f"right = yours summed over axis {over}"
+        fault, score = _of_shape(s, len(axes))
+        yield Finding(relation, fault, score, f"yours is {s.yours.shape}, right {s.right.shape}")
+        yield Finding(relation, "F06", 0.85, f"yours is {s.yours.shape}, right {s.right.shape}")
+        return
+
+
+def _of_shape(s: Seen, axes: int) -> tuple[str, float]:
+    if s.dy is not None and s.yours.shape == s.dy.shape:
+        for x in s.inputs.values():
+            if x.shape == s.dy.shape and s.alike(s.dy * np.minimum(x, 0)):
+                return "C12", 0.96
+    of_dy = s.dy is not None and any(s.alike(s.dy.sum(k)) for k in [(), *_subsets(s.dy.ndim)])
+    if s.dy is not None and of_dy and any(a.ndim > 1 and n != s.name for n, a in s.inputs.items() if a.shape != s.dy.shape):
+        return ("B03", 0.95) if s.yours.ndim == s.dy.ndim else ("B06", 0.95)
+    return "F06", 0.9
+
+
+def _subsets(ndim: int) -> list[tuple[int, ...]]:
+    return [k for r in range(1, ndim + 1) for k in itertools.combinations(range(ndim), r)]
+
+
+def _list(axes: tuple[int, ...]) -> str:
+    return ", ".join(map(str, axes))
+
+
+def _named(s: Seen, a: Array) -> str:
+    """A shape with the names of its sizes, which are the same in every trial."""
+    names: dict[int, str] = {}
+    for n, v in s.e.numbers.items():
+        names.setdefault(int(v), n)
+    return "(" + ", ".join(names.get(n, str(n)) for n in a.shape) + ")"
+
+
+def not_finite(s: Seen) -> Found:
+    """NaN or infinity where the right gradient is finite."""
+    if s.yours.shape != s.right.shape or not s.right.size:
+        return
+    bad = ~np.isfinite(s.yours) & np.isfinite(s.right)
+    if not bad.any():
+        return
+    shown = f"{bad.sum()} of {bad.size} entries are not finite"
+    for n, hit in _zeros(s):
+        if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
+            yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown)
+    large = [a for n, a in s.inputs.items() if a.size and np.abs(a).max() > 80]
+    for a in large:
+        if a.shape == bad.shape and np.all(np.abs(a[bad]) > 80):
+            yield Finding("yours is not finite where the input is large", "C11", 0.9 if not s.loss else 0.8, shown)
+    if large:
+        yield Finding("yours is not finite beside a large input", "A20", 0.88, shown)
+    if not large and any(v == 1 for v in s.e.numbers.values()) and bad.all():
+        yield Finding("yours is not finite where there is one entry to average over", "D18", 0.8, shown)
+
+
+def _zeros(s: Seen) -> Iterator[tuple[str, Array]]:
+    for n, a in s.known.items():
+        for u in spread(a, s.right.shape):
+            yield f"{n} = 0", np.broadcast_to(u == 0, s.right.shape)
+    for (n, a), (m, b) in itertools.combinations(s.inputs.items(), 2):
+        if a.shape == b.shape == s.right.shape:
+            yield f"{n} = {m}", a == b
+            rows = (a == b).all(-1, keepdims=True) if a.ndim else a == b
+            yield f"{n} = {m} along the last axis", np.broadcast_to(rows, a.shape)
+    if s.own is not None and s.own.ndim:
+        yield f"{s.name} = 0 along the last axis", np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
+
+
+def noise(s: Seen) -> Found:
+    """Right but for the rounding of a shorter format."""
+    if not s.comparable or s.eps > 1e-10 or not s.right.any():
+        return
+    error = s.error / np.abs(s.right).max()
+    for dtype, least, most, fault in ((np.float32, 1e-10, 1e-4, "F15"), (np.float16, 1e-6, 0.1, "F05")):
+        kept = np.array_equal(s.yours.astype(dtype).astype(float), s.yours)
+        name, digits = np.dtype(dtype).name, np.finfo(dtype).precision
+        if kept and least < error < most and not _short(s, dtype):
+            yield Finding(f"yours = right rounded to {name}", fault, 0.95, f"relative error {error:.0e}")
+        elif fault == "F15" and 1e-9 < error < 1e-6 and _scattered(s):
+            relation = f"yours agrees with right to {digits} digits, without a pattern"
+            yield Finding(relation, fault, 0.7, f"relative error {error:.0e}")
+
+
+def _short(s: Seen, dtype: type) -> bool:
+    """Are the data themselves such that this format holds them?"""
+    return all(np.array_equal(a.astype(dtype).astype(float), a) for a in s.inputs.values())
+
+
+def _scattered(s: Seen) -> bool:
+    """Errors of both signs that do not follow the size of what is right."""
+    d = s.residual[s.wrong]
+    return d.size > 3 and 0.15 < float((d > 0).mean()) < 0.85
+
+
+FEATURES = (missing, other_shape, not_finite, noise)
