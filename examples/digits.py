@@ -130,6 +130,10 @@ def failures(runs: list[Run], goals: bool) -> list[str]:
     return told + [f"{r.net}, {r.optimizer}: accuracy {r.accuracy:.3f} < {PLANS[r.net].goal}" for r in missed]
 
 
+def smooth(values: list[float], steps: int = 20) -> np.ndarray:
+    return np.convolve(values, np.ones(steps) / steps, "valid") if len(values) > steps else np.array(values)
+
+
 def picture(runs: list[Run], file: Path) -> None:
     """Losses, their difference, err/bound, each over the steps; a column a network."""
     mpl.use("Agg")
@@ -139,14 +143,14 @@ def picture(runs: list[Run], file: Path) -> None:
     for column, net in zip(axes.T, PLANS, strict=True):
         for i, r in enumerate(r for r in runs if r.net == net):
             colour = plt.get_cmap("tab20")(i)
-            column[0].semilogy(r.by_hand, c=colour, lw=2, alpha=0.6, label=r.optimizer)
-            column[0].semilogy(r.torch, "k:", lw=0.5)
+            column[0].semilogy(smooth(r.by_hand), c=colour, lw=3, label=r.optimizer)
+            column[0].semilogy(smooth(r.torch), "k--", lw=0.7)
             column[1].semilogy(np.abs(np.subtract(r.by_hand, r.torch)), ".", c=colour, ms=2)
             column[2].semilogy(r.ratio, ".", c=colour, ms=2)
         column[0].set_title(net)
         column[2].axhline(1, c="k", lw=1)
         column[2].set_xlabel("step")
-    axes[0, 0].set_ylabel("loss by hand (PyTorch dotted)")
+    axes[0, 0].set_ylabel("loss by hand (PyTorch dashed), means of 20 steps")
     axes[1, 0].set_ylabel("difference of the losses, where not 0")
     axes[2, 0].set_ylabel("err/bound of the gradients, worst tensor")
     axes[0, 0].legend(fontsize=7, ncols=2)

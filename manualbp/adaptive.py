@@ -41,6 +41,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
     head_bias: bool = False
 
     arity = 1
+    cancels = True
     ranks = (1, 2)
 
     def __post_init__(self) -> None:

@@ -298,6 +298,8 @@ class CrossEntropyLoss(OneOfC):
 
     label_smoothing: float = 0.0
 
+    cancels = True  # where p is near 1, torch takes ℓ and p − 1 as differences; here neither is one
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.label_smoothing <= 1:
@@ -359,6 +361,7 @@ class LinearCrossEntropyLoss(Loss):
     ignore_index: int | None = None
     label_smoothing: float = 0.0
 
+    cancels = True
     ranks = (1, 2)
 
     def __post_init__(self) -> None:

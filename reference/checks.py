@@ -1,4 +1,4 @@
-"""Checks declared in a user's file: found, run, printed. Behind `manualbp check` and `manualbp verify FILE.py:model`."""
+"""Checks declared in a file of the user: found, run, printed. Behind `manualbp check` and `verify FILE.py:model`."""
 
 import importlib
 import importlib.util

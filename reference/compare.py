@@ -8,10 +8,11 @@ import torch
 
 from manualbp.base import Array, Layer, Params, Tree, flatten, unflatten
 
+from . import spy
 from .case import Case, cast
 from .certificate import Rounds, dyadic, plain
 from .oracle import Named, by_autograd, by_hand
-from .tolerance import FACTOR, Runs, distance, largest, moved
+from .tolerance import EPS, FACTOR, Runs, distance, largest, moved
 from .twin import to_torch
 
 LOOKS = 8  # how often data are moved in a second look
@@ -160,6 +161,9 @@ class Both:
         sides = (self.hand, self.torch)
         start = [side(params, x, dy, dtype) for side in sides]
         spread: dict[str, float] = {}
+        if any(part.cancels for part in spy.walk(self.layer)):
+            sides = (*sides, Both(spy.noisy(self.layer, rng, EPS[dtype]), self.seed).hand)
+            start.append(start[0])
         for _ in range(LOOKS):
             p, q = nudged(rng, params), nudged(rng, x)
             for side, before in zip(sides, start, strict=True):

@@ -41,7 +41,7 @@ def to_torch_optim(opt: Optimizer, params: Mapping[str, Any]) -> tuple[torch.opt
     `params` are (nested) arrays, of which it gets copies, or tensors, which it gets as they are.
     """
     tensors = {name: to_tensor(p) for name, p in flatten(dict(params)).items()}
-    own = {name: options_of(opt.of(name)) for name in tensors}
+    own = {name: options_of(opt.in_group(opt.group_of(name))) for name in tensors}
     groups: list[dict[str, Any]] = []
     for i in sorted({opt.group_of(name) for name in tensors}):
         names = [name for name in tensors if opt.group_of(name) == i]

@@ -79,7 +79,7 @@ def _arrays(tree: Any) -> Tree:
 def _input_gradients(x: Any) -> Tree:
     if isinstance(x, tuple):
         return tuple(map(_input_gradients, x))
-    if x is None or not x.requires_grad:
+    if not isinstance(x, torch.Tensor) or not x.requires_grad:
         return None
     return twin.array(torch.zeros_like(x) if x.grad is None else x.grad)
 

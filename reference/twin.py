@@ -128,9 +128,25 @@ def _read_adaptive(m: Any) -> Layer:
     )
 
 
+def _read_linear_cross_entropy(m: Any) -> Layer:
+    """torch keeps a Linear; its `options` choose an implementation."""
+    weight = None if m.weight is None else _tuples(m.weight.tolist())
+    return registry()["LinearCrossEntropyLoss"](
+        m.linear.in_features, m.num_classes, tuple(m.out_features), m.linear.bias is not None, reduction=m.reduction,
+        weight=weight, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing,
+    )  # fmt: skip
+
+
+def _read_pairwise_distance(m: Any) -> Layer:
+    """torch keeps p as `norm`."""
+    return registry()["PairwiseDistance"](m.norm, m.eps, m.keepdim)
+
+
 READ: dict[str, Callable[[Any], Layer]] = {
     "MultiheadAttention": _read_attention,
     "AdaptiveLogSoftmaxWithLoss": _read_adaptive,
+    "LinearCrossEntropyLoss": _read_linear_cross_entropy,
+    "PairwiseDistance": _read_pairwise_distance,
 }
 
 

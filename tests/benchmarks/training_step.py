@@ -109,13 +109,13 @@ def networks() -> list[Network]:
     qkv = Parallel(Identity(), Identity(), Identity())
     attention = Sequential(qkv, MultiheadAttention(64, 4, batch_first=True, need_weights=False), Select(0))
     return [
-        Network("2-2-1, batch 1", mlp(2, 2, 1, act=Sigmoid), MSELoss(), (1, 2), 0.2),
-        Network("64-128-64-10, batch 64", mlp(64, 128, 64, 10), CrossEntropyLoss(), (64, 64), 0.6),
-        Network("784-512-512-10, batch 128", mlp(784, 512, 512, 10), CrossEntropyLoss(), (128, 784), 1.1),
-        Network("CNN 1-8-16 on 8×8, batch 64", cnn(), CrossEntropyLoss(), (64, 1, 8, 8), 1.5),
-        Network("LSTM 32-64, 20 times, batch 16",
+        Network("MLP 2-2-1 (1)", mlp(2, 2, 1, act=Sigmoid), MSELoss(), (1, 2), 0.2),
+        Network("MLP 64-128-64-10 (64)", mlp(64, 128, 64, 10), CrossEntropyLoss(), (64, 64), 0.6),
+        Network("MLP 784-512-512-10 (128)", mlp(784, 512, 512, 10), CrossEntropyLoss(), (128, 784), 1.1),
+        Network("CNN 1-8-16, 8×8 (64)", cnn(), CrossEntropyLoss(), (64, 1, 8, 8), 1.5),
+        Network("LSTM 32-64, T 20 (16)",
                 Sequential(LSTM(32, 64), Select(0), Linear(64, 10)), MSELoss(), (20, 16, 32), eager=recurrent),
-        Network("attention 64, 4 heads, 32 times, batch 8",
+        Network("attention 64, T 32 (8)",
                 Sequential(Residual(attention), LayerNorm(64), Residual(mlp(64, 128, 64)), LayerNorm(64),
                            Linear(64, 10)), MSELoss(), (8, 32, 64), eager=block),
     ]  # fmt: skip
@@ -318,34 +318,43 @@ def verify(hidden: int, repeats: int) -> Verification:
 
 
 def step_table(rows: list[Timing]) -> Table:
-    table = Table(title="A training step, by hand over PyTorch eager (median of ratios, quartiles)")
-    for heading in ("network", "threads", "by hand", "PyTorch", "ratio", "target", "by hand / its products",
-                    "PyTorch / its products"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading == "network" else "right")
+    table = plain_table(
+        "A training step by hand over PyTorch eager, float32, SGD; median of the ratios, and their quartiles",
+        "network (batch)", "threads", "by hand", "PyTorch", "ratio", "quartiles", "target",
+        "by hand/products", "PyTorch/products",
+    )  # fmt: skip
     for r in rows:
-        met = "" if r.target is None else f"≤ {r.target}" + ("" if r.ratio <= r.target else "  missed")
-        low, high = r.quartiles
-        table.add_row(
-            r.name, str(r.threads), micro(r.by_hand), micro(r.torch), f"{r.ratio:.2f} [{low:.2f}, {high:.2f}]", met,
-            f"{r.over_products:.2f}", f"{r.torch_over_products:.2f}",
-        )  # fmt: skip
+        target = "" if r.target is None else f"{'met' if r.ratio <= r.target else 'MISSED'} ≤ {r.target}"
+        times, low, high = (micro(r.by_hand), micro(r.torch)), *r.quartiles
+        over = f"{r.over_products:.1f}", f"{r.torch_over_products:.1f}"
+        table.add_row(r.name, str(r.threads), *times, f"{r.ratio:.2f}", f"{low:.2f}–{high:.2f}", target, *over)
     return table
 
 
 def verification_table(rows: list[Verification]) -> Table:
-    table = Table(title="Verifying one network (n/2 - n - 1, Tanh, float64), one thread")
-    for heading in ("parameters", "here", "networks a second", "gradcheck", "networks a second", "times faster"):
-        table.add_column(heading, justify="right")
+    table = plain_table(
+        "One network (n/2 - n - 1, Tanh, MSELoss, float64) verified, one thread",
+        "parameters", "here", "a second", "gradcheck", "a second", "times faster",
+    )  # fmt: skip
     for r in rows:
-        table.add_row(
-            f"{r.parameters:,}", f"{1e3 * r.here:.2f} ms", f"{1 / r.here:,.0f}", f"{1e3 * r.gradcheck:,.1f} ms",
-            f"{1 / r.gradcheck:,.2f}", f"{r.gradcheck / r.here:,.0f}",
-        )  # fmt: skip
+        here, there = (
+            (f"{1e3 * r.here:.2f} ms", f"{1 / r.here:,.0f}"),
+            (f"{1e3 * r.gradcheck:,.0f} ms", f"{1 / r.gradcheck:,.2f}"),
+        )
+        table.add_row(f"{r.parameters:,}", *here, *there, f"{r.gradcheck / r.here:,.0f}")
+    return table
+
+
+def plain_table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        table.add_column(heading, justify="right")
     return table
 
 
 def micro(seconds: float) -> str:
-    return f"{1e6 * seconds:,.0f} µs"
+    return f"{1e6 * seconds:,.0f} µs" if seconds < 1e-3 else f"{1e3 * seconds:,.2f} ms"
 
 
 def as_markdown(table: Table) -> str:
