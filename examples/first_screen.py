@@ -3,10 +3,7 @@
 import numpy as np
 import torch
 
-from manualbp import flatten
-from manualbp.activation import Tanh
-from manualbp.container import Sequential
-from manualbp.linear import Linear
+from manualbp import Linear, Sequential, Tanh, flatten
 from reference.twin import to_torch
 
 net = Sequential(Linear(3, 4), Tanh(), Linear(4, 2))

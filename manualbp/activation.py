@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from .base import Array, Layer, shape
-from .elementary import erf, log_sigmoid, magnitude, sigmoid, softplus
+from .elementary import log_sigmoid, magnitude, normal_cdf, sigmoid, softplus
 
 
 class Elementwise(Layer, family=True):
@@ -47,12 +47,12 @@ class CELU(Elementwise):
     Shapes    x, y: (*)
     Errors    ValueError if alpha = 0, or if x is no array of real numbers
     Source    Barron 2017, arXiv:1704.07483; torch.nn.CELU
-    Caveat    torch rounds α to float32 in its backward, also in float64: 10⁻⁸ off unless α is short, like 0.5 or 3
+    Caveat    torch rounds α to float32 in its backward, in float64 too: 10⁻⁸ off unless α is short, like 0.5; not here
     """
 
     alpha: float = 1.0
 
-    options = {"alpha": (1.0, 0.5, 3.0)}
+    options = {"alpha": (1.0, 0.5, 0.3)}
 
     def __post_init__(self):
         super().__post_init__()
@@ -93,18 +93,19 @@ class GELU(Elementwise):
 
     Forward   y = xΦ
               "none"  Φ = ½(1 + erf(x/√2)), the distribution of the normal density φ = e^(−x²/2)/√(2π)
-              "tanh"  Φ ≈ ½(1 + tanh u),  u = c(x + ax³),  c = √(2/π),  a = 0.044715
+              "tanh"  Φ ≈ ½(1 + tanh u) = σ(2u),  u = c(x + ax³),  c = √(2/π),  a = 0.044715
     Backward  dy/dx = Φ + xΦ′
               "none"  Φ′ = φ
-              "tanh"  Φ′ = ½(1 − tanh²u) u′,  u′ = c(1 + 3ax²);  with tanh u = 2Φ − 1 this is  2Φ(1 − Φ)u′
+              "tanh"  Φ′ = 2σ′(2u) u′ = 2σ(2u)σ(−2u) u′,  u′ = c(1 + 3ax²)
     Shapes    x, y: (*)
     Errors    ValueError if approximate is neither "none" nor "tanh", or if x is no array of real numbers
     Source    Hendrycks, Gimpel 2016, arXiv:1606.08415; torch.nn.GELU
-    Caveat    far left 1 + erf and 1 + tanh cancel, so that Φ < 10⁻¹⁶ is 0, here as in torch
+    Caveat    far left 1 + erf and 1 + tanh cancel: in torch Φ < 10⁻¹⁶ is 0, here it keeps its digits
     """
 
     approximate: str = "none"
 
+    cancels = True
     options = {"approximate": ("none", "tanh")}
 
     def __post_init__(self):
@@ -112,19 +113,17 @@ class GELU(Elementwise):
         if self.approximate not in ("none", "tanh"):
             raise ValueError(f'{self}: approximate is "none" or "tanh"')
 
-    def Φ(self, x: Array) -> Array:
-        if self.approximate == "none":
-            return (1 + erf(x * math.sqrt(0.5))) / 2
-        return (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    def u(self, x: Array) -> Array:
+        return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
 
     def f(self, x):
-        return x * self.Φ(x)
+        return x * (normal_cdf(x) if self.approximate == "none" else sigmoid(2 * self.u(x)))
 
     def df(self, x, y):
-        Φ = self.Φ(x)
         if self.approximate == "none":
-            return Φ + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-        return Φ + x * 2 * Φ * (1 - Φ) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+            return normal_cdf(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        s, du = sigmoid(2 * self.u(x)), math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+        return s + x * 2 * s * sigmoid(-2 * self.u(x)) * du
 
 
 class GLU(Layer):
@@ -337,17 +336,19 @@ class Tanhshrink(Elementwise):
     """What tanh leaves over.
 
     Forward   y = x − t,  t = tanh x
-    Backward  ∂t/∂x = 1 − t², so  dx = dy − (1 − t²) dy
+    Backward  ∂t/∂x = 1 − t², so  dy/dx = 1 − (1 − t²) = t²
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    torch.nn.Tanhshrink
-    Caveat    near 0 both differences cancel, here as in torch: of y ≈ x³/3 and the slope t² few digits are left
+    Caveat    near 0 y ≈ x³/3 is a difference of which few digits are left, here as in torch; torch loses those of the
+              slope, too
     """
+
+    cancels = True
 
     def f(self, x):
         return x - np.tanh(x)
 
-    def backward(self, params, cache, dy):
-        x, _ = cache
+    def df(self, x, y):
         t = np.tanh(x)
-        return dy - (1 - t * t) * dy, {}
+        return t * t

@@ -8,9 +8,10 @@ import numpy as np
 
 from .base import INTEGER, Array, Params, describe, shape
 from .container import Sequential
+from .elementary import log_softmax
 from .linear import Linear
 from .loss import Loss, is_real
-from .loss_class import check_classes, log_softmax
+from .loss_class import check_classes
 
 
 class AdaptiveLogSoftmaxWithLoss(Loss):

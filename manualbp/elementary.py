@@ -5,6 +5,7 @@ look at the real part, for the complex step. The slopes are what the layers' bac
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -59,34 +60,57 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
     return e / e.sum(axis, keepdims=True)
 
 
-def log_softmax(x: Array, axis: Axis = -1) -> Array:
-    """yᵢ = xᵢ − log Σⱼ eˣʲ, from x − max x.  ∂yᵢ/∂xⱼ = δᵢⱼ − e^yⱼ, so  dx = dy − e^y Σdy.
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """yᵢ = xᵢ − log Σⱼ eˣʲ.  ∂yᵢ/∂xⱼ = δᵢⱼ − e^yⱼ, so  dx = dy − e^y Σdy.
 
-    NaN where softmax is. Near 0 right to ε, not to ε times the value, as in torch: log Σ near log 1.
+    With m = max x, the largest term of the sum is 1 and is split off, log Σ = m + log(1 + Σ of the others' e^(x − m)),
+    so that the logarithm of a probability near 1 keeps its digits; torch's does not. NaN where softmax is.
     """
     with np.errstate(invalid="ignore"):
         z = x - x.max(axis, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    if not z.ndim:
+        return z
+    others, first = np.exp(z), np.expand_dims(z.argmax(axis), axis)
+    np.put_along_axis(others, first, np.take_along_axis(z, first, axis), axis)  # 0, or NaN where there is no maximum
+    return z - np.log1p(others.sum(axis, keepdims=True))
 
 
 def erf(x: Array) -> Array:
     """(2/√π) ∫₀ˣ e^(−s²) ds.  Slope (2/√π) e^(−x²).
 
     For z = |x| let q(z) = (1 − e^(z²) erfc z)/z. Then  erf z = 1 − e^(−z²)(1 − z q) = (1 − e^(−z²)) + e^(−z²) z q,  a
-    sum of positive terms, so nothing cancels at any z; and erf is odd.
-    q falls from 2/√π to 0 as 1/z, so (z + 1) q(z) is smooth up to z = ∞; t = (z − 4)/(z + 4) maps z ≥ 0 to [−1, 1),
-    and there a polynomial in t gives it to 2⁻⁶⁴. Beyond z = 200 the result is 1 in every dtype.
+    sum of positive terms, so nothing cancels at any z; and erf is odd. Beyond z = 200 the result is 1 in every dtype.
     """
-    z = magnitude(x)
-    z = np.where(np.real(z) > 200, 200, z)
+    z = _bounded(magnitude(x))
+    y = np.exp(-z * z) * _zq(z) - np.expm1(-z * z)
+    return np.where(np.real(x) < 0, -y, y)
+
+
+def normal_cdf(x: Array) -> Array:
+    """Φ(x) = ½(1 + erf(x/√2)), the probability that a standard normal number is smaller.  Slope e^(−x²/2)/√(2π).
+
+    With z = |x|/√2 and q as in `erf`, the tail beyond |x| is  ½ erfc z = ½ e^(−z²)(1 − z q), which keeps its digits
+    where 1 + erf has none left. Φ is the tail for x < 0, and 1 − tail otherwise.
+    """
+    z = _bounded(magnitude(x) * math.sqrt(0.5))
+    tail = np.exp(-z * z) * (1 - _zq(z)) / 2
+    return np.where(np.real(x) < 0, tail, 1 - tail)
+
+
+def _bounded(z: Array) -> Array:
+    return np.where(np.real(z) > 200, 200, z)
+
+
+def _zq(z: Array) -> Array:
+    """z q(z) for 0 ≤ z ≤ 200. q falls from 2/√π to 0 as 1/z, so (z + 1) q(z) is smooth up to z = ∞;
+    t = (z − 4)/(z + 4) maps z ≥ 0 to [−1, 1), and there a polynomial in t gives it to 2⁻⁶⁴."""
     t = (z - 4) / (z + 4)
     p, *rest = coefficients(np.real(z).dtype)
     p = np.full_like(t, p)
     for c in rest:  # Horner, in place: this is where GELU spends its time
         p *= t
         p += c
-    y = np.exp(-z * z) * z * p / (z + 1) - np.expm1(-z * z)
-    return np.where(np.real(x) < 0, -y, y)
+    return z * p / (z + 1)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .base import INTEGER, REAL, Array, Layer, Params, describe, shape
-from .elementary import sigmoid, softplus
+from .elementary import log_softmax, sigmoid, softplus
 from .linear import Linear
 from .loss import Loss, cycle, is_real, reduce, unreduce
 
@@ -327,16 +327,6 @@ class CrossEntropyLoss(OneOfC):
         x, t = super().sample(values, shape)
         soft = self.ignore_index < 0 and values.rng.random() < 0.3
         return (x, values.simplex(shape, min(len(shape) - 1, 1))) if soft else (x, t)
-
-
-def log_softmax(x: Array, axis: int) -> Array:
-    """xᵢ − log Σⱼ eˣʲ. The largest term of the sum is split off, log Σ = m + log(1 + Σ of the others' e^(x − m)), so
-    that the logarithm of a probability near 1 keeps its digits."""
-    with np.errstate(invalid="ignore"):  # ∞ − ∞
-        z = x - x.max(axis, keepdims=True)
-    others = np.exp(z)
-    np.put_along_axis(others, np.expand_dims(z.argmax(axis), axis), 0, axis)
-    return z - np.log1p(others.sum(axis, keepdims=True))
 
 
 class LinearCrossEntropyLoss(Loss):

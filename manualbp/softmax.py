@@ -87,7 +87,10 @@ class LogSoftmax(Along):
     Shapes    x, y: (*)
     Errors    ValueError if x has no axis dim
     Source    torch.nn.LogSoftmax
+    Caveat    where one probability is near 1, its logarithm keeps the digits that torch's loses
     """
+
+    cancels = True
 
     def f(self, x, axis):
         return log_softmax(x, axis)

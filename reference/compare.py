@@ -25,7 +25,7 @@ class Tensor:
     error    largest |by hand − by torch|; inf where shapes, presence or non-finite entries differ
     bound    the derived bound; 0 where the two must be identical
     power    the smallest relative fault of the largest entry that would have been seen; None where nothing is seen
-    blind    fraction of entries not above the bound: they could be 0 and pass
+    blind    fraction of the entries other than 0 that are not above the bound: they could be 0 and pass
     """
 
     name: str
@@ -90,11 +90,16 @@ class Comparison:
         return max(seen, default=None)
 
     @property
+    def exact(self) -> bool:
+        """Was == asked for, and did every array that it was asked of agree?"""
+        return self.certified and all(t.identical for t in self.tensors if t.bound == 0)
+
+    @property
     def blind(self) -> float:
-        """The fraction of all gradient entries that could have been 0 unnoticed."""
+        """The fraction of all gradient entries other than 0 that could have been 0 unnoticed."""
         grads = [t for t in self.tensors if t.name.endswith(".grad") and t.hand is not None]
-        size = sum(t.hand.size for t in grads if t.hand is not None)
-        return sum(t.blind * t.hand.size for t in grads if t.hand is not None) / size if size else 0.0
+        sizes = [np.count_nonzero(t.hand) for t in grads]
+        return sum(t.blind * n for t, n in zip(grads, sizes, strict=True)) / max(sum(sizes), 1)
 
 
 def compare(case: Case, device: str = "cpu", module: torch.nn.Module | None = None) -> Comparison:
@@ -190,9 +195,8 @@ def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
         return Tensor(name, hand, other, 0.0, 0.0, True, None, 0.0)
     same = np.array_equal(hand, other)
     s = largest(hand)
-    blind = float(np.mean(hand == 0)) if hand.size else 1.0
     error = 0.0 if same else distance(hand, other) or float("inf")
-    return Tensor(name, hand, other, error, 0.0, same, 2.0**-52 if s else None, blind)
+    return Tensor(name, hand, other, error, 0.0, same, 2.0**-52 if s else None, 0.0)
 
 
 def within(
@@ -209,7 +213,7 @@ def within(
     error, s = distance(hand, other), largest(hand)
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
-    blind = float(np.mean(~(np.abs(hand) > bound))) if hand.size else 1.0
+    blind = float(np.mean(~(np.abs(hand[hand != 0]) > bound))) if hand.any() else 0.0
     power = bound / s if s > bound else None
     return Tensor(name, hand, other, error, bound, np.array_equal(hand, other), power, blind)
 

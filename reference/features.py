@@ -134,6 +134,13 @@ class Seen:
             return False
         return bool(np.isfinite(self.yours[finite]).all()) and distance(told, self.yours) <= self.room(told)
 
+    def alike_sorted(self) -> bool:
+        """Does yours hold the numbers of right, in whatever order?"""
+        return self.alike_to(np.sort(self.yours, None), np.sort(self.right, None))
+
+    def alike_to(self, yours: Array, told: Array) -> bool:
+        return distance(yours, told) <= self.room(told)
+
     def is_right(self, told: Array) -> bool:
         """Is this what the right gradient is made of?"""
         return near(told, self.right, LOOSE * self.eps * 2.0**52)

@@ -41,12 +41,12 @@ def to_torch_optim(opt: Optimizer, params: Mapping[str, Any]) -> tuple[torch.opt
     `params` are (nested) arrays, of which it gets copies, or tensors, which it gets as they are.
     """
     tensors = {name: to_tensor(p) for name, p in flatten(dict(params)).items()}
-    own = {name: options_of(opt.in_group(opt.group_of(name))) for name in tensors}
+    own = {name: opt.in_group(opt.group_of(name)).plain_options() for name in tensors}
     groups: list[dict[str, Any]] = []
     for i in sorted({opt.group_of(name) for name in tensors}):
         names = [name for name in tensors if opt.group_of(name) == i]
-        groups.append({"params": [(name, tensors[name]) for name in names]} | _without_groups(own[names[0]]))
-    made = getattr(torch.optim, torch_name(opt))(groups, **_without_groups(options_of(opt)))
+        groups.append({"params": [(name, tensors[name]) for name in names]} | own[names[0]])
+    made = getattr(torch.optim, torch_name(opt))(groups, **opt.plain_options())
     if torch_name(opt) == "Adagrad":
         for name, p in tensors.items():
             made.state[p]["sum"].fill_(own[name]["initial_accumulator_value"])
@@ -95,10 +95,6 @@ def _scheduler(schedule: Schedule, made: torch.optim.Optimizer, groups: list[int
 def torch_name(opt: Optimizer) -> str:
     """The torch.optim class that an optimizer, or a faulty subclass of it, stands for."""
     return next(c.__name__ for c in type(opt).__mro__ if c.__name__ in torch.optim.__all__)
-
-
-def _without_groups(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "groups"}
 
 
 def to_tensor(p: Any) -> torch.Tensor:

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from manualbp.base import registry
@@ -53,7 +54,7 @@ class Row:
     def add(self, found: Comparison) -> None:
         self.cases += 1
         self.certified += found.certified
-        self.identical += found.certified and all(t.identical for t in found.tensors)
+        self.identical += found.exact
         self.worst = max(self.worst, 0.0 if found.certified else found.ratio)
         if found.power is not None and not found.certified:
             self.powers.append(found.power)
@@ -103,7 +104,8 @@ class Tally:
         names = {type(layer).__name__ for layer in spy.walk(case.layer)}
         for name in names | ({type(case.optimizer).__name__} if case.optimizer else set()):
             self.rows.setdefault(name, Row()).add(found)
-        size = sum(t.hand.size for t in found.tensors if t.hand is not None and t.name.endswith(".grad"))
+        grads = [t.hand for t in found.tensors if t.hand is not None and t.name.endswith(".grad")]
+        size = sum(map(np.count_nonzero, grads))
         self.entries += size
         self.blind += size * found.blind
 

@@ -1,7 +1,6 @@
 """The tests are tested: each classic mistake, put into a layer, is seen by a generic law on random cases."""
 
 import pytest
-import torch
 
 from manualbp.activation import Tanh
 from manualbp.base import registry
@@ -14,12 +13,18 @@ from reference.kill import examples, holds, pairs, runs
 MOST = 200  # random cases until a mistake must have been seen
 
 # Every entry of the catalogue but those of optimizers (H).
-CATALOGUE = ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A10", "A11", "A12", "A14", "A15", "A16", "A18", "A20", "A22", "A23", "B01", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B14", "B15", "B17", "C02", "C03", "C04", "C05", "C07", "C08", "C09", "C10", "C11", "C12", "C13", "C15", "C17", "C18", "C19", "C20", "D01", "D02", "D03", "D04", "D06", "D07", "D09", "D10", "D11", "D13", "D14", "D15", "D17", "D18", "E01", "E02", "E03", "E04", "E06", "E08", "E10", "E11", "E12", "E13", "E15", "E16", "E17", "E18", "E20", "F01", "F02", "F04", "F05", "F06", "F08", "F09", "F10", "F11", "F12", "F13", "F15", "F16", "G01", "G02", "G03", "G04", "G05", "G07", "G08", "G10", "G11", "G12", "G13", "G14", "G15", "G17", "G18", "G19"]
+NUMBERS = {
+    "A": (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 18, 20, 22, 23),
+    "B": (1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 17),
+    "C": (2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17, 18, 19, 20),
+    "D": (1, 2, 3, 4, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18),
+    "E": (1, 2, 3, 4, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18, 20),
+    "F": (1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 16),
+    "G": (1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 17, 18, 19),
+}
+CATALOGUE = {f"{letter}{n:02}" for letter, numbers in NUMBERS.items() for n in numbers}
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning")  # an empty tail cluster
 
 
 def of_layers():
@@ -28,7 +33,7 @@ def of_layers():
 
 def test_the_catalogue_is_complete():
     found = {id.split(".")[0] for id in KNOWN if not id.startswith("H")}
-    assert found | set(LEFT_OUT) == set(CATALOGUE)
+    assert found | set(LEFT_OUT) == CATALOGUE
     assert not found & set(LEFT_OUT)
     assert len(found) >= 75
 

@@ -1,4 +1,4 @@
-"""The tests of optimizers are tested: each classic mistake is seen on random cases, though many hide in a plain step."""
+"""The tests of optimizers are tested: each classic mistake is seen on random cases, though many hide in one step."""
 
 import copy
 import functools

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import Hardsigmoid
+from manualbp import CELU, GELU, CrossEntropyLoss, Hardsigmoid
 
 
 def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():
@@ -15,3 +15,32 @@ def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():
     layer = Hardsigmoid()
     _, cache = layer.forward({}, np.array([0.3]))
     assert layer.backward({}, cache, np.array([1.0]))[0].item() == 1 / 6
+
+
+def test_celu_rounds_alpha_to_float32():
+    x = torch.tensor([-0.5], dtype=torch.float64, requires_grad=True)
+    F.celu(x, alpha=0.3).sum().backward()
+    assert x.grad is not None
+    layer = CELU(0.3)
+    y, cache = layer.forward({}, np.array([-0.5]))
+    right = np.exp(-0.5 / 0.3)
+    assert abs(layer.backward({}, cache, np.array([1.0]))[0].item() / right - 1) < 1e-15
+    assert 1e-9 < abs(x.grad.item() / right - 1) < 1e-7
+    assert y.item() == 0.3 * np.expm1(-0.5 / 0.3)
+
+
+def test_gelu_has_no_tail_in_torch():
+    x = np.array([-10.0])
+    assert F.gelu(torch.tensor(x)).item() == 0
+    y, cache = GELU().forward({}, x)
+    assert abs(y.item() / -7.619853024160527e-23 - 1) < 1e-13  # −10 Φ(−10), mpmath
+    wide, _ = GELU().forward({}, x.astype(np.longdouble))
+    assert abs(float(y.item() / wide.item()) - 1) < 1e-13
+    assert GELU().backward({}, cache, np.ones(1))[0].item() != 0
+
+
+def test_a_sure_cross_entropy_is_zero_in_torch():
+    x, t = np.array([[100.0, 0.0]]), np.array([0])
+    assert F.cross_entropy(torch.tensor(x), torch.tensor(t)).item() == 0
+    y, _ = CrossEntropyLoss().forward({}, (x, t))
+    assert abs(y.item() / np.exp(-100.0) - 1) < 1e-15

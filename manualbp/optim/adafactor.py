@@ -76,5 +76,5 @@ class Adafactor(Optimizer):
 
 
 def rms(q: Array) -> float:
-    """The root of the mean square."""
-    return float(np.linalg.norm(q)) / math.sqrt(q.size)
+    """The root of the mean square; 0 where there is no entry."""
+    return float(np.linalg.norm(q)) / math.sqrt(max(q.size, 1))

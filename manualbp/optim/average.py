@@ -40,7 +40,10 @@ class Average:
         def updated(name: str, p: Array) -> Array:
             if n == 0 or not (self.use_buffers or name.split(".")[-1] not in BUFFERS):  # pyright: ignore
                 return p.copy()
-            return np.asarray(self.mean(averages[name], p, n)).astype(p.dtype)  # a count is cut off to whole numbers
+            if p.dtype.kind == "f":
+                return np.asarray(self.mean(averages[name], p, n))
+            # A count: torch takes the mean in float32 and cuts off what is no whole number.
+            return np.asarray(self.mean(averages[name].astype("f"), p.astype("f"), n)).astype(p.dtype)
 
         new = {name: updated(name, p) for name, p in flatten(params).items()}
         return {"n_averaged": np.array(n + 1), "module": unflatten(new)}

@@ -174,8 +174,9 @@ class Optimizer:
         for i in range(len(getattr(self, "groups", ())) + 1):
             if own := [name for name in names if self.group_of(name) == i]:
                 numbers |= {name: n for n, name in enumerate(own, len(numbers))}
-                options = {k: v for k, v in options_of(self.in_group(i)).items() if k != "groups"}
-                groups.append(options | {"params": [numbers[name] for name in own], "param_names": own})
+                groups.append(
+                    self.in_group(i).plain_options() | {"params": [numbers[name] for name in own], "param_names": own}
+                )
         kept = {numbers[name]: self.to_slots(s) for name, s in state.items()}
         return {"state": {n: s for n, s in sorted(kept.items()) if s}, "param_groups": groups}
 
@@ -196,18 +197,22 @@ class Optimizer:
     def _regrouped(self, options: list[tuple[list[str], dict[str, Any]]]) -> Self:
         """This optimizer with the given options for the given names: in its own groups where these divide the
         names in the same way, else in a group for each name outside of the last one."""
-        patterns = [group.names for group in getattr(self, "groups", ())]
+        mine: tuple[Group, ...] = getattr(self, "groups", ())
         places = [{self.group_of(name) for name in own} for own, _ in options]
         if all(len(place) == 1 for place in places) and len(set().union(*places)) == len(places):
             given = dict(zip((place.pop() for place in places), (o for _, o in options), strict=True))
-            base = given.get(len(patterns), {})
-            groups = [(p, given.get(i, self.groups[i].options)) for i, p in enumerate(patterns)]  # pyright: ignore
+            base = given.get(len(mine), {})
+            groups = [(group.names, given.get(i, group.options)) for i, group in enumerate(mine)]
         else:
             base = options[-1][1]
             groups = [(_literal(name), o) for own, o in options[:-1] for name in own]
         own = options_of(self) | base
         groups = tuple(Group(p, **{k: v for k, v in o.items() if own[k] != v}) for p, o in groups)
         return self.replace(**base, **({"groups": groups} if groups else {}))
+
+    def plain_options(self) -> dict[str, Any]:
+        """The options as torch keeps them in a group."""
+        return {name: value for name, value in options_of(self).items() if name != "groups"}
 
     def to_slots(self, s: Slots) -> Slots:
         """One array's state as torch keeps it."""

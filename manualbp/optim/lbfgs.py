@@ -57,8 +57,14 @@ class LBFGS(Optimizer):
         super().__post_init__()
         self.needs(self.line_search_fn in (None, "strong_wolfe"), 'line_search_fn None or "strong_wolfe"')
         self.needs(self.history_size >= 1, "history_size ≥ 1")
-        if self.max_eval is None:
-            object.__setattr__(self, "max_eval", self.max_iter * 5 // 4)
+
+    @property
+    def most(self) -> int:
+        """Evaluations in a step."""
+        return self.max_iter * 5 // 4 if self.max_eval is None else self.max_eval
+
+    def plain_options(self):
+        return super().plain_options() | {"max_eval": self.most}
 
     def step(self, params, grads, state):
         with np.errstate(all="ignore"):
@@ -78,7 +84,7 @@ class LBFGS(Optimizer):
                 break
             s["t"], now = self._move(f, x, s, now, n == self.max_iter)
             x = x + s["t"] * s["d"]
-            if f.calls >= self.max_eval or np.abs(s["t"] * s["d"]).max() <= self.tolerance_change:
+            if f.calls >= self.most or np.abs(s["t"] * s["d"]).max() <= self.tolerance_change:
                 break
             if abs(now.f - s["prev_loss"]) < self.tolerance_change:
                 break
@@ -91,7 +97,7 @@ class LBFGS(Optimizer):
         if self.line_search_fn is None:
             return s["t"], now if last else at(s["t"])  # of a last point nobody asks the loss
         start = now._replace(t=0, slope=now.g @ s["d"])
-        found = strong_wolfe(at, start, s["t"], np.abs(s["d"]).max(), self.max_eval - f.calls, self.tolerance_change)
+        found = strong_wolfe(at, start, s["t"], np.abs(s["d"]).max(), self.most - f.calls, self.tolerance_change)
         return found.t, found
 
     def direction(self, g: Array, s: Slots) -> Slots:

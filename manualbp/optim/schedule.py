@@ -54,6 +54,10 @@ class Schedule:
         """What the t-th step makes of the rate that others have left, in a chain; most know nothing of others."""
         return self.lr(t, r, group)
 
+    def begin(self, before: float, r: float, group: int = 0) -> float:
+        """Its r where it follows another schedule, whose last rate is `before`; most begin anew."""
+        return r
+
     def momentum(self, t: int, group: int = 0) -> float | None:
         """The momentum after t steps; None from those that leave it alone."""
         return None
@@ -65,7 +69,7 @@ class Schedule:
         own = tuple(Group(g.names, **g.options | c) for g, c in zip(groups, changes, strict=False))
         return opt.replace(**changes[-1], **({"groups": own} if groups else {}))
 
-    def changes(self, opt: Optimizer, t: int, group: int) -> dict[str, Any]:
+    def changes(self, opt: Optimizer, t: Any, group: int) -> dict[str, Any]:
         """The options that this schedule gives to one group of parameters."""
         lr, m = self.lr(t, opt.lr, group), self.momentum(t, group)  # pyright: ignore[reportAttributeAccessIssue]
         if m is None:
@@ -138,6 +142,9 @@ class MultiplicativeLR(Factor):
     """
 
     lr_lambda: Callable[[int], float] | tuple[Callable[[int], float], ...]
+
+    def begin(self, before, r, group=0):
+        return before * of_group(self.lr_lambda, group)(0)
 
     def c(self, t, group=0):
         return math.prod(of_group(self.lr_lambda, group)(k) for k in range(1, t + 1))
@@ -310,7 +317,7 @@ class SequentialLR(Schedule):
     Rule      lr = lrᵢ(t − tᵢ),  tᵢ: the last milestone ≤ t (0 for the first schedule), i: the number of those
     Errors    ValueError unless there is one milestone less than schedules, in order, and all may be combined
     Source    torch.optim.lr_scheduler.SequentialLR
-    Caveat    MultiplicativeLR has no beginning of its own: it goes on from the rate before it, with f(0) too
+    Caveat    in it MultiplicativeLR goes on from the rate before it, times f(0), and SWALR from the rate before it
     """
 
     schedulers: tuple[Schedule, ...]
@@ -328,9 +335,7 @@ class SequentialLR(Schedule):
     def lr(self, t, r, group=0):
         i = bisect_right(self.milestones, t)
         part, start = self.schedulers[i], (0, *self.milestones)[i]
-        if start and isinstance(part, MultiplicativeLR):
-            r = self.lr(start - 1, r, group) * of_group(part.lr_lambda, group)(0)
-        return part.lr(t - start, r, group)
+        return part.lr(t - start, part.begin(self.lr(start - 1, r, group), r, group) if start else r, group)
 
     def state_dict(self, opt, t):
         last = super().state_dict(opt, t)["_last_lr"]

@@ -210,7 +210,7 @@ class OneCycleLR(Schedule):
 
     def between(self, t: int, values: dict[str, float]) -> float:
         """The value after t steps, given those at the points."""
-        self.needs(t <= self.total_steps, f"t ≤ total_steps; it got {t}")
+        self.needs(t <= self.total_steps, f"t ≤ total_steps; it got {t}")  # pyright: ignore
         start, phases = 0.0, self.phases()
         for end, _, _ in phases[:-1]:
             if t > end:
@@ -263,6 +263,9 @@ class SWALR(Schedule):
 
     def lr(self, t, r, group=0):
         return of_group(self.swa_lr, group) * self.a(t) + r * (1 - self.a(t))
+
+    def begin(self, before, r, group=0):
+        return before
 
     def then(self, t, lr, r, group=0):
         before, goal = self.a(t - 1) if t else 0.0, of_group(self.swa_lr, group)

@@ -278,7 +278,7 @@ class HalvesSwapped(Right):
         return np.concatenate(np.split(dx, 2, self.dim)[::-1], self.dim), grads
 
 
-@fault("C20", "Elementwise", law="check_pure")
+@fault("C20", "Tanh", "Elementwise", law="check_pure")
 class InPlace(Right):
     """The activation is computed in place, so the input that the slope needs is overwritten.
 

@@ -1,16 +1,16 @@
 """A classic mistake as a class that overrides the one thing it gets wrong.
 
-    @fault("A05", "Loss")
-    class SignFlipped(Right):
-        \"""t − x is taken for x − t.
+    @fault("C04", "Tanh")
+    class TanhSquareForgotten(Right):
+        \"""tanh′ is written as 1 − y.
 
-        Relation  yours = −torch's
-        Remedy    the derivative of d² is 2d with d = x − t; turn the difference round
+        Relation  yours = torch's / (1 + y)
+        Remedy    tanh′ = 1 − y²
         Needs     –
         \"""
 
-        def backward(self, params, cache, dy):
-            return super().backward(params, cache, -dy)
+        def df(self, x, y):
+            return 1 - y
 
 The class stands before the right one in the order of resolution, so `super()` is the right layer (or optimizer), and
 the product has its name: it prints as the layer does, and its torch twin is the layer's.
@@ -67,8 +67,12 @@ class Fault:
         return bool(names & set(self.of)) and not names & set(self.equal.split(":")[0].split(", "))
 
     def classes(self) -> dict[str, type]:
-        """The known classes in which it can be made, by name."""
-        return {name: cls for name, cls in (registry() | registry(Optimizer)).items() if self.applies(cls)}
+        """The known classes in which it can be made, by name; first those that `of` has first."""
+        found = {name: cls for name, cls in (registry() | registry(Optimizer)).items() if self.applies(cls)}
+        return dict(sorted(found.items(), key=lambda item: min(self._place(c) for c in item[1].__mro__)))
+
+    def _place(self, cls: type) -> int:
+        return self.of.index(cls.__name__) if cls.__name__ in self.of else len(self.of)
 
     def __repr__(self) -> str:
         return f"Fault({self.id}: {self.text})"

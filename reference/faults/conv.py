@@ -91,18 +91,11 @@ class DilationIgnored(Right):
 
     def backward(self, params, cache, dy):
         _, grads = super().backward(params, cache, dy)
-        sides = self.sides()
-        tight = _Tight(right(self, dilation=1), sides)
-        return tight.backward(params, cache, dy)[0], grads
-
-
-class _Tight:
-    """A convolution without dilation that pads as one with it."""
-
-    def __new__(cls, layer, sides):
-        known = type(type(layer).__name__, (type(layer),), {"sides": lambda self: sides})
-        object.__setattr__(layer, "__class__", known)
-        return layer
+        sides = self.sides()  # without dilation "same" would pad less
+        gapless = right(self, dilation=1)
+        tight = type("Gapless", (type(gapless),), {"sides": lambda self: sides})
+        object.__setattr__(gapless, "__class__", tight)
+        return gapless.backward(params, cache, dy)[0], grads
 
 
 @fault("E08", "_ConvNd")

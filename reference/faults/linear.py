@@ -240,7 +240,7 @@ class DecayTwice(DecayOfBias):
     decayed = "weight"
 
 
-@fault("B17", "Elementwise")
+@fault("B17", "Tanh", "Elementwise")
 class SlopeTwice(Right):
     """The derivative of the activation is multiplied in twice: by its own layer and by the one after it.
 

@@ -10,7 +10,7 @@ from manualbp.elementary import sigmoid
 from .base import Right, fault, right
 
 
-@fault("A01", "Loss")
+@fault("A01", "MSELoss", "Loss")
 class MeanForgotten(Right):
     """The loss is a mean, but the gradient is that of the sum.
 
@@ -20,11 +20,13 @@ class MeanForgotten(Right):
     """
 
     def backward(self, params, cache, dy):
+        if not hasattr(self, "reduction"):  # AdaptiveLogSoftmaxWithLoss gives a value a row, and their mean
+            return super().backward(params, cache, (dy[0], dy[1] * np.size(dy[0])))
         whole = right(self, reduction="sum") if self.reduction == "mean" else right(self)
         return whole.backward(params, cache, dy)
 
 
-@fault("A02", "Difference", "YesNo")
+@fault("A02", "MSELoss", "Difference", "YesNo")
 class MeanOverBatchOnly(Right):
     """The mean is over all entries, but the gradient is divided by the length of the batch only.
 
@@ -39,7 +41,7 @@ class MeanOverBatchOnly(Right):
         return super().backward(params, cache, dy * each)
 
 
-@fault("A03", "Difference", "YesNo", "OneOfC")
+@fault("A03", "MSELoss", "Difference", "YesNo", "OneOfC")
 class MeanTwice(Right):
     """The gradient is divided by N twice: in the loss and once more in the layer before it.
 
@@ -83,7 +85,7 @@ class HalfDoubled(Right):
         return right(self).f(d)
 
 
-@fault("A05", "Loss")
+@fault("A05", "MSELoss", "Loss")
 class SignFlipped(Right):
     """t − x is taken for x − t.
 
@@ -111,7 +113,7 @@ class SumOverTime(Right):
         return super().backward(params, cache, dy * places)
 
 
-@fault("A07", "Loss")
+@fault("A07", "MSELoss", "Loss")
 class UpstreamIgnored(Right):
     """The gradient that arrives from above is taken for 1.
 
@@ -297,7 +299,7 @@ class PosWeightOnBoth(Right):
         return (b * plain, *rest)
 
 
-@fault("A23", "Difference", "YesNo")
+@fault("A23", "MSELoss", "Difference", "YesNo")
 class TargetWithoutGradient(Right):
     """The target gets no gradient although it is real and may be the output of a network.
 

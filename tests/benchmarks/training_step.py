@@ -3,8 +3,8 @@
     python tests/benchmarks/training_step.py [--quick] [--markdown]
 
 A step is forward, loss, backward and the update of SGD, in float32. Both sides, and the matrix products of the step
-alone on both sides, take turns in short blocks; a ratio is the median over turns of the ratio within a turn, so that
-what slows the machine down slows down both. Each number of threads has a process of its own.
+alone on both sides, take turns in blocks of a millisecond; a ratio is the median over turns of the ratio within a
+turn, so that what slows the machine down slows down both. Each number of threads has a process of its own.
 """
 
 import gc
@@ -245,7 +245,7 @@ class Timing:
     target: float | None
 
 
-def measure(net: Network, threads: int, turns: int, block: float) -> Timing:
+def measure(net: Network, threads: int, seconds: float) -> Timing:
     params, x = data(net)
     operands = products(net, params, x)
     tensors = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in operands]
@@ -253,7 +253,7 @@ def measure(net: Network, threads: int, turns: int, block: float) -> Timing:
     for _ in range(3):  # the same training, or the comparison means nothing
         assert math.isclose(a := hand(), b := eager(), rel_tol=1e-4), f"{net.name}: loss {a} by hand, {b} in torch"
     sides = {"hand": hand, "torch": eager, "products": all_products(operands), "torch's": all_products(tensors)}
-    times = in_turns(sides, turns, block)
+    times = in_turns(sides, seconds)
     ratios = ratio(times["hand"], times["torch"])
     return Timing(
         net.name, threads, statistics.median(times["hand"]), statistics.median(times["torch"]),
@@ -267,14 +267,17 @@ def ratio(a: list[float], b: list[float]) -> list[float]:
     return [x / y for x, y in zip(a, b, strict=True)]
 
 
-def in_turns(sides: dict[str, Callable[[], Any]], turns: int, block: float) -> dict[str, list[float]]:
-    """Seconds a call of each side, in each turn. A block is as many calls as fill so many seconds, one at least."""
-    calls = {name: max(1, round(block / timed(f, 3))) for name, f in sides.items()}
+def in_turns(sides: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+    """Seconds a call of each side, in each turn, for so many seconds in all. A block is as many calls as fill about
+    a millisecond, one at least: short, so that few blocks are interrupted by other work."""
+    once = {name: min(timed(f, 1) for _ in range(5)) for name, f in sides.items()}
+    calls = {name: max(1, round(1e-3 / t)) for name, t in once.items()}
+    turns = round(seconds / sum(once[name] * calls[name] for name in sides))
     times: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     gc.disable()
-    for turn in range(turns):
-        for name in list(sides) if turn % 2 else reversed(sides):  # neither side always comes after the same one
+    for turn in range(max(turns, 4)):
+        for name in sides if turn % 2 else reversed(sides):  # so that no side always comes after the same one
             times[name].append(timed(sides[name], calls[name]))
     gc.enable()
     return times
@@ -369,7 +372,7 @@ def worker(threads: int, quick: bool) -> None:
     """One number of threads, in a process started with it; prints its rows as JSON, one a line."""
     torch.set_num_threads(threads)
     for net in networks():
-        print(json.dumps(asdict(measure(net, threads, 4 if quick else 40, 0.002 if quick else 0.02))), flush=True)
+        print(json.dumps(asdict(measure(net, threads, 0.1 if quick else 6.0))), flush=True)
     if threads == 1:
         for hidden in (2, 20, 60) if quick else (2, 20, 60, 200):
             print(json.dumps(asdict(verify(hidden, 3 if quick else 20))), flush=True)

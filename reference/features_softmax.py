@@ -1,0 +1,155 @@
+"""Softmax alone and inside attention: the formula that the right gradient follows, and others that yours may follow."""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from manualbp.base import Array
+from manualbp.elementary import softmax
+
+from .features import Finding, Found, Seen
+
+Variant = tuple[str | None, str, Array, str]
+
+
+def of_softmax(s: Seen) -> Found:
+    """dx of a softmax, or of its logarithm, with a part of the Jacobian left out or along another axis."""
+    x, dy = s.own, s.dy
+    if x is None or dy is None or dy.shape != x.shape or not x.ndim or not s.comparable:
+        return
+    for axis in range(x.ndim):
+        p = softmax(x, axis)
+        for log in (False, True):
+            if s.is_right(log_backward(p, dy, axis) if log else backward(p, dy, axis)):
+                for fault, relation, value, text in variants(x, p, dy, axis, log):
+                    if s.alike(value):
+                        remedy = "" if fault else "dx = y(dy − Σ y dy)" if not log else "dx = dy − softmax(x) Σ dy"
+                        yield Finding(relation, fault, 0.95 if fault else 0.85, "", text, remedy)
+                return
+
+
+def backward(p: Array, dy: Array, axis: int = -1) -> Array:
+    return p * (dy - (p * dy).sum(axis, keepdims=True))
+
+
+def log_backward(p: Array, dy: Array, axis: int = -1) -> Array:
+    return dy - p * dy.sum(axis, keepdims=True)
+
+
+def variants(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Variant]:
+    """Wrong formulas with what they give."""
+    f, name = (log_backward, "log-softmax") if log else (backward, "softmax")
+    yield "C13", "yours = y(1 − y) dy, right = y(dy − Σ y dy)", p * (1 - p) * dy, ""
+    yield "C13", "yours = (1 − softmax(x)) dy, right = dy − softmax(x) Σ dy", (1 - p) * dy, ""
+    for other in (k for k in range(x.ndim) if k != axis):
+        relation = f"yours sums along axis {other}, right along axis {axis}"
+        yield "C15", relation, f(p, dy, other), ""
+        yield "C15", relation, f(softmax(x, other), dy, other), ""
+    yield "C15", "yours sums over all axes", p * (dy - (p * dy).sum()) if not log else dy - p * dy.sum(), ""
+    yield None, "yours = y dy, without Σ y dy", p * dy, f"The sum of {name}'s Jacobian is missing."
+    yield None, "yours = dy, without softmax(x) Σ dy", dy, f"The sum of {name}'s Jacobian is missing."
+    yield None, "yours = y(dy − Σ dy)", p * (dy - dy.sum(axis, keepdims=True)), "Σ y dy lacks the factor y."
+    yield None, "yours = y(dy + Σ y dy)", p * (dy + (p * dy).sum(axis, keepdims=True)), "The sum has the wrong sign."
+    yield None, "yours = y(dy − ⟨y dy⟩)", p * (dy - (p * dy).mean(axis, keepdims=True)), "A mean stands for the sum."
+    yield None, "yours = dy − Σ y dy", dy - (p * dy).sum(axis, keepdims=True), "The factor y before the bracket is missing."
+    if log:
+        text = "The gradient is that of softmax, not of its logarithm."
+        yield None, "yours = y(dy − Σ y dy) with y = softmax(x)", backward(p, dy, axis), text
+        yield None, "yours = dy − softmax(x)⟨dy⟩", dy - p * dy.mean(axis, keepdims=True), "A mean stands for the sum."
+    else:
+        yield None, "yours = dy − y Σ dy", log_backward(p, dy, axis), "The gradient is that of the logarithm of softmax."
+
+
+class Attention:
+    """P = softmax(q kᵀ c + m), y = P v, with the three roles and the mask found by trying."""
+
+    def __init__(self, q: Array, k: Array, v: Array, hidden: Array | None, scale: float) -> None:
+        self.q, self.k, self.v, self.hidden, self.c = q, k, v, hidden, scale
+        self.P = self.weights(hidden)
+
+    def weights(self, hidden: Array | None) -> Array:
+        z = self.q @ self.k.swapaxes(-1, -2) * self.c
+        return softmax(z if hidden is None else np.where(hidden, -np.inf, z))
+
+    @property
+    def y(self) -> Array:
+        return self.P @ self.v
+
+    def gradients(self, dz: Array, P: Array, dy: Array, c: float) -> dict[str, Array]:
+        return {"q": c * dz @ self.k, "k": c * dz.swapaxes(-1, -2) @ self.q, "v": P.swapaxes(-1, -2) @ dy}
+
+    def mistakes(self, dy: Array) -> Iterator[tuple[str | None, str, dict[str, Array], str]]:
+        """Wrong formulas with the gradients by q, k and v that they give."""
+        P, c, square = self.P, self.c, self.q.shape == self.k.shape
+        dP = dy @ self.v.swapaxes(-1, -2)
+        dz = backward(P, dP)
+        right = self.gradients(dz, P, dy, c)
+        yield "G12", "your dq, dk = √d · right", self.gradients(dz, P, dy, 1.0), ""
+        yield "G12", "your dq, dk = right/√d", self.gradients(dz, P, dy, c * c), "The scale 1/√d is multiplied in twice."
+        if square:
+            yield "G13", "your dq = right dk, your dk = right dq", right | {"q": right["k"], "k": right["q"]}, ""
+            yield "G13.transposed", "your dk = dz q/√d, right = dzᵀ q/√d", right | {"k": c * dz @ self.q}, ""
+            told = "dq uses dzᵀ where it needs dz."
+            yield "G13.transposed", "your dq = dzᵀ k/√d, right = dz k/√d", right | {"q": c * dz.swapaxes(-1, -2) @ self.k}, told
+            yield None, "your dv = P dy, right = Pᵀ dy", right | {"v": P @ dy}, "P is not transposed in dv."
+        diagonal = self.gradients(P * (1 - P) * dP, P, dy, c)
+        yield "C13", "dz = P(1 − P) dP, right = P(dP − Σ P dP)", diagonal, ""
+        yield None, "dz = P dP, without Σ P dP", self.gradients(P * dP, P, dy, c), "The sum of softmax's Jacobian is missing."
+        yield None, "dz = dP, without softmax's Jacobian", self.gradients(dP, P, dy, c), "Softmax's Jacobian is left out."
+        if self.hidden is not None:
+            Q = self.weights(None)
+            yield "G14", "yours uses weights without the mask", self.gradients(backward(Q, dP), Q, dy, c), ""
+            yield "G14", "dz is not masked: yours uses weights without the mask for dz", self.gradients(backward(Q, dP), P, dy, c), ""
+            for by in (-1, 1):
+                band = np.broadcast_to(np.triu(np.ones(P.shape[-2:], bool), 1 + by), P.shape)
+                Q = self.weights(band)
+                if np.isfinite(Q).all():
+                    yield "G15", "yours uses the mask moved by one", self.gradients(backward(Q, dP), Q, dy, c), ""
+
+
+def attention(s: Seen) -> Found:
+    """Scaled dot-product attention, whatever its inputs are called."""
+    if s.dy is None or s.y is None or s.own is None or not s.comparable:
+        return
+    if (found := attending(s)) is None:
+        return
+    names, a = found
+    role = "qkv"[names.index(s.name)] if s.name in names else ""
+    for fault, relation, grads, text in a.mistakes(s.dy) if role else ():
+        if s.alike(grads[role]):
+            remedy = "" if fault else "dz = P(dP − Σ P dP);  dq = dz k/√d,  dk = dzᵀ q/√d,  dv = Pᵀ dy"
+            yield Finding(relation, fault, 0.95 if fault else 0.85, "", text, remedy)
+
+
+def attending(s: Seen) -> tuple[tuple[str, ...], Attention] | None:
+    """Which inputs are q, k and v, if y is what attention makes of them."""
+    assert s.y is not None
+    arrays = {n: a for n, a in s.inputs.items() if a.ndim >= 2}
+    for names in itertools.permutations(arrays, 3):
+        q, k, v = (arrays[n] for n in names)
+        if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2] or not q.ndim == k.ndim == v.ndim:
+            continue
+        if (*q.shape[:-1], v.shape[-1]) != s.y.shape or q.shape[:-2] != k.shape[:-2]:
+            continue
+        shape = (*q.shape[:-1], k.shape[-2])
+        for hidden, c in itertools.product(_masks(s, shape), (1 / math.sqrt(q.shape[-1]), 1.0)):
+            with np.errstate(all="ignore"):
+                a = Attention(q, k, v, hidden, c)
+                if s.is_right_of(a.y, s.y):
+                    return names, a
+    return None
+
+
+def _masks(s: Seen, shape: tuple[int, ...]) -> Iterator[Array | None]:
+    yield None
+    yield np.broadcast_to(np.triu(np.ones(shape[-2:], bool), 1), shape)
+    for a in (s.whole | s.inputs).values():
+        if a.ndim >= 1 and a.shape == shape[len(shape) - a.ndim :]:
+            for hidden in (np.asarray(a) == 0, np.asarray(a) == 1, np.isneginf(np.asarray(a, float))):
+                if hidden.any() and not hidden.all():
+                    yield np.broadcast_to(hidden, shape)
+
+
+FEATURES = (of_softmax, attention)
