@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from manualbp import Linear, Sequential, Tanh, flatten
-from reference.twin import to_torch
+from reference import to_torch
 
 net = Sequential(Linear(3, 4), Tanh(), Linear(4, 2))
 rng = np.random.default_rng(0)

@@ -48,6 +48,7 @@ class Layer:
     integer: ClassVar[bool] = False  # its first input holds indices
     dyadic: ClassVar[bool] = False  # rounds nothing when data are small integers (for some options at least)
     analytic: ClassVar[bool] = True  # its forward is analytic where it is smooth, so the complex step applies
+    is_gradient: bool | property = True  # is what backward gives the derivative of forward? A padding row's 0 is not
     cancels: ClassVar[bool] = False  # terms cancel in it or its twin: what is near 0 may be noise
     options: ClassVar[Mapping[str, tuple]] = {}  # a field's name -> values worth trying
 

@@ -45,6 +45,7 @@ class CTCLoss(Loss):
     ranks = (2, 3)
     inputs = "log_probs targets input_lengths target_lengths"
     after = "LogSoftmax(-1)"
+    is_gradient = False  # by the logits before a log-softmax it is: see Caveat
 
     def forward(self, params, x):
         given = x, t, T, L = self.unpack(x, self.inputs)

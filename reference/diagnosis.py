@@ -11,13 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import (
-    features_kind, features_norm, features_number, features_place, features_product, features_residual,
-    features_slope, features_softmax, features_support,
+    features_kind,
+    features_norm,
+    features_number,
+    features_place,
+    features_product,
+    features_residual,
+    features_slope,
+    features_softmax,
+    features_support,
 )  # fmt: skip
 from .evidence import Evidence, Suspect
 from .faults import KNOWN
 from .features import Finding, Found, Seen
-from .features_support import regions
 
 MODULES = (
     features_kind, features_number, features_place, features_slope, features_softmax, features_norm,

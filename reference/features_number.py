@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +98,8 @@ def constant_factor(s: Seen) -> Found:
         return
     known = spelled(s, c)
     named = list(meanings(s, c))
+    if s.scale not in (0, 1) and equal(s, c, 1 / s.scale):
+        yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form))
@@ -112,16 +114,17 @@ def constant_factor(s: Seen) -> Found:
         )  # fmt: skip
 
 
+def equal(s: Seen, c: float, *values: float) -> bool:
+    """Is c one of these, but for rounding?"""
+    return any(abs(c - v) <= 2**12 * s.eps * abs(c) for v in values if math.isfinite(v))
+
+
 def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     """Mistakes of which this is the factor, with a score each."""
 
-    def equals(*values: float) -> bool:
-        return any(abs(c - v) <= 2**12 * s.eps * abs(c) for v in values if math.isfinite(v))
-
+    equals = functools.partial(equal, s, c)
     if equals(-1):
         yield "A05", 0.95
-    if s.scale not in (0, 1) and equals(1 / s.scale):
-        yield "A07", 0.98
     for n, v in s.e.numbers.items():
         word = n.lower()
         if 0 < v < 1 and equals(1 - v, 1 / (1 - v)) and not re_size(word):
@@ -176,9 +179,8 @@ def sizes(s: Seen) -> tuple[int, int, int, int]:
 
 
 def _of_a_layer(s: Seen, equals) -> Iterator[tuple[str, float]]:
-    assert s.dy is not None or True
     counts = {float(n) for a in (*s.inputs.values(), *((s.y,) if s.y is not None else ())) for n in (*a.shape, a.size)}
-    counts |= {len(a) * float(a.shape[-1]) for a in s.inputs.values() if a.ndim > 2}
+    counts |= {float(a.size // n) for a in (*s.inputs.values(), *((s.dy,) if s.dy is not None else ())) for n in a.shape if n}
     if equals(2):
         yield from (("F12", 0.85), ("B08", 0.75), ("A04", 0.7))
     elif equals(0.5):
@@ -192,14 +194,19 @@ def _of_a_layer(s: Seen, equals) -> Iterator[tuple[str, float]]:
 
 def _divided(s: Seen, n: float) -> Iterator[tuple[str, float]]:
     """A layer's gradient divided by n: a mean where a sum is right."""
-    summed = s.dy is not None and s.right.size and any(
-        s.is_right(s.dy.sum(tuple(i for i in range(s.dy.ndim) if i != axis))) for axis in range(s.dy.ndim)
-    )  # fmt: skip
-    if summed:
+    if is_bias(s):
         yield "B04", 0.95
     elif s.right.ndim == 1:
         yield "D10", 0.93
     yield "A03", 0.85
+
+
+def is_bias(s: Seen) -> bool:
+    """Is right the sum of dy over all axes but one?"""
+    dy = s.dy
+    return dy is not None and s.right.ndim == 1 and any(
+        s.is_right(np.moveaxis(dy, i, -1).reshape(-1, n).sum(0)) for i, n in enumerate(dy.shape)
+    )  # fmt: skip
 
 
 def factor_by_row(s: Seen) -> Found:
@@ -239,7 +246,7 @@ def _vectors(s: Seen, v: Array, axis: int) -> Iterator[tuple[str, str | None, fl
                     if equals(told):
                         yield form, "D07" if form == f"1/{n}" and s.own is not None and s.own.ndim > 1 else None, 0.8
                 for m, t in s.whole.items():
-                    if t.ndim == 1 and t.dtype.kind in "iu" and t.size == v.size and 0 <= t.min() and t.max() < w.size:
+                    if t.ndim == 1 and t.dtype.kind in "iu" and t.size == v.size and t.min() >= 0 and t.max() < w.size:
                         yield from ((f, None, 0.85) for f, u in ((f"{n}[{m}]", w[t]), (f"1/{n}[{m}]", 1 / w[t])) if equals(u))
         for n, w in s.known.items():
             if n.startswith("dy") and any(np.size(u) > 1 and equals(1 / u.reshape(-1)) for u in spread(w, s.right.shape)):

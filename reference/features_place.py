@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -123,7 +122,7 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
     joined = s.dy is not None and sum(a.shape == s.right.shape for a in s.inputs.values()) > 1
     if parts == 2:
         yield Finding(relation, "C19", 0.95 if half else 0.7)
-        yield Finding(relation, "F08", 0.95 if outputs or joined and not half else 0.72)
+        yield Finding(relation, "F08", 0.95 if outputs or (joined and not half) else 0.72)
     yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
 
 

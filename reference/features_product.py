@@ -168,7 +168,7 @@ def _normalised(a: Array, axes: tuple[int, ...], eps: float = 1e-5) -> Array:
 
 def _reduced(s: Seen, symbol: str, how: str, right: str | None) -> Found:
     relation = f"yours = {symbol}, right = {right or 'a sum over more'}"
-    dy_only = symbol.endswith(" dy") or " dy " in symbol + " " and "⊙" not in symbol
+    dy_only = symbol.endswith(" dy") or (" dy " in symbol + " " and "⊙" not in symbol)
     if how == "axis":
         yield Finding(relation, "C12.axis" if "min(" in symbol else "D11", 0.95)
     elif how == "one":

@@ -14,7 +14,7 @@ from .features_slope import entrywise
 
 def term(s: Seen) -> Found:
     """yours − right = c · a."""
-    if not s.comparable or not s.informative(s.residual) and s.right.size > 3:
+    if not s.comparable or (not s.informative(s.residual) and s.right.size > 3):
         return
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
@@ -83,7 +83,7 @@ def term_by_entry(s: Seen) -> Found:
 
 def of_targets(s: Seen) -> Found:
     """yours − right is a multiple of what the targets are: one-hot vectors, or these less 1/K."""
-    if s.own is None or not s.comparable or not s.loss and s.dy is None:
+    if s.own is None or not s.comparable or (not s.loss and s.dy is None):
         return
     for n, t, axis in targets(s):
         counts = np.expand_dims(t, axis)
@@ -92,7 +92,7 @@ def of_targets(s: Seen) -> Found:
         hot = (counts == along) * 1.0
         row = np.expand_dims(np.broadcast_to(s.dy if s.dy is not None else 1.0, t.shape), axis) if s.dy is None or s.dy.size in (1, t.size) else 1.0
         row = row * ((counts >= 0) & (counts < classes))
-        if classes > 2 and (c := s.constant(s.residual, (hot - 1 / classes) * row)) is not None:
+        if classes > 1 and (c := s.constant(s.residual, (hot - 1 / classes) * row)) is not None:
             fault = "A10" if c > 0 else "A11"
             yield Finding(f"yours − right ∝ {'' if c > 0 else '−'}(onehot({n}) − 1/K) · dy", fault, 0.93, f"K = {classes}")
         if (c := s.constant(s.residual, hot * row)) is not None:

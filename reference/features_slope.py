@@ -153,7 +153,7 @@ def factor_by_entry(s: Seen) -> Found:
             text = f"Every entry has a factor too many: {symbol}."
             yield Finding(f"yours = {symbol} · right", fault, 0.9 if fault else 0.75, "", "" if fault else text,
                           "" if fault else "look for a factor that is multiplied in twice, or should have cancelled")  # fmt: skip
-        elif (s.right != 0).all() and not s.informative(values) is False and s.alike(_divided(s.right, values)):
+        elif (s.right != 0).all() and s.informative(values) is not False and s.alike(_divided(s.right, values)):
             text = f"A factor is missing in every entry: {symbol}."
             fault = "A07" if symbol == "dy" else None
             yield Finding(f"yours = right / ({symbol})", fault, 0.97 if fault else 0.75, "", "" if fault else text,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from manualbp.base import Array
+from manualbp.elementary import softmax
 
 from .features import Finding, Found, Seen, spread
 from .features_number import shown, spelled
@@ -64,7 +65,7 @@ def _by_index(s: Seen) -> Iterator[Region]:
                 hot = np.expand_dims(t, axis) == along
                 yield Region(f"the entries at {n}", "target", hot)
                 yield Region(f"the entries not at {n}", "other", ~hot)
-        if t.size and 0 <= t.min() and t.max() < shape[0] and t.ndim < 3:
+        if t.size and t.min() >= 0 and t.max() < shape[0] and t.ndim < 3:
             count = np.bincount(t.ravel(), minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
             yield Region(f"rows that occur in {n} more than once", "repeated", np.broadcast_to(count > 1, shape))
             padding = s.e.numbers.get("padding_idx")
@@ -77,7 +78,7 @@ def _by_index(s: Seen) -> Iterator[Region]:
 
 def _by_mask(s: Seen) -> Iterator[Region]:
     for n, m in (s.whole | s.inputs).items():
-        binary = m.dtype.kind == "b" or m.size and np.isin(m, (0, 1)).all() or np.isneginf(np.asarray(m, float)).any()
+        binary = m.dtype.kind == "b" or (m.size and np.isin(m, (0, 1)).all()) or np.isneginf(np.asarray(m, float)).any()
         if not binary or n == s.name:
             continue
         hidden = np.isneginf(m) if np.asarray(m).dtype.kind == "f" and np.isneginf(m).any() else np.asarray(m) == 0
@@ -91,7 +92,7 @@ def _by_place(s: Seen) -> Iterator[Region]:
     for axis, n in enumerate(s.right.shape):
         if n > 2:
             wrong = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(n, -1).any(1))
-            if 0 < wrong[0]:
+            if wrong[0] > 0:
                 yield Region(f"the end of axis {axis}", "tail", index[axis] >= wrong[0])
             elif wrong[-1] < n - 1:
                 yield Region(f"the beginning of axis {axis}", "head", index[axis] <= wrong[-1])
@@ -155,16 +156,14 @@ def _half(s: Seen, r: Region) -> Found:
         yield Finding(f"yours = 0 where {r.name}, right is not", "C07" if r.kind == "negative" else None, 0.92, "",
                       "" if r.kind == "negative" else "One side of 0 gets no gradient.")  # fmt: skip
         return
-    if dy is not None and s.wrong.sum() > 2:
-        c = s.constant(yours - right, dy)
-        if c is not None:
-            unit = f"{c:.6g}"
-            yield Finding(f"yours − right = {unit} · dy where {r.name}", "C08", 0.9)
+    c = s.constant(yours - right, dy) if dy is not None else None
+    if c is not None and (s.wrong.sum() > 1 or abs(c + 1) < 1e-9):
+        yield Finding(f"yours − right = {c:.6g} · dy where {r.name}", "C08", 0.92)
     yield from _any(s, r)
 
 
 def _large(s: Seen, r: Region) -> Found:
-    low = float(np.min(np.concatenate([a[s.wrong] for n, a in s.inputs.items() if r.name.startswith(f"{n} ")])))
+    low = float(np.min(np.concatenate([a[s.wrong] for n, a in s.known.items() if r.name.startswith(f"{n} ")])))
     if low > 5:
         yield Finding(f"yours differs where {r.name} only", "C11", 0.93, f"from {low:.3g} on")
 
@@ -173,17 +172,17 @@ def _ignored(s: Seen, r: Region) -> Found:
     yours, right, _ = _at(s)
     if right.any():
         return
-    rows = np.moveaxis(s.yours, 1 if s.yours.ndim > 1 else 0, -1)
-    flat = np.allclose(rows, rows[..., :1], rtol=1e-9) if not (s.yours[~s.wrong] != 0).any() else None
-    own = s.own if s.own is not None else s.yours
-    spread_out = np.ptp(np.moveaxis(np.where(s.wrong, s.yours - _smooth(s, own), 0), 1 if own.ndim > 1 else 0, -1), -1).max()
-    uniform = flat or spread_out <= 1e-9 * np.abs(s.yours).max()
+    axis = 1 if s.yours.ndim > 1 else 0
+    at = np.where(s.wrong, s.yours, 0)
+    even = np.ones_like(at), softmax(s.own, axis) - 1 / s.own.shape[axis] if s.own is not None else np.ones_like(at)
+    uniform = any(_proportional(at, np.where(s.wrong, u, 0), axis) for u in even)
     yield Finding(f"yours is not 0 where {r.name}", "A16" if uniform else "A15", 0.95 if uniform else 0.93)
 
 
-def _smooth(s: Seen, own: Array) -> Array:
-    """0, or at ignored rows the multiple of the probabilities that smoothing leaves there."""
-    return np.zeros_like(own)
+def _proportional(a: Array, b: Array, axis: int) -> bool:
+    """Is a a multiple of b, of its own along each line?"""
+    c = (a * b).sum(axis, keepdims=True) / np.maximum((b * b).sum(axis, keepdims=True), 1e-300)
+    return bool(np.allclose(a, c * b, rtol=0, atol=1e-9 * np.abs(a).max()))
 
 
 def _of_target(s: Seen, r: Region) -> Found:

@@ -12,6 +12,7 @@ import torch
 from manualbp.base import Array, Layer, Params, Tree, flatten, run
 
 from . import modules, randomness, twin
+from .twin import quiet
 
 Named = dict[str, Array | None]
 
@@ -42,7 +43,7 @@ def by_autograd(
     dtype = dtype_of(x, params)
     module = module or twin.to_torch(layer, params, dtype, device)
     inputs = to_tensors(x, device, requires_grad=True)
-    with randomness.shared(seed if layer.random else None):
+    with quiet(), randomness.shared(seed if layer.random else None):
         y = modules.call(module, inputs)
     y = _tuple(y)
     _backward(y, dy, device)

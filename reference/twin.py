@@ -4,7 +4,9 @@ Where they do not, the exception stands in a table here, with its reason.
 """
 
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -25,7 +27,8 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
     TypeError if a layer has no class of its name in torch.nn; RuntimeError (torch's, strict) if the names differ.
     """
-    module = _build(layer).to(device=device, dtype=DTYPES[dtype])
+    with quiet():
+        module = _build(layer).to(device=device, dtype=DTYPES[dtype])
     if params is not None:
         module.load_state_dict({name: tensor(p, device) for name, p in flatten(params).items()}, strict=True)
     return module
@@ -45,6 +48,14 @@ def _build(layer: Layer) -> nn.Module:
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     module.training = training  # train() would reach into the children, which have modes of their own
     return modules.bind(module, at_call)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's advice on options that are drawn at random: a parameter of size 0, padding that costs a copy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 @cache

@@ -29,26 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from manualbp import (
-    LSTM,
-    Conv2d,
-    CrossEntropyLoss,
-    Flatten,
-    Identity,
-    LayerNorm,
-    Linear,
-    MaxPool2d,
-    MSELoss,
-    MultiheadAttention,
-    Objective,
-    Parallel,
-    ReLU,
-    Residual,
-    Select,
-    Sequential,
-    Sigmoid,
-    Tanh,
-)
+import manualbp as bp
 from manualbp.base import Layer, Params, Tree, flatten, tree_map
 from manualbp.optim import SGD
 from reference.compare import compare_passes
@@ -59,38 +40,29 @@ from reference.twin import to_torch
 LR = 1e-3
 
 
-class SelfAttention(nn.Module):
-    """Attention of x to itself, as one writes it in PyTorch."""
-
-    def __init__(self, attention: nn.Module) -> None:
-        super().__init__()
-        self.attention = attention
-
-    def forward(self, x):
-        return self.attention(x, x, x, need_weights=False)[0]
-
-
-class Block(nn.Module):
-    """Two residual branches, normalised, and a linear output."""
-
-    def __init__(self, attention, norm1, feedforward, norm2, out) -> None:
-        super().__init__()
-        self.attention, self.norm1, self.feedforward, self.norm2, self.out = attention, norm1, feedforward, norm2, out
-
-    def forward(self, x):
-        x = self.norm1(x + self.attention(x))
-        return self.out(self.norm2(x + self.feedforward(x)))
-
-
 class Recurrent(nn.Module):
-    """An LSTM and a linear output at every time."""
+    """An LSTM and a linear output at every time, as one writes it in PyTorch."""
 
-    def __init__(self, lstm, out) -> None:
+    def __init__(self, lstm, _, out) -> None:
         super().__init__()
         self.lstm, self.out = lstm, out
 
     def forward(self, x):
         return self.out(self.lstm(x)[0])
+
+
+class Block(nn.Module):
+    """Two residual branches, normalised, and a linear output, as one writes it in PyTorch."""
+
+    def __init__(self, attention, norm1, feedforward, norm2, out) -> None:
+        super().__init__()
+        self.attention = next(m for m in attention.modules() if isinstance(m, nn.MultiheadAttention))
+        self.feedforward = nn.Sequential(*feedforward.body.children())
+        self.norm1, self.norm2, self.out = norm1, norm2, out
+
+    def forward(self, x):
+        x = self.norm1(x + self.attention(x, x, x, need_weights=False)[0])
+        return self.out(self.norm2(x + self.feedforward(x)))
 
 
 @dataclass(frozen=True)
@@ -106,42 +78,37 @@ class Network:
 
 
 def networks() -> list[Network]:
-    qkv = Parallel(Identity(), Identity(), Identity())
-    attention = Sequential(qkv, MultiheadAttention(64, 4, batch_first=True, need_weights=False), Select(0))
+    labels, numbers = bp.CrossEntropyLoss(), bp.MSELoss()
+    lstm = bp.Sequential(bp.LSTM(32, 64), bp.Select(0), bp.Linear(64, 10))
     return [
-        Network("MLP 2-2-1 (1)", mlp(2, 2, 1, act=Sigmoid), MSELoss(), (1, 2), 0.2),
-        Network("MLP 64-128-64-10 (64)", mlp(64, 128, 64, 10), CrossEntropyLoss(), (64, 64), 0.6),
-        Network("MLP 784-512-512-10 (128)", mlp(784, 512, 512, 10), CrossEntropyLoss(), (128, 784), 1.1),
-        Network("CNN 1-8-16, 8×8 (64)", cnn(), CrossEntropyLoss(), (64, 1, 8, 8), 1.5),
-        Network("LSTM 32-64, T 20 (16)",
-                Sequential(LSTM(32, 64), Select(0), Linear(64, 10)), MSELoss(), (20, 16, 32), eager=recurrent),
-        Network("attention 64, T 32 (8)",
-                Sequential(Residual(attention), LayerNorm(64), Residual(mlp(64, 128, 64)), LayerNorm(64),
-                           Linear(64, 10)), MSELoss(), (8, 32, 64), eager=block),
-    ]  # fmt: skip
+        Network("MLP 2-2-1 (1)", mlp(2, 2, 1, act=bp.Sigmoid), numbers, (1, 2), 0.2),
+        Network("MLP 64-128-64-10 (64)", mlp(64, 128, 64, 10), labels, (64, 64), 0.6),
+        Network("MLP 784-512-512-10 (128)", mlp(784, 512, 512, 10), labels, (128, 784), 1.1),
+        Network("CNN 1-8-16, 8×8 (64)", cnn(), labels, (64, 1, 8, 8), 1.5),
+        Network("LSTM 32-64, T 20 (16)", lstm, numbers, (20, 16, 32), eager=Recurrent),
+        Network("attention 64, T 32 (8)", transformer(), numbers, (8, 32, 64), eager=Block),
+    ]
 
 
-def mlp(*widths: int, act: type[Layer] = ReLU) -> Sequential:
+def mlp(*widths: int, act: type[Layer] = bp.ReLU) -> bp.Sequential:
     """Linear layers with activations between them; after the last one too if they are sigmoid, as in the text."""
-    layers = [layer for n, m in pairwise(widths) for layer in (Linear(n, m), act())]
-    return Sequential(*(layers if act is Sigmoid else layers[:-1]))
+    layers = [layer for n, m in pairwise(widths) for layer in (bp.Linear(n, m), act())]
+    return bp.Sequential(*(layers if act is bp.Sigmoid else layers[:-1]))
 
 
-def cnn() -> Sequential:
-    return Sequential(
-        Conv2d(1, 8, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(8, 16, 3, padding=1), ReLU(), MaxPool2d(2),
-        Flatten(), Linear(64, 10),
-    )  # fmt: skip
+def cnn() -> bp.Sequential:
+    first = bp.Conv2d(1, 8, 3, padding=1), bp.ReLU(), bp.MaxPool2d(2)
+    second = bp.Conv2d(8, 16, 3, padding=1), bp.ReLU(), bp.MaxPool2d(2)
+    return bp.Sequential(*first, *second, bp.Flatten(), bp.Linear(64, 10))
 
 
-def recurrent(lstm: Any, _: Any, out: Any) -> nn.Module:
-    return Recurrent(lstm, out)
-
-
-def block(attention: Any, norm1: Any, feedforward: Any, norm2: Any, out: Any) -> nn.Module:
-    plain = nn.Sequential(*feedforward.body.children())
-    return Block(SelfAttention(next(m for m in attention.modules() if isinstance(m, nn.MultiheadAttention))),
-                 norm1, plain, norm2, out)  # fmt: skip
+def transformer() -> bp.Sequential:
+    """One block, four heads, and a linear output."""
+    qkv = bp.Parallel(bp.Identity(), bp.Identity(), bp.Identity())
+    attention = bp.Sequential(qkv, bp.MultiheadAttention(64, 4, batch_first=True, need_weights=False), bp.Select(0))
+    return bp.Sequential(
+        bp.Residual(attention), bp.LayerNorm(64), bp.Residual(mlp(64, 128, 64)), bp.LayerNorm(64), bp.Linear(64, 10)
+    )
 
 
 def data(net: Network) -> tuple[Params, Tree]:
@@ -151,11 +118,11 @@ def data(net: Network) -> tuple[Params, Tree]:
     x = rng.standard_normal(net.shape).astype(np.float32)
     y, _ = net.model.forward(params, x)
     t = rng.standard_normal(y.shape).astype(np.float32)
-    return params, (x, rng.integers(0, y.shape[-1], y.shape[0]) if isinstance(net.loss, CrossEntropyLoss) else t)
+    return params, (x, rng.integers(0, y.shape[-1], y.shape[0]) if isinstance(net.loss, bp.CrossEntropyLoss) else t)
 
 
 def step_by_hand(net: Network, params: Params, x: Tree) -> Callable[[], float]:
-    objective, optimizer, one = Objective(net.model, net.loss), SGD(lr=LR), np.float32(1)
+    objective, optimizer, one = bp.Objective(net.model, net.loss), SGD(lr=LR), np.float32(1)
     params = {"model": params}
     state = optimizer.init(params)
 
@@ -303,7 +270,7 @@ def verify(hidden: int, repeats: int) -> Verification:
     """A network hidden/2 - hidden - 1 with Tanh and MSELoss on four samples: the whole comparison of both sides
     (five passes in three precisions, bound, power), against gradcheck in its slow mode, the one that can be trusted."""
     rng = np.random.default_rng(hidden)
-    objective = Objective(mlp(max(hidden // 2, 2), hidden, 1, act=Tanh), MSELoss())
+    objective = bp.Objective(mlp(max(hidden // 2, 2), hidden, 1, act=bp.Tanh), bp.MSELoss())
     params = objective.init(rng)
     x = rng.standard_normal((4, max(hidden // 2, 2))), rng.standard_normal((4, 1))
     comparison = compare_passes(objective, params, x, np.float64(0.7))
