@@ -9,26 +9,29 @@
 All give a `Report`: true where the gradient stands, printed as one screen.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Array, Layer, flatten, options_of, registry, tree_map
+from manualbp.base import Array, Layer, Params, flatten, options_of, registry, run, unflatten
 
-from . import architectures, modules, replays
+from . import architectures, modules, randomness, replays
 from .case import Case, cast
 from .compare import within
 from .diagnosis import diagnose, facts
 from .evidence import Evidence
 from .examine import LOOKS, examine, run_truth, truth_runs
-from .oracle import leaves, to_tensors
-from .subject import AutogradFunction, Object, OfLayer, Pair, Pointwise, Subject, rebuilt
+from .optimizer_check import check_step
+from .oracle import leaves
+from .spy import inputs as layer_inputs
+from .subject import AutogradFunction, Object, OfLayer, Pair, Pointwise, Subject, named, positional, rebuilt
 from .tolerance import distance, moved
-from .trial import Indices, Trial, numbers, trials
-from .twin import from_torch, to_torch
+from .trial import Trial, numbers, trials
+from .twin import from_torch, quiet, to_torch
 from .verdict import Report
 
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
@@ -83,8 +86,6 @@ def _moved_truth(truth: Callable, at: Mapping[str, Array], before: Mapping[str, 
 
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
     """A function of positional tensors that calls f by position, or by name where f's own names are these."""
-    from .subject import positional
-
     own = positional(f)
     if set(own) == set(names) and tuple(own) != names:
         return lambda *tensors: f(**dict(zip(names, tensors, strict=True)))
@@ -140,8 +141,6 @@ class LossAndGradient(Subject):
         return self.f(*(arrays[n] for n in self.names))[0], arrays
 
     def backward(self, dy, cache):
-        from .subject import named
-
         return named(self.f(*(cache[n] for n in self.names))[1], self.names, cache)
 
 
@@ -200,83 +199,90 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
 
 def _one_layer(case: Case, cls: type, against: Any) -> Report:
     params, x, _ = case.data()
-    subject = OfLayer(case.layer, (params, x), case.seed)
-    truth = _layer_truth(case, cls, against, params, x)
-    arrays = {n: a for n, a in {**leaves(x, "x"), **flatten(params)}.items() if a is not None}
-    trial = Trial(arrays, integers=case.exact, seed=case.seed)
     numeric = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
     replay = replays.of_layer(case) if cls.__name__ in registry() else None
-    return examine(repr(case.layer), subject, truth, [trial], numeric, replay)
+    trial = Trial({}, integers=case.exact, seed=case.seed)
+    return on_layer(case.layer, params, x, trial, _twin(case.layer, against), numeric, replay)
 
 
-def _layer_truth(case: Case, cls: type, against: Any, params: Any, x: Any) -> Callable | None:
-    """The twin as a function of the inputs and the parameters, by position."""
-    if against is None and not hasattr(nn, cls.__name__) and not hasattr(modules, cls.__name__):
-        return None
+def on_layer(
+    layer: Layer, params: Params, x: Any, trial: Trial, twin: nn.Module | None,
+    options: Mapping[str, float] | None = None, replay: Any = None, title: str | None = None,
+) -> Report:  # fmt: skip
+    """A layer's forward and backward, on these parameters and inputs, beside a module with the same parameters."""
+    buffers = [n for n, _ in twin.named_buffers()] if twin is not None else _buffers(layer, params, x, trial.seed)
+    subject = OfLayer(layer, (params, x), trial.seed, buffers)
+    inputs = {n: a for n, a in leaves(x, "x").items() if isinstance(a, (np.ndarray, np.generic))}
+    arrays = {**inputs, **{n: p for n, p in flatten(params).items() if n not in buffers}}
+    truth = None if twin is None else _as_function(twin, layer, params, x, tuple(inputs), trial.seed)
+    return examine(title or repr(layer), subject, truth, [replace(trial, arrays=arrays)], options, replay)
+
+
+def _buffers(layer: Layer, params: Params, x: Any, seed: int) -> list[str]:
+    """Without a twin: what backward gives no gradient of, and training moves."""
+    _, cache = run(layer, params, x, np.random.default_rng(seed))
+    moved, before = flatten(layer.track(params, cache)), flatten(params)
+    return [n for n, a in moved.items() if a is not before[n]]
+
+
+def _twin(layer: Layer, against: Any) -> nn.Module | None:
+    """The module to compare with; None if there is none of this name."""
+    if isinstance(against, nn.Module):
+        return against
     if isinstance(against, type):
-        known = options_of(case.layer)
-        module = against(**{k: v for k, v in known.items() if k != "training"})
-    else:
-        module = against if isinstance(against, nn.Module) else to_torch(case.layer)
-    names = tuple(flatten(params))
-    count = len([a for a in leaves(x, "x").values() if a is not None])
+        return against(**{k: v for k, v in options_of(layer).items() if k != "training"})
+    name = type(layer).__name__
+    return to_torch(layer) if hasattr(nn, name) or hasattr(modules, name) else None
+
+
+def _as_function(
+    module: nn.Module, layer: Layer, params: Params, x: Any, inputs: tuple[str, ...], seed: int
+) -> Callable:
+    """The module as a function of its inputs and parameters, by position. Its buffers are what `params` holds."""
+    buffers = {n for n, _ in module.named_buffers()}
+    names = tuple(n for n in flatten(params) if n not in buffers)
+    state = {n: torch.from_numpy(np.array(a)) for n, a in flatten(params).items() if n in buffers}
 
     def truth(*tensors: torch.Tensor) -> Any:
-        from . import randomness
-
-        of_x = dict(zip([n for n, a in leaves(x, "x").items() if a is not None], tensors))
-        given = rebuilt(x, {**dict.fromkeys(leaves(x, "x")), **of_x}, "x")
-        state = dict(zip(names, tensors[count:]))
         real = next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
-        with randomness.shared(case.seed if case.layer.random else None):
-            return _functional(module.to(real), state, given)
+        kept = {n: t.to(real) if t.is_floating_point() else t.clone() for n, t in state.items()}
+        fresh = {**dict.fromkeys(leaves(x, "x")), **dict(zip(inputs, tensors))}
+        given = rebuilt(x, {n: fresh[n] if n in inputs else a for n, a in leaves(x, "x").items()} | fresh, "x")
+        held = kept | dict(zip(names, tensors[len(inputs) :]))
+        with quiet(), randomness.shared(seed if layer.random else None):
+            return _functional(module.to(real), held, given)
 
     return truth
 
 
+class _Called(nn.Module):
+    """A module that takes its inputs as a layer does: a tuple of several."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return modules.call(self.inner, x)
+
+
 def _functional(module: nn.Module, state: dict[str, torch.Tensor], x: Any) -> Any:
-    """module(x) with these parameters instead of its own."""
-
-    class Called(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = module
-
-        def forward(self, x: Any) -> Any:
-            return modules.call(self.inner, x)
-
-    state = {f"inner.{n}": t for n, t in state.items()}
-    return torch.func.functional_call(Called(), state, (x,))
+    """module(x) with these parameters and buffers instead of its own."""
+    return torch.func.functional_call(_Called(module), {f"inner.{n}": t for n, t in state.items()}, (x,))
 
 
 def check_model(model: nn.Module, sample: Any, seed: int = 0) -> list[Report]:
     """A torch model of supported layers, back-propagated by hand: one report of the whole, and one for each layer."""
-    from .spy import inputs as layer_inputs
-
     layer, params = from_torch(model)
-    params = tree_map(lambda a: a.astype(float) if a.dtype.kind == "f" else a, params)
-    x = cast(sample, float)
-    found = [_model_report(layer, params, x, seed, "the whole model")]
+    params, x = cast(params, float), cast(sample, float)
+    found = [on_layer(layer, params, x, Trial({}, seed=seed), to_torch(layer, params), title="the whole model")]
     nested = flatten(params)
     for path, inner, given, _ in layer_inputs(layer, params, x, seed):
-        own = {n.removeprefix(path + "."): p for n, p in nested.items() if n.startswith(path + ".")} if path else nested
-        found.append(_model_report(inner, own, given, seed, f"{path or 'model'}: {inner}"))
+        own = unflatten({n.removeprefix(path + "."): p for n, p in nested.items() if n.startswith(path + ".")})
+        own = own if path else params
+        trial, title = Trial({}, seed=seed), f"{path or 'model'}: {inner}"
+        found.append(on_layer(inner, own, given, trial, _twin(inner, None), title=title))
     return found
-
-
-def _model_report(layer: Layer, params: Mapping[str, Array], x: Any, seed: int, title: str) -> Report:
-    case = Case(layer, (), seed)
-    nested = dict(params) if any(isinstance(v, dict) for v in params.values()) else _unflat(params)
-    subject = OfLayer(layer, (nested, x), seed)
-    truth = _layer_truth(case, type(layer), None, nested, x)
-    arrays = {n: a for n, a in {**leaves(x, "x"), **flatten(nested)}.items() if a is not None}
-    return examine(title, subject, truth, [Trial(arrays, seed=seed)])
-
-
-def _unflat(params: Mapping[str, Array]) -> dict[str, Any]:
-    from manualbp.base import unflatten
-
-    return unflatten(params)
 
 
 def check_optimizer(
@@ -288,12 +294,4 @@ def check_optimizer(
 
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
     """
-    from .optimizer_check import check_step
-
     return check_step(step, against, steps, seed, options)
-
-
-__all__ = [
-    "Indices", "Report", "Sequence", "check_function", "check_gradients", "check_layer", "check_model",
-    "check_optimizer", "check_pointwise", "to_tensors",
-]  # fmt: skip

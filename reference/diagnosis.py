@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from manualbp.base import Array
+
 from . import (
     features_kind,
     features_norm,
@@ -38,10 +40,12 @@ CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEA
 
 def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
+    cases = {id(e.known): e for e in evidence}
+    told = {key: replayed(e) for key, e in cases.items()}
     seen = [Seen(e) for e in evidence]
     found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
     for i, s in enumerate(seen):
-        for f in findings(s):
+        for f in (*findings(s), *replay(s, {k: g[s.name] for k, g in told[id(s.e.known)].items() if s.name in g} | s.e.replays())):
             of_trial = found[f.fault, f.relation]
             if i not in of_trial or of_trial[i].score < f.score:
                 of_trial[i] = f
@@ -55,15 +59,13 @@ def findings(s: Seen) -> Found:
     for feature in FEATURES if s.right.size <= LARGE else CHEAP:
         with np.errstate(all="ignore"):
             yield from feature(s)
-    yield from replay(s)
 
 
-def replay(s: Seen) -> Found:
-    """Mistakes of the catalogue that give these very numbers on this very case."""
-    for id, told in s.e.replays().items():
-        if s.alike(np.asarray(told, float)):
-            fault = KNOWN.get(id)
-            yield Finding(fault.relation if fault else f"as {id}", id, 0.97)
+def replayed(e: Evidence) -> dict[str, dict[str, Array]]:
+    """The gradients with each mistake of the catalogue, if what computes y is recognised."""
+    case = Case.of(e)
+    network = recognised(case)
+    return {} if network is None else replays(network, case)
 
 
 @dataclass(frozen=True)

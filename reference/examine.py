@@ -113,12 +113,16 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
     runs = truth_runs(truth, trial.arrays, dy)
     hand = _precisions(subject, trial, dy, yours)
     spread = _spread(truth, trial, dy, runs[dtype]) if _size(trial) < LARGE else {}
+    # What torch cancels is of the size of the largest gradient about; a better formula than torch's must not be blamed.
+    noise = EPS[dtype] * max(
+        (largest(np.asarray(a)) for a in [*runs[dtype].grads.values(), *flat(dy)] if a is not None)
+    )
     tensors = []
     for name in {**runs["float64"].named(), **yours.named()}:
         each = [r.named().get(name) for r in (*hand, runs["float32"], runs["float64"])]
         if dtype == "float64" and name in yours.named() and each[1] is not None:
             each[1] = np.asarray(each[1], dtype=_kind(each[1]))
-        tensors.append(within(name, *each, dtype, spread.get(name, 0.0)))
+        tensors.append(within(name, *each, dtype, noise * name.startswith("d") + spread.get(name, 0.0)))
     own = own_derivatives(subject, trial, dy, yours) if any(not t.ok for t in tensors) else {}
     return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype], own)
 
@@ -179,7 +183,7 @@ def run_truth(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> Run:
     for t in trace.values():
         if t.requires_grad:
             t.retain_grad()
-    pairs = [(a, d) for a, d in zip(flat(y), flat(dy)) if d is not None and a.requires_grad]
+    pairs = [(a, d) for a, d in zip(flat(y), flat(dy)) if a is not None and d is not None and a.requires_grad]
     if pairs:
         torch.autograd.backward(
             [a for a, _ in pairs], [torch.as_tensor(np.asarray(d)).reshape(a.shape) for a, d in pairs]

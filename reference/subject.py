@@ -6,7 +6,7 @@ manualbp.Layer are each brought into this form by one class below.
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
 
+from .case import cast
 from .oracle import leaves
 
 Arrays = dict[str, Any]
@@ -157,16 +158,19 @@ class AutogradFunction(Subject):
 
 
 class OfLayer(Subject):
-    """A manualbp.Layer: its inputs are called x, or x[0], x[1], …, its parameters as in state_dict."""
+    """A manualbp.Layer: its inputs are called x, or x[0], x[1], …, its parameters as in state_dict. `buffers`: the
+    names of those that have no gradient."""
 
-    def __init__(self, layer: Layer, example: tuple[Any, Any], seed: int) -> None:
+    def __init__(self, layer: Layer, example: tuple[Any, Any], seed: int, buffers: Collection[str] = ()) -> None:
         params, x = example
         self.layer, self.seed, self.shape_of_x = layer, seed, x
-        self.params = tuple(flatten(params))
-        self.names = (*leaves(x, "x"), *self.params)
+        self.params = tuple(n for n in flatten(params) if n not in buffers)
+        self.buffers = {n: a for n, a in flatten(params).items() if n in buffers}
+        self.names = (*(n for n, a in leaves(x, "x").items() if a is not None), *self.params)
 
     def forward(self, arrays):
-        params = unflatten({n: arrays[n] for n in self.params})
+        real = next((a.dtype for a in arrays.values() if a.dtype.kind in "fc"), np.float64)
+        params = unflatten(cast(self.buffers, real) | {n: arrays[n] for n in self.params})
         y, cache = run(self.layer, params, rebuilt(self.shape_of_x, arrays, "x"), np.random.default_rng(self.seed))
         return y, (params, cache)
 
@@ -179,7 +183,7 @@ def rebuilt(tree: Tree, arrays: Arrays, name: str) -> Tree:
     """A tuple nested like `tree`, of the arrays named x[0], x[1][0], …"""
     if isinstance(tree, tuple):
         return tuple(rebuilt(part, arrays, f"{name}[{i}]") for i, part in enumerate(tree))
-    return arrays[name]
+    return None if tree is None else arrays[name]
 
 
 def positional(f: Callable) -> list[str]:
@@ -215,4 +219,6 @@ def as_tensor(a: Any) -> torch.Tensor:
 
 
 def as_arrays(y: Any) -> Tree:
-    return tuple(map(as_arrays, y)) if isinstance(y, (tuple, list)) else y.detach().numpy().copy()
+    if isinstance(y, (tuple, list)):
+        return tuple(map(as_arrays, y))
+    return None if y is None else y.detach().numpy().copy()

@@ -33,7 +33,7 @@ class Group:
     """
 
     def __init__(self, names: str, **options: Any) -> None:
-        self.names, self.options = names, {name: _plain(value) for name, value in options.items()}
+        self.names, self.options = names, {name: plain(value) for name, value in options.items()}
 
     def __repr__(self) -> str:
         return f"Group({', '.join([repr(self.names)] + [f'{k}={expression(v)}' for k, v in self.options.items()])})"
@@ -73,7 +73,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in options_of(self).items():
-            object.__setattr__(self, name, _plain(value))
+            object.__setattr__(self, name, plain(value))
             if name in NOT_NEGATIVE and isinstance(value, (int, float)):
                 self.needs(value >= 0, f"{name} ≥ 0")
         for b in getattr(self, "betas", ()):
@@ -190,7 +190,7 @@ class Optimizer:
         for group in saved["param_groups"]:
             own = group.get("param_names") or [names[n] for n in group["params"]]
             at |= dict(zip(group["params"], own, strict=True))
-            options.append((own, {k: _plain(v) for k, v in group.items() if k in known}))
+            options.append((own, {k: plain(v) for k, v in group.items() if k in known}))
         begun = {n: s for n, s in saved["state"].items() if s.get("step", 1) > 0}  # Adagrad's is made before
         return self._regrouped(options), {at[n]: self.from_slots(s) for n, s in begun.items()}
 
@@ -229,10 +229,10 @@ class Optimizer:
         printer.text(repr(self))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """An option as Python has it: NumPy's own scalars would turn float32 into float64, and lists have no hash."""
     if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
+        return tuple(map(plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, dataclass_transform
 
 from ..base import as_call, options_of
-from .base import Group, Optimizer, _plain
+from .base import Group, Optimizer, plain
 
 
 @dataclass_transform(frozen_default=True)
@@ -39,7 +39,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name, value in options_of(self).items():
-            object.__setattr__(self, name, _plain(value))
+            object.__setattr__(self, name, plain(value))
 
     def needs(self, ok: bool, what: str) -> None:
         """Raise a ValueError that shows the schedule and what it needs, unless `ok`."""

@@ -1,0 +1,73 @@
+"""How often does a check call a right gradient wrong? `python tests/benchmarks/false_alarms.py --functions 10000`
+
+Each function is a random layer or network of the project with its hand-written backward, given to the checker as
+somebody's own: with torch as what was intended, and at random without. Among them what looks wrong and is not: a bias
+before BatchNorm, LayerNorm over one or two entries, softmax of one class, saturated sigmoids, huge and tiny scales,
+float32, small integers.
+"""
+
+import argparse
+import warnings
+from collections import Counter
+
+import numpy as np
+import torch
+from rich.progress import track
+
+import manualbp as m
+from manualbp.base import registry
+from reference.architectures import Drawn, case_of, network, seed_of
+from reference.case import Case
+from reference.check import on_layer
+from reference.trial import Trial
+from reference.twin import to_torch
+
+ODD = (
+    (m.Sequential(m.Linear(3, 4), m.BatchNorm1d(4)), (5, 3)),
+    (m.LayerNorm(1), (4, 1)),
+    (m.LayerNorm(2), (4, 2)),
+    (m.Sequential(m.Linear(3, 1), m.Softmax(-1)), (4, 3)),
+    (m.Sequential(m.Linear(3, 4), m.Sigmoid(), m.Sigmoid()), (5, 3)),
+    (m.Sequential(m.Linear(3, 4), m.Tanh(), m.Linear(4, 2), m.LogSoftmax(-1)), (5, 3)),
+)
+
+
+def drawn(i: int) -> Case | None:
+    """The i-th function: a class in its turn, alone or in a network, or one of the odd ones."""
+    choose, classes = Drawn((4242, i)), list(registry().values())
+    scale, dtype = choose(1.0, 1e-3, 30.0, 0.1), choose("float64", "float64", "float32")
+    if i % 7 == 0:
+        layer, shape = ODD[choose(*range(len(ODD)))]
+        return Case(layer, shape, i, dtype=dtype, scale=scale)
+    if i % 7 < 5:
+        return case_of(choose, classes[i % len(classes)], exact=choose(False, False, True), dtype=dtype)
+    return Case(*network(choose), seed_of(choose), dtype=dtype, scale=min(scale, 1.0))
+
+
+def verdict(case: Case) -> tuple[str, str]:
+    """What the checker says of the case's own forward and backward."""
+    params, x, _ = case.data()
+    report = on_layer(case.layer, params, x, Trial({}, integers=case.exact, seed=case.seed), to_torch(case.layer))
+    return report.verdict, str(report)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--functions", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    counts: Counter = Counter()
+    for i in track(range(given.first, given.first + given.functions)):
+        if (case := drawn(i)) is not None and np.prod(case.shape) < 500:
+            found, told = verdict(case)
+            counts[found] += 1
+            if found in ("wrong", "convention"):
+                print(f"FALSE ALARM {i}: {case!r}\n{told}")
+    alarms = counts["wrong"] + counts["convention"]
+    print(f"{alarms} false alarms in {sum(counts.values())} right functions: {dict(counts)}")
+
+
+if __name__ == "__main__":
+    main()
