@@ -26,6 +26,7 @@ from . import (
 from .evidence import Evidence, Suspect
 from .faults import KNOWN
 from .features import Finding, Found, Seen
+from .features_network import Case, recognised, replay, replays
 
 MODULES = (
     features_kind, features_number, features_place, features_slope, features_softmax, features_norm,

@@ -32,7 +32,8 @@ class Role:
     order: tuple[int, ...] = ()  # of its blocks (gates) there
 
     def to(self, a: Array) -> Array:
-        return blocks((a.T if self.turned else a).reshape(self.shape), self.order)
+        a = np.array(a.T if self.turned else a)  # a copy, as a mistake may write into its input
+        return blocks(a.reshape(self.shape), self.order)
 
     def back(self, g: Array, like: Array) -> Array:
         if g.size != like.size:  # a mistake of shape

@@ -237,15 +237,15 @@ def ratio(a: list[float], b: list[float]) -> list[float]:
 def in_turns(sides: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
     """Seconds a call of each side, in each turn, for so many seconds in all. A block is as many calls as fill about
     a millisecond, one at least: short, so that few blocks are interrupted by other work."""
-    once = {name: min(timed(f, 1) for _ in range(5)) for name, f in sides.items()}
-    calls = {name: max(1, round(1e-3 / t)) for name, t in once.items()}
-    turns = round(seconds / sum(once[name] * calls[name] for name in sides))
+    calls = {name: max(1, round(1e-3 / min(timed(f, 1) for _ in range(5)))) for name, f in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     gc.disable()
-    for turn in range(max(turns, 4)):
+    turn, end = 0, time.perf_counter() + seconds
+    while turn < 4 or time.perf_counter() < end:
         for name in sides if turn % 2 else reversed(sides):  # so that no side always comes after the same one
             times[name].append(timed(sides[name], calls[name]))
+        turn += 1
     gc.enable()
     return times
 
