@@ -124,10 +124,19 @@ class Seen:
         gain = max(1.0, size / s) if s else 1.0
         return min(4 * self.e.bound * gain + ROOM * self.eps * size, self.error / 8)
 
+    @cached_property
+    def worst(self) -> tuple[int, float]:
+        """The entry (of the flattened tensor) that is furthest from right, and what was given there."""
+        i = int(np.argmax(np.abs(self.residual))) if self.comparable else 0
+        return i, float(self.yours.flat[i])
+
     def alike(self, told: Array) -> bool:
         """Is this what was given, NaN and infinities included?"""
         told = np.asarray(told, float)
         if told.shape != self.yours.shape or not told.size:
+            return False
+        i, value = self.worst
+        if self.comparable and not abs(float(told.flat[i]) - value) <= self.error / 8:
             return False
         finite = np.isfinite(told)
         if not finite.all() and not np.array_equal(told[~finite], self.yours[~finite], equal_nan=True):
@@ -151,7 +160,7 @@ class Seen:
 
     def constant(self, yours: Array, other: Array) -> float | None:
         """c with yours = c · other within the bound; None if there is none or it is 0."""
-        if yours.shape != other.shape or not np.isfinite(other).all():
+        if yours.shape != other.shape or not other.size or not _may_be_multiples(yours, other):
             return None
         square = float(np.vdot(other, other))
         c = float(np.vdot(other, yours)) / square if square > 0 else 0.0
@@ -171,13 +180,24 @@ class Seen:
         return any(not np.array_equal(2 * a, np.round(2 * a)) for a in self.inputs.values())
 
 
+def _may_be_multiples(a: Array, b: Array) -> bool:
+    """A look at two entries, which tells nearly all that are not."""
+    a, b = a.reshape(-1), b.reshape(-1)
+    i, k = int(np.argmax(np.abs(b))), int(np.argmax(np.abs(a)))
+    return bool(np.isfinite(b).all()) and abs(a[i] * b[k] - a[k] * b[i]) <= 1e-3 * abs(a[k] * b[i])
+
+
 def real(a: object) -> Array:
     return np.asarray(a, dtype=np.float64) if np.asarray(a).dtype.kind in "fiub" else np.zeros(0)
 
 
 def near(a: Array, b: Array, tolerance: float) -> bool:
     """Equal shapes, and equal within this fraction of the largest entry."""
-    return a.shape == b.shape and bool(a.size) and bool(np.allclose(a, b, rtol=0, atol=tolerance * largest(b)))
+    if a.shape != b.shape or not b.size:
+        return False
+    i = int(np.argmax(np.abs(b)))
+    room = tolerance * abs(float(b.flat[i]))
+    return bool(abs(a.flat[i] - b.flat[i]) <= room) and bool((np.abs(a - b) <= room).all())
 
 
 def spread(a: Array, like: tuple[int, ...]) -> Iterator[Array]:

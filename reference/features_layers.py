@@ -11,7 +11,6 @@ import manualbp as m
 from manualbp.activation import Elementwise
 from manualbp.base import Array, Layer, Tree, flatten, registry
 from manualbp.container import Objective, Repeat, Residual, Sequential
-from manualbp.loss import Loss
 
 from .features import near
 from .features_network import EXACT, Case, Network, Role
@@ -181,7 +180,7 @@ def _losses(case: Case, x: Array, t: Array) -> Iterator[Layer]:
         names += " SoftMarginLoss HingeEmbeddingLoss" * bool((np.abs(t) == 1).all())
         names += " KLDivLoss PoissonNLLLoss" * bool((t >= 0).all())
         for name, reduction in itertools.product(names.split(), reductions):
-            yield from _with_options(registry(Loss)[name], reduction, numbers)
+            yield from _with_options(getattr(m, name), reduction, numbers)
 
 
 def _with_options(cls: Any, reduction: str, numbers: Mapping[str, float]) -> Iterator[Layer]:

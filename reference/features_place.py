@@ -17,6 +17,7 @@ def permuted_axes(s: Seen) -> Found:
     if not s.comparable or not 2 <= s.right.ndim <= MOST:
         return
     shape = s.right.shape
+    yield from _reshaped(s)
     for p in list(itertools.permutations(range(s.right.ndim)))[1:]:
         order = ", ".join(map(str, p))
         back = tuple(np.argsort(p))
@@ -27,6 +28,19 @@ def permuted_axes(s: Seen) -> Found:
         if shape == tuple(shape[i] for i in p) and s.alike(s.right.transpose(p)) and p == p[::-1]:
             text = "The gradient is transposed."
             yield Finding("yours = rightᵀ", None, 0.8, "", text, "transpose it", "a shape that is not square")
+
+
+def _reshaped(s: Seen) -> Found:
+    """yours and right are both dy in another order of axes."""
+    dy = s.dy
+    if dy is None or dy.size != s.right.size or dy.ndim > MOST or dy.ndim < 2 or dy.shape == s.right.shape:
+        return
+    orders = {p: dy.transpose(p).reshape(s.right.shape) for p in itertools.permutations(range(dy.ndim))}
+    right = next((p for p, a in orders.items() if s.is_right(a)), None)
+    for p, a in orders.items():
+        if right is not None and s.alike(a):
+            yours, told = ("dy.reshape(shape)" if q == tuple(range(dy.ndim)) else f"dy.transpose{q}.reshape(shape)" for q in (p, right))
+            yield Finding(f"yours = {yours}, right = {told}", "F09", 0.94)
 
 
 def _order(s: Seen, p: tuple[int, ...], relation: str) -> Finding:

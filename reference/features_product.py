@@ -73,8 +73,9 @@ def _other(s: Seen, p: Product, right: Product | None, others: list[Product]) ->
     if right is None:
         rest = next((q for q in others if s.is_right_of(s.right - s.yours, q.value)), None)
         if rest is not None:
-            first = any(n in s.inputs and s.inputs[n].shape[:-1] == getattr(s.dy, "shape", ())[:-1] for n in p.names)
-            fault = ("B09" if first else "F04") if s.name not in p.names else "F11"
+            shared = s.name in p.symbol + rest.symbol  # one weight in two places
+            first = any(n in s.inputs for n in p.names)
+            fault = ("B09" if first else "F04") if shared else "F11"
             yield Finding(f"yours = {p.symbol}, right = {p.symbol} + {rest.symbol}", fault, 0.93)
         else:
             text = f"The gradient is computed as {p.symbol}."

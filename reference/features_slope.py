@@ -111,6 +111,9 @@ def other_slope(s: Seen) -> Found:
         symbol = symbol.replace(s.name, "x") if len(s.name) > 1 else symbol
         fault, of = MISTAKES.get(symbol, (None, ()))
         fault = {"f′(y)": "C20.slope", "f′(x)²": "B17"}.get(symbol, fault if name in of else None)
+        if symbol == "1" and f is None and len(s.inputs) > 1:
+            yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
+            continue
         text = "" if fault else f"The slope is taken to be {symbol}."
         remedy = "" if fault else f"differentiate the function itself{': ' + told if f else ''}"
         yield Finding(f"yours = {symbol} · dy, right = {told} · dy", fault, 0.95 if fault else 0.8, "", text, remedy)
@@ -165,8 +168,13 @@ def _divided(a: Array, by: Array) -> Array:
         return a / by
 
 
-def entrywise(s: Seen) -> Iterator[tuple[str, Array]]:
+@lru_cache(maxsize=8)
+def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
     """Named functions of the arrays that have the shape of the gradient."""
+    return tuple(_entrywise(s))
+
+
+def _entrywise(s: Seen) -> Iterator[tuple[str, Array]]:
     for n, a in s.known.items():
         if a.shape == s.right.shape:
             for symbol, g in FUNCTIONS.items():

@@ -145,8 +145,10 @@ def _kink(s: Seen, r: Region) -> Found:
     yours, right, dy = _at(s)
     if s.is_real and s.wrong.sum() < 2:
         return
-    if dy is not None and ((not right.any() and np.allclose(yours, dy)) or (not yours.any() and np.allclose(right, dy))):
-        yield Finding(f"yours differs where {r.name}: one of yours and right is dy there, the other 0", "C17", 0.93)
+    for a, b in ((yours, right), (right, yours)) if dy is not None else ():
+        if not a.any() and (c := s.constant(b, dy)):
+            slope = "dy" if abs(c - 1) < 1e-9 else f"{c:.6g} · dy"
+            yield Finding(f"yours differs where {r.name}: one of yours and right is {slope} there, the other 0", "C17", 0.94)
 
 
 def _half(s: Seen, r: Region) -> Found:
@@ -266,12 +268,20 @@ def dropped(s: Seen) -> Found:
     if any(v.size != 1 for v in values) or all(m.all() for m in masks) or values[1][0] == 1:
         return
     s_yours, s_right = (float(v[0]) for v in values)
+    if s.own is not None and _is_interval(s.own, masks[1]):
+        return
     if not np.array_equal(*masks) and s_yours == s_right:
         yield Finding("yours is 0 at other places than right", "G19", 0.95, f"{(masks[0] != masks[1]).sum()} places")
     elif np.array_equal(*masks) and (abs(s_yours - 1) < 1e-9 or abs(s_yours - s_right**2) < 1e-9):
         twice = abs(s_yours - 1) >= 1e-9
         relation = "yours = right / (1 − p)" if twice else "yours = (1 − p) · right"
         yield Finding(relation, "G18.twice" if twice else "G18", 0.95, f"1/(1 − p) = {s_right:.6g}")
+
+
+def _is_interval(x: Array, mask: Array) -> bool:
+    """Does the size of x decide what is kept, as in an activation?"""
+    inside = x[mask]
+    return bool(mask.all() or not mask.any() or not ((x >= inside.min()) & (x <= inside.max()) & ~mask).any())
 
 
 def ties(s: Seen) -> Found:

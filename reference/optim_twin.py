@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim import _muon, lr_scheduler, swa_utils
+from torch.optim import lr_scheduler, swa_utils
 
 from manualbp.base import flatten, options_of, registry, unflatten
 from manualbp.optim import ChainedScheduler, Group, Optimizer, Rows, Schedule
@@ -137,6 +137,8 @@ def scalars_as(dtype: Any) -> Iterator[None]:
 @contextmanager
 def unrounded_muon() -> Iterator[None]:
     """Torch's Muon by its own source, without the one call that rounds to bfloat16."""
+    from torch.optim import _muon  # which older versions of torch do not have
+
     shipped = _muon._zeropower_via_newtonschulz
     source = inspect.getsource(shipped)
     if source.count("grad.bfloat16()") != 1:
