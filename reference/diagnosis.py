@@ -5,7 +5,7 @@ back. Here they are joined: a relation is worth the more, the more of the wrong 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from . import (
 from .evidence import Evidence, Suspect
 from .faults import KNOWN
 from .features import Finding, Found, Seen
-from .features_network import Case, recognised, replay, replays
+from .features_network import Case, Network, enriched, recognised, replay, replays
 
 MODULES = (
     features_kind, features_number, features_place, features_slope, features_softmax, features_norm,
@@ -41,12 +41,11 @@ CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEA
 
 def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
-    cases = {id(e.known): e for e in evidence}
-    told = {key: replayed(e) for key, e in cases.items()}
-    seen = [Seen(e) for e in evidence]
+    seen: list[Seen] = []
     found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
-    for i, s in enumerate(seen):
-        for f in (*findings(s), *replay(s, {k: g[s.name] for k, g in told[id(s.e.known)].items() if s.name in g} | s.e.replays())):
+    for i, (e, told) in enumerate(_with_networks(evidence)):
+        seen.append(Seen(e))
+        for f in (*findings(seen[i]), *replay(seen[i], told)):
             of_trial = found[f.fault, f.relation]
             if i not in of_trial or of_trial[i].score < f.score:
                 of_trial[i] = f
@@ -62,11 +61,17 @@ def findings(s: Seen) -> Found:
             yield from feature(s)
 
 
-def replayed(e: Evidence) -> dict[str, dict[str, Array]]:
-    """The gradients with each mistake of the catalogue, if what computes y is recognised."""
-    case = Case.of(e)
-    network = recognised(case)
-    return {} if network is None else replays(network, case)
+def _with_networks(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mapping[str, Array]]]:
+    """Each wrong tensor with what the mistakes of the catalogue give for it, where what computes y is recognised."""
+    cases: dict[int, tuple[Case, Network | None, Mapping]] = {}  # one for each trial, which shares the arrays known
+    for e in evidence:
+        if (key := id(e.known)) not in cases:
+            case = Case.of(e)
+            network = recognised(case)
+            cases[key] = case, network, {} if network is None else replays(network, case)
+        case, network, told = cases[key]
+        of_name = {fault: grads[e.name] for fault, grads in told.items() if e.name in grads}
+        yield e if network is None else enriched(e, network, case), {**of_name, **e.replays()}
 
 
 @dataclass(frozen=True)

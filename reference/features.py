@@ -154,6 +154,11 @@ class Seen:
         """Is this what the right gradient is made of?"""
         return near(told, self.right, LOOSE * self.eps * 2.0**52)
 
+    @cached_property
+    def multiple(self) -> float | None:
+        """c with yours = c · right."""
+        return self.constant(self.yours, self.right) if self.comparable else None
+
     def is_right_of(self, right: Array, yours: Array) -> bool:
         """Are these equal, but for rounding?"""
         return near(yours, right, LOOSE * self.eps * 2.0**52)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
+from manualbp.container import Objective, Sequential
+from manualbp.linear import Linear
 
 from .evidence import Evidence
 from .faults import KNOWN, Fault, corrupt
@@ -147,6 +149,29 @@ def replays(network: Network, case: Case) -> dict[str, dict[str, Array]]:
     return found
 
 
+def inside(network: Network, case: Case) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What stands between the layers of a chain, z1, h1, z2, …, and the right gradients by these."""
+    layer, (params, x) = network.layer, network.data(case.arrays)
+    model, dy = layer, network.scale * case.dys[0]
+    if isinstance(layer, Objective):
+        model, target = layer.model, x[1]
+        params, x = params.get("model", {}), x[0]
+    if not isinstance(model, Sequential):
+        return {}, {}
+    y, caches = model.forward(params, x)
+    if isinstance(layer, Objective):
+        dy = layer.loss.backward({}, layer.loss.forward({}, (y, target))[1], dy)[0][0]
+    values, grads, k = {}, {}, len(model.layers)
+    for i in reversed(range(k)):
+        linear = isinstance(model.layers[i], Linear)
+        number = sum(isinstance(f, Linear) for f in model.layers[: i + 1])
+        values[f"{'z' if linear else 'h'}{number}"] = y
+        grads[f"{'z' if linear else 'h'}{number}"] = dy
+        dy, _ = model.layers[i].backward(params.get(str(i), {}), caches[i], dy)
+        y = caches[i][0]
+    return values, grads
+
+
 def corrupted(layer: Layer) -> Iterator[tuple[str, Layer]]:
     """Faulty versions, each under the id of its fault and, where only one of several layers has it, the layer's path."""
     for fault in KNOWN.values():
@@ -172,6 +197,12 @@ def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
                 inner[int(name)] = other
                 changes = {"layers": tuple(inner)}
             yield f"{name}.{path}".rstrip("."), layer.replace(**changes)
+
+
+def enriched(e: Evidence, network: Network, case: Case) -> Evidence:
+    """With what stands between the layers, unless a name is taken."""
+    values, grads = inside(network, case)
+    return replace(e, known={**values, **e.known}, grads={**grads, **e.grads})
 
 
 def replay(s: Seen, told: Mapping[str, Array]) -> Found:

@@ -4,6 +4,7 @@
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ import numpy as np
 from manualbp.base import Array
 
 from .features import Finding, Found, Seen, spread
+from .tolerance import distance
 
 EPS = (1e-5, 1e-8, 1e-6, 1e-12, 1e-3, 1e-7, 0.0)
 
@@ -68,12 +70,15 @@ def recognised(s: Seen, x: Array, dy: Array) -> tuple[Norm, str, Array] | None:
     scales = [("1", np.ones(()))] + [
         (n, u) for n, a in s.inputs.items() if n != s.name and a.ndim for u in spread(a, x.shape) if u.ndim
     ]
+    found = []
     for way in ways(s, x):
-        for name, gamma in scales:
+        n = math.prod(way.shape[i] for i in way.axes)
+        for name, gamma in scales if way.centred else [*scales, ("1/√n", np.asarray(n**-0.5))]:
             with np.errstate(all="ignore"):
-                if s.is_right(way.dx(x, gamma * dy)):
-                    return way, name, gamma
-    return None
+                told = way.dx(x, gamma * dy)
+            if s.is_right(told):
+                found.append((distance(told, s.right), way, name, gamma))
+    return min(found, key=lambda f: f[0])[1:] if found else None  # of two small ε the nearer
 
 
 def normalisation(s: Seen) -> Found:
@@ -82,12 +87,24 @@ def normalisation(s: Seen) -> Found:
     if x is None or dy is None or dy.shape != x.shape or not x.ndim or s.yours.shape != x.shape or (x.ndim > 1 and x.size > 10**6):
         return
     if (found := recognised(s, x, dy)) is None:
+        yield from _evaluated(s, x, dy)
         return
     way, name, gamma = found
     for fault, relation, value, text in variants(s, way, x, dy, gamma):
         if s.alike(value):
             remedy = "" if fault else "dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with g = γ dy"
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)
+
+
+def _evaluated(s: Seen, x: Array, dy: Array) -> Found:
+    """Right is γ dy/√(v + ε) with a variance that was given; yours has the terms of one that is computed."""
+    vectors = [(n, u) for n, a in s.inputs.items() if n != s.name and a.ndim for u in spread(a, x.shape) if u.ndim]
+    for (n, v), (_, gamma) in itertools.product(vectors, [("1", np.ones(())), *vectors]):
+        for eps in EPS:
+            if (v > 0).all() and s.is_right(gamma * dy / np.sqrt(v + eps)):
+                if any(s.alike(way.dx(x, gamma * dy)) for way in ways(s, x) if way.eps == eps):
+                    yield Finding(f"yours = r(g − ⟨g⟩ − x̂⟨g x̂⟩), right = γ dy/√({n} + ε)", "D14.eval", 0.95)
+                return
 
 
 Variant = tuple[str | None, str, Array, str]

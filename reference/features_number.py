@@ -94,7 +94,7 @@ def shown(s: Seen, form: Form) -> str:
 
 def constant_factor(s: Seen) -> Found:
     """yours = c · right for all entries."""
-    if not s.comparable or (c := s.constant(s.yours, s.right)) is None:
+    if (c := s.multiple) is None:
         return
     known = spelled(s, c)
     named = list(meanings(s, c))
@@ -107,11 +107,9 @@ def constant_factor(s: Seen) -> Found:
         text = f"The gradient is {form.symbol} times what it should be."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
-    if not known and not named and s.informative(s.right):
-        yield Finding(
-            f"yours = {c:.6g} · right", None, 0.4, "", f"The gradient is {c:.6g} times what it should be.",
-            "look for one constant factor too many or too few",
-        )  # fmt: skip
+    if s.informative(s.right):
+        text = f"The gradient is {c:.6g} times what it should be."
+        yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, "look for one constant factor too many or too few")
 
 
 def equal(s: Seen, c: float, *values: float) -> bool:
@@ -211,7 +209,7 @@ def is_bias(s: Seen) -> bool:
 
 def factor_by_row(s: Seen) -> Found:
     """yours = v · right with a vector v along one axis, and what v equals."""
-    if not s.comparable or s.right.ndim < 1 or s.right.size < 3 or s.constant(s.yours, s.right) is not None:
+    if not s.comparable or s.right.ndim < 1 or s.right.size < 3 or s.multiple is not None:
         return
     for axis in range(s.right.ndim):
         v = _along(s, axis)

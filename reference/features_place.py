@@ -137,7 +137,8 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
     if parts == 2:
         yield Finding(relation, "C19", 0.95 if half else 0.7)
         yield Finding(relation, "F08", 0.95 if outputs or (joined and not half) else 0.72)
-    yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
+    if s.right.shape[axis] > parts:
+        yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
 
 
 def _slices(s: Seen, axis: int, n: int) -> Found:

@@ -1,7 +1,7 @@
 """Products and sums of other factors than the right ones: transposed, of another array, of one sample or step only."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +23,20 @@ class Product(NamedTuple):
     names: tuple[str, ...]
 
 
+def upstream(s: Seen) -> dict[str, Array]:
+    """Gradients by what comes later: by the outputs, and the right ones by all else."""
+    found = {n: a for n, a in s.known.items() if n not in s.inputs and n.startswith("dy") and a.ndim}
+    return found | {f"d{n}": g for n, g in s.grads.items() if n != s.name and g.ndim}
+
+
 def factors(s: Seen) -> dict[str, Array]:
-    """Arrays that may be multiplied: inputs, output, upstream gradients, and these times a slope."""
-    found = {n: a for n, a in s.known.items() if a.ndim and a.size}
-    found |= {f"d{n}": g for n, g in s.grads.items() if n != s.name and g.ndim}
+    """Arrays that may be multiplied: inputs, outputs, upstream gradients, and these times a slope."""
+    found = upstream(s)
     for n, d in list(found.items()):
-        if n.startswith("d"):
-            for m, a in s.known.items():
-                if a.shape == d.shape and not m.startswith("d") and a.ndim > 1:
-                    found |= {f"({n} ⊙ {f.format(m)})": d * FUNCTIONS[f](a) for f in SLOPES}
-    return found
+        for m, a in s.known.items():
+            if a.shape == d.shape and not m.startswith("dy") and a.ndim > 1:
+                found |= {f"({n} ⊙ {f.format(m)})": d * FUNCTIONS[f](a) for f in SLOPES}
+    return {n: a for n, a in (found | s.known).items() if a.ndim and a.size}
 
 
 def as_matrix(a: Array) -> Array:
@@ -40,7 +44,7 @@ def as_matrix(a: Array) -> Array:
     return a.reshape(-1, a.shape[-1])
 
 
-def products(s: Seen, pool: dict[str, Array], shape: tuple[int, ...]) -> Iterator[Product]:
+def products(s: Seen, pool: Mapping[str, Array], shape: tuple[int, ...]) -> Iterator[Product]:
     """Every product of two matrices of the pool, transposed or not, that has this shape."""
     wanted = (int(np.prod(shape[:-1])), shape[-1])
     matrices = [(n, as_matrix(a)) for n, a in pool.items()]
@@ -48,6 +52,12 @@ def products(s: Seen, pool: dict[str, Array], shape: tuple[int, ...]) -> Iterato
     for (n, t, a), (m, u, b) in itertools.product(turned, turned):
         if a.shape[1] == b.shape[0] and (a.shape[0], b.shape[1]) == wanted and a.size * wanted[1] <= MOST:
             yield Product(f"{n}{'ᵀ' * t} {m}{'ᵀ' * u}", (a @ b).reshape(shape), (n, m))
+    if len(shape) > 2:
+        stacks = [(n, a) for n, a in pool.items() if a.shape[:-2] == shape[:-2] and a.size * shape[-1] <= MOST]
+        turned = [(n, t, a.swapaxes(-1, -2) if t else a) for n, a in stacks for t in (False, True)]
+        for (n, t, a), (m, u, b) in itertools.product(turned, turned):
+            if a.shape[-1] == b.shape[-2] and (a.shape[-2], b.shape[-1]) == shape[-2:]:
+                yield Product(f"{n}{'ᵀ' * t} {m}{'ᵀ' * u}", a @ b, (n, m))
 
 
 def product(s: Seen) -> Found:
@@ -61,7 +71,7 @@ def product(s: Seen) -> Found:
         if s.alike(p.value):
             yield from _other(s, p, right, all_of_it)
     for p in all_of_it:
-        c = s.constant(s.residual, p.value) if s.informative(s.residual) else None
+        c = s.constant(s.residual, p.value) if s.multiple is None and s.yours.any() and s.informative(s.residual) else None
         if c is not None and any(f"d{n}" in p.names for n in s.grads):
             yield Finding(f"yours − right = {c:.6g} · {p.symbol}", "B07" if c < 0 and "dy" in p.names else None, 0.93, "",
                           "" if c < 0 else f"A multiple of {p.symbol} is too many.")  # fmt: skip
@@ -90,6 +100,8 @@ def _other(s: Seen, p: Product, right: Product | None, others: list[Product]) ->
         new, old = (" and ".join(sorted(a)) for a in (set(p.names) - set(right.names), set(right.names) - set(p.names)))
         twice = any(n.count("⊙") and f"({n} ⊙" in new for n in right.names)
         text = f"{new} stands where {old} should."
+        if new.startswith("dh") and old == new.replace("dh", "dz"):
+            text = "The slope of the activation is left out."
         yield Finding(relation, "B17" if twice else None, 0.8, "", "" if twice else text, f"use {old}")
 
 
@@ -148,11 +160,11 @@ def _of(axes: tuple[int, ...]) -> str:
 
 
 def _summands(s: Seen) -> Iterator[tuple[str, Array]]:
-    upstream = {n: a for n, a in factors(s).items() if n.startswith(("d", "(d"))}
-    yield from upstream.items()
-    for n, d in upstream.items():
+    above = {n: a for n, a in factors(s).items() if n not in s.known or n.startswith("dy")}
+    yield from above.items()
+    for n, d in above.items():
         for m, a in s.known.items():
-            if a.shape == d.shape and m not in upstream:
+            if a.shape == d.shape and m not in above:
                 yield f"{n} ⊙ {m}", d * a
                 for k in range(1, a.ndim + 1) if a.ndim > 1 else ():
                     yield f"{n} ⊙ {m}̂", d * _normalised(a, tuple(range(a.ndim - k, a.ndim)))

@@ -14,7 +14,7 @@ from .features_slope import entrywise
 
 def term(s: Seen) -> Found:
     """yours − right = c · a."""
-    if not s.comparable or (not s.informative(s.residual) and s.right.size > 3):
+    if not s.comparable or s.multiple is not None or (s.right.size > 3 and not s.informative(s.residual)):
         return
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
@@ -66,7 +66,7 @@ def _over_n(s: Seen, c: float) -> Found:
 
 def term_by_entry(s: Seen) -> Found:
     """yours − right = c · dy · φ(a), entry by entry."""
-    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape or not s.informative(s.residual):
+    if not s.comparable or s.multiple is not None or s.dy is None or s.dy.shape != s.right.shape:
         return
     for symbol, values in entrywise(s):
         if "dy" in symbol:

@@ -147,7 +147,7 @@ def _slopes(s: Seen, f: Elementwise | None, x: Array, y: Array) -> Iterator[tupl
 
 def factor_by_entry(s: Seen) -> Found:
     """yours = φ(a) · right for an array known, where that is no constant."""
-    if not s.comparable or s.right.size < 2 or s.constant(s.yours, s.right) is not None:
+    if not s.comparable or s.right.size < 2 or s.multiple is not None:
         return
     for symbol, values in entrywise(s):
         if s.alike(s.right * values):

@@ -48,6 +48,9 @@ def variants(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Va
         yield "C15", relation, f(p, dy, other), ""
         yield "C15", relation, f(softmax(x, other), dy, other), ""
     yield "C15", "yours sums over all axes", p * (dy - (p * dy).sum()) if not log else dy - p * dy.sum(), ""
+    if x.ndim == 2 and x.shape[0] == x.shape[1]:
+        text = "The sum is subtracted along the other axis: it has lost its own (keepdims)."
+        yield None, "yours = y(dy − (Σ y dy)ᵀ)", p * (dy - (p * dy).sum(axis, keepdims=True).T), text
     yield None, "yours = y dy, without Σ y dy", p * dy, f"The sum of {name}'s Jacobian is missing."
     yield None, "yours = dy, without softmax(x) Σ dy", dy, f"The sum of {name}'s Jacobian is missing."
     yield None, "yours = y(dy − Σ dy)", p * (dy - dy.sum(axis, keepdims=True)), "Σ y dy lacks the factor y."

@@ -43,7 +43,8 @@ def _by_value(s: Seen) -> Iterator[Region]:
         for above in (20.0, float(a[s.wrong].min(initial=np.inf))):
             if np.isfinite(above) and above > 5:
                 yield Region(f"{n} large", "large", a >= above)
-    for (n, a), (m, b) in itertools.combinations(named.items(), 2):
+    inputs = [(n, a) for n, a in named.items() if n in s.inputs]
+    for (n, a), (m, b) in itertools.combinations(inputs, 2):
         yield Region(f"{n} = {m}", "equal", a == b)
     for n, t in (s.inputs | s.whole).items():
         if n != s.name and t.shape == shape and np.isin(t, (0, 1)).all():
@@ -107,11 +108,11 @@ def _by_place(s: Seen) -> Iterator[Region]:
 
 
 def covers(s: Seen, region: Array) -> bool:
-    """Are the wrong entries in the region, and most of its entries wrong?"""
+    """Are the wrong entries in the region, and (nearly) all of its entries wrong that can be?"""
     if region.shape != s.wrong.shape or (s.wrong & ~region).any() or region.all():
         return False
-    could = region & ((s.yours != 0) | (s.right != 0))
-    return bool(s.wrong.sum() >= (0.9 if s.is_real else 0.4) * could.sum())
+    could = region & (s.dy != 0) if s.dy is not None and s.dy.shape == region.shape else region
+    return bool(s.wrong.sum() >= (0.9 if s.is_real else 0.6) * could.sum())
 
 
 def support(s: Seen) -> Found:
@@ -130,15 +131,19 @@ def _at(s: Seen) -> tuple[Array, Array, Array | None]:
 
 
 def _zero(s: Seen, r: Region) -> Found:
+    """One of both is 0 there, the other dy (or as large as all that is not 0, where dy is one number)."""
     yours, right, dy = _at(s)
-    passed = dy is not None and np.allclose(yours, dy) and not right.any()
-    relation = f"yours differs where {r.name} only" + (": it is dy there, right is 0" if passed else "")
-    distance = s.loss or any(a.shape == s.right.shape and n not in (s.name, "y") for n, a in s.inputs.items())
-    yield Finding(relation, "C18" if distance else "C05", 0.93 if passed or distance else 0.85)
-
-
-def _equal(s: Seen, r: Region) -> Found:
-    yield Finding(f"yours differs where {r.name} only", "C18", 0.94)
+    other = yours if not right.any() else right if not yours.any() else None
+    if other is None:
+        return
+    whole = dy if dy is not None else np.full(other.shape, np.abs(s.right).max() or np.abs(s.yours).max())
+    if s.constant(np.abs(other), np.abs(whole)) is None:
+        return
+    distance = s.loss or any(a.shape == s.right.shape and n != s.name for n, a in s.inputs.items())
+    told = "dy" if dy is not None else "as large as elsewhere"
+    which, rest = ("yours", "right") if other is yours else ("right", "yours")
+    relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
+    yield Finding(relation, "C18" if distance or (other < 0).any() and dy is None else "C05", 0.94)
 
 
 def _kink(s: Seen, r: Region) -> Found:
@@ -158,7 +163,7 @@ def _half(s: Seen, r: Region) -> Found:
         yield Finding(f"yours = 0 where {r.name}, right is not", "C07" if r.kind == "negative" else None, 0.92, "",
                       "" if r.kind == "negative" else "One side of 0 gets no gradient.")  # fmt: skip
         return
-    c = s.constant(yours - right, dy) if dy is not None else None
+    c = s.constant(yours - right, dy) if dy is not None and s.right[~r.mask].any() else None
     if c is not None and (s.wrong.sum() > 1 or abs(c + 1) < 1e-9):
         yield Finding(f"yours − right = {c:.6g} · dy where {r.name}", "C08", 0.92)
     yield from _any(s, r)
@@ -189,6 +194,8 @@ def _proportional(a: Array, b: Array, axis: int) -> bool:
 
 def _of_target(s: Seen, r: Region) -> Found:
     yours, right, _ = _at(s)
+    if not s.right[~r.mask].any():
+        return
     c = s.constant(yours, right)
     for n, w in s.inputs.items():
         with np.errstate(all="ignore"):
@@ -227,9 +234,8 @@ def _tail(s: Seen, r: Region) -> Found:
     if not yours.any() and s.right.ndim > 2:
         yield Finding(f"yours = 0 at {r.name}", "E10", 0.8)
     c = s.constant(yours, right)
-    if s.own is not None and s.own.ndim > 2 and s.wrong.sum() > 2:
-        relation = f"yours = {c:.6g} · right at {r.name}" if c else f"yours differs at {r.name} only"
-        yield Finding(relation, "E16" if r.kind != "tail" else "E17", 0.85 if c else 0.6)
+    if c and s.own is not None and s.own.ndim > 2 and s.wrong.sum() > 2 and s.informative(right):
+        yield Finding(f"yours = {c:.6g} · right at {r.name}", "E16" if r.kind != "tail" else "E17", 0.85)
     elif s.wrong.sum() > 2 and not yours.any():
         text = f"{r.name[0].upper()}{r.name[1:]} gets no gradient."
         yield Finding(f"yours = 0 at {r.name}", None, 0.7, "", text, "look for a loop or a slice that ends too early")
@@ -252,7 +258,7 @@ def _any(s: Seen, r: Region) -> Found:
 
 
 RULES = {
-    "zero": _zero, "equal": _equal, "kink": _kink, "negative": _half, "positive": _half, "large": _large,
+    "zero": _zero, "equal": _zero, "kink": _kink, "negative": _half, "positive": _half, "large": _large,
     "ignored": _ignored, "target 0": _of_target, "target 1": _of_target, "repeated": _repeated, "padding": _padding,
     "masked": _masked, "tail": _tail, "head": _tail, "border": _tail, "diagonal": _diagonal,
 }  # fmt: skip
@@ -294,8 +300,11 @@ def ties(s: Seen) -> Found:
     if (s.wrong & ~repeated).any():
         return
     same = abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum()
-    relation = "Σ yours = Σ right, but at other places among equal entries" if same else "Σ yours ≠ Σ right: equal entries get too much"
-    yield Finding(relation, "E13" if same else "E12", 0.85)
+    yours, right, _ = _at(s)
+    if not right.any() and np.isin(yours, s.dy).all():
+        yield Finding("among equal entries several get all of dy, so that Σ yours ≠ Σ right", "E12", 0.85)
+    elif same:
+        yield Finding("Σ yours = Σ right, but at other places among equal entries", "E13", 0.85)
 
 
 FEATURES = (support, dropped, ties)

@@ -121,3 +121,15 @@ class CELU(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.relu(x) + self.alpha * torch.expm1(x.clamp(max=0) / self.alpha)
+
+
+class SoftMarginLoss(nn.Module):
+    """torch's own soft_margin_loss takes e^(−tx), which is infinite from −tx = 710 on (from 89 in float32)."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        v = -nn.functional.logsigmoid(t * x)
+        return v.mean() if self.reduction == "mean" else v.sum() if self.reduction == "sum" else v

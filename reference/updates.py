@@ -29,7 +29,8 @@ def steps_of(case: Case, found: Comparison, opt: Optimizer, exact: bool) -> Step
     """The network's parameters and its own gradients, then drawn ones; drawn ones alone for an optimizer that takes
     other gradients, or none of these parameters."""
     grads = {t.name.removesuffix(".grad"): t.hand for t in found.tensors if t.name.endswith(".grad")}
-    params = {n: p for n, p in flatten(case.data()[0]).items() if p.dtype.kind == "f" and p.ndim in opt.ranks}
+    real = {n: p for n, p in flatten(case.data()[0]).items() if p.dtype.kind == "f" and p.size}
+    params = {n: p for n, p in real.items() if p.ndim in opt.ranks}
     own = {n: grads.get(n) for n in params}
     drawn = draw(opt, case.seed, DRAWN + 3, exact)
     takes_rows = any(isinstance(g, Rows) for g in drawn.grads[0].values())

@@ -303,7 +303,6 @@ ACTIVATIONS = [
     ("C13", softmax_rows, lambda a: {"x": a.y * (1 - a.y) * a.dy}),
     ("C13", log_softmax, lambda a: {"x": (1 - softmax(a.x)) * a.dy}),
     ("C15", softmax_rows, lambda a: {"x": a.y * (a.dy - (a.y * a.dy).sum(0))}),
-    ("C15", softmax_square, lambda a: {"x": a.y * (a.dy - (a.y * a.dy).sum(-1))}),
     ("C17", hardtanh_small, lambda a: {"x": a.dy * (np.abs(a.x) <= 1)}),
     ("C17", relu6_small, lambda a: {"x": 2 * a.dy * ((a.x >= 0) & (a.x <= 3))}),
     ("C19", glu, halves_swapped),
@@ -638,3 +637,69 @@ ATTENTION = [
 ]
 
 KNOWN = [*LOSSES, *LINEAR, *ACTIVATIONS, *NORMS, *CONV, *SHAPES, *RECURRENT, *ATTENTION]
+
+# — mistakes that the catalogue does not have, with words that an explanation must have ————————————————————————————
+exponential = Function(torch.exp, {"x": "ND"})
+root = Function(torch.sqrt, {"x": positive("ND")})
+logarithm = Function(torch.log, {"x": positive("ND")})
+cosine = Function(torch.cos, {"x": "ND"})
+log2_loss = Function(lambda p, t: -(t.detach() * torch.log2(p)).sum(), {"p": unit("NC"), "t": unit("NC")})
+batched = Function(lambda A, B: A @ B, {"A": "NTD", "B": "NDM"})
+unit_rows = Function(lambda x: x / x.norm(dim=-1, keepdim=True), {"x": "ND"})
+ce_W = Function(lambda x, W, b, t: F.cross_entropy(x @ W + b, t), {"x": "ND", "W": "DC", "b": "C", "t": below("N", "C")})
+relu_net = Function(lambda x, W1, b1, W2, b2, t: F.cross_entropy(torch.relu(x @ W1 + b1) @ W2 + b2, t), {"x": "ND", "W1": "DH", "b1": "H", "W2": "HC", "b2": "C", "t": below("N", "C")})
+
+
+def relu_net_backward(a, mask=True):
+    z = a.x @ a.W1 + a.b1
+    ds = a.dy * (softmax(np.maximum(z, 0) @ a.W2 + a.b2) - onehot(a.t, a.C)) / a.N
+    dz = ds @ a.W2.T * (z > 0 if mask else 1)
+    return {"W1": a.x.T @ dz, "b1": dz.sum(0), "x": dz @ a.W1.T}
+
+
+def hot(a):
+    return onehot(a.t, a.C)
+
+
+def counted(a):
+    dw, k = np.zeros_like(a.w), np.bincount(a.ids.ravel(), minlength=len(a.w))
+    np.add.at(dw, a.ids, a.dy)
+    return {"w": dw / np.maximum(k, 1)[:, None]}
+
+
+UNKNOWN = [
+    ("y · dy|tanh x · dy", tanh, lambda a: {"x": a.dy * a.y}),
+    ("x · right|y · dy", root, lambda a: {"x": a.dy * 0.5 * a.y}),
+    ("x · dy", logarithm, lambda a: {"x": a.dy * a.x}),
+    ("−1 · right|sign", cosine, lambda a: {"x": a.dy * np.sin(a.x)}),
+    ("1 · dy", exponential, lambda a: {"x": a.dy}),
+    ("ln 2", log2_loss, lambda a: {"p": -a.dy * a.t / a.p}),
+    ("one-hot|onehot|1 at the target", ce, lambda a: {"x": a.dy * softmax(a.x) / a.N}),
+    ("onehot|softmax", ce, lambda a: {"x": -a.dy * hot(a) / a.N}),
+    ("W1.*z1|x.*dh|mask|activation|slope", relu_net, lambda a: relu_net_backward(a, mask=False)),
+    ("activation|slope|dy", dense, lambda a: {"w": a.x.T @ a.dy, "b": a.dy.sum(0), "x": a.dy @ a.w.T}),
+    ("without r", layernorm, ln(lambda h, r, g: g - mean(g, -1) - h * mean(g * h, -1))),
+    ("n − 1", layernorm, ln(lambda h, r, g: r * (g - mean(g, -1) - h * total(g * h) / (g.shape[-1] - 1)))),
+    ("Sums", layernorm, ln(lambda h, r, g: r * (g - total(g) - h * total(g * h)))),
+    ("wrong sign", batchnorm, bn(lambda h, r, g: r * (g + mean(g, 0) - h * mean(g * h, 0)))),
+    ("dy ⊙ x", layernorm, lambda a: {"γ": (a.dy * a.x).sum(0)}),
+    ("transposed", self_attention, lambda a: {"V": softmax(a.Q @ a.K.T / math.sqrt(a.D)) @ a.dy}),
+    ("count of ids", embedding, counted),
+    (r"w\[t\]", weighted, lambda a: {"x": a.g.x * a.w[a.t][:, None]}),
+    ("λ|0.05", decayed, lambda a: {"w": a.g.w - 0.05 * a.w}),
+    ("sign w", regression, lambda a: {"w": a.g.w + 0.01 * np.sign(a.w)}),
+    ("0.01", regression, lambda a: {n: 0.01 * g for n, g in vars(a.g).items()}),
+    ("right dx|−torch", mse, lambda a: {"t": a.g.x}),
+    ("backwards|flipped", recurrent, lambda a: {"x": a.g.x[:, ::-1]}),
+    ("sum", softmax_square, lambda a: {"x": a.y * (a.dy - (a.y * a.dy).sum(-1))}),
+    (r"1 − p|\(1 − p\)", dropout, lambda a: {"x": a.dy * a.m / 0.3}),
+    ("transposed|rightᵀ", affine, lambda a: {"w": a.g.w.T}),
+    ("end of axis", batched, lambda a: {"A": np.concatenate([a.g.A[:-1], 0 * a.g.A[-1:]])}),
+    ("A|transpose", Function(batched.truth, {"A": "NDD", "B": "NDM"}), lambda a: {"B": a.A @ a.dy}),
+    ("norm|x", unit_rows, lambda a: {"x": a.dy / np.sqrt(total(a.x**2))}),
+    ("softmax|sum", softmax_rows, lambda a: {"x": a.y * a.dy}),
+    ("permut|order", lstm, lambda a: {"b": a.g.b[np.random.default_rng(0).permutation(a.b.size)]}),
+    ("last|sample", affine, lambda a: {"w": a.x[-1:].T @ a.dy[-1:]}),
+    ("shifted|− 1", conv1d, lambda a: {"w": np.roll(a.g.w, 1, -1)}),
+    ("W2|dh", relu_net, lambda a: {"W1": a.x.T @ (a.dy * (softmax(np.maximum(a.x @ a.W1 + a.b1, 0) @ a.W2 + a.b2) - hot(a)) / a.N @ a.W2.T)}),
+]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, CrossEntropyLoss, Hardsigmoid
+from manualbp import CELU, GELU, CrossEntropyLoss, Hardsigmoid, SoftMarginLoss
 
 
 def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():
@@ -44,3 +44,9 @@ def test_a_sure_cross_entropy_is_zero_in_torch():
     assert F.cross_entropy(torch.tensor(x), torch.tensor(t)).item() == 0
     y, _ = CrossEntropyLoss().forward({}, (x, t))
     assert abs(y.item() / np.exp(-100.0) - 1) < 1e-15
+
+
+def test_soft_margin_overflows():
+    x, t = np.array([-800.0]), np.array([1])
+    assert F.soft_margin_loss(torch.tensor(x), torch.tensor(t)).item() == np.inf
+    assert SoftMarginLoss().forward({}, (x, t))[0].item() == 800

@@ -289,7 +289,8 @@ class InPlace(Right):
 
     def forward(self, params, x):
         y, _ = super().forward(params, x)
-        x[...] = y
+        if isinstance(x, np.ndarray):  # a NumPy scalar cannot be written to
+            x[...] = y
         return y, (x, y)
 
 

@@ -106,8 +106,9 @@ def faults(of: str | None = None) -> dict[str, Fault]:
     return {f.id: f for f in KNOWN.values() if (f.classes() if of is None else of in f.classes())}
 
 
-def corrupt(layer: Layer, fault: Fault) -> Layer:
-    """The same network, in which every layer that can have this fault, itself or any inside it, has it."""
+def corrupt(layer: Any, fault: Fault) -> Any:
+    """The same network, in which every layer that can have this fault, itself or any inside it, has it. Or the same
+    optimizer with it."""
 
     def inside(value: Any) -> Any:
         if isinstance(value, Layer):

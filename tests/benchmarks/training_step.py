@@ -4,7 +4,9 @@
 
 A step is forward, loss, backward and the update of SGD, in float32. Both sides, and the matrix products of the step
 alone on both sides, take turns in blocks of a millisecond; a ratio is the median over turns of the ratio within a
-turn, so that what slows the machine down slows down both. Each number of threads has a process of its own.
+turn, so that what slows the machine down slows down both. Each number of threads has a process of its own; with one,
+processor time is measured, so that other work on the machine counts less, with two the time on the wall, which needs
+a machine with nothing else to do.
 """
 
 import gc
@@ -38,6 +40,7 @@ from reference.spy import walk
 from reference.twin import to_torch
 
 LR = 1e-3
+Clock = Callable[[], float]
 
 
 class Recurrent(nn.Module):
@@ -220,7 +223,7 @@ def measure(net: Network, threads: int, seconds: float) -> Timing:
     for _ in range(3):  # the same training, or the comparison means nothing
         assert math.isclose(a := hand(), b := eager(), rel_tol=1e-4), f"{net.name}: loss {a} by hand, {b} in torch"
     sides = {"hand": hand, "torch": eager, "products": all_products(operands), "torch's": all_products(tensors)}
-    times = in_turns(sides, seconds)
+    times = in_turns(sides, seconds, time.process_time if threads == 1 else time.perf_counter)
     ratios = ratio(times["hand"], times["torch"])
     return Timing(
         net.name, threads, statistics.median(times["hand"]), statistics.median(times["torch"]),
@@ -234,27 +237,27 @@ def ratio(a: list[float], b: list[float]) -> list[float]:
     return [x / y for x, y in zip(a, b, strict=True)]
 
 
-def in_turns(sides: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+def in_turns(sides: dict[str, Callable[[], Any]], seconds: float, clock: Clock) -> dict[str, list[float]]:
     """Seconds a call of each side, in each turn, for so many seconds in all. A block is as many calls as fill about
     a millisecond, one at least: short, so that few blocks are interrupted by other work."""
-    calls = {name: max(1, round(1e-3 / min(timed(f, 1) for _ in range(5)))) for name, f in sides.items()}
+    calls = {name: max(1, round(1e-3 / min(timed(f, 1, clock) for _ in range(5)))) for name, f in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     gc.disable()
     turn, end = 0, time.perf_counter() + seconds
     while turn < 4 or time.perf_counter() < end:
         for name in sides if turn % 2 else reversed(sides):  # so that no side always comes after the same one
-            times[name].append(timed(sides[name], calls[name]))
+            times[name].append(timed(sides[name], calls[name], clock))
         turn += 1
     gc.enable()
     return times
 
 
-def timed(f: Callable[[], Any], calls: int) -> float:
-    start = time.perf_counter()
+def timed(f: Callable[[], Any], calls: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(calls):
         f()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 @dataclass(frozen=True)
@@ -282,9 +285,12 @@ def verify(hidden: int, repeats: int) -> Verification:
         return torch.func.functional_call(module, dict(zip(names, tensors, strict=True)), (to_tensors(x),))
 
     here = statistics.median(
-        timed(lambda: compare_passes(objective, params, x, np.float64(0.7)), 1) for _ in range(repeats)
+        timed(lambda: compare_passes(objective, params, x, np.float64(0.7)), 1, time.process_time)
+        for _ in range(repeats)
     )
-    return Verification(sum(t.numel() for t in tensors), here, timed(lambda: torch.autograd.gradcheck(f, tensors), 1))
+    return Verification(
+        sum(t.numel() for t in tensors), here, timed(lambda: torch.autograd.gradcheck(f, tensors), 1, time.process_time)
+    )
 
 
 def step_table(rows: list[Timing]) -> Table:
