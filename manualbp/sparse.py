@@ -47,7 +47,7 @@ class _Table(Layer, family=True):
 
     def indices(self, x: Any, ok: bool, shape: str) -> Array:
         """x as int64, or a ValueError that names the first index that is no row, and its place."""
-        self.takes(ok and x.dtype != np.bool_, x, shape, INTEGER)
+        self.takes(ok and getattr(x, "dtype", None) != np.bool_, x, shape, INTEGER)
         if (outside := (x < 0) | (x >= self.num_embeddings)).any():
             place = tuple(map(int, np.argwhere(outside)[0]))
             index, where = x[place], f"x{list(place) or ''}"

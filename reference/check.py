@@ -150,9 +150,12 @@ def _truth(against: Any) -> Callable | None:
         against = against()
     if isinstance(against, nn.Module):
         module = against
-        return lambda *x: modules.call(
-            module.to(x[0].dtype) if x[0].is_floating_point() else module, x if len(x) > 1 else x[0]
-        )
+
+        def called(*x: Any) -> Any:
+            real = next((t.dtype for t in x if t.is_floating_point()), torch.float64)
+            return modules.call(module.to(real), x if len(x) > 1 else x[0])
+
+        return called
     return against
 
 

@@ -174,7 +174,8 @@ def main() -> None:
             f"manualbp: this needs {missing}, which is not installed here: pip install {missing}", markup=False
         )
     except Exception as e:
-        text = getattr(e, "message", "") or str(e) or type(e).__name__  # click keeps its own under that name
+        of_click = getattr(e, "format_message", None)  # it names the option
+        text = of_click() if of_click else str(e) or type(e).__name__
         errors.print(f"manualbp: {text}", markup=False, soft_wrap=True)
     sys.exit(ERROR)
 

@@ -4,7 +4,7 @@ For that the function that was meant must be known as a layer: it is recognised 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -137,8 +137,8 @@ def _roles(names: list[str], roles: tuple[str, ...], turns: tuple[Turn, ...] = (
 def _of_one(name: str, shape: tuple[int, ...]) -> Iterator[Known]:
     roles = {name: ("x", same)}
     for cls in registry().values():
-        if issubclass(cls, m.activation.Elementwise):
-            yield Known(cls(), "x", roles)  # type: ignore[abstract]
+        if issubclass(cls, m.activation.Elementwise) and all(f.default is not MISSING for f in fields(cls)):
+            yield Known(cls(), "x", roles)
     yield Known(m.GELU(approximate="tanh"), "x", roles)
     for axis in range(-1, -len(shape) - 1, -1):
         yield from (Known(cls(axis), "x", roles) for cls in (m.Softmax, m.LogSoftmax, m.Softmin))

@@ -118,7 +118,7 @@ def test_every_class_has_its_turn():
     plan = Plan()
     classes = classes_of(plan)
     drawn = {
-        type(part).__name__ for i in range(len(classes)) for part in parts(draw_case(plan, classes, i, Drawn((1, i))))
+        type(part).__name__ for i in range(4 * len(classes)) for part in parts(draw_case(plan, classes, i, Drawn((1, i))))
     }
     assert {c.__name__ for c in classes} - drawn == set()
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from manualbp.base import add, tree_map
 
-from .base import Right, fault
+from .base import Right, fault, right
 
 RATE = 0.125  # of the update that comes too early
 DECAY = 2.0**-7
@@ -209,6 +209,19 @@ class OwnOutputForInput(Right):
         x, other = cache
         dx, _ = super().backward(params, (x,), dy)
         return dx, super().backward(params, (other,), dy)[1]
+
+
+@fault("B12", "SGD", "Adam", "RMSprop", "Adagrad")
+class DecayForgotten(Right):
+    """The penalty ½λW² is left out of the gradient.
+
+    Relation  yours − torch's = −λW
+    Remedy    g ← g + λW before anything else is done with g
+    Needs     weight_decay > 0
+    """
+
+    def descent(self, p, g):
+        return right(self, weight_decay=0).descent(p, g)
 
 
 @fault("B14", "Linear", "LayerNorm", "BatchNorm1d", "BatchNorm2d")
