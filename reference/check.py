@@ -78,7 +78,7 @@ def _moved_truth(truth: Callable, at: Mapping[str, Array], before: Mapping[str, 
     """How far autograd's gradients move when `at` moves by its last bits."""
     rng, spread = np.random.default_rng(0), dict.fromkeys(before, 0.0)
     for _ in range(LOOKS):
-        arrays = {n: moved(rng, np.asarray(a, float)) if a.dtype.kind == "f" else a for n, a in at.items()}
+        arrays = {n: moved(rng, np.asarray(a, float)) if np.any(before.get(n)) else a for n, a in at.items()}
         for n, g in run_truth(truth, arrays, np.ones(())).grads.items():
             spread[n] = max(spread[n], distance(np.asarray(g), np.asarray(before[n])))
     return spread

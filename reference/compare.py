@@ -167,12 +167,13 @@ class Both:
         params, x = cast(params, dtype), cast(x, dtype)
         sides = (self.hand, self.torch)
         start = [side(params, x, dy, dtype) for side in sides]
+        smooth = {n for run in start for n, g in run.items() if g is not None and n.endswith(".grad") and g.any()}
         spread: dict[str, float] = {}
         if any(part.cancels for part in spy.walk(self.layer)):
             sides = (*sides, Both(spy.noisy(self.layer, rng, EPS[dtype]), self.seed).hand)
             start.append(start[0])
         for _ in range(LOOKS):
-            p, q = nudged(rng, params), nudged(rng, x)
+            p, q = nudged(rng, params, "", smooth), nudged(rng, x, "x", smooth)
             for side, before in zip(sides, start, strict=True):
                 for name, a in side(p, q, dy, dtype).items():
                     if a is not None and (b := before.get(name)) is not None:
@@ -180,13 +181,14 @@ class Both:
         return spread
 
 
-def nudged(rng: np.random.Generator, tree: Any) -> Any:
-    """Every real array of a tree moved by its last bits, in an order that does not depend on its nesting."""
+def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> Any:
+    """Every array of a tree moved by its last bits if its gradient is not 0 on both sides: labels of ±1 are real
+    numbers too, and one that is moved is a label no more."""
     if isinstance(tree, dict):
-        return unflatten({name: nudged(rng, a) for name, a in flatten(tree).items()})
+        return unflatten({n: nudged(rng, a, n, smooth) for n, a in flatten(tree).items()})
     if isinstance(tree, tuple):
-        return tuple(nudged(rng, part) for part in tree)
-    return moved(rng, tree) if getattr(tree, "dtype", np.dtype(int)).kind == "f" else tree
+        return tuple(nudged(rng, part, f"{name}[{i}]", smooth) for i, part in enumerate(tree))
+    return moved(rng, tree) if f"{name}.grad" in smooth else tree
 
 
 def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:

@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from manualbp import BatchNorm1d, LayerNorm, Linear, MSELoss, Objective, Sequential, Sigmoid, Softmax, Tanh, base
+from manualbp import (
+    BatchNorm1d,
+    CosineEmbeddingLoss,
+    LayerNorm,
+    Linear,
+    MSELoss,
+    Objective,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    base,
+)
 from reference.case import Case
 from reference.compare import compare, compare_passes
 from reference.oracle import by_hand
@@ -89,3 +101,11 @@ def test_nan_is_never_equal_to_nan():
     layer = Tanh()
     found = compare_passes(layer, {}, np.array([np.nan, np.nan]), np.array([1.0, 2.0]))
     assert found.verdict == "vacuous"
+
+
+def test_a_label_that_must_not_move_loosens_no_bound(monkeypatch):
+    """±1 are real numbers; a second look that moved them would find no gradient left, and excuse everything."""
+    layer = CosineEmbeddingLoss(reduction="sum")
+    right = CosineEmbeddingLoss.backward
+    monkeypatch.setattr(CosineEmbeddingLoss, "backward", lambda self, p, c, dy: right(self, p, c, -dy))
+    assert all(compare(Case(layer, (5, 3), seed=seed)).wrong for seed in range(5))
