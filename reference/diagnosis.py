@@ -4,6 +4,7 @@ Each feature (features_*.py) looks at one wrong tensor of one trial and yields r
 back. Here they are joined: a relation is worth the more, the more of the wrong tensors follow it in every trial.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,13 +66,14 @@ def _with_networks(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Map
     """Each wrong tensor with what the mistakes of the catalogue give for it, where what computes y is recognised."""
     cases: dict[int, tuple[Case, Network | None, Mapping]] = {}  # one for each trial, which shares the arrays known
     for e in evidence:
+        given = e.replays()
         if (key := id(e.known)) not in cases:
             case = Case.of(e)
-            network = recognised(case)
+            network = None if given else recognised(case)
             cases[key] = case, network, {} if network is None else replays(network, case)
         case, network, told = cases[key]
         of_name = {fault: grads[e.name] for fault, grads in told.items() if e.name in grads}
-        yield e if network is None else enriched(e, network, case), {**of_name, **e.replays()}
+        yield e if network is None else enriched(e, network, case), {**of_name, **given}
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,17 @@ def _joined(key: str, group: list[_Explained], seen: Sequence[Seen]) -> Suspect 
 
 
 def _accident(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen]) -> bool:
-    """Could small integers agree by chance?"""
-    follow = {i for _, x in told.values() for i in x.of}
-    return sum(int(seen[i].wrong.sum()) * (8 if seen[i].is_real else 1) for i in follow if seen[i].comparable) < 3 and any(
-        seen[i].comparable for i in follow
-    )
+    """Could it be chance? Not if what is given back takes more bits to say than there are relations to try.
+
+    k wrong entries among n: log₂ (n over k) bits for where they are, and for each what it is, 3 for a small integer.
+    """
+    follow = {i: x.of[i].score for _, x in told.values() for i in x.of}
+    bits = 0.0
+    for s in (seen[i] for i in follow):
+        n, k = s.right.size, int(s.wrong.sum()) if s.yours.shape == s.right.shape else s.right.size
+        bits += math.log2(math.comb(n, k)) if n < 1000 else 40.0
+        bits += k * (40 if s.is_real or not s.comparable else 3)
+    return bits < (6 if max(follow.values()) > 0.9 else 11)
 
 
 def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen], score: float) -> Suspect:

@@ -233,10 +233,10 @@ def _spread(truth: Truth, trial: Trial, dy: Tree, start: Run) -> dict[str, float
     """How far the truth moves when the inputs move by their last bits: what rounding anywhere may do to it."""
     rng, spread = np.random.default_rng(trial.seed), {}
     before = start.named()
+    # Labels of ±1 are real numbers too; one that is moved is a label no more. Their gradient is 0.
+    smooth = {n for n, g in start.grads.items() if g is not None and g.any()}
     for _ in range(LOOKS):
-        arrays = {
-            n: moved(rng, np.asarray(a)) if np.asarray(a).dtype.kind == "f" else a for n, a in trial.arrays.items()
-        }
+        arrays = {n: moved(rng, np.asarray(a)) if n in smooth else a for n, a in trial.arrays.items()}
         for name, a in run_truth(truth, arrays, dy).named().items():
             if a is not None and before[name] is not None:
                 spread[name] = max(spread.get(name, 0.0), distance(a, before[name]))

@@ -17,6 +17,7 @@ from .features_network import EXACT, Case, Network, Role
 
 Shape = tuple[int, ...]
 HIDDEN = (m.ReLU(), m.Tanh(), m.Sigmoid(), m.LeakyReLU(), m.GELU(), m.SiLU(), m.Softplus(), m.ELU())
+MOST = 400  # chains of one length that are tried
 EPS = (1e-5, 1e-8, 1e-6, 1e-12)
 RNG = np.random.default_rng(0)  # for shapes of parameters only
 
@@ -24,7 +25,7 @@ RNG = np.random.default_rng(0)  # for shapes of parameters only
 def candidates(case: Case) -> Iterator[Network]:
     """The plainest first."""
     yield from _single(case, case.ys[0].shape)
-    yield from _recurrent(case)
+    yield from itertools.islice(_recurrent(case), 3 * MOST)
     if len(case.ys) == 1:
         yield from _chains(case, case.ys[0])
 
@@ -285,6 +286,6 @@ def _chains(case: Case, y: Array, depth: int = 3) -> Iterator[Network]:
         if x.dtype.kind == "f" and x.ndim in (1, 2, 3) and x.shape[:1] == (y.shape[:1] if y.size > 1 else x.shape[:1])
     ]
     for _ in range(depth):
-        level = [longer for chain in level for longer in chain.longer(case)]
+        level = list(itertools.islice((longer for chain in level for longer in chain.longer(case)), MOST))
         ends = [end for chain in level for end in chain.ends(case, y)]
         yield from sorted(ends, key=lambda n: n.scale != 1)
