@@ -177,7 +177,9 @@ def _branched(choose: Choose, cls: type, shape: tuple[int, ...], exact: bool, de
     wanted = output_shape(branches[0], shape)
     other = linear.Identity() if wanted == shape else branches[0]
     fitted = [b if output_shape(b, shape) == wanted else other for b in branches]
-    return cls(*fitted, dim=choose(-1, 0, len(wanted) - 1)) if cls is container.Concat and wanted else cls(*fitted)
+    if cls is container.Concat and wanted:
+        return cls(*fitted, dim=choose(-1, 0, len(wanted) - 1))
+    return container.Sum(*fitted)  # of scalars there is no other
 
 
 def objective(

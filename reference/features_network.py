@@ -134,7 +134,8 @@ def recognised(case: Case) -> Network | None:
     """The first network that fits."""
     from .features_layers import candidates
 
-    return next((n for n in candidates(case) if case.fits(n)), None) if case.small else None
+    with np.errstate(all="ignore"):
+        return next((n for n in candidates(case) if case.fits(n)), None) if case.small else None
 
 
 def replays(network: Network, case: Case) -> dict[str, dict[str, Array]]:

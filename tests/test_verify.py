@@ -117,9 +117,8 @@ def test_two_processes_cover_what_one_does():
 def test_every_class_has_its_turn():
     plan = Plan()
     classes = classes_of(plan)
-    drawn = {
-        type(part).__name__ for i in range(4 * len(classes)) for part in parts(draw_case(plan, classes, i, Drawn((1, i))))
-    }
+    cases = [draw_case(plan, classes, i, Drawn((1, i))) for i in range(4 * len(classes))]
+    drawn = {type(part).__name__ for case in cases for part in parts(case)}
     assert {c.__name__ for c in classes} - drawn == set()
 
 
