@@ -57,6 +57,7 @@ class CosineSimilarity(Pairwise):
     eps: float = 1e-8
 
     @property
+    cancels = True
     def axis(self):
         return self.dim
 

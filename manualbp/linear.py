@@ -69,4 +69,4 @@ class Linear(Layer):
 
     @classmethod
     def fit(cls, choose, shape):
-        return cls(shape[-1], choose(1, 2, 3, 5), bias=choose(True, False))
+        return cls(shape[-1], choose(1, 2, 3, 5, shape[-1], shape[-1]), bias=choose(True, False))

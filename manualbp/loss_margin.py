@@ -125,6 +125,7 @@ class CosineEmbeddingLoss(Loss):
 
     ranks = (1, 2)
     inputs = "input1 input2 target"
+    cancels = True
     options = {**Loss.options, "margin": (0.0, 0.5, 0.3, -0.5)}
 
     def fits(self, a, b, t):
@@ -394,6 +395,7 @@ class TripletMarginWithDistanceLoss(Triplet):
     swap: bool = False
     reduction: str = "mean"
 
+    cancels = True
     dyadic = True
 
     @property

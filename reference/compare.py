@@ -11,7 +11,7 @@ from manualbp.base import Array, Layer, Params, Tree, flatten, unflatten
 from . import spy
 from .case import Case, cast
 from .certificate import Rounds, dyadic, plain
-from .oracle import Named, by_autograd, by_hand
+from .oracle import Named, by_autograd, by_hand, leaves
 from .tolerance import EPS, FACTOR, Runs, distance, largest, moved
 from .twin import to_torch
 
@@ -161,14 +161,15 @@ class Both:
         t32, t64 = (self.torch(params, x, dy, dtype) for dtype in ("float32", "float64"))
         return {n: tuple(run.get(n) for run in (h32, h64, h80, t32, t64)) for n in h64 | t64}
 
-    def second_look(self, params: Params, x: Tree, dy: Tree, dtype: str) -> dict[str, float]:
-        """How far each tensor of either side moves when data and parameters move by their last bits."""
+    def second_look(self, params: Params, x: Tree, dy: Tree, dtype: str) -> dict[str, Array]:
+        """How far each entry of either side moves when data and parameters move by their last bits."""
         rng = np.random.default_rng(0 if self.seed is None else self.seed)
         params, x = cast(params, dtype), cast(x, dtype)
         sides = (self.hand, self.torch)
         start = [side(params, x, dy, dtype) for side in sides]
         smooth = {n for run in start for n, g in run.items() if g is not None and n.endswith(".grad") and g.any()}
-        spread: dict[str, float] = {}
+        top = max(largest(np.asarray(a)) for a in [*start[0].values(), *leaves(dy, "dy").values()] if a is not None)
+        spread: dict[str, Array] = {}
         if any(part.cancels for part in spy.walk(self.layer)):
             sides = (*sides, Both(spy.noisy(self.layer, rng, EPS[dtype]), self.seed).hand)
             start.append(start[0])
@@ -176,9 +177,16 @@ class Both:
             p, q = nudged(rng, params, "", smooth), nudged(rng, x, "x", smooth)
             for side, before in zip(sides, start, strict=True):
                 for name, a in side(p, q, dy, dtype).items():
-                    if a is not None and (b := before.get(name)) is not None:
-                        spread[name] = max(spread.get(name, 0.0), distance(a, b))
+                    if a is not None and (b := before.get(name)) is not None and a.dtype.kind == "f":
+                        spread[name] = np.maximum(spread.get(name, 0.0), _room(a, b, top))
         return spread
+
+
+def _room(a: Array, b: Array, top: float) -> Array:
+    """|a − b|: for every entry its own jump, as at a kink, and for all of them the largest move that is no jump."""
+    d = np.abs(a.astype(np.longdouble) - b)
+    d = np.where(np.isfinite(d), d, 0)
+    return np.maximum(d, d[d <= EPS[a.dtype.name] ** 0.5 * top].max(initial=0))
 
 
 def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> Any:
@@ -205,20 +213,23 @@ def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
 
 def within(
     name: str, h32: Array | None, h64: Array | None, h80: Array | None, t32: Array | None, t64: Array | None,
-    dtype: str, spread: float = 0.0,
+    dtype: str, spread: Array | float = 0.0,
 ) -> Tensor:  # fmt: skip
-    """The difference against the derived bound; `spread` is what a second look adds to it."""
+    """The difference against the derived bound; `spread` is what a second look allows each entry beside it."""
     hand, other = (h32, t32) if dtype == "float32" else (h64, t64)
     if (failure := _differ_in_kind(hand, other)) is not None:
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
     if hand is None or other is None or hand.dtype.kind != "f":
         return exactly(name, hand, other)
-    bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype) + FACTOR * spread
-    error, s = distance(hand, other), largest(hand)
+    bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype)
+    allowed = FACTOR * np.asarray(spread, dtype=float)
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
-    blind = float(np.mean(~(np.abs(hand[hand != 0]) > bound))) if hand.any() else 0.0
-    power = bound / s if s > bound else None
+    with np.errstate(invalid="ignore"):  # ∞ − ∞: in the same places on both sides
+        error = largest(np.maximum(np.abs(hand.astype(np.longdouble) - other) - allowed, 0))
+    seen, size = np.abs(hand) > bound + allowed, np.abs(hand)
+    blind = float(np.mean(~seen[hand != 0])) if hand.any() else 0.0
+    power = float(((bound + allowed) / np.where(seen, size, 1))[seen].min()) if seen.any() else None
     return Tensor(name, hand, other, error, bound, np.array_equal(hand, other), power, blind)
 
 

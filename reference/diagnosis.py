@@ -50,8 +50,8 @@ def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
             of_trial = found[f.fault, f.relation]
             if i not in of_trial or of_trial[i].score < f.score:
                 of_trial[i] = f
-    suspects = [s for fault, group in _by_fault(found).items() if (s := _joined(fault, group, seen))]
-    suspects = [s for s in suspects if s.score >= LEAST]
+    groups = sorted(_by_fault(found).values(), key=len, reverse=True)  # among equals the one with more signs first
+    suspects = [s for group in groups if (s := _joined(group, seen)) and s.score >= LEAST]
     return tuple(sorted(suspects, key=lambda s: -s.score)[:SHOWN])
 
 
@@ -88,11 +88,11 @@ def _by_fault(found: Mapping[tuple[str | None, str], dict[int, Finding]]) -> dic
     """Relations under the mistake that they are signs of; those that are signs of none by themselves."""
     groups: dict[str, list[_Explained]] = defaultdict(list)
     for (fault, relation), of in found.items():
-        groups[fault or relation].append(_Explained(relation, of))
+        groups[fault.split(".")[0] if fault else relation].append(_Explained(relation, of))
     return groups
 
 
-def _joined(key: str, group: list[_Explained], seen: Sequence[Seen]) -> Suspect | None:
+def _joined(group: list[_Explained], seen: Sequence[Seen]) -> Suspect | None:
     """One suspect of all relations that are signs of it: for every tensor the relation that holds most often."""
     names = dict.fromkeys(s.name for s in seen)
     told: dict[str, tuple[float, _Explained]] = {}

@@ -107,7 +107,7 @@ class Case:
     @classmethod
     def of(cls, e: Evidence) -> "Case":
         """From evidence: outputs are y or y[0], y[1], …"""
-        known = {n: np.asarray(a) for n, a in e.known.items() if a is not None}
+        known = {n: np.array(a) for n, a in e.known.items() if a is not None}
         ys = [n for n in known if n == "y" or n.startswith("y[")]
         inputs = {n: a for n, a in known.items() if n not in ys and n != "dy" and not n.startswith("dy[")}
         pairs = [(known[n], known[n.replace("y", "dy", 1)]) for n in ys if n.replace("y", "dy", 1) in known]

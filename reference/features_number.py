@@ -259,4 +259,17 @@ def _vectors(s: Seen, v: Array, axis: int) -> Iterator[tuple[str, str | None, fl
                     yield f"count of {m}", None, 0.85
 
 
-FEATURES = (constant_factor, factor_by_row)
+def displacement(s: Seen) -> Found:
+    """What was moved, a statistic or a parameter, went c times as far as it should."""
+    before = s.known.get(s.name) if s.e.forward and s.comparable else None
+    if before is None or before.shape != s.right.shape:
+        return
+    c = s.constant(s.yours - before, s.right - before)
+    for form in spelled(s, c) if c else ():
+        m = [v for v in s.e.numbers.values() if 0 < v < 1 and equal(s, c, (1 - v) / v)]
+        relation = f"yours − before = {form.symbol} · (right − before)"
+        text = "" if m else f"{s.name} is moved {form.symbol} times as far as it should be."
+        yield Finding(relation, "D13" if m else None, 0.95 if m else 0.8, shown(s, form), text)
+
+
+FEATURES = (constant_factor, factor_by_row, displacement)

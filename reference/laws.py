@@ -83,6 +83,9 @@ def check_pure(case: Case) -> None:
     _same(case, first, _named(case.layer.backward(params, cache, dy)), "a second backward differs")
     again, _ = _forward(case, params, x)
     _same(case, leaves(y, "y"), leaves(again, "y"), "a second forward differs")
+    other = replace(case, seed=case.seed + 1)
+    _forward(other, *other.data()[:2])
+    _same(case, first, _named(case.layer.backward(params, cache, dy)), "a forward on other data changes backward")
 
 
 def check_layouts(case: Case) -> None:
