@@ -56,8 +56,9 @@ class CosineSimilarity(Pairwise):
     dim: int = 1
     eps: float = 1e-8
 
-    @property
     cancels = True
+
+    @property
     def axis(self):
         return self.dim
 

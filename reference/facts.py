@@ -1,0 +1,67 @@
+"""What is certain about a wrong tensor, in words: which entries are wrong, by how much, what is special about them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .evidence import Evidence
+from .features import Seen
+from .features_support import covers, regions
+
+MOST = 4  # slices that are listed
+
+
+def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """A sentence for every wrong tensor, from the first trial in which it was wrong."""
+    first = {e.name: e for e in reversed(evidence)}
+    told = [_sentence(Seen(first[name])) for name in dict.fromkeys(e.name for e in evidence)]
+    if evidence and not any(Seen(e).is_real for e in evidence):
+        told.append("only small integers show it: they lie on kinks and ties")
+    return tuple(told)
+
+
+def _sentence(s: Seen) -> str:
+    what = s.name if s.e.forward else f"d{s.name}"
+    if not s.yours.size and s.right.size:
+        return f"{what} is missing"
+    if s.yours.shape != s.right.shape:
+        return f"{what} has the shape {s.yours.shape}, and its input {s.right.shape}"
+    with np.errstate(all="ignore"):
+        return f"{what} is wrong {_place(s)}; {_values(s)}"
+
+
+def _place(s: Seen) -> str:
+    """Which entries."""
+    wrong, n = int(s.wrong.sum()), s.right.size
+    if wrong == n:
+        return "in its one entry" if n == 1 else f"in all of its {n} entries"
+    told = f"in {wrong} of {n} entries"
+    special = next((r.name for r in regions(s) if covers(s, r.mask)), "") if s.comparable else ""
+    if special:
+        return f"{told}, {special if special.startswith(('the ', 'rows')) else 'where ' + special} only"
+    for axis, length in enumerate(s.right.shape):
+        slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))
+        if slices.size <= min(MOST, length - 1):
+            return f"{told}, at {', '.join(map(str, slices))} along axis {axis} only"
+    return told
+
+
+def _values(s: Seen) -> str:
+    """What is there."""
+    yours, right = s.yours[s.wrong], s.right[s.wrong]
+    if not np.isfinite(yours).all():
+        return f"{(~np.isfinite(yours)).sum()} entries are NaN or infinite"
+    if not yours.any():
+        return "yours is 0 there"
+    if not right.any():
+        return f"right is 0 there, yours up to {np.abs(yours).max():.3g}"
+    signs = yours * right < 0
+    told = f"off by at most {s.error:.3g} where the largest entry is {np.abs(s.right).max():.3g}"
+    if signs.all():
+        told += ", and of the other sign throughout"
+    elif (right != 0).all():
+        ratio = yours / right
+        told += f", yours/right from {ratio.min():.4g} to {ratio.max():.4g}"
+    if s.right.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum():
+        told += ", and both sum to the same"
+    return told
