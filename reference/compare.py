@@ -130,8 +130,8 @@ def certify(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, d
     """Does no operation of this pass round? (`certificate.py` says how that is known.)"""
     try:
         found = by_hand(layer, dyadic(params, dtype), dyadic(x, dtype), dyadic(dy, dtype), seed)
-    except (Rounds, TypeError, AttributeError):  # an exp, a root: no method of a dyadic number
-        return False
+    except (Rounds, TypeError, AttributeError, ValueError):
+        return False  # an exp, a root: no method of a dyadic number; and numpy makes no array of a single object
     except SystemError:  # numpy's matmul of objects goes on after the first of these, and trips over it
         return False
     plain_run = by_hand(layer, params, x, dy, seed)
