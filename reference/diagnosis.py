@@ -6,12 +6,10 @@ back. Here they are joined: a relation is worth the more, the more of the wrong 
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from manualbp.base import Array
 
 from . import (
     features_kind,
@@ -25,9 +23,10 @@ from . import (
     features_support,
 )  # fmt: skip
 from .evidence import Evidence, Suspect
+from .facts import facts
 from .faults import KNOWN
 from .features import Finding, Found, Seen
-from .features_network import Case, Network, enriched, recognised, replay, replays
+from .features_replay import replay, with_replays
 
 MODULES = (
     features_kind, features_number, features_place, features_slope, features_softmax, features_norm,
@@ -44,12 +43,12 @@ def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
     seen: list[Seen] = []
     found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
-    for i, (e, told) in enumerate(_with_networks(evidence)):
+    for i, (e, told) in enumerate(with_replays(evidence)):
         seen.append(Seen(e))
         for f in (*findings(seen[i]), *replay(seen[i], told)):
-            of_trial = found[f.fault, f.relation]
-            if i not in of_trial or of_trial[i].score < f.score:
-                of_trial[i] = f
+            best = found[f.fault, f.relation].get(i)
+            if best is None or best.score < f.score:
+                found[f.fault, f.relation][i] = f
     groups = sorted(_by_fault(found).values(), key=len, reverse=True)  # among equals the one with more signs first
     suspects = [s for group in groups if (s := _joined(group, seen)) and s.score >= LEAST]
     return tuple(sorted(suspects, key=lambda s: -s.score)[:SHOWN])
@@ -60,20 +59,6 @@ def findings(s: Seen) -> Found:
     for feature in FEATURES if s.right.size <= LARGE else CHEAP:
         with np.errstate(all="ignore"):
             yield from feature(s)
-
-
-def _with_networks(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mapping[str, Array]]]:
-    """Each wrong tensor with what the mistakes of the catalogue give for it, where what computes y is recognised."""
-    cases: dict[int, tuple[Case, Network | None, Mapping]] = {}  # one for each trial, which shares the arrays known
-    for e in evidence:
-        given = e.replays()
-        if (key := id(e.known)) not in cases:
-            case = Case.of(e)
-            network = None if given else recognised(case)
-            cases[key] = case, network, {} if network is None else replays(network, case)
-        case, network, told = cases[key]
-        of_name = {fault: grads[e.name] for fault, grads in told.items() if e.name in grads}
-        yield e if network is None else enriched(e, network, case), {**of_name, **given}
 
 
 @dataclass(frozen=True)
@@ -144,10 +129,4 @@ def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen],
     )
 
 
-def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
-    """What is certain, tensor by tensor: which entries are wrong, by how much, and what is special about them."""
-    told: dict[str, str] = {}
-    for e in evidence:
-        if e.name not in told:
-            told[e.name] = ""
-    return ()
+__all__ = ["diagnose", "facts"]

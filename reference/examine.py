@@ -114,9 +114,7 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
     hand = _precisions(subject, trial, dy, yours)
     spread = _spread(truth, trial, dy, runs[dtype]) if _size(trial) < LARGE else {}
     # What torch cancels is of the size of the largest gradient about; a better formula than torch's must not be blamed.
-    noise = EPS[dtype] * max(
-        largest(np.asarray(a)) for a in [*runs[dtype].grads.values(), *flat(dy)] if a is not None
-    )
+    noise = EPS[dtype] * max(largest(np.asarray(a)) for a in [*runs[dtype].grads.values(), *flat(dy)] if a is not None)
     tensors = []
     for name in {**runs["float64"].named(), **yours.named()}:
         each = [r.named().get(name) for r in (*hand, runs["float32"], runs["float64"])]

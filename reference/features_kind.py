@@ -10,7 +10,9 @@ from manualbp.base import Array
 
 from .features import Finding, Found, Seen, spread
 
-STATE = re.compile(r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE)
+STATE = re.compile(
+    r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE
+)
 
 
 def missing(s: Seen) -> Found:
@@ -40,17 +42,23 @@ def other_shape(s: Seen) -> Found:
         yield Finding(told, None, 0.85, "", text, remedy, "any input; compare the shapes")
     if a.ndim == b.ndim > 1 and s.is_right(a.T):
         text = "The gradient is right but transposed: it lies as the other layout of this matrix would."
-        yield Finding("yours = rightᵀ", None, 0.9, "", text, "transpose it: dL/dW has W's own shape", "a W that is not square")
+        yield Finding(
+            "yours = rightᵀ", None, 0.9, "", text, "transpose it: dL/dW has W's own shape", "a W that is not square"
+        )
     if a.ndim < b.ndim or a.size < b.size:
         for axes in _subsets(b.ndim):
             for word, f in (("summed", np.sum), ("averaged", np.mean)):
                 if s.is_right_of(f(b, axes), a):
                     text = f"The gradient is {word} over axes {_list(axes)}, which the input itself has."
-                    yield Finding(f"yours = right {word} over axes {_list(axes)}", None, 0.8, "", text, "sum over fewer axes")
+                    yield Finding(
+                        f"yours = right {word} over axes {_list(axes)}", None, 0.8, "", text, "sum over fewer axes"
+                    )
     for n, g in s.grads.items():
         if n != s.name and s.is_right_of(g, a):
             text = f"What was given for {s.name} is the gradient of {n}."
-            yield Finding(f"your d{s.name} = right d{n}", None, 0.9, "", text, "return gradients in the order of the inputs")
+            yield Finding(
+                f"your d{s.name} = right d{n}", None, 0.9, "", text, "return gradients in the order of the inputs"
+            )
 
 
 def _not_summed(s: Seen) -> Found:
@@ -73,7 +81,11 @@ def _of_shape(s: Seen, axes: int) -> tuple[str, float]:
             if x.shape == s.dy.shape and s.alike(s.dy * np.minimum(x, 0)):
                 return "C12", 0.96
     of_dy = s.dy is not None and any(s.alike(s.dy.sum(k)) for k in [(), *_subsets(s.dy.ndim)])
-    if s.dy is not None and of_dy and any(a.ndim > 1 and n != s.name for n, a in s.inputs.items() if a.shape != s.dy.shape):
+    if (
+        s.dy is not None
+        and of_dy
+        and any(a.ndim > 1 and n != s.name for n, a in s.inputs.items() if a.shape != s.dy.shape)
+    ):
         return ("B03", 0.95) if s.yours.ndim == s.dy.ndim else ("B06", 0.95)
     return "F06", 0.9
 

@@ -24,10 +24,10 @@ RNG = np.random.default_rng(0)  # for shapes of parameters only
 
 def candidates(case: Case) -> Iterator[Network]:
     """The plainest first."""
-    yield from _single(case, case.ys[0].shape)
+    yield from _single(case, case.y.shape)
     yield from itertools.islice(_recurrent(case), 3 * MOST)
     if len(case.ys) == 1:
-        yield from _chains(case, case.ys[0])
+        yield from _chains(case, case.y)
 
 
 def _single(case: Case, y: Shape) -> Iterator[Network]:
@@ -61,10 +61,12 @@ def fitted(
                 yield Network(layer, x, roles | dict(c for c in chosen if c), fixed)
 
 
-def _takers(leaf: str, shape: Shape, free: Mapping[str, Array], order: tuple[int, ...]) -> Iterator[tuple[str, Role] | None]:
+def _takers(
+    leaf: str, shape: Shape, free: Mapping[str, Array], order: tuple[int, ...]
+) -> Iterator[tuple[str, Role] | None]:
     """Arrays that could be this parameter."""
     for n, a in free.items():
-        if a.shape == shape or a.size == np.prod(shape) and max(a.ndim, len(shape)) > min(a.ndim, len(shape)) == 1:
+        if a.shape == shape or (a.size == np.prod(shape) and max(a.ndim, len(shape)) > min(a.ndim, len(shape)) == 1):
             yield n, Role(leaf, shape, order=order)
         if a.ndim == 2 and a.shape == shape[::-1]:
             yield n, Role(leaf, shape, True, order)
@@ -131,7 +133,9 @@ def _pools(shape: Shape, y: Shape) -> Iterator[Layer]:
     for k, stride, padding in itertools.product((2, 3, 4), (None, 1, 2, 3), (0, 1)):
         for ceil in (False, True):
             s = stride or k
-            out = tuple(-(-(n + 2 * padding - k) // s) + 1 if ceil else (n + 2 * padding - k) // s + 1 for n in shape[2:])
+            out = tuple(
+                -(-(n + 2 * padding - k) // s) + 1 if ceil else (n + 2 * padding - k) // s + 1 for n in shape[2:]
+            )
             if out == y[2:]:
                 yield registry()[f"MaxPool{axes}d"](k, stride, padding, ceil_mode=ceil)
                 for count in (True, False):
@@ -167,10 +171,12 @@ def _convolutions(shape: Shape, y: Shape, rest: list[Shape]) -> Iterator[Layer]:
 def _losses(case: Case, x: Array, t: Array) -> Iterator[Layer]:
     """Losses that could take these, with options that are among the numbers given."""
     numbers = case.numbers
-    reductions = ("mean", "sum") if case.ys[0].size == 1 else ("none",)
+    reductions = ("mean", "sum") if case.y.size == 1 else ("none",)
     if t.dtype.kind in "iu" and x.ndim == t.ndim + 1:
         ignore = int(numbers.get("ignore_index", -100))
-        smoothing = (v for n, v in numbers.items() if 0 < v < 1 and n.lower() in ("label_smoothing", "smoothing", "eps", "ε"))
+        smoothing = (
+            v for n, v in numbers.items() if 0 < v < 1 and n.lower() in ("label_smoothing", "smoothing", "eps", "ε")
+        )
         for reduction in reductions:
             yield from (m.CrossEntropyLoss(None, ignore, reduction, e) for e in dict.fromkeys((0.0, *smoothing, 0.1)))
             yield m.NLLLoss(None, ignore, reduction)
@@ -197,23 +203,30 @@ def _recurrent(case: Case) -> Iterator[Network]:
     for cls, gates in ((m.RNN, 1), (m.GRU, 3), (m.LSTM, 4)):
         for h in {min(a.shape) for a in arrays.values() if a.ndim == 2 and max(a.shape) == gates * min(a.shape)}:
             for name, x in arrays.items():
-                if x.ndim in (2, 3) and any(a.ndim == 2 and {*a.shape} == {x.shape[-1], gates * h} for a in arrays.values()):
+                if x.ndim in (2, 3) and any(
+                    a.ndim == 2 and {*a.shape} == {x.shape[-1], gates * h} for a in arrays.values()
+                ):
                     yield from _of_input(case, cls, gates, h, name, x)
 
 
 def _of_input(case: Case, cls: Any, gates: int, h: int, name: str, x: Array) -> Iterator[Network]:
     """With each array that could be the first state."""
     states = 2 if cls is m.LSTM else 1
-    for first in {False, True} if x.ndim == 3 else {False}:
-        shape = x.shape if x.ndim == 3 else (1, *x.shape)
-        state = (1, shape[0 if first else 1], h)
-        fits = [n for n, a in case.arrays.items() if n != name and a.size == np.prod(state) and a.shape[-1] == h and a.shape in (state, state[1:])]
-        for chosen in [*itertools.permutations(fits, states), ()]:
+    for shape, first in (
+        [(x.shape, False), (x.shape, True)] if x.ndim == 3 else [((1, *x.shape), False), (x.shape, False)]
+    ):
+        state = (1, shape[0 if first else 1], h) if len(shape) == 3 else (1, h)
+        alike = [
+            n
+            for n, a in case.arrays.items()
+            if n != name and a.shape in (state, state[1:] if len(shape) == 3 else state)
+        ]
+        for chosen in [*itertools.permutations(alike, states), ()]:
             tree: Tree = ("x[0]", "x[1]" if states == 1 else ("x[1][0]", "x[1][1]")) if chosen else "x"
-            names = dict(zip((name, *chosen), _flat(tree)))
-            layer = cls(x.shape[-1], h, batch_first=first)
+            of = dict(zip((name, *chosen), _flat(tree)))
+            shapes = {leaf: shape if n == name else state for n, leaf in of.items()}
             orders = tuple(itertools.permutations(range(gates))) if gates > 1 else ((),)
-            for network in fitted(layer, tree, dict.fromkeys(names.values(), state) | {_flat(tree)[0]: shape}, case.arrays, names, orders):
+            for network in fitted(cls(x.shape[-1], h, batch_first=first), tree, shapes, case.arrays, of, orders):
                 yield from _outputs(network, case, states)
 
 
@@ -249,9 +262,17 @@ class _Chain:
                 out = W.shape[0] if turned else W.shape[1]
                 z = self.value @ (W.T if turned else W)
                 role = {n: Role(f"{k}.weight", (out, d), not turned)}
-                for b in (None, *(b for b, a in left.items() if a.size == out and max(a.shape, default=0) == out and b != n)):
+                for b in (
+                    None,
+                    *(b for b, a in left.items() if a.size == out and max(a.shape, default=0) == out and b != n),
+                ):
                     with_b = {b: Role(f"{k}.bias", (out,))} if b else {}
-                    chain = _Chain(z + left[b].reshape(-1) if b else z, (*self.layers, m.Linear(d, out, b is not None)), {**self.roles, **role, **with_b}, {})
+                    chain = _Chain(
+                        z + left[b].reshape(-1) if b else z,
+                        (*self.layers, m.Linear(d, out, b is not None)),
+                        {**self.roles, **role, **with_b},
+                        {},
+                    )
                     yield chain
                     for f in HIDDEN:
                         yield _Chain(f.forward({}, chain.value)[0], (*chain.layers, f), chain.roles, {})
@@ -271,7 +292,10 @@ class _Chain:
                 except (ValueError, TypeError):
                     continue
                 if told and np.isfinite(told):
-                    roles = {k: Role(f"model.{r.leaf}" if r.leaf != "x" else "x[0]", r.shape, r.turned) for k, r in self.roles.items()}
+                    roles = {
+                        k: Role(f"model.{r.leaf}" if r.leaf != "x" else "x[0]", r.shape, r.turned)
+                        for k, r in self.roles.items()
+                    }
                     roles[n] = Role("x[1]", t.shape)
                     scale = float(y.reshape(())) / told
                     scale = 1.0 if abs(scale - 1) < EXACT else scale

@@ -1,6 +1,6 @@
-"""Normalisation: the formula that the right gradient follows, found by trying, and the other ones that yours may follow.
+"""Normalisation: the formula that the right gradient follows, found by trying, and others that yours may follow.
 
-    dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)    g = γ dy,  r = 1/√(σ² + ε),  x̂ = r(x − μ)
+dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)    g = γ dy,  r = 1/√(σ² + ε),  x̂ = r(x − μ)
 """
 
 import itertools
@@ -84,7 +84,14 @@ def recognised(s: Seen, x: Array, dy: Array) -> tuple[Norm, str, Array] | None:
 def normalisation(s: Seen) -> Found:
     """dx of a normalisation with a term, a factor or a statistic other than it should be."""
     x, dy = s.own, s.dy
-    if x is None or dy is None or dy.shape != x.shape or not x.ndim or s.yours.shape != x.shape or (x.ndim > 1 and x.size > 10**6):
+    if (
+        x is None
+        or dy is None
+        or dy.shape != x.shape
+        or not x.ndim
+        or s.yours.shape != x.shape
+        or (x.ndim > 1 and x.size > 10**6)
+    ):
         return
     if (found := recognised(s, x, dy)) is None:
         yield from _evaluated(s, x, dy)
@@ -117,14 +124,14 @@ def variants(s: Seen, way: Norm, x: Array, dy: Array, gamma: Array) -> Iterator[
             yield fault, relation, value.reshape(x.shape), text
         if gamma.ndim:
             yield "D07", "yours = right for γ = 1", way.dx(x, dy), ""
-            for fault, relation, value, _ in _terms(way, x, dy):
+            for _, relation, value, _ in _terms(way, x, dy):
                 text = "γ is left out, and so is a part of the path through the statistics."
                 yield "D07", f"{relation} and γ = 1", value.reshape(x.shape), text
         yield from _statistics(s, way, x, gamma * dy)
 
 
 def _terms(way: Norm, x: Array, g: Array) -> Iterator[Variant]:
-    d, r, h, g = way.parts(x, g)
+    _d, r, h, g = way.parts(x, g)
     m, v = way.centred * way.mean(g), h * way.mean(g * h)
     yield "D01", "yours = r(g − x̂⟨g x̂⟩), without ⟨g⟩", r * (g - v), ""
     yield "D02", "yours = r(g − ⟨g⟩), without x̂⟨g x̂⟩", r * (g - m), ""
@@ -172,7 +179,12 @@ def _statistics(s: Seen, way: Norm, x: Array, g: Array) -> Iterator[Variant]:
         if other.eps == way.eps and other.centred == way.centred and (other.shape, other.axes) != (way.shape, way.axes):
             text = f"The statistics are taken over axes {', '.join(map(str, other.axes))}."
             yield None, f"yours = right with means over axes {other.axes} of {other.shape}", other.dx(x, g), text
-    yield None, "yours = right with the mean not taken off", replace(way, centred=not way.centred).dx(x, g), "μ is taken for 0."
+    yield (
+        None,
+        "yours = right with the mean not taken off",
+        replace(way, centred=not way.centred).dx(x, g),
+        "μ is taken for 0.",
+    )
     if len(way.shape) > x.ndim:
         yield "D17", "yours = right for interleaved groups", _by_stride(way, x, g), ""
     for n, var in s.inputs.items():

@@ -1,9 +1,9 @@
-"""yours = c · right: a constant, what it equals, and which mistake makes it. Also a constant for every row or column."""
+"""yours = c · right: a constant, what it equals, and which mistake makes it. Also one for every row or column."""
 
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,13 @@ from manualbp.base import Array
 from .features import Finding, Found, Seen, spread
 
 COEFFICIENTS = {"": 1.0, "−": -1.0, "2": 2.0, "−2": -2.0, "½": 0.5, "−½": -0.5, "4": 4.0, "¼": 0.25}
-PLAIN = {"3": 3.0, "√2": math.sqrt(2), "1/√2": math.sqrt(0.5), "π": math.pi, "ln 2": math.log(2), "1/ln 2": 1 / math.log(2)}
+PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2": 0.5**0.5, "3": 3.0, "π": math.pi}
 SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
 DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1)}
+SAME = 2.0**12  # units of the last place within which two constants are one
+MOST = 40  # expressions that are considered
+
+Equals = Callable[..., bool]
 
 
 class Form(NamedTuple):
@@ -58,11 +62,11 @@ def forms(given: tuple[tuple[str, float], ...]) -> tuple[tuple[Form, ...], Array
     base |= {f"(1 − {n})": (1 - v, 2, n) for n, v in given if 0 < v < 1}
     base |= {f"({n} − 1)": (v - 1, 2, n) for n, v in given if v > 2 and v == int(v)}
     base |= {f"({n} + 1)": (v + 1, 2, n) for n, v in given if v > 1 and v == int(v)}
-    found = [(Form(n or "1", bool(n)), v) for n, v in (COEFFICIENTS | PLAIN).items() if n]
+    found = [(Form(n, 1), v) for n, v in (COEFFICIENTS | PLAIN).items() if n not in ("", "−")] + [(Form("−1", 1), -1.0)]
     for sign, k in COEFFICIENTS.items():
         for n, (v, cost, name) in base.items():
             for pattern, e in SINGLE.items():
-                if v > 0 or e in (1, -1, 2, -2):
+                if v > 0 or e == int(e):
                     symbol = _signed(sign, pattern.format(n))
                     found.append((Form(symbol, cost + bool(sign) + (abs(e) != 1), (name,)), k * v**e))
         for (n, (v, c, a)), (m, (w, d, b)) in itertools.permutations(base.items(), 2):
@@ -79,11 +83,11 @@ def _signed(sign: str, symbol: str) -> str:
     return symbol.replace("1/", sign + "/", 1) if symbol.startswith("1/") else f"{sign}·{symbol}"
 
 
-def spelled(s: Seen, c: float, most: int = 8) -> list[Form]:
+def spelled(s: Seen, c: float) -> list[Form]:
     """The simplest expressions that a constant equals."""
     known, values = forms(tuple(sorted(numbers(s).items())))
-    hits = np.flatnonzero(np.abs(values - c) <= 2**12 * s.eps * abs(c))
-    return sorted((known[i] for i in hits), key=lambda f: f.cost)[:most]
+    hits = np.flatnonzero(np.abs(values - c) <= SAME * s.eps * abs(c))
+    return sorted((known[i] for i in hits), key=lambda f: f.cost)[:MOST]
 
 
 def shown(s: Seen, form: Form) -> str:
@@ -92,171 +96,158 @@ def shown(s: Seen, form: Form) -> str:
     return ", ".join(f"{n} = {values[n]:g}" for n in dict.fromkeys(form.uses) if n in values)
 
 
+def equal(s: Seen, c: float, *values: float) -> bool:
+    """Is c one of these, but for rounding?"""
+    return any(abs(c - v) <= SAME * s.eps * abs(c) for v in values if math.isfinite(v))
+
+
 def constant_factor(s: Seen) -> Found:
     """yours = c · right for all entries."""
     if (c := s.multiple) is None:
         return
-    known = spelled(s, c)
-    named = list(meanings(s, c))
+    known, named = spelled(s, c), list(meanings(s, c))
     if s.scale not in (0, 1) and equal(s, c, 1 / s.scale):
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form))
-    for form in known[:4] if not named else ():
+    for form in known if not named else ():
         text = f"The gradient is {form.symbol} times what it should be."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
     if s.informative(s.right):
-        text = f"The gradient is {c:.6g} times what it should be."
-        yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, "look for one constant factor too many or too few")
-
-
-def equal(s: Seen, c: float, *values: float) -> bool:
-    """Is c one of these, but for rounding?"""
-    return any(abs(c - v) <= 2**12 * s.eps * abs(c) for v in values if math.isfinite(v))
+        text, remedy = f"The gradient is {c:.6g} times what it should be.", "look for one constant factor"
+        yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
 
 
 def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     """Mistakes of which this is the factor, with a score each."""
-
     equals = functools.partial(equal, s, c)
     if equals(-1):
         yield "A05", 0.95
     for n, v in s.e.numbers.items():
-        word = n.lower()
-        if 0 < v < 1 and equals(1 - v, 1 / (1 - v)) and not re_size(word):
+        if 0 < v < 1 and equals(1 - v, 1 / (1 - v)):
             yield "G18", 0.96
-        if v > 0 and re_any(word, "delta", "δ", "beta", "β") and equals(v, 1 / v):
+        if v > 0 and any(word in n.lower() for word in ("delta", "δ", "beta", "β")) and equals(v, 1 / v):
             yield "A18", 0.96
-        if v > 1 and v == int(v) and math.sqrt(v) % 1 + 1 and equals(math.sqrt(v), 1 / math.sqrt(v)):
-            yield "G12", 0.93 if not s.loss else 0.8
+        if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)):
+            yield "G12", 0.93 if _of_attention(s) else 0.7
     yield from _of_a_loss(s, equals) if s.loss else _of_a_layer(s, equals)
 
 
-def re_any(word: str, *parts: str) -> bool:
-    return any(p in word for p in parts)
+def _of_attention(s: Seen) -> bool:
+    """Queries, keys and values: three matrices, the gradient by one of which is not concerned."""
+    matrices = [n for n, a in s.inputs.items() if a.ndim > 1 and n in s.grads]
+    return len(matrices) > 2 and any(n in s.given and s.is_right_of(s.given[n], s.grads[n]) for n in matrices)
 
 
-def re_size(word: str) -> bool:
-    return word.endswith(("size", "]"))
-
-
-def _of_a_loss(s: Seen, equals) -> Iterator[tuple[str, float]]:
+def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
+    total, batch, places, each = sizes(s)
+    given = numbers(s)
     if equals(2, 0.5):
         yield "A04", 0.94
-    total, batch, places, each = sizes(s)
-    yield from (("A12", 0.97) for n, v in numbers(s).items() if n.startswith("Σ") and "[" in n and equals(v / total, total / v))
-    if (valid := numbers(s).get("N_valid")) and equals(valid / total, total / valid):
+    if any(equals(v / total, total / v) for n, v in given.items() if n.startswith("Σ") and "[" in n):
+        yield "A12", 0.97
+    valid = given.get("N_valid", total)
+    if valid not in (0, total) and equals(valid / total, total / valid):
         yield "A14", 0.97
-    if total > 1 and equals(total, valid or total):
-        yield "A01", 0.95
-    if batch > 1 and equals(batch):
-        yield "A01", 0.91
-    if each > 1 and equals(each, 1 / each):
-        yield "A02", 0.93
-    if places > 1 and equals(places, 1 / places):
-        yield "A06", 0.94
-    if total > 1 and equals(1 / total, 1 / batch):
-        yield "A03", 0.93
+    for fault, score, n, values in (
+        ("A01", 0.95, total, (total, valid)),
+        ("A01", 0.91, batch, (batch,)),
+        ("A02", 0.93, each, (each, 1 / each)),
+        ("A06", 0.94, places, (places, 1 / places)),
+        ("A03", 0.93, total, (1 / total, 1 / batch)),
+    ):
+        if n > 1 and equals(*values):
+            yield fault, score
     if equals(2):
         yield from (("F12", 0.8), ("B08", 0.7))
 
 
 def sizes(s: Seen) -> tuple[int, int, int, int]:
     """Of a loss: the number of all targets, of samples, of places (or steps) of a sample, of entries of a sample."""
-    arrays = [a for a in s.inputs.values() if a.ndim]
+    arrays = [a for a in s.inputs.values() if a.size and a.ndim]
     for t in s.whole.values():
-        if t.dtype.kind in "iu" and t.ndim and any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays):
-            return t.size, len(t), t.size // max(len(t), 1), 1
+        if t.dtype.kind in "iu" and t.size and any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays):
+            return t.size, len(t), t.size // len(t), 1
     shapes = [a.shape for a in arrays]
-    twice = [sh for sh in shapes if shapes.count(sh) > 1] or shapes or [(1,)]
+    twice = [shape for shape in shapes if shapes.count(shape) > 1] or shapes or [(1,)]
     shape = max(twice, key=math.prod)
-    total, batch = math.prod(shape), shape[0]
-    return total, batch, shape[1] if len(shape) > 2 else 1, total // max(batch, 1)
+    return math.prod(shape), shape[0], shape[1] if len(shape) > 2 else 1, math.prod(shape[1:])
 
 
-def _of_a_layer(s: Seen, equals) -> Iterator[tuple[str, float]]:
-    counts = {float(n) for a in (*s.inputs.values(), *((s.y,) if s.y is not None else ())) for n in (*a.shape, a.size)}
-    counts |= {float(a.size // n) for a in (*s.inputs.values(), *((s.dy,) if s.dy is not None else ())) for n in a.shape if n}
+def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
+    arrays = [a for a in (*s.inputs.values(), s.y, s.dy) if a is not None and a.size]
+    counts = {n for a in arrays for n in (*a.shape, a.size, *(a.size // k for k in a.shape))}
     if equals(2):
         yield from (("F12", 0.85), ("B08", 0.75), ("A04", 0.7))
     elif equals(0.5):
         yield "A04", 0.8
-    for n in counts - {0.0, 1.0}:
+    for n in counts - {1}:
         if equals(1 / n):
-            yield from _divided(s, n)
-        if equals(n):
+            yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93) if s.right.ndim == 1 else ("A03", 0.85)
+            yield "A03", 0.85
+        elif equals(n):
             yield from (("A01", 0.85), ("F12", 0.7))
-
-
-def _divided(s: Seen, n: float) -> Iterator[tuple[str, float]]:
-    """A layer's gradient divided by n: a mean where a sum is right."""
-    if is_bias(s):
-        yield "B04", 0.95
-    elif s.right.ndim == 1:
-        yield "D10", 0.93
-    yield "A03", 0.85
 
 
 def is_bias(s: Seen) -> bool:
     """Is right the sum of dy over all axes but one?"""
-    dy = s.dy
-    return dy is not None and s.right.ndim == 1 and any(
-        s.is_right(np.moveaxis(dy, i, -1).reshape(-1, n).sum(0)) for i, n in enumerate(dy.shape)
-    )  # fmt: skip
+    if s.dy is None or s.right.ndim != 1:
+        return False
+    return any(s.is_right(np.moveaxis(s.dy, i, -1).reshape(-1, n).sum(0)) for i, n in enumerate(s.dy.shape) if n)
 
 
 def factor_by_row(s: Seen) -> Found:
     """yours = v · right with a vector v along one axis, and what v equals."""
-    if not s.comparable or s.right.ndim < 1 or s.right.size < 3 or s.multiple is not None:
+    if not s.comparable or s.right.size < 3 or s.multiple is not None:
         return
     for axis in range(s.right.ndim):
         v = _along(s, axis)
-        if v is None or v.size < 2:
-            continue
-        for told, fault, score in _vectors(s, v, axis):
-            text = f"Along axis {axis} every entry has a factor of its own, {told}."
-            yield Finding(f"yours = {told} · right", fault, score, "", text if fault is None else "", f"look at {told}")
+        for told, fault, score in _vectors(s, v) if v is not None and v.size > 1 else ():
+            text = "" if fault else f"Along axis {axis} every slice has a factor of its own, {told}."
+            remedy = "" if fault else f"look for {told} where it does not belong, or its inverse that is missing"
+            yield Finding(f"yours = {told} · right", fault, score, "", text, remedy)
 
 
 def _along(s: Seen, axis: int) -> Array | None:
     """The factors of the slices along an axis, NaN where a slice is 0; None unless each slice has one."""
-    yours, right = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (s.yours, s.right))
-    square = (right * right).sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        v = (yours * right).sum(1) / square
-    told = np.where(square > 0, v, 0)[:, None] * right
-    return v if s.alike(np.moveaxis(told.reshape(np.moveaxis(s.right, axis, 0).shape), 0, axis)) else None
+    yours, right = (np.moveaxis(a, axis, -1) for a in (s.yours, s.right))
+    others = tuple(range(s.right.ndim - 1))
+    v = (yours * right).sum(others) / (right * right).sum(others)
+    return v if s.alike(np.moveaxis(np.nan_to_num(v) * right, -1, axis)) else None
 
 
-def _vectors(s: Seen, v: Array, axis: int) -> Iterator[tuple[str, str | None, float]]:
-    """Known vectors that the factors equal: an input, its inverse, weights looked up by index, counts of an index."""
+def _vectors(s: Seen, v: Array) -> Iterator[tuple[str, str | None, float]]:
+    """Known vectors that the factors equal, with the mistake and a score."""
     seen = np.isfinite(v)
 
     def equals(w: Array) -> bool:
-        return w.shape == v.shape and bool(np.allclose(v[seen], w[seen], rtol=2**14 * s.eps, atol=0)) and seen.sum() > 1
+        same = w.shape == v.shape and np.allclose(v[seen], w[seen], rtol=4 * SAME * s.eps, atol=0)
+        return bool(same and np.unique(v[seen]).size > 1)
 
-    with np.errstate(all="ignore"):
-        for n, w in s.inputs.items():
-            if w.ndim == 1:
-                for form, told in {n: w, f"1/{n}": 1 / w, f"{n}²": w * w, f"1/{n}²": 1 / w**2, f"1 − {n}": 1 - w}.items():
-                    if equals(told):
-                        yield form, "D07" if form == f"1/{n}" and s.own is not None and s.own.ndim > 1 else None, 0.8
-                for m, t in s.whole.items():
-                    if t.ndim == 1 and t.dtype.kind in "iu" and t.size == v.size and t.min() >= 0 and t.max() < w.size:
-                        yield from ((f, None, 0.85) for f, u in ((f"{n}[{m}]", w[t]), (f"1/{n}[{m}]", 1 / w[t])) if equals(u))
-        for n, w in s.known.items():
-            if n.startswith("dy") and any(np.size(u) > 1 and equals(1 / u.reshape(-1)) for u in spread(w, s.right.shape)):
-                yield "1/dy", "A07", 0.97
-        for m, t in s.whole.items():
-            if t.dtype.kind in "iu" and t.size and t.min() >= 0 and t.max() < v.size:
-                count = np.bincount(t.ravel(), minlength=v.size).astype(float)
-                seen &= count > 0
-                if equals(1 / count):
-                    yield f"1/count of {m}", None, 0.85
-                if equals(count):
-                    yield f"count of {m}", None, 0.85
+    for n, w in s.inputs.items():
+        dx = s.own is not None and s.own.ndim > 1
+        each = {n: w, f"1/{n}": 1 / w, f"{n}²": w * w, f"1/{n}²": 1 / w**2, f"1 − {n}": 1 - w}
+        yield from ((f, "D07" if f == f"1/{n}" and dx else None, 0.8) for f, u in each.items() if equals(u))
+        for m, t in _indices(s, v.size, w.size if w.ndim == 1 else 0):
+            yield from ((f, None, 0.85) for f, u in ((f"{n}[{m}]", w[t]), (f"1/{n}[{m}]", 1 / w[t])) if equals(u))
+    if s.dy is not None and any(u.ndim and equals(1 / u.reshape(-1)) for u in spread(s.dy, s.right.shape)):
+        yield "1/dy", "A07", 0.97
+    for m, t in s.whole.items():
+        if t.dtype.kind in "iu" and t.size and t.min() >= 0 and t.max() < v.size:
+            count = np.bincount(t.ravel(), minlength=v.size).astype(float)
+            seen = seen & (count > 0)
+            yield from (
+                (f, None, 0.85) for f, u in ((f"1/count of {m}", 1 / count), (f"count of {m}", count)) if equals(u)
+            )
+
+
+def _indices(s: Seen, size: int, below: int) -> Iterator[tuple[str, Array]]:
+    """Vectors of indices of this size, all below a number."""
+    for m, t in s.whole.items():
+        if t.dtype.kind in "iu" and t.shape == (size,) and t.min() >= 0 and t.max() < below:
+            yield m, t
 
 
 def displacement(s: Seen) -> Found:
@@ -266,10 +257,10 @@ def displacement(s: Seen) -> Found:
         return
     c = s.constant(s.yours - before, s.right - before)
     for form in spelled(s, c) if c else ():
-        m = [v for v in s.e.numbers.values() if 0 < v < 1 and equal(s, c, (1 - v) / v)]
+        reversed_momentum = any(0 < v < 1 and equal(s, c, (1 - v) / v) for v in s.e.numbers.values())
         relation = f"yours − before = {form.symbol} · (right − before)"
-        text = "" if m else f"{s.name} is moved {form.symbol} times as far as it should be."
-        yield Finding(relation, "D13" if m else None, 0.95 if m else 0.8, shown(s, form), text)
+        text = "" if reversed_momentum else f"{s.name} is moved {form.symbol} times as far as it should be."
+        yield Finding(relation, *(("D13", 0.95) if reversed_momentum else (None, 0.8)), shown(s, form), text)
 
 
 FEATURES = (constant_factor, factor_by_row, displacement)

@@ -1,15 +1,16 @@
 """Right numbers at wrong places: transposed, flipped, shifted, permuted, in another tensor."""
 
 import itertools
-import math
 
 import numpy as np
 
 from manualbp.base import Array
 
 from .features import Finding, Found, Seen
+from .features_number import is_bias
 
 MOST = 5  # axes whose permutations are tried
+LONG = 64  # slices whose order is looked for
 
 
 def permuted_axes(s: Seen) -> Found:
@@ -18,41 +19,46 @@ def permuted_axes(s: Seen) -> Found:
         return
     shape = s.right.shape
     yield from _reshaped(s)
-    for p in list(itertools.permutations(range(s.right.ndim)))[1:]:
+    for p in itertools.islice(itertools.permutations(range(s.right.ndim)), 1, None):
         order = ", ".join(map(str, p))
-        back = tuple(np.argsort(p))
         if s.alike(s.right.transpose(p).reshape(shape)):
             yield _order(s, p, f"yours = right.transpose({order}).reshape(shape)")
-        if s.alike(s.right.reshape([shape[i] for i in p]).transpose(back)):
+        if s.alike(s.right.reshape([shape[i] for i in p]).transpose(np.argsort(p))):
             yield _order(s, p, f"yours = right.reshape(its shape in the order {order}), transposed back")
-        if shape == tuple(shape[i] for i in p) and s.alike(s.right.transpose(p)) and p == p[::-1]:
-            text = "The gradient is transposed."
-            yield Finding("yours = rightᵀ", None, 0.8, "", text, "transpose it", "a shape that is not square")
+    if shape == shape[::-1] and s.alike(s.right.T):
+        yield transposed()
+
+
+def transposed() -> Finding:
+    text = "The gradient is right but transposed: it lies as the other layout of this matrix would."
+    return Finding(
+        "yours = rightᵀ", None, 0.94, "", text, "transpose it: dL/dW has W's own shape", "a W that is not square"
+    )
 
 
 def _reshaped(s: Seen) -> Found:
     """yours and right are both dy in another order of axes."""
     dy = s.dy
-    if dy is None or dy.size != s.right.size or dy.ndim > MOST or dy.ndim < 2 or dy.shape == s.right.shape:
+    if dy is None or dy.size != s.right.size or not 2 <= dy.ndim <= MOST or dy.shape == s.right.shape:
         return
-    orders = {p: dy.transpose(p).reshape(s.right.shape) for p in itertools.permutations(range(dy.ndim))}
-    right = next((p for p, a in orders.items() if s.is_right(a)), None)
-    for p, a in orders.items():
+    orders = {
+        "dy" + f".transpose{p}" * (p != tuple(sorted(p))) + ".reshape(shape)": dy.transpose(p).reshape(s.right.shape)
+        for p in itertools.permutations(range(dy.ndim))
+    }
+    right = next((told for told, a in orders.items() if s.is_right(a)), None)
+    for told, a in orders.items():
         if right is not None and s.alike(a):
-            yours, told = ("dy.reshape(shape)" if q == tuple(range(dy.ndim)) else f"dy.transpose{q}.reshape(shape)" for q in (p, right))
-            yield Finding(f"yours = {yours}, right = {told}", "F09", 0.94)
+            yield Finding(f"yours = {told}, right = {right}", "F09", 0.94)
 
 
 def _order(s: Seen, p: tuple[int, ...], relation: str) -> Finding:
     """E11: channels and kernel of a convolution's weight; F10: columns first; F09: every other order."""
-    weight = s.own is not None and s.own.ndim > 2 and any(
-        n != s.name and a.ndim >= s.own.ndim - 1 and a.size > 1 for n, a in s.inputs.items()
-    )  # fmt: skip
+    others = [a for n, a in s.inputs.items() if n != s.name and a.size > 1]
+    weight = s.own is not None and s.own.ndim > 2 and any(a.ndim >= s.own.ndim - 1 for a in others)
     if weight and s.dy is not None and s.dy.size != s.right.size and p[0] == 0:
         return Finding(relation, "E11", 0.95)
-    shape = s.right.shape
     if s.dy is not None and s.dy.size == s.right.size:
-        c, f = s.dy.reshape(shape), s.dy.reshape(shape, order="F")
+        c, f = s.dy.reshape(s.right.shape), s.dy.reshape(s.right.shape, order="F")
         columns = (s.is_right(c) and s.alike(f)) or (s.is_right(f) and s.alike(c))
     else:
         columns = "transposed back" in relation and p[1:] == tuple(range(len(p) - 1, 0, -1))
@@ -60,60 +66,57 @@ def _order(s: Seen, p: tuple[int, ...], relation: str) -> Finding:
 
 
 def flipped(s: Seen) -> Found:
-    if not s.comparable:
-        return
-    long = [i for i, n in enumerate(s.right.shape) if n > 1]
+    """Backwards along some axes."""
+    long = [i for i, n in enumerate(s.right.shape) if n > 1] if s.comparable else []
     for axes in (k for r in range(1, len(long) + 1) for k in itertools.combinations(long, r)):
         if s.alike(np.flip(s.right, axes)):
             relation = f"yours = right flipped along axes {', '.join(map(str, axes))}"
-            kernel = s.right.ndim > 2 and min(axes) >= 2
-            text = "" if kernel else "The gradient runs backwards along an axis."
-            yield Finding(relation, "E02" if kernel else None, 0.95 if kernel else 0.85, "", text, "" if kernel else "flip it")
+            if min(axes) >= 2:
+                yield Finding(relation, "E02", 0.95)
+            else:
+                yield Finding(relation, None, 0.85, "", "The gradient runs backwards along an axis.", "flip it")
 
 
 def shifted(s: Seen) -> Found:
     """Rolled round, or moved with other entries at the border."""
-    if not s.comparable:
-        return
-    for axis, n in enumerate(s.right.shape):
-        if n < 2:
-            continue
-        for by in [k for k in range(-n + 1, n) if k]:
-            rolled = s.alike(np.roll(s.right, by, axis)) and 2 * abs(by) <= n
-            a, b = (np.take(q, range(*r), axis) for q, r in ((s.yours, _kept(by, n)), (s.right, _kept(-by, n))))
-            moved = a.size > max(3, 0.4 * s.right.size) and s.informative(b) and s.constant(a, b) == _one(s.constant(a, b))
-            if rolled or moved:
+    for axis, n in enumerate(s.right.shape if s.comparable else ()):
+        for by in (k for k in range(1 - n, n) if k):
+            rolled = 2 * abs(by) <= n and s.alike(np.roll(s.right, by, axis))
+            yours, right = (_part(a, k, axis) for a, k in ((s.yours, by), (s.right, -by)))
+            if rolled or (yours.size > max(3, 0.4 * s.right.size) and s.informative(right) and _same(s, yours, right)):
                 yield _shift(s, axis, by)
 
 
-def _one(c: float | None) -> float | None:
-    return c if c is not None and abs(c - 1) < 1e-9 else math.nan
+def _part(a: Array, by: int, axis: int) -> Array:
+    """Without the first `by` slices, or the last −by."""
+    n = a.shape[axis]
+    return np.take(a, range(by, n) if by > 0 else range(n + by), axis)
 
 
-def _kept(by: int, n: int) -> tuple[int, int]:
-    return (by, n) if by > 0 else (0, n + by)
+def _same(s: Seen, a: Array, b: Array) -> bool:
+    c = s.constant(a, b)
+    return c is not None and abs(c - 1) < 1e-9
 
 
 def _shift(s: Seen, axis: int, by: int) -> Finding:
-    relation = f"yours[i] = right[i − {by}]" if by > 0 else f"yours[i] = right[i + {-by}]"
-    relation += f" along axis {axis}"
-    like_pooling = len([a for a in s.inputs.values() if a.ndim > 2]) == 1
+    relation = f"yours[i] = right[i {'−' if by > 0 else '+'} {abs(by)}] along axis {axis}"
     if s.own is not None and s.own.ndim > 2:
-        return Finding(relation, "E15" if like_pooling else "E04", 0.88)
+        alone = sum(a.ndim > 2 for a in s.inputs.values()) == 1  # pooling has no weight
+        return Finding(relation, "E15" if alone else "E04", 0.88)
     text = "The gradient is shifted along an axis."
-    return Finding(relation, None, 0.8, "", text, "look for an index that is off by as much", "a gradient that is not constant")
+    return Finding(relation, None, 0.8, "", text, f"look for an index that is off by {abs(by)}")
 
 
 def blocks(s: Seen) -> Found:
-    """Equal blocks along an axis in another order."""
-    if not s.comparable:
-        return
-    for axis, n in enumerate(s.right.shape):
+    """Equal blocks along an axis, or single slices, in another order."""
+    for axis, n in enumerate(s.right.shape if s.comparable else ()):
         for parts in (k for k in range(2, 7) if n % k == 0):
             order = _matched(s, np.split(s.yours, parts, axis), np.split(s.right, parts, axis))
             if order is not None:
                 told = ", ".join(map(str, order))
-                yield from _of_blocks(s, axis, parts, f"the {parts} blocks of yours along axis {axis} are right's {told}")
+                yield from _of_blocks(
+                    s, axis, parts, f"the {parts} blocks of yours along axis {axis} are right's {told}"
+                )
                 break
         else:
             yield from _slices(s, axis, n)
@@ -131,79 +134,68 @@ def _matched(s: Seen, yours: list[Array], right: list[Array]) -> tuple[int, ...]
 
 
 def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
-    half = s.y is not None and s.own is not None and s.y.ndim == s.own.ndim and 2 * s.y.shape[axis] == s.own.shape[axis]
-    outputs = [a for n, a in s.known.items() if n.startswith("dy[")]
-    joined = s.dy is not None and sum(a.shape == s.right.shape for a in s.inputs.values()) > 1
+    """C19: halves of a gated unit; F08: what was joined or split; G01: gates."""
+    x, y = s.own, s.y
+    halved = x is not None and y is not None and x.ndim == y.ndim and x.shape[axis] == 2 * y.shape[axis]
+    joined = s.dy is None or sum(a.shape == s.right.shape for a in s.inputs.values()) > 1
     if parts == 2:
-        yield Finding(relation, "C19", 0.95 if half else 0.7)
-        yield Finding(relation, "F08", 0.95 if outputs or (joined and not half) else 0.72)
+        yield Finding(relation, "C19", 0.95 if halved else 0.7)
+        yield Finding(relation, "F08", 0.95 if joined and not halved else 0.72)
     if s.right.shape[axis] > parts:
         yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
 
 
 def _slices(s: Seen, axis: int, n: int) -> Found:
     """Single rows or columns in another order."""
-    if n > 64 or n < 3:
+    if not 3 <= n <= LONG:
         return
     yours, right = (list(np.moveaxis(a, axis, 0)) for a in (s.yours, s.right))
     if (order := _matched(s, yours, right)) is not None:
-        strides = [k for k in range(2, n) if n % k == 0 and order in (_stride(n, k), _stride(n, n // k))]
-        told = "interleaved in another way" if strides else "permuted"
+        strides = {tuple(np.arange(n).reshape(k, -1).T.ravel().tolist()) for k in range(2, n) if n % k == 0}
+        told = "interleaved in another way" if order in strides else "permuted"
         text = f"The slices along axis {axis} are right but {told}."
-        yield Finding(f"the slices of yours along axis {axis} are right's, {told}", None, 0.75,
-                      f"order {', '.join(map(str, order[:12]))}", text, "look for a reshape or an index in another order")  # fmt: skip
-
-
-def _stride(n: int, k: int) -> tuple[int, ...]:
-    return tuple(np.arange(n).reshape(k, n // k).T.ravel().tolist())
+        relation, note = f"the slices of yours along axis {axis} are right's, {told}", ", ".join(map(str, order[:12]))
+        yield Finding(relation, None, 0.75, f"order {note}", text, "look for a reshape or an index in another order")
 
 
 def swapped(s: Seen) -> Found:
     """The gradient of another input."""
-    if not s.comparable:
-        return
-    for n, g in s.grads.items():
+    for n, g in s.grads.items() if s.comparable else ():
         if n == s.name or g.shape != s.yours.shape or not s.alike(g):
             continue
         relation = f"your d{s.name} = right d{n}"
-        vectors = s.right.ndim == 1 and any(a.ndim > 1 for a in s.inputs.values())
-        peers = [a for a in s.inputs.values() if a.ndim > 1]
-        if vectors:
-            yield Finding(relation, "D09", 0.95)
-        elif s.y is not None and _joins(s, n):
-            yield Finding(relation, "F08", 0.95)
-        elif len(peers) > 2 and not s.loss:
-            yield Finding(relation, "G13", 0.9)
         text = f"The gradients of {s.name} and {n} change places."
-        yield Finding(relation, None, 0.8, "", text, "return gradients in the order of the inputs", "inputs of different shapes")
+        yield Finding(relation, None, 0.85, "", text, "return gradients in the order of the inputs")
+        matrices = sum(a.ndim > 1 for a in s.inputs.values())
+        if s.right.ndim == 1 and (is_bias(s) or any(s.is_right_of(g, a) for a in _column_sums(s))):
+            yield Finding(relation, "D09", 0.95)
+        elif _joins(s, n):
+            yield Finding(relation, "F08", 0.95)
+        elif matrices > 2 and not s.loss:
+            yield Finding(relation, "G13", 0.9)
+
+
+def _column_sums(s: Seen) -> list[Array]:
+    """dy summed over all axes but one."""
+    dy = s.dy if s.dy is not None else np.zeros(0)
+    return [np.moveaxis(dy, i, -1).reshape(-1, n).sum(0) for i, n in enumerate(dy.shape) if n]
 
 
 def _joins(s: Seen, other: str) -> bool:
     """Is the output what joins both inputs?"""
     a, b = s.inputs.get(s.name), s.inputs.get(other)
-    if a is None or b is None or s.y is None or a.ndim != s.y.ndim:
+    if a is None or b is None or s.y is None or a.shape != b.shape:
         return False
-    return any(
-        s.y.shape == c.shape and np.allclose(s.y, c)
-        for axis in range(a.ndim)
-        for pair in ((a, b), (b, a))
-        if (c := _concatenated(pair, axis)) is not None
-    )
-
-
-def _concatenated(pair: tuple[Array, Array], axis: int) -> Array | None:
-    a, b = (np.delete(q.shape, axis).tolist() for q in pair)
-    return np.concatenate(pair, axis) if a == b else None
+    each = (np.concatenate(pair, axis) for axis in range(a.ndim) for pair in ((a, b), (b, a)))
+    return any(s.is_right_of(s.y, joined) for joined in each)
 
 
 def rearranged(s: Seen) -> Found:
     """The same numbers, wherever they stand."""
-    if not s.comparable or s.right.size < 4 or np.unique(s.right).size < 0.9 * s.right.size:
-        return
-    if s.alike_sorted():
+    if s.comparable and s.right.size > 3 and np.unique(s.right).size >= 0.9 * s.right.size and s.alike_sorted():
         text = "The numbers are right, but they stand at other places."
-        yield Finding("yours holds the numbers of right in another order", None, 0.6, "", text, "look for a reshape, a "
-                      "transpose or an index that backward undoes in another way than forward does it")  # fmt: skip
+        remedy = "look for a reshape, a transpose or an index that backward undoes in another way than forward does it"
+        yield Finding("yours holds the numbers of right in another order", None, 0.6, "", text, remedy)
 
 
 FEATURES = (permuted_axes, flipped, shifted, blocks, swapped, rearranged)

@@ -1,12 +1,11 @@
 """Entry by entry: a slope of another function, at another place, twice or not at all."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
 
-from manualbp.activation import Elementwise
+from manualbp.activation import GELU, Elementwise
 from manualbp.base import Array, registry
 from manualbp.elementary import erf, sigmoid
 
@@ -59,139 +58,115 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "φ({})": lambda a: np.exp(-a * a / 2) / (2 * np.pi) ** 0.5,
     "{0}φ({0})": lambda a: a * np.exp(-a * a / 2) / (2 * np.pi) ** 0.5,
 }
-TANH, SIGMOID = ("Tanh",), ("Sigmoid",)
-MISTAKES = {  # what stands in the place of the slope, and for which activations that is a mistake of the catalogue
-    "1 − x²": ("C02", TANH), "x(1 − x)": ("C03", SIGMOID), "1 − y": ("C04", TANH), "σ(x)": ("C09", ("SiLU",)),
-    "Φ(x)": ("C10.erf", ("GELU",)), "GELU′(x)": ("C10", ("GELU",)),
-}  # fmt: skip
+MISTAKES = {  # what stands in the place of which activation's slope
+    ("1 − x²", "Tanh"): "C02",
+    ("1 − y", "Tanh"): "C04",
+    ("x(1 − x)", "Sigmoid"): "C03",
+    ("σ(x)", "SiLU"): "C09",
+    ("the other GELU′(x)", "GELU"): "C10",
+    ("Φ(x)", "GELU"): "C10.erf",
+}
+ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
+OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
+CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
 
 
 @lru_cache(maxsize=16)
-def activations(given: tuple[tuple[str, float], ...]) -> tuple[Elementwise, ...]:
-    """Every activation with its own options, and with a number given in place of its first."""
+def activations(given: tuple[float, ...] = ()) -> tuple[Elementwise, ...]:
+    """Every activation with its own options, and with numbers given in their places."""
     found = []
     for cls in registry(Elementwise).values():
-        try:
-            found.append(cls())
-        except TypeError:  # an option has no default
-            continue
-        for field, values in cls.options.items():
-            for value in (*values, *(v for n, v in given if n.lower() in (field, "alpha", "beta", "slope", "a", "α", "β"))):
-                try:
-                    found.append(cls(**{field: value}))
-                except (TypeError, ValueError):
-                    continue
+        each = [{}, *({option: v} for option, values in cls.options.items() for v in (*values, *given))]
+        for options in each:
+            try:
+                found.append(cls(**options))
+            except (TypeError, ValueError):  # an option without a default, or one that takes no such number
+                continue
     return tuple(dict.fromkeys(found))
 
 
+def slope(f: Elementwise, x: Array) -> Array:
+    return np.asarray(f.df(x, f.f(x)), float)
+
+
 def identified(s: Seen, x: Array) -> Elementwise | None:
-    """The activation of which y (or an array known) is the value at x."""
-    for f in activations(tuple(sorted(s.e.numbers.items()))):
-        with np.errstate(all="ignore"):
-            y = f.f(x)
-        for n, a in s.known.items():
-            if a.shape == x.shape and n != s.name and s.is_right_of(a, y) and not np.array_equal(x, y):
-                return f
-    return None
+    """The activation of which y is the value at x."""
+    given = tuple(v for n, v in s.e.numbers.items() if n.lower() in OPTIONS)
+    return next((f for f in activations(given) if s.y is not None and s.is_right_of(s.y, f.f(x))), None)
 
 
 def other_slope(s: Seen) -> Found:
     """yours = dy ψ where right = dy f′: what ψ is."""
-    x = s.own
-    if x is None or not s.comparable or s.dy is None or s.dy.shape != x.shape or s.y is None or s.y.shape != x.shape:
+    x, y, dy = s.own, s.y, s.dy
+    if x is None or y is None or dy is None or not s.comparable or not x.shape == y.shape == dy.shape:
         return
     f = identified(s, x)
-    name = type(f).__name__ if f else ""
-    if f is not None and not s.is_right(s.dy * f.df(x, s.y)) and s.is_real:
-        return
-    told = f"{_word(name)}′(x)" if f else "another function"
-    for symbol, slope in _slopes(s, f, x, s.y):
-        if not s.alike(s.dy * slope):
+    right = f"{type(f).__name__}′(x)" if f else "another function"
+    for told, psi in _slopes(f, x, y):
+        if not s.alike(dy * psi):
             continue
-        symbol = symbol.replace(s.name, "x") if len(s.name) > 1 else symbol
-        fault, of = MISTAKES.get(symbol, (None, ()))
-        fault = {"f′(y)": "C20.slope", "f′(x)²": "B17"}.get(symbol, fault if name in of else None)
-        if symbol == "1" and f is None and len(s.inputs) > 1:
+        fault = ANY.get(told) or MISTAKES.get((told, type(f).__name__))
+        if told == "1" and f is None and len(s.inputs) > 1:
             yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
-            continue
-        text = "" if fault else f"The slope is taken to be {symbol}."
-        remedy = "" if fault else f"differentiate the function itself{': ' + told if f else ''}"
-        yield Finding(f"yours = {symbol} · dy, right = {told} · dy", fault, 0.95 if fault else 0.8, "", text, remedy)
+        elif fault:
+            yield Finding(f"yours = {told} · dy, right = {right} · dy", fault, 0.95)
+        else:
+            remedy = "differentiate the function that forward computes"
+            text = f"The slope is taken to be {told}."
+            yield Finding(f"yours = {told} · dy, right = {right} · dy", None, 0.8, "", text, remedy)
 
 
-def _word(name: str) -> str:
-    return {"Tanh": "tanh", "Sigmoid": "σ"}.get(name, name)
-
-
-def _slopes(s: Seen, f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
-    with np.errstate(all="ignore"):
-        if f is not None:
-            slope = np.asarray(f.df(x, y), float)
-            other = {"none": "tanh", "tanh": "none"}.get(getattr(f, "approximate", ""), "")
-            if other:
-                g = f.replace(approximate=other)
-                yield "GELU′(x)", g.df(x, g.f(x))
-            yield "f′(x)²", slope * slope
-            yield "f′(y)", np.asarray(f.df(y, f.f(y)), float)
-            yield "1/f′(x)", 1 / slope
-            yield "x f′(x)", x * slope
-            yield "f(x) f′(x)", y * slope
-            yield "−f′(x)", -slope
-        for a, n in ((x, "x"), (y, "y")):
-            for symbol, g in FUNCTIONS.items():
-                yield symbol.format(n), g(a)
-        for g in activations(()):
-            if g != f:
-                yield f"{g}′(x)", np.asarray(g.df(x, g.f(x)), float)
+def _slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
+    """What may be taken for the slope of f."""
+    if f is not None:
+        right = slope(f, x)
+        yield "f′(x)²", right * right
+        yield "f′(y)", slope(f, y)
+        yield "1/f′(x)", 1 / right
+        yield "x f′(x)", x * right
+        yield "f(x) f′(x)", y * right
+        if isinstance(f, GELU):
+            yield "the other GELU′(x)", slope(f.replace(approximate="none" if f.approximate == "tanh" else "tanh"), x)
+    for a, n in ((x, "x"), (y, "y")):
+        yield from ((told.format(n), g(a)) for told, g in FUNCTIONS.items())
+    yield from ((f"{g}′(x)", slope(g, x)) for g in activations() if g != f)
 
 
 def factor_by_entry(s: Seen) -> Found:
-    """yours = φ(a) · right for an array known, where that is no constant."""
+    """yours = φ(a) · right for an array known, or right/φ(a), where that is no constant."""
     if not s.comparable or s.right.size < 2 or s.multiple is not None:
         return
-    for symbol, values in entrywise(s):
+    for told, values in entrywise(s):
         if s.alike(s.right * values):
-            slope = symbol.startswith("σ") and "(1 − σ" in symbol
-            fault = "A09" if slope and s.loss else "B17" if _is_slope(s, values) else None
-            text = f"Every entry has a factor too many: {symbol}."
-            yield Finding(f"yours = {symbol} · right", fault, 0.9 if fault else 0.75, "", "" if fault else text,
-                          "" if fault else "look for a factor that is multiplied in twice, or should have cancelled")  # fmt: skip
-        elif (s.right != 0).all() and s.informative(values) is not False and s.alike(_divided(s.right, values)):
-            text = f"A factor is missing in every entry: {symbol}."
-            fault = "A07" if symbol == "dy" else None
-            yield Finding(f"yours = right / ({symbol})", fault, 0.97 if fault else 0.75, "", "" if fault else text,
-                          "" if fault else f"multiply by {symbol}")  # fmt: skip
-
-
-def _divided(a: Array, by: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return a / by
+            fault = (
+                "A09"
+                if s.loss and told.startswith("σ(") and "(1 − σ" in told
+                else "B17"
+                if _is_slope(s, values)
+                else None
+            )
+            text = "" if fault else f"Every entry has a factor too many: {told}."
+            remedy = "" if fault else "look for a factor that is multiplied in twice, or should have cancelled"
+            yield Finding(f"yours = ({told}) · right", fault, 0.9 if fault else 0.75, "", text, remedy)
+        elif s.right.all() and s.alike(s.right / values):
+            fault = "A07" if told == "dy" else None
+            text = "" if fault else f"A factor is missing in every entry: {told}."
+            remedy = "" if fault else f"multiply by {told}"
+            yield Finding(f"yours = right / ({told})", fault, 0.97 if fault else 0.75, "", text, remedy)
 
 
 @lru_cache(maxsize=8)
 def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
     """Named functions of the arrays that have the shape of the gradient."""
-    return tuple(_entrywise(s))
-
-
-def _entrywise(s: Seen) -> Iterator[tuple[str, Array]]:
-    for n, a in s.known.items():
-        if a.shape == s.right.shape:
-            for symbol, g in FUNCTIONS.items():
-                with np.errstate(all="ignore"):
-                    values = g(a)
-                if symbol != "1" and np.isfinite(values).all():
-                    yield symbol.format(n), values
+    alike = [(n, a) for n, a in s.known.items() if a.shape == s.right.shape]
+    each = [(told.format(n), g(a)) for n, a in alike for told, g in FUNCTIONS.items() if told != "1"]
+    return tuple((told, values) for told, values in each if np.isfinite(values).all())
 
 
 def _is_slope(s: Seen, values: Array) -> bool:
-    """Is it the slope of an activation at an array known?"""
-    arrays = [a for a in s.inputs.values() if a.shape == values.shape]
-    return any(
-        s.is_right_of(values, np.asarray(f.df(a, f.f(a)), float))
-        for f, a in itertools.product(activations(()), arrays)
-        if type(f).__name__ in ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")
-    )
+    """Is it the slope of a curved activation at an array known?"""
+    curved = [f for f in activations() if type(f).__name__ in CURVED]
+    return any(s.is_right_of(values, slope(f, a)) for f in curved for a in s.inputs.values() if a.shape == values.shape)
 
 
 FEATURES = (other_slope, factor_by_entry)

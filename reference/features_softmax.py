@@ -56,13 +56,23 @@ def variants(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Va
     yield None, "yours = y(dy − Σ dy)", p * (dy - dy.sum(axis, keepdims=True)), "Σ y dy lacks the factor y."
     yield None, "yours = y(dy + Σ y dy)", p * (dy + (p * dy).sum(axis, keepdims=True)), "The sum has the wrong sign."
     yield None, "yours = y(dy − ⟨y dy⟩)", p * (dy - (p * dy).mean(axis, keepdims=True)), "A mean stands for the sum."
-    yield None, "yours = dy − Σ y dy", dy - (p * dy).sum(axis, keepdims=True), "The factor y before the bracket is missing."
+    yield (
+        None,
+        "yours = dy − Σ y dy",
+        dy - (p * dy).sum(axis, keepdims=True),
+        "The factor y before the bracket is missing.",
+    )
     if log:
         text = "The gradient is that of softmax, not of its logarithm."
         yield None, "yours = y(dy − Σ y dy) with y = softmax(x)", backward(p, dy, axis), text
         yield None, "yours = dy − softmax(x)⟨dy⟩", dy - p * dy.mean(axis, keepdims=True), "A mean stands for the sum."
     else:
-        yield None, "yours = dy − y Σ dy", log_backward(p, dy, axis), "The gradient is that of the logarithm of softmax."
+        yield (
+            None,
+            "yours = dy − y Σ dy",
+            log_backward(p, dy, axis),
+            "The gradient is that of the logarithm of softmax.",
+        )
 
 
 class Attention:
@@ -90,21 +100,46 @@ class Attention:
         dz = backward(P, dP)
         right = self.gradients(dz, P, dy, c)
         yield "G12", "your dq, dk = √d · right", self.gradients(dz, P, dy, 1.0), ""
-        yield "G12", "your dq, dk = right/√d", self.gradients(dz, P, dy, c * c), "The scale 1/√d is multiplied in twice."
+        yield (
+            "G12",
+            "your dq, dk = right/√d",
+            self.gradients(dz, P, dy, c * c),
+            "The scale 1/√d is multiplied in twice.",
+        )
         if square:
             yield "G13", "your dq = right dk, your dk = right dq", right | {"q": right["k"], "k": right["q"]}, ""
             yield "G13.transposed", "your dk = dz q/√d, right = dzᵀ q/√d", right | {"k": c * dz @ self.q}, ""
             told = "dq uses dzᵀ where it needs dz."
-            yield "G13.transposed", "your dq = dzᵀ k/√d, right = dz k/√d", right | {"q": c * dz.swapaxes(-1, -2) @ self.k}, told
+            yield (
+                "G13.transposed",
+                "your dq = dzᵀ k/√d, right = dz k/√d",
+                right | {"q": c * dz.swapaxes(-1, -2) @ self.k},
+                told,
+            )
             yield None, "your dv = P dy, right = Pᵀ dy", right | {"v": P @ dy}, "P is not transposed in dv."
         diagonal = self.gradients(P * (1 - P) * dP, P, dy, c)
         yield "C13", "dz = P(1 − P) dP, right = P(dP − Σ P dP)", diagonal, ""
-        yield None, "dz = P dP, without Σ P dP", self.gradients(P * dP, P, dy, c), "The sum of softmax's Jacobian is missing."
-        yield None, "dz = dP, without softmax's Jacobian", self.gradients(dP, P, dy, c), "Softmax's Jacobian is left out."
+        yield (
+            None,
+            "dz = P dP, without Σ P dP",
+            self.gradients(P * dP, P, dy, c),
+            "The sum of softmax's Jacobian is missing.",
+        )
+        yield (
+            None,
+            "dz = dP, without softmax's Jacobian",
+            self.gradients(dP, P, dy, c),
+            "Softmax's Jacobian is left out.",
+        )
         if self.hidden is not None:
             Q = self.weights(None)
             yield "G14", "yours uses weights without the mask", self.gradients(backward(Q, dP), Q, dy, c), ""
-            yield "G14", "dz is not masked: yours uses weights without the mask for dz", self.gradients(backward(Q, dP), P, dy, c), ""
+            yield (
+                "G14",
+                "dz is not masked: yours uses weights without the mask for dz",
+                self.gradients(backward(Q, dP), P, dy, c),
+                "",
+            )
             for by in (-1, 1):
                 band = np.broadcast_to(np.triu(np.ones(P.shape[-2:], bool), 1 + by), P.shape)
                 Q = self.weights(band)

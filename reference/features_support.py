@@ -143,7 +143,7 @@ def _zero(s: Seen, r: Region) -> Found:
     told = "dy" if dy is not None else "as large as elsewhere"
     which, rest = ("yours", "right") if other is yours else ("right", "yours")
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
-    yield Finding(relation, "C18" if distance or (other < 0).any() and dy is None else "C05", 0.94)
+    yield Finding(relation, "C18" if distance or ((other < 0).any() and dy is None) else "C05", 0.94)
 
 
 def _kink(s: Seen, r: Region) -> Found:
@@ -153,7 +153,9 @@ def _kink(s: Seen, r: Region) -> Found:
     for a, b in ((yours, right), (right, yours)) if dy is not None else ():
         if not a.any() and (c := s.constant(b, dy)):
             slope = "dy" if abs(c - 1) < 1e-9 else f"{c:.6g} · dy"
-            yield Finding(f"yours differs where {r.name}: one of yours and right is {slope} there, the other 0", "C17", 0.94)
+            yield Finding(
+                f"yours differs where {r.name}: one of yours and right is {slope} there, the other 0", "C17", 0.94
+            )
 
 
 def _half(s: Seen, r: Region) -> Found:
@@ -176,7 +178,7 @@ def _large(s: Seen, r: Region) -> Found:
 
 
 def _ignored(s: Seen, r: Region) -> Found:
-    yours, right, _ = _at(s)
+    _yours, right, _ = _at(s)
     if right.any():
         return
     axis = 1 if s.yours.ndim > 1 else 0
@@ -214,7 +216,9 @@ def _repeated(s: Seen, r: Region) -> Found:
         return
     rows, dy = np.flatnonzero(s.wrong.any(-1)), s.dy.reshape(-1, s.dy.shape[-1])
     one = all(any(np.allclose(s.yours[i], d) for d in dy) for i in rows)
-    yield Finding(f"yours differs in {r.name} only" + (": each is one row of dy" if one else ""), "F01", 0.96 if one else 0.85)
+    yield Finding(
+        f"yours differs in {r.name} only" + (": each is one row of dy" if one else ""), "F01", 0.96 if one else 0.85
+    )
 
 
 def _padding(s: Seen, r: Region) -> Found:
@@ -222,7 +226,7 @@ def _padding(s: Seen, r: Region) -> Found:
 
 
 def _masked(s: Seen, r: Region) -> Found:
-    yours, right, _ = _at(s)
+    _yours, right, _ = _at(s)
     if not right.any():
         yield Finding(f"yours is not 0 where {r.name}", "G14", 0.85)
 

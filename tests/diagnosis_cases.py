@@ -11,7 +11,7 @@ from types import SimpleNamespace as Space
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 from manualbp.elementary import erf, sigmoid, softmax
 
@@ -646,8 +646,13 @@ cosine = Function(torch.cos, {"x": "ND"})
 log2_loss = Function(lambda p, t: -(t.detach() * torch.log2(p)).sum(), {"p": unit("NC"), "t": unit("NC")})
 batched = Function(lambda A, B: A @ B, {"A": "NTD", "B": "NDM"})
 unit_rows = Function(lambda x: x / x.norm(dim=-1, keepdim=True), {"x": "ND"})
-ce_W = Function(lambda x, W, b, t: F.cross_entropy(x @ W + b, t), {"x": "ND", "W": "DC", "b": "C", "t": below("N", "C")})
-relu_net = Function(lambda x, W1, b1, W2, b2, t: F.cross_entropy(torch.relu(x @ W1 + b1) @ W2 + b2, t), {"x": "ND", "W1": "DH", "b1": "H", "W2": "HC", "b2": "C", "t": below("N", "C")})
+ce_linear = Function(
+    lambda x, W, b, t: F.cross_entropy(x @ W + b, t), {"x": "ND", "W": "DC", "b": "C", "t": below("N", "C")}
+)
+relu_net = Function(
+    lambda x, W1, b1, W2, b2, t: F.cross_entropy(torch.relu(x @ W1 + b1) @ W2 + b2, t),
+    {"x": "ND", "W1": "DH", "b1": "H", "W2": "HC", "b2": "C", "t": below("N", "C")},
+)
 
 
 def relu_net_backward(a, mask=True):
@@ -701,5 +706,11 @@ UNKNOWN = [
     ("permut|order", lstm, lambda a: {"b": a.g.b[np.random.default_rng(0).permutation(a.b.size)]}),
     ("last|sample", affine, lambda a: {"w": a.x[-1:].T @ a.dy[-1:]}),
     ("shifted|− 1", conv1d, lambda a: {"w": np.roll(a.g.w, 1, -1)}),
-    ("W2|dh", relu_net, lambda a: {"W1": a.x.T @ (a.dy * (softmax(np.maximum(a.x @ a.W1 + a.b1, 0) @ a.W2 + a.b2) - hot(a)) / a.N @ a.W2.T)}),
+    (
+        "W2|dh",
+        relu_net,
+        lambda a: {
+            "W1": a.x.T @ (a.dy * (softmax(np.maximum(a.x @ a.W1 + a.b1, 0) @ a.W2 + a.b2) - hot(a)) / a.N @ a.W2.T)
+        },
+    ),
 ]

@@ -1,0 +1,72 @@
+"""The mistake is named: plain NumPy gradients with a mistake in them, of many kinds of functions, on random shapes."""
+
+import re
+from types import SimpleNamespace as Space
+
+import diagnosis_cases
+import numpy as np
+import pytest
+import torch
+
+from reference.diagnosis import diagnose
+from reference.evidence import Evidence
+
+TRIALS = 3  # of different sizes, as a check makes them
+LEAST = 0.95  # of the catalogue's mistakes must be named first
+
+
+def evidence(function, wrong, rng):
+    """What a check would know of one trial: a piece of evidence for every wrong gradient."""
+    arrays, sizes, numbers = function.draw(rng)
+    tensors = {n: torch.tensor(a, requires_grad=a.dtype.kind == "f") for n, a in arrays.items()}
+    y = function.truth(*tensors.values())
+    draw = (lambda s: rng.integers(1, 4, s) * rng.choice([-1.0, 1.0], s)) if function.small else rng.standard_normal
+    dy = np.asarray(draw(tuple(y.shape)), float)
+    y.backward(torch.as_tensor(dy))
+    right = {n: t.grad.numpy() for n, t in tensors.items() if t.grad is not None}
+    known = arrays | {"dy": dy, "y": y.detach().numpy()}
+    given = right | wrong(Space(**{**sizes, **arrays}, dy=dy, y=known["y"], g=Space(**right)))
+    for n, a in arrays.items():
+        numbers |= {f"{n}.shape[{i}]": k for i, k in enumerate(a.shape) if k not in numbers.values()}
+        numbers |= {f"{n}.size": a.size} if a.ndim > 1 else {}
+    for n, g in right.items():
+        bound = 2.0**-46 * np.abs(g).max(initial=0)
+        yours = np.zeros(0) if given[n] is None else given[n]
+        if yours.shape != g.shape or not np.isfinite(yours).all() or np.abs(yours - g).max(initial=0) > bound:
+            all_given = {k: v for k, v in given.items() if v is not None}
+            yield Evidence(n, yours, g, bound, known, right, all_given, numbers)
+
+
+def suspects(case, seed):
+    _, function, wrong = case
+    rng = np.random.default_rng(seed)
+    return diagnose([e for _ in range(TRIALS) for e in evidence(function, wrong, rng)])
+
+
+def test_the_catalogues_mistakes_are_named_first():
+    missed = []
+    for i, case in enumerate(diagnosis_cases.KNOWN):
+        found = suspects(case, (i, 7))
+        if not found or (found[0].fault or "").split(".")[0] != case[0]:
+            missed.append((case[0], found[0].fault if found else None))
+    share = 1 - len(missed) / len(diagnosis_cases.KNOWN)
+    print(f"{share:.1%} of {len(diagnosis_cases.KNOWN)} mistakes named first; not: {missed}")
+    assert len({case[0] for case in diagnosis_cases.KNOWN}) >= 60
+    assert share >= LEAST, missed
+
+
+def test_mistakes_that_no_catalogue_has_are_explained():
+    explained = 0
+    for i, case in enumerate(diagnosis_cases.UNKNOWN):
+        told = " ".join(f"{s.text} {s.relation}" for s in suspects(case, (i, 8))[:2])
+        explained += bool(re.search(case[0], told))
+    print(f"{explained} of {len(diagnosis_cases.UNKNOWN)} mistakes outside of the catalogue explained")
+    assert explained >= 0.7 * len(diagnosis_cases.UNKNOWN)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_is_given_no_name(seed):
+    rng = np.random.default_rng(seed)
+    function = diagnosis_cases.affine
+    found = [e for _ in range(TRIALS) for e in evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng)]
+    assert diagnose(found) == ()
