@@ -35,7 +35,7 @@ MODULES = (
 FEATURES = tuple(f for module in MODULES for f in module.FEATURES)
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
-LARGE = 200_000  # entries of a tensor above which only the cheap features are tried
+LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
 CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEATURES
 
 

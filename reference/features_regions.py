@@ -1,0 +1,106 @@
+"""Parts of a tensor that have a name: by the values of other arrays, by indices and masks, by their place."""
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from manualbp.base import Array
+
+from .features import Seen, spread
+from .features_residual import onehot, targets
+
+LARGE = 5.0  # from where on an activation may have another branch
+THRESHOLD = 20.0  # torch's for softplus
+
+
+class Region(NamedTuple):
+    """Entries that something is special about. `kind` says for which mistakes that matters."""
+
+    name: str
+    kind: str
+    mask: Array
+
+
+def regions(s: Seen) -> Iterator[Region]:
+    """Every part of the tensor that can be named."""
+    yield from _by_value(s)
+    yield from _by_index(s)
+    yield from _by_mask(s)
+    yield from _by_place(s)
+
+
+def covers(s: Seen, region: Region) -> bool:
+    """Are the wrong entries in the region, and (nearly) all of its entries wrong that can be?"""
+    if (s.wrong & ~region.mask).any() or region.mask.all():
+        return False
+    could = region.mask & (s.dy != 0) if s.dy is not None and s.dy.shape == s.right.shape else region.mask
+    return bool(s.wrong.sum() >= (0.9 if s.is_real else 0.6) * could.sum())
+
+
+def _by_value(s: Seen) -> Iterator[Region]:
+    alike = {n: a for n, a in s.known.items() if a.shape == s.right.shape and not n.startswith("dy")}
+    for n, a in alike.items():
+        yield Region(f"{n} = 0", "zero", a == 0)
+        yield Region(f"{n} < 0", "negative", a < 0)
+        yield Region(f"{n} ≤ 0", "negative", a <= 0)
+        yield Region(f"{n} > 0", "positive", a > 0)
+        kinks = np.unique(a[s.wrong])
+        if kinks.any() and kinks.size <= 2 and not s.is_real:
+            yield Region(f"{n} is on a kink", "kink", np.isin(a, kinks))
+        for least in (THRESHOLD, float(a[s.wrong].min(initial=np.inf))):
+            if LARGE < least < np.inf:
+                yield Region(f"{n} is large", "large", a >= least)
+        if n != s.name and np.isin(a, (0, 1)).all():
+            yield Region(f"{n} = 0", "target", a == 0)
+            yield Region(f"{n} = 1", "target", a == 1)
+    inputs = ((n, a) for n, a in alike.items() if n in s.inputs)
+    for (n, a), (m, b) in itertools.combinations(inputs, 2):
+        yield Region(f"{n} = {m}", "zero", a == b)
+
+
+def _by_index(s: Seen) -> Iterator[Region]:
+    shape = s.right.shape
+    for n, t, axis in targets(s):
+        ignored = np.expand_dims((t < 0) | (t == s.e.numbers.get("ignore_index", -100)), axis)
+        hot = onehot(t, axis, shape) > 0
+        yield Region(f"{n} is ignored", "ignored", np.broadcast_to(ignored, shape))
+        yield Region(f"the class is {n}", "class", hot)
+        yield Region(f"the class is not {n}", "class", ~hot)
+    for n, t in s.whole.items():
+        if shape and t.dtype.kind in "iu" and t.size and 0 <= t.min() and t.max() < shape[0]:
+            count = np.bincount(t.ravel(), minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+            yield Region(f"the row occurs in {n} more than once", "repeated", np.broadcast_to(count > 1, shape))
+    rows = np.flatnonzero(s.wrong.reshape(shape[0], -1).any(1)) if shape else np.zeros(0)
+    if s.whole and rows.size == 1 and s.e.numbers.get("padding_idx", rows[0]) == rows[0] and not s.right[rows[0]].any():
+        yield Region("the row is that of padding_idx", "padding", np.indices(shape)[0] == rows[0])
+
+
+def _by_mask(s: Seen) -> Iterator[Region]:
+    for n, m in (s.whole | s.inputs).items():
+        blocked = np.isneginf(m) if m.dtype.kind == "f" else np.zeros(m.shape, bool)
+        if n != s.name and m.size and (blocked.any() or np.isin(m, (0, 1)).all()):
+            for u in spread(blocked if blocked.any() else m == 0, s.right.shape):
+                yield Region(f"{n} hides", "masked", np.broadcast_to(u, s.right.shape))
+                yield Region(f"{n} shows", "masked", np.broadcast_to(~u, s.right.shape))
+
+
+def _by_place(s: Seen) -> Iterator[Region]:
+    index = np.indices(s.right.shape)
+    for axis, n in enumerate(s.right.shape):
+        wrong = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(n, -1).any(1))
+        inner = np.setdiff1d(np.arange(n), wrong)
+        if n < 3 or not wrong.size or not inner.size:
+            continue
+        if wrong[0] > 0:
+            yield Region(f"at the end of axis {axis}", "tail", index[axis] >= wrong[0])
+        elif wrong[-1] < n - 1:
+            yield Region(f"at the beginning of axis {axis}", "head", index[axis] <= wrong[-1])
+        else:
+            inside = (index[axis] >= inner[0]) & (index[axis] <= inner[-1])
+            yield Region(f"at the border along axis {axis}", "border", ~inside)
+    if s.right.ndim > 1:
+        i, j = index[-2:]
+        for name, band in (("on", j == i), ("next above", j == i + 1), ("above", j > i), ("below", j < i)):
+            yield Region(f"{name} the diagonal", "diagonal", band)
