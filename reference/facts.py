@@ -6,7 +6,7 @@ import numpy as np
 
 from .evidence import Evidence
 from .features import Seen
-from .features_support import covers, regions
+from .features_regions import covers, regions
 
 MOST = 4  # slices that are listed
 
@@ -36,9 +36,9 @@ def _place(s: Seen) -> str:
     if wrong == n:
         return "in its one entry" if n == 1 else f"in all of its {n} entries"
     told = f"in {wrong} of {n} entries"
-    special = next((r.name for r in regions(s) if covers(s, r.mask)), "") if s.comparable else ""
+    special = next((r.name for r in regions(s) if covers(s, r)), "") if s.comparable else ""
     if special:
-        return f"{told}, {special if special.startswith(('the ', 'rows')) else 'where ' + special} only"
+        return f"{told}, only {'' if special.startswith(('at ', 'on ', 'above', 'below', 'next')) else 'where '}{special}"
     for axis, length in enumerate(s.right.shape):
         slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))
         if slices.size <= min(MOST, length - 1):
@@ -55,13 +55,14 @@ def _values(s: Seen) -> str:
         return "yours is 0 there"
     if not right.any():
         return f"right is 0 there, yours up to {np.abs(yours).max():.3g}"
-    signs = yours * right < 0
-    told = f"off by at most {s.error:.3g} where the largest entry is {np.abs(s.right).max():.3g}"
-    if signs.all():
+    told = f"off by up to {s.error:.3g}, where the largest entry is {np.abs(s.right).max():.3g}"
+    ratio = yours / right
+    if s.multiple is not None:
+        return f"yours is {s.multiple:.6g} times right throughout"
+    if (ratio < 0).all():
         told += ", and of the other sign throughout"
-    elif (right != 0).all():
-        ratio = yours / right
+    elif right.all() and (ratio > 0).all():
         told += f", yours/right from {ratio.min():.4g} to {ratio.max():.4g}"
-    if s.right.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum():
+    if yours.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum() < np.abs(right.sum()):
         told += ", and both sum to the same"
     return told

@@ -9,6 +9,7 @@ import numpy as np
 from manualbp.base import Array
 
 from .features import Finding, Found, Seen, spread
+from .features_place import transposed
 
 STATE = re.compile(
     r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE
@@ -41,10 +42,7 @@ def other_shape(s: Seen) -> Found:
         remedy = "sum with or without keepdims so that the gradient has its input's shape, or reshape at the end"
         yield Finding(told, None, 0.85, "", text, remedy, "any input; compare the shapes")
     if a.ndim == b.ndim > 1 and s.is_right(a.T):
-        text = "The gradient is right but transposed: it lies as the other layout of this matrix would."
-        yield Finding(
-            "yours = rightᵀ", None, 0.9, "", text, "transpose it: dL/dW has W's own shape", "a W that is not square"
-        )
+        yield transposed()
     if a.ndim < b.ndim or a.size < b.size:
         for axes in _subsets(b.ndim):
             for word, f in (("summed", np.sum), ("averaged", np.mean)):

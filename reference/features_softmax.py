@@ -132,19 +132,19 @@ class Attention:
             "Softmax's Jacobian is left out.",
         )
         if self.hidden is not None:
-            Q = self.weights(None)
-            yield "G14", "yours uses weights without the mask", self.gradients(backward(Q, dP), Q, dy, c), ""
-            yield (
-                "G14",
-                "dz is not masked: yours uses weights without the mask for dz",
-                self.gradients(backward(Q, dP), P, dy, c),
-                "",
-            )
-            for by in (-1, 1):
-                band = np.broadcast_to(np.triu(np.ones(P.shape[-2:], bool), 1 + by), P.shape)
-                Q = self.weights(band)
-                if np.isfinite(Q).all():
-                    yield "G15", "yours uses the mask moved by one", self.gradients(backward(Q, dP), Q, dy, c), ""
+            yield from self.mistakes_of_a_mask(P, dP, dy)
+
+    def mistakes_of_a_mask(self, P: Array, dP: Array, dy: Array) -> Iterator[tuple]:
+        """The mask left out, or moved, in what the gradients use."""
+        c, Q = self.c, self.weights(None)
+        yield "G14", "yours uses weights without the mask", self.gradients(backward(Q, dP), Q, dy, c), ""
+        told = "dz is not masked: yours uses weights without the mask for dz"
+        yield "G14", told, self.gradients(backward(Q, dP), P, dy, c), ""
+        for by in (-1, 1):
+            band = np.broadcast_to(np.triu(np.ones(P.shape[-2:], bool), 1 + by), P.shape)
+            Q = self.weights(band)
+            if np.isfinite(Q).all():
+                yield "G15", "yours uses the mask moved by one", self.gradients(backward(Q, dP), Q, dy, c), ""
 
 
 def attention(s: Seen) -> Found:

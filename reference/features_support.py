@@ -1,7 +1,5 @@
-"""Wrong at some entries only, and what is special about them; and where the sum of all entries stays the same."""
+"""Wrong at some entries only: what is special about them, and what stands there."""
 
-import itertools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,181 +9,76 @@ from manualbp.elementary import softmax
 
 from .features import Finding, Found, Seen, spread
 from .features_number import shown, spelled
+from .features_regions import Region, covers, regions
 
 
-class Region(NamedTuple):
-    """Entries that something is special about. `kind` says for which mistakes that matters."""
+class There(NamedTuple):
+    """What stands at the wrong entries. dy only where it has the shape of the gradient."""
 
-    name: str
-    kind: str
-    mask: Array
-
-
-def regions(s: Seen) -> Iterator[Region]:
-    """Every part of the tensor that can be named."""
-    yield from _by_value(s)
-    yield from _by_index(s)
-    yield from _by_mask(s)
-    yield from _by_place(s)
-
-
-def _by_value(s: Seen) -> Iterator[Region]:
-    shape = s.right.shape
-    named = {n: a for n, a in s.known.items() if a.shape == shape and not n.startswith("dy")}
-    for n, a in named.items():
-        yield Region(f"{n} = 0", "zero", a == 0)
-        yield Region(f"{n} < 0", "negative", a < 0)
-        yield Region(f"{n} > 0", "positive", a > 0)
-        yield Region(f"{n} ≤ 0", "negative", a <= 0)
-        kinks = np.unique(a[s.wrong])
-        if 1 <= kinks.size <= 2 and kinks.any():
-            yield Region(f"{n} on a kink", "kink", np.isin(a, kinks))
-        for above in (20.0, float(a[s.wrong].min(initial=np.inf))):
-            if np.isfinite(above) and above > 5:
-                yield Region(f"{n} large", "large", a >= above)
-    inputs = [(n, a) for n, a in named.items() if n in s.inputs]
-    for (n, a), (m, b) in itertools.combinations(inputs, 2):
-        yield Region(f"{n} = {m}", "equal", a == b)
-    for n, t in (s.inputs | s.whole).items():
-        if n != s.name and t.shape == shape and np.isin(t, (0, 1)).all():
-            yield Region(f"{n} = 0", "target 0", t == 0)
-            yield Region(f"{n} = 1", "target 1", t == 1)
-
-
-def _by_index(s: Seen) -> Iterator[Region]:
-    shape = s.right.shape
-    for n, t in s.whole.items():
-        if t.dtype.kind not in "iu" or not t.ndim:
-            continue
-        ignore = s.e.numbers.get("ignore_index", -100)
-        ignored = (t < 0) | (t == ignore)
-        for axis in {1 if len(shape) > 1 else 0, -1}:
-            if len(shape) == t.ndim + 1 and np.delete(shape, axis).tolist() == list(t.shape):
-                yield Region(f"{n} is ignored", "ignored", np.broadcast_to(np.expand_dims(ignored, axis), shape))
-                along = np.arange(shape[axis]).reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])
-                hot = np.expand_dims(t, axis) == along
-                yield Region(f"the entries at {n}", "target", hot)
-                yield Region(f"the entries not at {n}", "other", ~hot)
-        if t.size and t.min() >= 0 and t.max() < shape[0] and t.ndim < 3:
-            count = np.bincount(t.ravel(), minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
-            yield Region(f"rows that occur in {n} more than once", "repeated", np.broadcast_to(count > 1, shape))
-            padding = s.e.numbers.get("padding_idx")
-            rows = np.flatnonzero(s.wrong.reshape(shape[0], -1).any(1))
-            if rows.size == 1 and padding in (None, float(rows[0])) and not s.right[rows[0]].any():
-                row = np.zeros(shape, bool)
-                row[rows[0]] = True
-                yield Region("the row of padding_idx", "padding", row)
-
-
-def _by_mask(s: Seen) -> Iterator[Region]:
-    for n, m in (s.whole | s.inputs).items():
-        binary = m.dtype.kind == "b" or (m.size and np.isin(m, (0, 1)).all()) or np.isneginf(np.asarray(m, float)).any()
-        if not binary or n == s.name:
-            continue
-        hidden = np.isneginf(m) if np.asarray(m).dtype.kind == "f" and np.isneginf(m).any() else np.asarray(m) == 0
-        for u in spread(hidden, s.right.shape):
-            yield Region(f"{n} hides", "masked", np.broadcast_to(u, s.right.shape))
-            yield Region(f"{n} shows", "masked", np.broadcast_to(~u, s.right.shape))
-
-
-def _by_place(s: Seen) -> Iterator[Region]:
-    index = np.indices(s.right.shape)
-    for axis, n in enumerate(s.right.shape):
-        if n > 2:
-            wrong = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(n, -1).any(1))
-            if wrong[0] > 0:
-                yield Region(f"the end of axis {axis}", "tail", index[axis] >= wrong[0])
-            elif wrong[-1] < n - 1:
-                yield Region(f"the beginning of axis {axis}", "head", index[axis] <= wrong[-1])
-            inner = [i for i in range(n) if i not in wrong]
-            if inner and 0 in wrong and n - 1 in wrong:
-                inside = (index[axis] >= inner[0]) & (index[axis] <= inner[-1])
-                yield Region(f"the border along axis {axis}", "border", ~inside)
-    if s.right.ndim > 1:
-        i, j = index[-2], index[-1]
-        for name, band in (("on", j == i), ("next above", j == i + 1), ("above", j > i), ("below", j < i)):
-            yield Region(f"{name} the diagonal", "diagonal", band)
-
-
-def covers(s: Seen, region: Array) -> bool:
-    """Are the wrong entries in the region, and (nearly) all of its entries wrong that can be?"""
-    if region.shape != s.wrong.shape or (s.wrong & ~region).any() or region.all():
-        return False
-    could = region & (s.dy != 0) if s.dy is not None and s.dy.shape == region.shape else region
-    return bool(s.wrong.sum() >= (0.9 if s.is_real else 0.6) * could.sum())
+    yours: Array
+    right: Array
+    dy: Array | None
 
 
 def support(s: Seen) -> Found:
     """Wrong in a region only, where yours is 0, dy, or a multiple of right."""
     if not s.comparable or s.wrong.all() or not s.wrong.any():
         return
-    for region in regions(s):
-        if covers(s, region.mask):
-            yield from RULES.get(region.kind, _any)(s, region)
-
-
-def _at(s: Seen) -> tuple[Array, Array, Array | None]:
-    """Yours, right and dy at the wrong entries."""
     dy = s.dy[s.wrong] if s.dy is not None and s.dy.shape == s.right.shape else None
-    return s.yours[s.wrong], s.right[s.wrong], dy
+    there = There(s.yours[s.wrong], s.right[s.wrong], dy)
+    for region in regions(s):
+        if covers(s, region):
+            yield from RULES.get(region.kind, _any)(s, region, there)
 
 
-def _zero(s: Seen, r: Region) -> Found:
+def _zero(s: Seen, r: Region, t: There) -> Found:
     """One of both is 0 there, the other dy (or as large as all that is not 0, where dy is one number)."""
-    yours, right, dy = _at(s)
-    other = yours if not right.any() else right if not yours.any() else None
-    if other is None:
+    passed = t.yours if not t.right.any() else t.right if not t.yours.any() else None
+    if passed is None:
         return
-    whole = dy if dy is not None else np.full(other.shape, np.abs(s.right).max() or np.abs(s.yours).max())
-    if s.constant(np.abs(other), np.abs(whole)) is None:
+    size = np.full(passed.shape, np.abs(s.right).max() or np.abs(s.yours).max())
+    if s.constant(np.abs(passed), np.abs(t.dy if t.dy is not None else size)) is None:
         return
     distance = s.loss or any(a.shape == s.right.shape and n != s.name for n, a in s.inputs.items())
-    told = "dy" if dy is not None else "as large as elsewhere"
-    which, rest = ("yours", "right") if other is yours else ("right", "yours")
+    told = "dy" if t.dy is not None else "as large as elsewhere"
+    which, rest = ("yours", "right") if passed is t.yours else ("right", "yours")
+    signed = t.dy is None and (passed < 0).any()
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
-    yield Finding(relation, "C18" if distance or ((other < 0).any() and dy is None) else "C05", 0.94)
+    yield Finding(relation, "C18" if distance or signed else "C05", 0.94)
 
 
-def _kink(s: Seen, r: Region) -> Found:
-    yours, right, dy = _at(s)
-    if s.is_real and s.wrong.sum() < 2:
-        return
-    for a, b in ((yours, right), (right, yours)) if dy is not None else ():
-        if not a.any() and (c := s.constant(b, dy)):
-            slope = "dy" if abs(c - 1) < 1e-9 else f"{c:.6g} · dy"
-            yield Finding(
-                f"yours differs where {r.name}: one of yours and right is {slope} there, the other 0", "C17", 0.94
-            )
+def _kink(s: Seen, r: Region, t: There) -> Found:
+    for a, b in ((t.yours, t.right), (t.right, t.yours)) if t.dy is not None else ():
+        if not a.any() and s.constant(b, t.dy):
+            yield Finding(f"where {r.name}, one of yours and right is 0, the other not; equal elsewhere", "C17", 0.94)
 
 
-def _half(s: Seen, r: Region) -> Found:
+def _half(s: Seen, r: Region, t: There) -> Found:
     """One side of 0."""
-    yours, right, dy = _at(s)
-    if not yours.any():
-        yield Finding(f"yours = 0 where {r.name}, right is not", "C07" if r.kind == "negative" else None, 0.92, "",
-                      "" if r.kind == "negative" else "One side of 0 gets no gradient.")  # fmt: skip
-        return
-    c = s.constant(yours - right, dy) if dy is not None and s.right[~r.mask].any() else None
-    if c is not None and (s.wrong.sum() > 1 or abs(c + 1) < 1e-9):
+    c = s.constant(t.yours - t.right, t.dy) if t.dy is not None and s.right[~r.mask].any() else None
+    if not t.yours.any():
+        negative = r.kind == "negative"
+        text = "" if negative else "One side of 0 gets no gradient."
+        yield Finding(f"yours = 0 where {r.name}, right is not", "C07" if negative else None, 0.92, "", text)
+    elif c is not None and (s.wrong.sum() > 1 or abs(c + 1) < 1e-9):
         yield Finding(f"yours − right = {c:.6g} · dy where {r.name}", "C08", 0.92)
-    yield from _any(s, r)
+    else:
+        yield from _any(s, r, t)
 
 
-def _large(s: Seen, r: Region) -> Found:
-    low = float(np.min(np.concatenate([a[s.wrong] for n, a in s.known.items() if r.name.startswith(f"{n} ")])))
-    if low > 5:
-        yield Finding(f"yours differs where {r.name} only", "C11", 0.93, f"from {low:.3g} on")
+def _large(s: Seen, r: Region, t: There) -> Found:
+    yield Finding(f"yours differs where {r.name} only", "C11", 0.93)
 
 
-def _ignored(s: Seen, r: Region) -> Found:
-    _yours, right, _ = _at(s)
-    if right.any():
+def _ignored(s: Seen, r: Region, t: There) -> Found:
+    """A whole row; what smoothing leaves there is even, or the probabilities less 1/K."""
+    if t.right.any():
         return
-    axis = 1 if s.yours.ndim > 1 else 0
+    axis = 1 if s.right.ndim > 1 else 0
     at = np.where(s.wrong, s.yours, 0)
-    even = np.ones_like(at), softmax(s.own, axis) - 1 / s.own.shape[axis] if s.own is not None else np.ones_like(at)
-    uniform = any(_proportional(at, np.where(s.wrong, u, 0), axis) for u in even)
-    yield Finding(f"yours is not 0 where {r.name}", "A16" if uniform else "A15", 0.95 if uniform else 0.93)
+    p = softmax(s.own if s.own is not None else at, axis) - 1 / s.right.shape[axis]
+    even = any(_proportional(at, np.where(s.wrong, u, 0), axis) for u in (np.ones_like(at), p))
+    yield Finding(f"yours is not 0 where {r.name}", "A16" if even else "A15", 0.95 if even else 0.93)
 
 
 def _proportional(a: Array, b: Array, axis: int) -> bool:
@@ -194,120 +87,104 @@ def _proportional(a: Array, b: Array, axis: int) -> bool:
     return bool(np.allclose(a, c * b, rtol=0, atol=1e-9 * np.abs(a).max()))
 
 
-def _of_target(s: Seen, r: Region) -> Found:
-    yours, right, _ = _at(s)
+def _target(s: Seen, r: Region, t: There) -> Found:
+    """Targets of one kind only have a factor: a weight known, or a number."""
     if not s.right[~r.mask].any():
         return
-    c = s.constant(yours, right)
     for n, w in s.inputs.items():
-        with np.errstate(all="ignore"):
-            for u in spread(w, s.right.shape):
-                if n != s.name and w.size and s.alike(np.where(r.mask, s.right * u, s.right)):
-                    yield Finding(f"yours = {n} · right where {r.name}", "A22", 0.96)
-    for form in spelled(s, c)[:3] if c is not None else ():
-        yield Finding(f"yours = {form.symbol} · right where {r.name}", "A22", 0.9, shown(s, form))
-    if c is not None:
-        yield Finding(f"yours = {c:.6g} · right where {r.name}", "A22", 0.8)
+        if n != s.name and any(s.alike(np.where(r.mask, s.right * u, s.right)) for u in spread(w, s.right.shape)):
+            yield Finding(f"yours = {n} · right where {r.name}", "A22", 0.96)
+    if (c := s.constant(t.yours, t.right)) is not None:
+        each = [(f.symbol, shown(s, f), 0.9) for f in spelled(s, c)[:3]]
+        for symbol, note, score in [*each, (f"{c:.6g}", "", 0.8)]:
+            yield Finding(f"yours = {symbol} · right where {r.name}", "A22", score, note)
 
 
-def _repeated(s: Seen, r: Region) -> Found:
-    if s.dy is None or s.dy.shape[-1] != s.right.shape[-1]:
-        yield Finding(f"yours differs in {r.name} only", "F01", 0.8)
-        return
-    rows, dy = np.flatnonzero(s.wrong.any(-1)), s.dy.reshape(-1, s.dy.shape[-1])
-    one = all(any(np.allclose(s.yours[i], d) for d in dy) for i in rows)
-    yield Finding(
-        f"yours differs in {r.name} only" + (": each is one row of dy" if one else ""), "F01", 0.96 if one else 0.85
-    )
+def _repeated(s: Seen, r: Region, t: There) -> Found:
+    width = s.right.shape[-1]
+    dy = s.dy.reshape(-1, width) if s.dy is not None and s.dy.shape[-1:] == (width,) else np.zeros((0, width))
+    rows = s.yours.reshape(-1, width)[s.wrong.reshape(-1, width).any(-1)]
+    one = all(np.isclose(dy, row).all(-1).any() for row in rows)
+    relation = f"yours differs where {r.name}" + ": each is one row of dy" * one
+    yield Finding(relation, "F01", 0.96 if one else 0.85)
 
 
-def _padding(s: Seen, r: Region) -> Found:
-    yield Finding("yours is not 0 in the row of padding_idx", "F02", 0.95)
+def _padding(s: Seen, r: Region, t: There) -> Found:
+    yield Finding(f"yours is not 0 where {r.name}", "F02", 0.95)
 
 
-def _masked(s: Seen, r: Region) -> Found:
-    _yours, right, _ = _at(s)
-    if not right.any():
+def _masked(s: Seen, r: Region, t: There) -> Found:
+    if not t.right.any():
         yield Finding(f"yours is not 0 where {r.name}", "G14", 0.85)
 
 
-def _tail(s: Seen, r: Region) -> Found:
-    yours, right, _ = _at(s)
-    if s.wrong.sum() < 2:
-        return
-    if not yours.any() and s.right.ndim > 2:
-        yield Finding(f"yours = 0 at {r.name}", "E10", 0.8)
-    c = s.constant(yours, right)
-    if c and s.own is not None and s.own.ndim > 2 and s.wrong.sum() > 2 and s.informative(right):
-        yield Finding(f"yours = {c:.6g} · right at {r.name}", "E16" if r.kind != "tail" else "E17", 0.85)
-    elif s.wrong.sum() > 2 and not yours.any():
-        text = f"{r.name[0].upper()}{r.name[1:]} gets no gradient."
-        yield Finding(f"yours = 0 at {r.name}", None, 0.7, "", text, "look for a loop or a slice that ends too early")
+def _edge(s: Seen, r: Region, t: There) -> Found:
+    """At an end, or at both."""
+    pooled = s.own is not None and s.own.ndim > 2
+    c = s.constant(t.yours, t.right) if pooled and s.informative(t.right) else None
+    if c:
+        yield Finding(f"yours = {c:.6g} · right {r.name}", "E17" if r.kind == "tail" else "E16", 0.85)
+    elif s.wrong.sum() > 2 and not t.yours.any():
+        yield Finding(f"yours = 0 {r.name}", "E10" if pooled else None, 0.7, "", "There is no gradient " + r.name + ".",
+                      "look for a loop or a slice that ends too early")  # fmt: skip
 
 
-def _diagonal(s: Seen, r: Region) -> Found:
-    yours, right, _ = _at(s)
-    if s.wrong.sum() > 2 and (not right.any() or not yours.any()):
-        yield Finding(f"yours is {'not ' if yours.any() else ''}0 {r.name}", "G15", 0.85)
+def _diagonal(s: Seen, r: Region, t: There) -> Found:
+    if s.wrong.sum() > 2 and (not t.right.any() or not t.yours.any()):
+        yield Finding(f"yours is {'not ' * bool(t.yours.any())}0 {r.name}", "G15", 0.85)
 
 
-def _any(s: Seen, r: Region) -> Found:
-    """No rule: a constant there, or nothing that could be said."""
-    yours, right, _ = _at(s)
-    c = s.constant(yours, right)
-    if c is not None and s.informative(right):
-        for form in spelled(s, c)[:2]:
-            text = f"Where {r.name} the gradient is {form.symbol} times what it should be, elsewhere it is right."
-            yield Finding(f"yours = {form.symbol} · right where {r.name}", None, 0.7, shown(s, form), text)
+def _any(s: Seen, r: Region, t: There) -> Found:
+    """A constant there, if it has a name."""
+    c = s.constant(t.yours, t.right) if s.informative(t.right) else None
+    for form in spelled(s, c)[:2] if c is not None else ():
+        text = f"Where {r.name} the gradient is {form.symbol} times what it should be, elsewhere it is right."
+        yield Finding(f"yours = {form.symbol} · right where {r.name}", None, 0.7, shown(s, form), text)
 
 
 RULES = {
-    "zero": _zero, "equal": _zero, "kink": _kink, "negative": _half, "positive": _half, "large": _large,
-    "ignored": _ignored, "target 0": _of_target, "target 1": _of_target, "repeated": _repeated, "padding": _padding,
-    "masked": _masked, "tail": _tail, "head": _tail, "border": _tail, "diagonal": _diagonal,
+    "zero": _zero, "kink": _kink, "negative": _half, "positive": _half, "large": _large, "ignored": _ignored,
+    "target": _target, "repeated": _repeated, "padding": _padding, "masked": _masked, "tail": _edge, "head": _edge,
+    "border": _edge, "diagonal": _diagonal,
 }  # fmt: skip
 
 
 def dropped(s: Seen) -> Found:
-    """yours and right are both dy times a mask and one factor, but the masks differ."""
-    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape or (s.dy == 0).any() or not s.wrong.any():
+    """yours and right are both dy times a mask and one factor, but the masks differ, or the factors."""
+    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape or not s.dy.all():
         return
-    yours, right = s.yours / s.dy, s.right / s.dy
-    values = [np.unique(np.round(q[q != 0], 9)) for q in (yours, right)]
-    masks = [q != 0 for q in (yours, right)]
-    if any(v.size != 1 for v in values) or all(m.all() for m in masks) or values[1][0] == 1:
+    yours, right = (np.round(q / s.dy, 9) for q in (s.yours, s.right))
+    factors = [np.unique(q[q != 0]) for q in (yours, right)]
+    if any(f.size != 1 for f in factors) or right.all() or (s.own is not None and _is_interval(s.own, right != 0)):
         return
-    s_yours, s_right = (float(v[0]) for v in values)
-    if s.own is not None and _is_interval(s.own, masks[1]):
-        return
-    if not np.array_equal(*masks) and s_yours == s_right:
-        yield Finding("yours is 0 at other places than right", "G19", 0.95, f"{(masks[0] != masks[1]).sum()} places")
-    elif np.array_equal(*masks) and (abs(s_yours - 1) < 1e-9 or abs(s_yours - s_right**2) < 1e-9):
-        twice = abs(s_yours - 1) >= 1e-9
-        relation = "yours = right / (1 − p)" if twice else "yours = (1 − p) · right"
-        yield Finding(relation, "G18.twice" if twice else "G18", 0.95, f"1/(1 − p) = {s_right:.6g}")
+    (a,), (b,) = factors
+    if (yours != 0).tolist() != (right != 0).tolist():
+        if a == b:
+            yield Finding("yours is 0 at other places than right", "G19", 0.95)
+    elif a == 1 != b:
+        yield Finding("yours = (1 − p) · right", "G18", 0.95, f"p = {1 - 1 / b:.4g}")
+    elif b != 1 and abs(a - b * b) < 1e-8:
+        yield Finding("yours = right / (1 − p)", "G18.twice", 0.95, f"p = {1 - 1 / b:.4g}")
 
 
-def _is_interval(x: Array, mask: Array) -> bool:
+def _is_interval(x: Array, kept: Array) -> bool:
     """Does the size of x decide what is kept, as in an activation?"""
-    inside = x[mask]
-    return bool(mask.all() or not mask.any() or not ((x >= inside.min()) & (x <= inside.max()) & ~mask).any())
+    inside = x[kept]
+    return not inside.size or not ((x >= inside.min()) & (x <= inside.max()) & ~kept).any()
 
 
 def ties(s: Seen) -> Found:
     """A maximum that occurs several times: who gets the gradient?"""
-    if not s.comparable or s.own is None or s.y is None or s.dy is None or s.y.size >= s.own.size or s.y.size < 1:
+    x, y, dy = s.own, s.y, s.dy
+    if not s.comparable or x is None or y is None or dy is None or not 0 < y.size < x.size or s.wrong.all():
         return
-    if s.wrong.all() or not np.isin(s.y, s.own).all() or not np.isin(s.own[s.right != 0], s.y).all():
+    values, counts = np.unique(x, return_counts=True)
+    chosen = np.isin(y, x).all() and np.isin(x[s.right != 0], y).all()
+    if not chosen or not np.isin(x[s.wrong], values[counts > 1]).all():
         return
-    repeated = np.isin(s.own, [v for v, k in zip(*np.unique(s.own, return_counts=True), strict=True) if k > 1])
-    if (s.wrong & ~repeated).any():
-        return
-    same = abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum()
-    yours, right, _ = _at(s)
-    if not right.any() and np.isin(yours, s.dy).all():
-        yield Finding("among equal entries several get all of dy, so that Σ yours ≠ Σ right", "E12", 0.85)
-    elif same:
+    if not s.right[s.wrong].any() and np.isin(s.yours[s.wrong], dy).all():
+        yield Finding("among equal entries several get all of dy: Σ yours ≠ Σ right", "E12", 0.85)
+    elif abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum():
         yield Finding("Σ yours = Σ right, but at other places among equal entries", "E13", 0.85)
 
 

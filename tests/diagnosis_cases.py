@@ -674,7 +674,7 @@ def counted(a):
 
 UNKNOWN = [
     ("y · dy|tanh x · dy", tanh, lambda a: {"x": a.dy * a.y}),
-    ("x · right|y · dy", root, lambda a: {"x": a.dy * 0.5 * a.y}),
+    ("\\(x\\) · right|y · dy", root, lambda a: {"x": a.dy * 0.5 * a.y}),
     ("x · dy", logarithm, lambda a: {"x": a.dy * a.x}),
     ("−1 · right|sign", cosine, lambda a: {"x": a.dy * np.sin(a.x)}),
     ("1 · dy", exponential, lambda a: {"x": a.dy}),
