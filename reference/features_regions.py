@@ -69,7 +69,7 @@ def _by_index(s: Seen) -> Iterator[Region]:
         yield Region(f"the class is {n}", "class", hot)
         yield Region(f"the class is not {n}", "class", ~hot)
     for n, t in s.whole.items():
-        if shape and t.dtype.kind in "iu" and t.size and 0 <= t.min() and t.max() < shape[0]:
+        if shape and t.dtype.kind in "iu" and t.size and t.min() >= 0 and t.max() < shape[0]:
             count = np.bincount(t.ravel(), minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
             yield Region(f"the row occurs in {n} more than once", "repeated", np.broadcast_to(count > 1, shape))
     rows = np.flatnonzero(s.wrong.reshape(shape[0], -1).any(1)) if shape else np.zeros(0)
