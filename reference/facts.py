@@ -38,7 +38,8 @@ def _place(s: Seen) -> str:
     told = f"in {wrong} of {n} entries"
     special = next((r.name for r in regions(s) if covers(s, r)), "") if s.comparable else ""
     if special:
-        return f"{told}, only {'' if special.startswith(('at ', 'on ', 'above', 'below', 'next')) else 'where '}{special}"
+        where = "" if special.startswith(("at ", "on ", "above", "below", "next")) else "where "
+        return f"{told}, only {where}{special}"
     for axis, length in enumerate(s.right.shape):
         slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))
         if slices.size <= min(MOST, length - 1):
