@@ -12,7 +12,7 @@ from .case import Case
 from .compare import LOOKS, Comparison, Tensor
 from .optim_twin import Case as Steps
 from .optim_twin import Lockstep, draw, lockstep, run_hand, run_torch
-from .tolerance import FACTOR, distance, moved
+from .tolerance import FACTOR, distance, largest, moved
 
 DRAWN = 3  # steps on drawn gradients, after the one on the network's own
 
@@ -66,7 +66,10 @@ def _tensors(run: Lockstep, dtype: str, exact: bool) -> list[Tensor]:
 
 def _worst(run: Lockstep, dtype: str, exact: bool, spread: list[dict[str, float]]) -> list[Tensor]:
     worst: dict[str, Tensor] = {}
+    last = _before_chaos(run, dtype, spread)
     for k, name, error, bound in run.compared(dtype):
+        if k > last:
+            break
         hand, torch = (side[k - 1].get(name) for side in run.sides(dtype))
         told = f"{name} after step {k}"
         bound = 0.0 if exact else bound + (FACTOR * spread[k - 1].get(name, 0.0) if spread else 0.0)
@@ -74,6 +77,15 @@ def _worst(run: Lockstep, dtype: str, exact: bool, spread: list[dict[str, float]
         if name not in worst or t.ratio > worst[name].ratio:
             worst[name] = t
     return list(worst.values())
+
+
+def _before_chaos(run: Lockstep, dtype: str, spread: list[dict[str, float]]) -> int:
+    """The last step that can be compared: after it, last bits move a parameter by more than a thousandth of itself.
+    So ends a descent without line search that runs off to 10¹⁰⁰."""
+    for k, (moves, hand) in enumerate(zip(spread, run.sides(dtype)[0])):
+        if any(moves.get(n, 0.0) > 1e-3 * largest(hand[n]) for n in run.case.params if n in hand and hand[n].size):
+            return k
+    return len(run.case.grads)
 
 
 def second_look(run: Lockstep, dtype: str) -> list[dict[str, float]]:
