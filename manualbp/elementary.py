@@ -15,12 +15,12 @@ Axis = int | tuple[int, ...] | None
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1/(1 + e⁻ˣ).  Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
+    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0.
 
-    Nothing cancels in it, and where e⁻ˣ is infinite, 1/∞ = 0 is right.
+    Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
     """
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
+    e = np.exp(-magnitude(x))
+    return np.where(np.real(x) < 0, e, 1) / (1 + e)
 
 
 def softplus(x: Array) -> Array:

@@ -120,7 +120,9 @@ class CELU(nn.Module):
         self.alpha = alpha
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.relu(x) + self.alpha * torch.expm1(x.clamp(max=0) / self.alpha)
+        z = x.clamp(max=0) / self.alpha
+        e = self.alpha * torch.exp(z)  # its slope keeps all digits; the value's are those of expm1
+        return nn.functional.relu(x) + (self.alpha * torch.expm1(z)).detach() + (e - e.detach())
 
 
 class SoftMarginLoss(nn.Module):
