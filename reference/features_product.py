@@ -129,29 +129,26 @@ def reduction(s: Seen) -> Found:
     """A sum over other axes, or of another array, than right's."""
     if not s.comparable or s.right.ndim != 1:
         return
-    tried = list(_reductions(s))
-    right = next((told for told, kind, a in tried if kind == "sum" and s.is_right(a)), "")
-    for told, kind, a in tried:
-        if s.alike(a):
-            yield from _reduced(told, kind, right)
+    tried = [(n, *part) for n, a in _summands(s) for part in _parts(a, s.right.size)]
+    right = next(((n, over) for n, over, kind, a in tried if kind == "sum" and s.is_right(a)), ("", ""))
+    for n, over, kind, a in tried:
+        if (kind == "sum" or n == right[0]) and s.alike(a):
+            yield _reduced(n, over, kind, *right)
 
 
-def _reductions(s: Seen) -> Iterator[tuple[str, str, Array]]:
-    """Σ a over all axes but one, and parts of that sum, for every array and every product with an upstream gradient."""
-    n = s.right.size
-    for symbol, a in _summands(s):
-        for axis in (i for i, length in enumerate(a.shape) if length == n and a.ndim > 1):
-            rows = np.moveaxis(a, axis, -1)
-            over = f" over all axes but {axis}" if a.shape.count(n) > 1 else ""
-            yield f"Σ {symbol}{over}", "sum", rows.reshape(-1, n).sum(0)
-            yield f"the last row of {symbol}", "one", rows.reshape(-1, n)[-1]
-            yield f"the first row of {symbol}", "one", rows.reshape(-1, n)[0]
-            for k in range(1, a.ndim - 1):
-                yield f"Σ {symbol} at the first place of an axis", "place", rows.take(0, k).reshape(-1, n).sum(0)
-            if a.ndim > 2:
-                yield f"Σ {symbol} at the first place", "place", rows[(slice(None), *[0] * (a.ndim - 2))].sum(0)
-        if a.ndim > 2 and a.size % n == 0:
-            yield f"Σ {symbol} as if its last axis were the one", "axis", a.reshape(-1, n).sum(0)
+def _parts(a: Array, n: int) -> Iterator[tuple[str, str, Array]]:
+    """The sum over all axes but one of length n, and parts of that sum: what is summed, its kind, and its value."""
+    for axis in (i for i, length in enumerate(a.shape) if length == n and a.ndim > 1):
+        rows = np.moveaxis(a, axis, -1)
+        yield f" over all axes but {axis}" * (a.shape.count(n) > 1), "sum", rows.reshape(-1, n).sum(0)
+        yield " of the last row", "one", rows.reshape(-1, n)[-1]
+        yield " of the first row", "one", rows.reshape(-1, n)[0]
+        for k in range(1, a.ndim - 1):
+            yield " at the first place of an axis", "place", rows.take(0, k).reshape(-1, n).sum(0)
+        if a.ndim > 2:
+            yield " at the first place", "place", rows[(slice(None), *[0] * (a.ndim - 2))].sum(0)
+    if a.ndim > 2 and a.size % n == 0:
+        yield " as if its last axis were the one", "axis", a.reshape(-1, n).sum(0)
 
 
 def _summands(s: Seen) -> Iterator[tuple[str, Array]]:
@@ -172,20 +169,19 @@ def _normalised(a: Array) -> Iterator[Array]:
         yield d / np.sqrt((d * d).mean(axes, keepdims=True) + 1e-5)
 
 
-def _reduced(told: str, kind: str, right: str) -> Found:
+def _reduced(n: str, over: str, kind: str, right: str, right_over: str) -> Finding:
     """What it means that yours is this sum."""
-    relation = f"yours = {told}, right = {right or 'a sum over more'}"
+    relation = f"yours = Σ {n}{over}, right = " + (f"Σ {right}{right_over}" if right else "another sum")
     if kind == "axis":
-        yield Finding(relation, "C12.axis" if "min(" in told else "D11", 0.95)
-    elif kind == "one":
-        yield Finding(relation, "B05", 0.85 if "⊙" in told else 0.95)
-    elif kind == "place":
-        yield Finding(relation, "B06", 0.95)
-    elif HAT in right and HAT not in told and "⊙" not in told:
-        yield Finding(relation, "D09", 0.9)
-    else:
-        text = f"The gradient is {told}" + f" where it is {right}" * bool(right) + "."
-        yield Finding(relation, None, 0.8, "", text, "compare with the formula of your derivation")
+        return Finding(relation, "C12.axis" if "min(" in n else "D11", 0.95)
+    if kind == "one":
+        return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95)
+    if kind == "place":
+        return Finding(relation, "B06", 0.95)
+    if HAT in right and "⊙" not in n:
+        return Finding(relation, "D09", 0.9)
+    text = f"The gradient is Σ {n}{over}" + f" where it is Σ {right}{right_over}" * bool(right) + "."
+    return Finding(relation, None, 0.8, "", text, "compare with the formula of your derivation")
 
 
 FEATURES = (product, reduction)

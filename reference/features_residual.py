@@ -59,7 +59,7 @@ def _told(s: Seen, n: str, c: float) -> Found:
             word = "too many" if c > 0 else "missing"
             text, remedy = f"A term proportional to {n} is {word}.", f"look for a term in {n} that is {word}"
             yield Finding(relation, None, 0.6 + bonus, note, text, remedy)
-    for m, v in s.e.numbers.items() if n == s.name else ():
+    for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
         if v > 1 and v == int(v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
             yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}", "B15", 0.9)
 
