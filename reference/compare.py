@@ -12,7 +12,7 @@ from . import spy
 from .case import Case, cast
 from .certificate import Rounds, dyadic, plain
 from .oracle import Named, by_autograd, by_hand, leaves
-from .tolerance import EPS, FACTOR, Runs, distance, largest, moved
+from .tolerance import EPS, FACTOR, Runs, difference, distance, largest, moved
 from .twin import to_torch
 
 LOOKS = 8  # how often data are moved in a second look
@@ -184,7 +184,7 @@ class Both:
 
 def _room(a: Array, b: Array, top: float) -> Array:
     """|a − b|: for every entry its own jump, as at a kink, and for all of them the largest move that is no jump."""
-    d = np.abs(a.astype(np.longdouble) - b)
+    d = difference(a, b)
     d = np.where(np.isfinite(d), d, 0)
     return np.maximum(d, d[d <= EPS[a.dtype.name] ** 0.5 * top].max(initial=0))
 
@@ -216,7 +216,7 @@ def within(
     dtype: str, spread: Array | float = 0.0,
 ) -> Tensor:  # fmt: skip
     """The difference against the derived bound; `spread` is what a second look allows each entry beside it."""
-    hand, other = (h32, t32) if dtype == "float32" else (h64, t64)
+    hand, other = (h32, _where_finite(h32, t32, t64)) if dtype == "float32" else (h64, t64)
     if (failure := _differ_in_kind(hand, other)) is not None:
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
     if hand is None or other is None or hand.dtype.kind != "f":
@@ -225,12 +225,21 @@ def within(
     allowed = FACTOR * np.asarray(spread, dtype=float)
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
-    with np.errstate(invalid="ignore"):  # ∞ − ∞: in the same places on both sides
-        error = largest(np.maximum(np.abs(hand.astype(np.longdouble) - other) - allowed, 0))
-    seen, size = np.abs(hand) > bound + allowed, np.abs(hand)
-    blind = float(np.mean(~seen[hand != 0])) if hand.any() else 0.0
-    power = float(((bound + allowed) / np.where(seen, size, 1))[seen].min()) if seen.any() else None
+    error = largest(np.maximum(difference(hand, other) - allowed, 0))  # ∞ − ∞ in the same places is none
+    size = np.abs(hand)
+    seen, there = size > bound + allowed, np.count_nonzero(hand)
+    blind = 1 - np.count_nonzero(seen) / there if there else 0.0
+    with np.errstate(all="ignore"):
+        power = float(((bound + allowed) / size)[seen].min()) if seen.any() else None
     return Tensor(name, hand, other, error, bound, np.array_equal(hand, other), power, blind)
+
+
+def _where_finite(h32: Array | None, t32: Array | None, t64: Array | None) -> Array | None:
+    """torch's float32, but its float64 where only its own float32 overflows: a formula may be better than torch's."""
+    if h32 is None or t32 is None or t64 is None or not h32.shape == t32.shape == t64.shape or t32.dtype.kind != "f":
+        return t32
+    lost = ~np.isfinite(t32) & np.isfinite(t64) & np.isfinite(h32)
+    return np.where(lost, t64, t32).astype(t32.dtype) if lost.any() else t32
 
 
 def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
@@ -243,7 +252,7 @@ def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
         return f"shape {hand.shape} by hand, {other.shape} in torch"
     if hand.dtype.kind != other.dtype.kind:
         return f"dtype {hand.dtype} by hand, {other.dtype} in torch"
-    if hand.dtype.kind == "f":
+    if hand.dtype.kind == "f" and not (np.isfinite(hand).all() and np.isfinite(other).all()):
         for test, word in ((np.isnan, "NaN"), (np.isposinf, "+inf"), (np.isneginf, "-inf")):
             if (places := test(hand) != test(other)).any():
                 i = tuple(map(int, np.argwhere(places)[0]))

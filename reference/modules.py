@@ -104,6 +104,29 @@ class Objective(Whole):
         return call(self.loss, (call(self.model, x[0]), *x[1:]))
 
 
+def in_plain_strides(module: nn.Module) -> nn.Module:
+    """The module, with its input and its upstream gradient laid out anew.
+
+    torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
+    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13)."""
+    module.register_forward_pre_hook(_plain_input)
+    module.register_forward_hook(_plain_gradient)
+    return module
+
+
+def _plain(t: torch.Tensor | None) -> torch.Tensor | None:
+    return None if t is None else t.clone(memory_format=torch.contiguous_format)
+
+
+def _plain_input(module: nn.Module, x: tuple) -> tuple:
+    return tuple(map(_plain, x))
+
+
+def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
+    if y.requires_grad:
+        y.register_hook(_plain)
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""

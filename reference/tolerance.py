@@ -49,17 +49,21 @@ class Runs:
 
 def largest(a: Array) -> float:
     """The largest finite magnitude, 0 where there is none."""
-    a = np.abs(np.asarray(a, dtype=np.float64)) if a.dtype.kind == "c" else np.abs(a)
-    finite = a[np.isfinite(a)]
-    return float(finite.max()) if finite.size else 0.0
+    a = np.abs(a)
+    top = float(a.max(initial=0))
+    return top if np.isfinite(top) else float(a[np.isfinite(a)].max(initial=0))
+
+
+def difference(a: Array, b: Array) -> Array:
+    """|a − b|, in float64 at least; in longdouble where that overflows."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        d = np.abs(np.subtract(a, b, dtype=np.result_type(a, b, np.float64)))
+        return d if np.isfinite(d.max(initial=0)) else np.abs(a.astype(np.longdouble) - b.astype(np.longdouble))
 
 
 def distance(a: Array, b: Array) -> float:
     """The largest |a − b| over the entries that are finite in both."""
-    if a.shape != b.shape:
-        return 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        return largest(np.asarray(a.astype(np.longdouble) - b.astype(np.longdouble)))
+    return 0.0 if a is b or a.shape != b.shape else largest(difference(a, b))
 
 
 def moved(rng: np.random.Generator, a: Array) -> Array:

@@ -103,7 +103,10 @@ def _read(doc: str) -> tuple[str, dict[str, str]]:
 
 def faults(of: str | None = None) -> dict[str, Fault]:
     """Every mistake that can be made in a class that is there, by id; or in the class of this name alone."""
-    return {f.id: f for f in KNOWN.values() if (f.classes() if of is None else of in f.classes())}
+    if of is None:
+        return {f.id: f for f in KNOWN.values() if f.classes()}
+    cls = (registry() | registry(Optimizer)).get(of)
+    return {f.id: f for f in KNOWN.values() if cls and f.applies(cls)}
 
 
 def corrupt(layer: Any, fault: Fault) -> Any:
