@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Array, Layer, Params, flatten, options_of, registry, run, unflatten
+from manualbp.base import Layer, Params, flatten, options_of, registry, run, unflatten
 
 from . import architectures, modules, randomness, replays
 from .case import Case, cast
 from .compare import within
-from .diagnosis import diagnose, facts
+from .diagnosis import explain
 from .evidence import Evidence
-from .examine import LOOKS, examine, run_truth, truth_runs
+from .examine import LOOKS, examine, floor_of, floor_under, spread, truth_runs
 from .optimizer_check import check_step
 from .oracle import leaves
 from .spy import inputs as layer_inputs
 from .subject import AutogradFunction, Object, OfLayer, Pair, Pointwise, Subject, named, positional, rebuilt
-from .tolerance import distance, moved
+from .tolerance import EPS
 from .trial import Trial, numbers, trials
 from .twin import from_torch, quiet, to_torch
 from .verdict import Report
@@ -52,36 +52,30 @@ def check_gradients(
         raise ValueError(f"gradients of {', '.join(sorted(unknown))} are given, but `at` has only {', '.join(at)}")
     given = {n: np.asarray(g) for n, g in gradients.items()}
     truth = by_name(loss, tuple(at))
-    trial = Trial(at)
+    trial, one = Trial(at), np.ones(())
     dtype = "float32" if all(g.dtype == np.float32 for g in given.values()) else "float64"
-    runs = {d: run.grads for d, run in truth_runs(truth, at, np.ones(())).items()}
-    spread = _moved_truth(truth, at, runs["float64"])
+    found = truth_runs(truth, at, one)
+    runs = {d: run.grads for d, run in found.items()}
+    noise = spread(truth, Trial(cast(at, "float64")), one, found["float64"], LOOKS)
+    floor = floor_of(trial, one, found[dtype], EPS[dtype])[1]
     tensors, evidence = [], []
     for n, g in given.items():
         right = runs["float64"][n]
         g = g if dtype == "float32" else np.asarray(g, float)
-        t = within(f"d{n}", g, g, g, runs["float32"][n], right, dtype, spread[n])
+        allowed = noise.get(f"d{n}", 0.0) + floor_under(right, floor)
+        t = within(f"d{n}", g, g, g, runs["float32"][n], right, dtype, allowed)
         tensors.append(t)
         if not t.ok:
             others = {k: a for k, a in runs["float64"].items() if a is not None}
             evidence.append(Evidence(n, g, np.asarray(right), t.bound, at, others, given, numbers(trial)))
     wrong = [t for t in tensors if not t.ok]
     if wrong:
-        told = diagnose(evidence), tuple(tensors), (), facts(evidence)
-        return Report(title, "wrong", "backward", wrong[0].name, *told, shown=str(trial))
+        suspects, notes = explain(evidence, evidence)
+        told = wrong[0].name, suspects, tuple(tensors), (), notes
+        return Report(title, "wrong", "backward", *told, shown=str(trial))
     verdict = "vacuous" if all(t.power is None for t in tensors) else "rounding"
     verdict = "identical" if verdict == "rounding" and all(t.identical for t in tensors) else verdict
     return Report(title, verdict, None, None, (), tuple(tensors), shown=str(trial))
-
-
-def _moved_truth(truth: Callable, at: Mapping[str, Array], before: Mapping[str, Any]) -> dict[str, float]:
-    """How far autograd's gradients move when `at` moves by its last bits."""
-    rng, spread = np.random.default_rng(0), dict.fromkeys(before, 0.0)
-    for _ in range(LOOKS):
-        arrays = {n: moved(rng, np.asarray(a, float)) if np.any(before.get(n)) else a for n, a in at.items()}
-        for n, g in run_truth(truth, arrays, np.ones(())).grads.items():
-            spread[n] = max(spread[n], distance(np.asarray(g), np.asarray(before[n])))
-    return spread
 
 
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:

@@ -1,12 +1,12 @@
 """Both sides of a case, compared tensor by tensor: values, differences, bounds, and what a pass is worth."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from manualbp.base import Array, Layer, Params, Tree, flatten, unflatten
+from manualbp.base import Array, Layer, Params, Tree, flatten, tree_map, unflatten
 
 from . import spy
 from .case import Case, cast
@@ -16,6 +16,7 @@ from .tolerance import EPS, FACTOR, Runs, difference, distance, largest, moved
 from .twin import to_torch
 
 LOOKS = 8  # how often data are moved in a second look
+NOTHING = "nothing finite to compare"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def compare_passes(
     if any(t.error > t.bound and np.isfinite(t.error) for t in tensors):
         spread = both.second_look(params, x, dy, dtype)
         tensors = [within(name, *arrays, dtype, spread.get(name, 0.0)) for name, arrays in runs.items()]
-    return Comparison(tuple(tensors), False, dtype)
+    return Comparison(tuple(overflown(tensors)), False, dtype)
 
 
 def certify(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, dtype: str = "float64") -> bool:
@@ -162,7 +163,7 @@ class Both:
         return {n: tuple(run.get(n) for run in (h32, h64, h80, t32, t64)) for n in h64 | t64}
 
     def second_look(self, params: Params, x: Tree, dy: Tree, dtype: str) -> dict[str, Array]:
-        """How far each entry of either side moves when data and parameters move by their last bits."""
+        """How far each entry of either side moves when data, parameters and dy move by their last bits."""
         rng = np.random.default_rng(0 if self.seed is None else self.seed)
         params, x = cast(params, dtype), cast(x, dtype)
         sides = (self.hand, self.torch)
@@ -175,8 +176,9 @@ class Both:
             start.append(start[0])
         for _ in range(LOOKS):
             p, q = nudged(rng, params, "", smooth), nudged(rng, x, "x", smooth)
+            d = tree_map(lambda a: moved(rng, np.asarray(a)), cast(dy, dtype))
             for side, before in zip(sides, start, strict=True):
-                for name, a in side(p, q, dy, dtype).items():
+                for name, a in side(p, q, d, dtype).items():
                     if a is not None and (b := before.get(name)) is not None and a.dtype.kind == "f":
                         spread[name] = np.maximum(spread.get(name, 0.0), _room(a, b, top))
         return spread
@@ -190,13 +192,21 @@ def _room(a: Array, b: Array, top: float) -> Array:
 
 
 def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> Any:
-    """Every array of a tree moved by its last bits if its gradient is not 0 on both sides: labels of ±1 are real
-    numbers too, and one that is moved is a label no more."""
+    """Every array of a tree moved by its last bits. `smooth`: the names of gradients that are not 0 on both sides."""
     if isinstance(tree, dict):
         return unflatten({n: nudged(rng, a, n, smooth) for n, a in flatten(tree).items()})
     if isinstance(tree, tuple):
         return tuple(nudged(rng, part, f"{name}[{i}]", smooth) for i, part in enumerate(tree))
-    return moved(rng, tree) if f"{name}.grad" in smooth else tree
+    real = isinstance(tree, np.ndarray) and tree.dtype.kind == "f"
+    return moved(rng, tree, f"{name}.grad" in smooth) if real else tree
+
+
+def overflown(tensors: list[Tensor]) -> list[Tensor]:
+    """The same, but where no output is finite, on neither side, no gradient says anything."""
+    outputs = [t for t in tensors if t.name == "y" or t.name.startswith("y[")]
+    if not outputs or any(t.what != NOTHING for t in outputs):
+        return tensors
+    return [t if t.ok else replace(t, error=0.0, power=None, blind=1.0, what="no output is finite") for t in tensors]
 
 
 def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
@@ -224,7 +234,7 @@ def within(
     bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype)
     allowed = FACTOR * np.asarray(spread, dtype=float)
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
-        return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, "nothing finite to compare")
+        return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, NOTHING)
     error = largest(np.maximum(difference(hand, other) - allowed, 0))  # ∞ − ∞ in the same places is none
     size = np.abs(hand)
     seen, there = size > bound + allowed, np.count_nonzero(hand)

@@ -54,6 +54,14 @@ def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     return tuple(sorted(suspects, key=lambda s: -s.score)[:SHOWN])
 
 
+def explain(small: Sequence[Evidence], whole: Sequence[Evidence]) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+    """The suspects, sought in `small`, and the facts of `whole`. A verdict is never lost with an explanation of it."""
+    try:
+        return diagnose(small), facts(whole)
+    except Exception as e:
+        return (), (f"the diagnosis failed with {type(e).__name__}: {e}; the verdict does not depend on it",)
+
+
 def findings(s: Seen) -> Found:
     """What all features find in one wrong tensor."""
     for feature in FEATURES if s.right.size <= LARGE else CHEAP:
@@ -127,6 +135,3 @@ def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen],
         of_all,
         round(score, 3),
     )
-
-
-__all__ = ["diagnose", "facts"]

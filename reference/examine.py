@@ -12,9 +12,9 @@ import torch
 from manualbp.base import Array, Tree, tree_map
 
 from .case import cast
-from .compare import Tensor, within
+from .compare import Tensor, overflown, within
 from .contracts import broken_contracts
-from .diagnosis import diagnose, facts
+from .diagnosis import explain
 from .evidence import Evidence
 from .oracle import leaves
 from .own_forward import ON_A_LINE, by_differences, is_own_derivative
@@ -28,6 +28,7 @@ Replay = Callable[[Trial, Tree, str], Mapping[str, Array]]
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 LOOKS, MORE = 4, 32  # runs on data moved by their last bits; further ones where that may have been luck
 LUCK = 2.0**14  # units of the noise: the error that luck may have hidden
+FAINT = 2.0**22  # units of the noise floor that a tensor may have and be noise
 LARGE = 100_000  # entries above which no run is repeated for a better bound or to replay mistakes
 
 
@@ -71,14 +72,14 @@ def examine(
     if shown is None:
         return _passed(title, examined, contracts)
     small = [_in_small(subject, truth, e) for e in examined]
-    seen = facts(_few([x for e in examined for x in _evidence(e, options, None)]))
-    evidence = _few([x for e in small for x in _evidence(e, options, replay)])
+    whole = _few([x for e in examined for x in _evidence(e, options, None)])
+    suspects, notes = explain(_few([x for e in small for x in _evidence(e, options, replay)]), whole)
     conventional = all(not e.wrong or (e.trial.integers and _is_convention(truth, e)) for e in examined)
     side = None if conventional else _side(examined)
     culprit = shown.wrong[0].name
     return Report(
-        title, "convention" if conventional else "wrong", side, culprit, diagnose(evidence), shown.tensors,
-        contracts, seen, len(examined), str(shown.trial),
+        title, "convention" if conventional else "wrong", side, culprit, suspects, shown.tensors,
+        contracts, notes, len(examined), str(shown.trial),
     )  # fmt: skip
 
 
@@ -121,12 +122,11 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
     runs = truth_runs(truth, trial.arrays, dy)
     dtype = "float32" if all(a.dtype == np.float32 for a in _real(trial.arrays)) else "float64"
     hand = _precisions(subject, trial, dy, yours)
-    floor = _floor(trial, dy, runs[dtype], EPS[dtype])
+    floor = floor_of(trial, dy, runs[dtype], EPS[dtype])
     compared = partial(_compared, hand, yours, runs, dtype, floor)
-    small = _size(trial) < LARGE
-    tensors = compared(_spread(truth, trial, dy, runs[dtype], LOOKS) if small else {})
-    if small and any(t.bound < t.error < LUCK * (t.bound + floor[1]) for t in tensors):
-        tensors = compared(_spread(truth, trial, dy, runs[dtype], MORE))
+    tensors = compared(spread(truth, trial, dy, runs[dtype], LOOKS))
+    if any(t.bound < t.error < LUCK * (t.bound + floor[1]) for t in tensors):
+        tensors = compared(spread(truth, trial, dy, runs[dtype], MORE))
     forward = any(not t.ok for t in tensors if not t.name.startswith("d"))
     own = is_own_derivative(subject, trial, dy, yours.grads) if forward else None
     return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype], own)
@@ -134,24 +134,32 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
 
 def _compared(
     hand: tuple[Run, Run, Run], yours: Run, runs: Mapping[str, Run], dtype: str, floor: tuple[float, float],
-    spread: Mapping[str, float],
+    noise: Mapping[str, float],
 ) -> list[Tensor]:  # fmt: skip
-    """Every tensor of both sides. `floor`: the noise in outputs and in gradients that no tensor shows by itself."""
+    """Every tensor of both sides. `noise`: how far the truth's move; `floor`: of outputs, and of gradients."""
     named = [r.named() for r in (*hand, runs["float32"], runs["float64"])]
     tensors = []
     for name in {**named[-1], **yours.named()}:
         each = [r.get(name) for r in named]
         if dtype == "float64" and each[1] is not None:
             each[1] = np.asarray(each[1], dtype=_kind(each[1]))
-        tensors.append(within(name, *each, dtype, floor[name.startswith("d")] + spread.get(name, 0.0)))
-    return tensors
+        spread = noise.get(name, 0.0) + floor_under(each[-1], floor[name.startswith("d")])
+        tensors.append(within(name, *each, dtype, spread))
+    return overflown(tensors)
 
 
-def _floor(trial: Trial, dy: Tree, right: Run, eps: float) -> tuple[float, float]:
-    """What torch cancels inside is of the size of what goes in: a better formula than torch's must not be blamed."""
+def floor_of(trial: Trial, dy: Tree, right: Run, eps: float) -> tuple[float, float]:
+    """The last bits of the largest input, and of the largest gradient: what torch cancels inside is of their size."""
     inputs = max(map(largest, _real(trial.arrays)), default=0.0)
     grads = max(largest(np.asarray(a)) for a in [*right.grads.values(), *flat(dy)] if a is not None)
     return eps * inputs, eps * grads
+
+
+def floor_under(right: Array | None, floor: float) -> float:
+    """The floor, under a tensor so small that it may be nothing but noise; a better formula than torch's is not wrong.
+
+    A tensor that is larger shows its noise by itself."""
+    return floor if right is not None and right.dtype.kind == "f" and largest(right) <= FAINT * floor else 0.0
 
 
 def _ordered(tensors: list[Tensor]) -> list[Tensor]:
@@ -255,18 +263,21 @@ def _precisions(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> tuple[R
     return found[np.float32], found[np.float64], found[wide]
 
 
-def _spread(truth: Truth, trial: Trial, dy: Tree, start: Run, looks: int) -> dict[str, float]:
+def spread(truth: Truth, trial: Trial, dy: Tree, start: Run, looks: int) -> dict[str, float]:
     """How far the truth moves when the inputs move by their last bits: what rounding anywhere may do to it."""
-    rng, spread = np.random.default_rng(trial.seed), {}
+    rng, found = np.random.default_rng(trial.seed), {}
     before = start.named()
-    # Labels of ±1 are real numbers too; one that is moved is a label no more. Their gradient is 0.
-    smooth = {n for n, g in start.grads.items() if g is not None and g.any()}
-    for _ in range(looks):
-        arrays = {n: moved(rng, np.asarray(a)) if n in smooth else a for n, a in trial.arrays.items()}
-        for name, a in run_truth(truth, arrays, dy).named().items():
+    for _ in range(looks if _size(trial) < LARGE else 0):
+        arrays = {n: _nudged(rng, a, start.grads.get(n)) for n, a in trial.arrays.items()}
+        for name, a in run_truth(truth, arrays, tree_map(lambda d: moved(rng, np.asarray(d)), dy)).named().items():
             if a is not None and before[name] is not None:
-                spread[name] = max(spread.get(name, 0.0), distance(a, before[name]))
-    return spread
+                found[name] = max(found.get(name, 0.0), distance(a, before[name]))
+    return found
+
+
+def _nudged(rng: np.random.Generator, a: Any, gradient: Array | None) -> Array:
+    a = np.asarray(a)
+    return moved(rng, a, bool(np.any(gradient))) if a.dtype.kind == "f" else a
 
 
 def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Examined:

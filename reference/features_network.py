@@ -73,7 +73,11 @@ class Case:
 
     @property
     def small(self) -> bool:
-        return bool(self.ys) and sum(a.size for a in self.arrays.values()) <= SMALL
+        return bool(self.ys) and all(a.size for a in self.arrays.values()) and self.size <= SMALL
+
+    @property
+    def size(self) -> int:
+        return sum(a.size for a in self.arrays.values())
 
 
 @dataclass(frozen=True)

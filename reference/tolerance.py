@@ -11,7 +11,7 @@ For one tensor, with h by hand, t by torch, the number of bits as subscript and 
 All are the largest entries of the tensor. A wrong formula does not loosen the bound, since every precision shares the
 mistake. In float32 the terms are |h32 − h64|, |t32 − t64| and 2⁻²³ S.
 
-Where that bound is exceeded, a *second look* decides: data and parameters are moved by a few units of their last
+Where that bound is exceeded, a *second look* decides: data, parameters and dy are moved by a few units of their last
 place, several times, and how far either side's gradient moves is what no comparison can resolve (at a kink, a tie, or
 where terms cancel that were not zero). A wrong but smooth formula moves by its conditioning only, some 10⁻¹⁵.
 """
@@ -66,6 +66,11 @@ def distance(a: Array, b: Array) -> float:
     return 0.0 if a is b or a.shape != b.shape else largest(difference(a, b))
 
 
-def moved(rng: np.random.Generator, a: Array) -> Array:
-    """Every entry of a moved by up to two units of its last place."""
+def moved(rng: np.random.Generator, a: Array, gradient: bool = True) -> Array:
+    """Every entry of a moved by up to two units of its last place.
+
+    Whole numbers without a gradient stay: they may be labels, ±1, and one that is moved is a label no more.
+    """
+    if not gradient and np.array_equal(a, np.round(a)):
+        return a
     return np.asarray(a * (1 + rng.integers(-2, 3, a.shape) * np.finfo(a.dtype).eps), dtype=a.dtype)
