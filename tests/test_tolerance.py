@@ -5,20 +5,25 @@ import pytest
 
 from manualbp import (
     BatchNorm1d,
+    BCELoss,
     CosineEmbeddingLoss,
+    Identity,
     LayerNorm,
     Linear,
     MSELoss,
     Objective,
+    ReLU,
     Sequential,
     Sigmoid,
     Softmax,
+    Sum,
     Tanh,
     base,
 )
 from reference.case import Case
 from reference.compare import compare, compare_passes
 from reference.oracle import by_hand
+from reference.tolerance import moved
 
 NETWORK = Objective(Sequential(Linear(3, 5), Tanh(), LayerNorm(5), Linear(5, 4), Sigmoid()), MSELoss())
 
@@ -109,3 +114,29 @@ def test_a_label_that_must_not_move_loosens_no_bound(monkeypatch):
     right = CosineEmbeddingLoss.backward
     monkeypatch.setattr(CosineEmbeddingLoss, "backward", lambda self, p, c, dy: right(self, p, c, -dy))
     assert all(compare(Case(layer, (5, 3), seed=seed)).wrong for seed in range(5))
+
+
+def test_inputs_without_a_gradient_move_unless_they_are_whole():
+    """LayerNorm over one entry: dx is 0, and what torch leaves of dγ depends on the last bits of x alone."""
+    rng, x, t = np.random.default_rng(0), np.full(50, 0.3), np.array([1.0, -1.0] * 25)
+    assert (moved(rng, x, gradient=False) != x).any()
+    assert moved(rng, t, gradient=False) is t
+    assert (moved(rng, t) != t).any()
+    assert not compare(Case(LayerNorm((1,)), (4, 1), seed=21637)).wrong
+
+
+def test_where_float32_of_torch_alone_overflows_its_float64_decides():
+    x, t = np.array([[-91.5], [1.0]], np.float32), np.array([[0.3], [0.6]], np.float32)
+    layer = Objective(Sigmoid(), BCELoss())
+    found = compare_passes(layer, {}, (x, t), np.float32(0.7), dtype="float32")
+    assert found.verdict == "rounding"
+    dt = next(tensor for tensor in found.tensors if tensor.name == "x[1].grad")
+    assert np.isfinite(dt.torch).all()
+    assert dt.power is not None
+
+
+@pytest.mark.parametrize(("size", "seen"), [(2e38, "vacuous"), (1.0, "wrong")])
+def test_where_no_output_is_finite_no_gradient_is_compared(monkeypatch, size, seen):
+    monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (np.nan * dy, {}))
+    layer, x = Sequential(ReLU(), Sum(Identity(), Identity())), np.full((1, 2), size, np.float32)
+    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == seen

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, CrossEntropyLoss, Hardsigmoid, SoftMarginLoss
+from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, SoftMarginLoss
+from reference.twin import to_torch
 
 
 def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():
@@ -50,3 +51,28 @@ def test_soft_margin_overflows():
     x, t = np.array([-800.0]), np.array([1])
     assert F.soft_margin_loss(torch.tensor(x), torch.tensor(t)).item() == np.inf
     assert SoftMarginLoss().forward({}, (x, t))[0].item() == 800
+
+
+def test_batch_norm_takes_an_upstream_gradient_by_other_strides():
+    """x has one column, so that its memory format is open; dy, the same numbers twice, lies in memory in two ways."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((1, 4, 4, 1)), rng.standard_normal((1, 4, 4, 1))
+    layer = BatchNorm2d(4)
+    params = {n: p + rng.standard_normal(p.shape) if n in ("weight", "bias") else p for n, p in layer.init(rng).items()}
+    dx, grads = layer.backward(params, layer.forward(params, x)[1], dy)
+    plain = torch.from_numpy(dy)
+    turned = plain.transpose(1, 2).contiguous().transpose(1, 2)
+    assert torch.equal(plain, turned)
+
+    def gradients(module, dy):
+        t = torch.from_numpy(x).requires_grad_()
+        return [g.numpy() for g in torch.autograd.grad(module(t), [t, module.weight, module.bias], dy)]
+
+    def off(found):
+        return max(np.abs(a - b).max() for a, b in zip(found, (dx, grads["weight"], grads["bias"])))
+
+    own = torch.nn.BatchNorm2d(4).double()
+    own.load_state_dict({n: torch.from_numpy(np.array(p)) for n, p in params.items()})
+    assert off(gradients(own, plain)) < 1e-13
+    assert off(gradients(own, turned)) > 0.1
+    assert off(gradients(to_torch(layer, params), turned)) < 1e-13
