@@ -235,19 +235,21 @@ def _twin(layer: Layer, against: Any) -> nn.Module | None:
 def _as_function(
     module: nn.Module, layer: Layer, params: Params, x: Any, inputs: tuple[str, ...], seed: int
 ) -> Callable:
-    """The module as a function of its inputs and parameters, by position. Its buffers are what `params` holds."""
+    """The module as a function of its inputs and parameters, by position. Its buffers are what `params` holds; what
+    they are after the pass is returned beside the output."""
     buffers = {n for n, _ in module.named_buffers()}
     names = tuple(n for n in flatten(params) if n not in buffers)
     state = {n: torch.from_numpy(np.array(a)) for n, a in flatten(params).items() if n in buffers}
 
     def truth(*tensors: torch.Tensor) -> Any:
         real = next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
-        kept = {n: t.to(real) if t.is_floating_point() else t.clone() for n, t in state.items()}
+        kept = {n: t.to(real if t.is_floating_point() else t.dtype, copy=True) for n, t in state.items()}
         fresh = {**dict.fromkeys(leaves(x, "x")), **dict(zip(inputs, tensors))}
         given = rebuilt(x, {n: fresh[n] if n in inputs else a for n, a in leaves(x, "x").items()} | fresh, "x")
         held = kept | dict(zip(names, tensors[len(inputs) :]))
         with quiet(), randomness.shared(seed if layer.random else None):
-            return _functional(module.to(real), held, given)
+            y = _functional(module.to(real), held, given)
+        return (y, kept) if kept else y
 
     return truth
 

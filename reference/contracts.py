@@ -1,6 +1,7 @@
 """What a forward and a backward must not do, whatever their numbers are."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,16 @@ from .trial import Trial
 SMALL = 100_000  # entries: beyond, a contract is checked by few runs
 
 
-def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[str, ...]:
-    """One sentence for every contract that is broken."""
+@dataclass(frozen=True)
+class Broken:
+    """A contract that is broken, in a sentence, and the mistake of the catalogue that this is, if it is one."""
+
+    text: str
+    fault: str | None = None
+
+
+def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[Broken, ...]:
+    """What is not as it must be, of which there is one for each contract at most."""
     trial = next((t for t in trials if not t.integers), trials[0])
     laws = [_arguments, _second_backward, _stale_cache, _aliases, _dtype, _layout]
     if sum(np.size(a) for a in trial.arrays.values()) > SMALL:
@@ -24,12 +33,12 @@ def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[str, ..
     return tuple(told for law in laws if (told := _tried(law, subject, trial)))
 
 
-def _tried(law: Callable[[Subject, Trial], str], subject: Subject, trial: Trial) -> str:
+def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, trial: Trial) -> Broken | None:
     try:
         with np.errstate(all="ignore"):
             return law(subject.fresh(), trial)
     except Exception as e:
-        return f"{law.__doc__}: {type(e).__name__}: {e}"
+        return Broken(f"{law.__doc__}: {type(e).__name__}: {e}")
 
 
 def _inputs(trial: Trial) -> Arrays:
@@ -57,41 +66,40 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
 
 
-def _arguments(subject: Subject, trial: Trial) -> str:
+def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     """the arguments must stay as they are"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(_inputs(trial), arrays):
-        return f"forward changes its input {name} in place"
+        return Broken(f"forward changes its input {name} in place", "C20")
     dy = _dy(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
     if name := _differ(_inputs(trial), arrays):
-        return f"backward changes the input {name} in place"
+        return Broken(f"backward changes the input {name} in place")
     if any(not np.array_equal(a, b) for a, b in zip(flat(before), flat(dy))):
-        return "backward changes dy in place: who called it still needs it"
+        return Broken("backward changes dy in place: who called it still needs it")
     pairs = [(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None]
     if any(not _same(a, b) for a, b in pairs):
-        return "backward changes the output of forward in place"
-    return ""
+        return Broken("backward changes the output of forward in place")
+    return None
 
 
-def _second_backward(subject: Subject, trial: Trial) -> str:
+def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     """backward may be called twice"""
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     first = _kept(subject.backward(dy, cache))
     name = _differ(first, second := _kept(subject.backward(dy, cache)))
     if not name:
-        return ""
-    ratio = np.asarray(second[name]) / np.where(first[name] == 0, 1, first[name])
-    sum_of_two = np.allclose(ratio[np.asarray(first[name]) != 0], 2)
-    return f"a second backward gives another d{name}" + (
-        ": twice the first, so gradients are added up and never set to zero" if sum_of_two else ""
-    )
+        return None
+    third = _kept(subject.backward(dy, cache))
+    if np.allclose(third[name] - second[name], second[name] - first[name]):
+        return Broken(f"gradients are added up and never set to zero: a second backward adds to d{name}", "B08")
+    return Broken(f"a second backward gives another d{name}")
 
 
-def _stale_cache(subject: Subject, trial: Trial) -> str:
+def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     """forward may run on other data before"""
     other = {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
     y, cache = subject.forward(_inputs(trial))
@@ -100,17 +108,18 @@ def _stale_cache(subject: Subject, trial: Trial) -> str:
     if subject.stateful:
         subject.backward(dy, subject.forward(other)[1])
         y, cache = subject.forward(_inputs(trial))
-        name = _differ(right, _kept(subject.backward(dy, cache)))
-        return (
-            f"after another forward and backward d{name} is another: something of the last call is left" if name else ""
-        )
+        if name := _differ(right, _kept(subject.backward(dy, cache))):
+            return Broken(f"after another forward and backward d{name} is another: something is left of the last")
+        return None
     y, cache = subject.forward(_inputs(trial))
     subject.forward(other)
-    name = _differ(right, _kept(subject.backward(dy, cache)))
-    return f"d{name} changes if forward runs on other data before backward: it is not all in the cache" if name else ""
+    if name := _differ(right, _kept(subject.backward(dy, cache))):
+        told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
+        return Broken(told, "B10")
+    return None
 
 
-def _aliases(subject: Subject, trial: Trial) -> str:
+def _aliases(subject: Subject, trial: Trial) -> Broken | None:
     """gradients are arrays of their own"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
@@ -119,25 +128,25 @@ def _aliases(subject: Subject, trial: Trial) -> str:
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             if np.shares_memory(grads[a], grads[b]) and not np.array_equal(grads[a], grads[b]):
-                return f"d{a} and d{b} share memory: to change one changes the other"
+                return Broken(f"d{a} and d{b} share memory: to change one changes the other")
         for b, x in arrays.items():
             if np.shares_memory(grads[a], x):
-                return f"d{a} shares memory with the input {b}: an update in place would change it"
-    return ""
+                return Broken(f"d{a} shares memory with the input {b}: an update in place would change it")
+    return None
 
 
-def _dtype(subject: Subject, trial: Trial) -> str:
+def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     """float32 is taken"""
     arrays = cast(_inputs(trial), np.float32)
     y, cache = subject.forward(arrays)
     grads = subject.backward(cast(_dy(subject, y), np.float32), cache)
     for n, g in grads.items():
         if isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.dtype != np.float32 and n in trial.arrays:
-            return f"float32 goes in, but d{n} comes out as {g.dtype}"
-    return ""
+            return Broken(f"float32 goes in, but d{n} comes out as {g.dtype}")
+    return None
 
 
-def _layout(subject: Subject, trial: Trial) -> str:
+def _layout(subject: Subject, trial: Trial) -> Broken | None:
     """an input that is not contiguous is taken"""
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
@@ -151,5 +160,5 @@ def _layout(subject: Subject, trial: Trial) -> str:
     room = 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))
     for n, g in right.items():
         if g is not None and distance(g, np.asarray(found[n])) > room:
-            return f"d{n} is another for an input that is not contiguous in memory"
-    return ""
+            return Broken(f"d{n} is another for an input that is not contiguous in memory")
+    return None

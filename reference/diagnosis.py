@@ -22,6 +22,7 @@ from . import (
     features_softmax,
     features_support,
 )  # fmt: skip
+from .contracts import Broken
 from .evidence import Evidence, Suspect
 from .facts import facts
 from .faults import KNOWN
@@ -35,6 +36,7 @@ MODULES = (
 FEATURES = tuple(f for module in MODULES for f in module.FEATURES)
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
+LEAKS = ("B08", "B10")
 LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
 CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEATURES
 
@@ -51,7 +53,12 @@ def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
                 found[f.fault, f.relation][i] = f
     groups = sorted(_by_fault(found).values(), key=len, reverse=True)  # among equals the one with more signs first
     suspects = [s for group in groups if (s := _joined(group, seen)) and s.score >= LEAST]
-    return tuple(sorted(suspects, key=lambda s: -s.score)[:SHOWN])
+    return tuple(sorted(suspects, key=lambda s: (-s.score, _breadth(s)))[:SHOWN])
+
+
+def _breadth(s: Suspect) -> int:
+    """How many classes can have the mistake: among equals, the one that few can have is the likelier."""
+    return len(KNOWN[s.fault].classes()) if s.fault in KNOWN else 0
 
 
 def explain(small: Sequence[Evidence], whole: Sequence[Evidence]) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
@@ -60,6 +67,23 @@ def explain(small: Sequence[Evidence], whole: Sequence[Evidence]) -> tuple[tuple
         return diagnose(small), facts(whole)
     except Exception as e:
         return (), (f"the diagnosis failed with {type(e).__name__}: {e}; the verdict does not depend on it",)
+
+
+def of_contracts(broken: Sequence[Broken], alone: bool) -> tuple[Suspect, ...]:
+    """The mistakes that broken contracts are. What leaks from call to call is also why numbers are wrong."""
+    known = [(b, KNOWN[b.fault]) for b in broken if b.fault]
+    return tuple(
+        Suspect(
+            f.id,
+            f.text,
+            f.relation,
+            f.remedy,
+            f.needs.replace("–", ""),
+            b.text,
+            0.98 if alone or f.id in LEAKS else 0.5,
+        )
+        for b, f in known
+    )
 
 
 def findings(s: Seen) -> Found:

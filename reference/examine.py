@@ -14,11 +14,11 @@ from manualbp.base import Array, Tree, tree_map
 from .case import cast
 from .compare import Tensor, overflown, within
 from .contracts import broken_contracts
-from .diagnosis import explain
-from .evidence import Evidence
+from .diagnosis import explain, of_contracts
+from .evidence import Evidence, Suspect
 from .oracle import leaves
 from .own_forward import ON_A_LINE, by_differences, is_own_derivative
-from .subject import Arrays, Subject, as_arrays, as_tensor, flat
+from .subject import FORWARD, Arrays, Subject, as_arrays, as_tensor, flat
 from .tolerance import EPS, WIDE, distance, largest, moved
 from .trial import Trial, corner, numbers
 from .verdict import Report
@@ -41,7 +41,7 @@ class Run:
     trace: Mapping[str, Array]
 
     def named(self) -> dict[str, Any]:
-        traced = {f"{n} (forward)": a for n, a in self.trace.items()}
+        traced = {n + FORWARD: a for n, a in self.trace.items()}
         return {**traced, **leaves(self.y, "y"), **{f"d{n}": g for n, g in self.grads.items()}}
 
 
@@ -67,18 +67,19 @@ def examine(
 ) -> Report:  # fmt: skip
     """The report on a subject. `truth`: the function intended, in torch; without it its own forward decides."""
     examined, refused = _each(subject, truth, trials)
-    contracts = refused + broken_contracts(subject, [e.trial for e in examined])
+    broken = broken_contracts(subject, [e.trial for e in examined])
+    contracts = (*refused, *(b.text for b in broken))
     shown = next((e for e in examined if e.wrong), None)
     if shown is None:
-        return _passed(title, examined, contracts)
+        return _passed(title, examined, contracts, of_contracts(broken, alone=True))
     small = [_in_small(subject, truth, e) for e in examined]
     whole = _few([x for e in examined for x in _evidence(e, options, None)])
     suspects, notes = explain(_few([x for e in small for x in _evidence(e, options, replay)]), whole)
+    suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not e.wrong or (e.trial.integers and _is_convention(truth, e)) for e in examined)
     side = None if conventional else _side(examined)
-    culprit = shown.wrong[0].name
     return Report(
-        title, "convention" if conventional else "wrong", side, culprit, suspects, shown.tensors,
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.tensors,
         contracts, notes, len(examined), str(shown.trial),
     )  # fmt: skip
 
@@ -101,7 +102,9 @@ def _few(evidence: list[Evidence]) -> list[Evidence]:
     return [e for i, e in enumerate(evidence) if sum(e.name == other.name for other in evidence[:i]) < PIECES]
 
 
-def _passed(title: str, examined: Sequence[Examined], contracts: tuple[str, ...]) -> Report:
+def _passed(
+    title: str, examined: Sequence[Examined], contracts: tuple[str, ...], suspects: tuple[Suspect, ...]
+) -> Report:
     shown = min(examined, key=lambda e: sum(t.power is None for t in e.tensors))
     seen = [t for e in examined for t in e.tensors if t.name.startswith("d")]
     if contracts:
@@ -110,7 +113,7 @@ def _passed(title: str, examined: Sequence[Examined], contracts: tuple[str, ...]
         verdict, side = "vacuous", None
     else:
         verdict, side = ("identical" if all(t.identical for t in seen) else "rounding"), None
-    return Report(title, verdict, side, None, (), shown.tensors, contracts, (), len(examined), str(shown.trial))
+    return Report(title, verdict, side, None, suspects, shown.tensors, contracts, (), len(examined), str(shown.trial))
 
 
 def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
@@ -208,7 +211,7 @@ def run_subject(subject: Subject, arrays: Mapping[str, Any], dy: Tree) -> Run:
         cache[0].get if isinstance(cache, tuple) and isinstance(cache[0], dict) else None
     )
     trace = {n: np.asarray(kept(n)) for n in extra if kept and kept(n) is not None}
-    return Run(tree_map(np.asarray, y), extra | wanted, trace)
+    return Run(tree_map(np.asarray, y), extra | wanted, trace | subject.moved(cache))
 
 
 def run_truth(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> Run:
@@ -223,7 +226,7 @@ def run_truth(truth: Truth, arrays: Mapping[str, Any], dy: Tree) -> Run:
         torch.autograd.backward(
             [a for a, _ in pairs], [torch.as_tensor(np.asarray(d)).reshape(a.shape) for a, d in pairs]
         )
-    grads = {n: _grad(t) for n, t in {**trace, **tensors}.items() if t.is_floating_point()}
+    grads = {n: _grad(t) for n, t in {**trace, **tensors}.items() if t.requires_grad}
     return Run(as_arrays(y), grads, {n: as_arrays(t) for n, t in trace.items()})
 
 
@@ -260,7 +263,17 @@ def _precisions(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> tuple[R
                 found[dtype] = run if {n: np.shape(a) for n, a in run.named().items()} == shapes else yours
             except Exception:
                 found[dtype] = yours
+    if _size(trial) < LARGE and not _same_again(subject, trial, dy, yours):  # state, not rounding, sets runs apart
+        return yours, yours, yours
     return found[np.float32], found[np.float64], found[wide]
+
+
+def _same_again(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> bool:
+    """Does another run on the same numbers give the same?"""
+    again, before = run_subject(subject, trial.arrays, dy).named(), yours.named()
+    return all(
+        a is None or np.array_equal(a, before[n], equal_nan=np.asarray(a).dtype.kind == "f") for n, a in again.items()
+    )
 
 
 def spread(truth: Truth, trial: Trial, dy: Tree, start: Run, looks: int) -> dict[str, float]:
@@ -355,7 +368,7 @@ def _evidence(e: Examined, options: Mapping[str, float] | None, replay: Replay |
                 name, np.zeros(0) if yours is None else np.asarray(yours), np.asarray(right), t.bound, known,
                 {n: g for n, g in e.right.grads.items() if g is not None},
                 {n: g for n, g in e.yours.grads.items() if g is not None}, numbers(e.trial, options),
-                cache(partial(again, e.trial, e.dy, name)) if again and not forward else dict, forward,
+                cache(partial(again, e.trial, e.dy, name)) if again else dict, forward,
             )
         )  # fmt: skip
     return found

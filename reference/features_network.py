@@ -93,7 +93,8 @@ class Network:
 
     def data(self, arrays: Mapping[str, Array]) -> tuple[dict, Tree]:
         """Parameters and input of the layer."""
-        given = {r.leaf: r.to(arrays[n]) for n, r in self.roles.items()} | dict(self.fixed)
+        given = {r.leaf: r.to(arrays[n].copy()) for n, r in self.roles.items()}  # a mistake may write in place
+        given |= {n: a.copy() for n, a in self.fixed.items()}
         inside = leaves(self.x, "x")
         return unflatten({n: a for n, a in given.items() if n not in inside}), nested(self.x, given)
 

@@ -168,7 +168,12 @@ def sizes(s: Seen) -> tuple[int, int, int, int]:
     """Of a loss: the number of all targets, of samples, of places (or steps) of a sample, of entries of a sample."""
     arrays = [a for a in s.inputs.values() if a.size and a.ndim]
     for t in s.whole.values():
-        if t.dtype.kind in "iu" and t.size and any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays):
+        if (
+            t.dtype.kind in "iu"
+            and t.size
+            and t.ndim
+            and any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays)
+        ):
             return t.size, len(t), t.size // len(t), 1
     shapes = [a.shape for a in arrays]
     twice = [shape for shape in shapes if shapes.count(shape) > 1] or shapes or [(1,)]

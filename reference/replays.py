@@ -4,20 +4,20 @@ For that the function that was meant must be known as a layer: it is recognised 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 import manualbp as m
-from manualbp.base import Array, Layer, Tree, flatten, registry, unflatten
+from manualbp.base import Array, Layer, Tree, flatten, registry, tree_map, unflatten
 from manualbp.loss import Loss
 
 from .case import Case
 from .faults import corrupt, faults
 from .oracle import by_hand, leaves
 from .spy import walk
-from .subject import rebuilt
+from .subject import FORWARD, rebuilt
 from .tolerance import distance, largest
 from .trial import Trial
 
@@ -27,21 +27,27 @@ Turn = Callable[[Array], Array]  # from an array as it was given to the layer's,
 
 @dataclass(frozen=True)
 class Known:
-    """A layer that computes what was meant. `roles`: name of an input -> its name in the layer, and turn."""
+    """A layer that computes what was meant. `roles`: name of an input -> its name in the layer, and turn. `fixed`:
+    buffers, which are no inputs."""
 
     layer: Layer
     x: Tree  # names, nested as the layer's input
     roles: Mapping[str, tuple[str, Turn]]
+    fixed: Mapping[str, Array] = field(default_factory=dict)
 
     def gradient(self, layer: Layer, arrays: Mapping[str, Any], dy: Tree, name: str, seed: int = 0) -> Array | None:
-        """The gradient of one input by this layer (right or faulty), as it was given."""
+        """The gradient of one input by this layer (right or faulty), as it was given; or an output, or a buffer."""
+        if name not in self.roles:
+            return self.gradients(layer, arrays, dy, seed).get(name.removesuffix(FORWARD))
         role, turn = self.roles[name]
         return None if (g := self.gradients(layer, arrays, dy, seed).get(role + ".grad")) is None else turn(g)
 
     def gradients(self, layer: Layer, arrays: Mapping[str, Any], dy: Tree, seed: int = 0) -> Mapping[str, Array | None]:
-        given = {role: turn(np.asarray(arrays[n])) for n, (role, turn) in self.roles.items()}
-        params = unflatten({n: a for n, a in given.items() if n not in leaves(self.x, "x")})
-        return by_hand(layer, params, rebuilt(self.x, given | _absent(self.x, given), "x"), dy, seed)
+        given = {role: turn(np.array(arrays[n])) for n, (role, turn) in self.roles.items()}  # some write in place
+        held = {n: np.array(a) for n, a in self.fixed.items()}
+        params = unflatten(held | {n: a for n, a in given.items() if n not in leaves(self.x, "x")})
+        x = rebuilt(self.x, given | _absent(self.x, given), "x")
+        return by_hand(layer, params, x, tree_map(np.array, dy), seed)
 
 
 def _absent(x: Tree, given: Mapping[str, Any]) -> dict[str, None]:
@@ -52,8 +58,13 @@ def of_layer(case: Case) -> Callable[[Trial, Tree, str], Mapping[str, Array]]:
     """Replays in a layer of which all is known."""
     params, x, _ = case.data()
     names = [n for n, a in leaves(x, "x").items() if a is not None] + list(flatten(params))
-    known = Known(case.layer, x, {n: (n, same) for n in names})
-    return lambda trial, dy, name: replayed(known, trial, dy, name)
+
+    def replay(trial: Trial, dy: Tree, name: str) -> Mapping[str, Array]:
+        fixed = {n: a for n, a in flatten(params).items() if n not in trial.arrays}
+        roles = {n: (n, same) for n in names if n not in fixed}
+        return replayed(Known(case.layer, x, roles, fixed), trial, dy, name)
+
+    return replay
 
 
 def of_function(
@@ -65,7 +76,7 @@ def of_function(
 
     def replay(trial: Trial, dy: Tree, name: str) -> Mapping[str, Array]:
         known = recognised(truth, trial)
-        return replayed(known, trial, dy, name) if known and name in known.roles else {}
+        return replayed(known, trial, dy, name) if known else {}
 
     return replay
 

@@ -18,6 +18,7 @@ from .case import cast
 from .oracle import leaves
 
 Arrays = dict[str, Any]
+FORWARD = " (forward)"  # after the name of an intermediate or a buffer, which have gradients of the same name
 
 
 class Subject:
@@ -36,6 +37,10 @@ class Subject:
 
     def backward(self, dy: Tree, cache: Any) -> Arrays:
         raise NotImplementedError
+
+    def moved(self, cache: Any) -> Arrays:
+        """Buffers after a forward pass, by name."""
+        return {}
 
 
 class Pair(Subject):
@@ -177,6 +182,9 @@ class OfLayer(Subject):
     def backward(self, dy, cache):
         dx, grads = self.layer.backward(cache[0], cache[1], dy)
         return leaves(dx, "x") | flatten(grads)
+
+    def moved(self, cache):
+        return {n: a for n, a in flatten(self.layer.track(*cache)).items() if n in self.buffers}
 
 
 def rebuilt(tree: Tree, arrays: Arrays, name: str) -> Tree:

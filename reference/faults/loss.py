@@ -191,7 +191,7 @@ class WeightedMeanByCount(_OtherMass):
     """
 
     def other(self, logs, q, n, axis, t):
-        return q, (t != self.ignore_index).sum()
+        return q, int((t != self.ignore_index).sum())
 
 
 @fault("A14", "CrossEntropyLoss", "NLLLoss")
