@@ -94,7 +94,7 @@ def train(net: str, opt: Optimizer, data: list, epochs: int, tick: Callable[[], 
         run.ratio.append(compare_passes(objective, params, batch, one).ratio)
 
         loss, cache = objective.forward(params, batch)
-        _, grads = objective.backward(params, cache, one)
+        grads = objective.gradients(params, cache, one)
         params, state = opt.replace(lr=lr).step(params, grads, state)
         params = objective.track(params, cache)
         run.by_hand.append(float(loss))

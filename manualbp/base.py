@@ -36,6 +36,7 @@ class Layer:
     params   = layer.init(rng, dtype)                  nested dict of arrays, torch's names and layouts
     y, cache = layer.forward(params, x)                cache: a tuple of what backward reads
     dx, dp   = layer.backward(params, cache, dy)       dx mirrors x (None where no gradient exists), dp mirrors params
+    dp       = layer.gradients(params, cache, dy)      the same dp, where nobody asks for dx
     params   = layer.track(params, cache)              moved statistics, where a layer has them
     """
 
@@ -73,6 +74,11 @@ class Layer:
 
     def backward(self, params: Params, cache: tuple, dy: Tree) -> tuple[Tree, Params]:
         raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def gradients(self, params: Params, cache: tuple, dy: Tree) -> Params:
+        """What backward gives by the parameters alone: in training nobody asks for dx of the first layer, which can
+        cost as much as dW."""
+        return self.backward(params, cache, dy)[1]
 
     def track(self, params: Params, cache: tuple) -> Params:
         """The parameters with the running statistics moved by one forward pass. Most layers have none."""

@@ -82,8 +82,20 @@ class Sequential(Many):
         return x, tuple(caches)
 
     def backward(self, params, cache, dy):
+        return self._down_to(0, params, cache, dy)
+
+    def gradients(self, params, cache, dy):
+        first = next((i for i in range(len(self.layers)) if str(i) in params), None)  # below, nothing is learned
+        if first is None:
+            return {}
+        dy, grads = self._down_to(first + 1, params, cache, dy)
+        own = self.layers[first].gradients(params[str(first)], cache[first], dy)
+        return _some({str(first): own}) | grads
+
+    def _down_to(self, first: int, params: Params, cache: tuple, dy: Any) -> tuple[Any, Params]:
+        """The gradient by the input of layer `first`, and by the parameters from there on."""
         grads: Params = {}
-        for i in reversed(range(len(self.layers))):
+        for i in reversed(range(first, len(self.layers))):
             dy, grads[str(i)] = self.layers[i].backward(params.get(str(i), {}), cache[i], dy)
         return dy, _some(dict(reversed(grads.items())))
 
@@ -282,3 +294,7 @@ class Objective(Container):
         (dprediction, *rest), loss = self.loss.backward(params.get("loss", {}), cache[1], dy)
         dx, model = self.model.backward(params.get("model", {}), cache[0], dprediction)
         return (dx, *rest), _some({"model": model, "loss": loss})
+
+    def gradients(self, params, cache, dy):
+        (dprediction, *_), loss = self.loss.backward(params.get("loss", {}), cache[1], dy)
+        return _some({"model": self.model.gradients(params.get("model", {}), cache[0], dprediction), "loss": loss})

@@ -124,19 +124,22 @@ class _ConvNd(Layer, family=True):
             y += params["bias"].reshape(-1, *(1,) * n)
         return y, (X, x.shape)
 
+    def gradients(self, params, cache, dy):
+        X, _ = cache
+        g = dy.reshape(*X.shape[:2], self.out_channels // self.groups, X.shape[3])
+        grads = {"weight": (g @ X.swapaxes(2, 3)).sum(0).reshape(params["weight"].shape)}  # (4)
+        return grads | ({"bias": g.sum((0, 3)).reshape(-1)} if self.bias else {})  # (4)
+
     def backward(self, params, cache, dy):
         X, x_shape = cache
         n, sides, W = self.axes, self.sides(), self.matrix(params)
         sizes, out = x_shape[-n:], dy.shape[-n:]
         g = dy.reshape(*X.shape[:2], W.shape[1], X.shape[3])
-        grads = {"weight": (g @ X.swapaxes(2, 3)).sum(0).reshape(params["weight"].shape)}  # (4)
-        if self.bias:
-            grads["bias"] = g.sum((0, 3)).reshape(-1)  # (4)
         dz = np.zeros(x_shape[:-n] + grown(sizes, sides), dy.dtype)
         taps_of_W = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # (k, g, c, o)
         for dz_k, W_k in zip(taps(dz, out, *self.kernel()), np.ascontiguousarray(taps_of_W)):
             dz_k += (W_k @ g).reshape(dz_k.shape)  # (5), through a view of dz
-        return unpad(dz, sizes, sides, self.padding_mode), grads  # (6)
+        return unpad(dz, sizes, sides, self.padding_mode), self.gradients(params, cache, dy)  # (6)
 
     @classmethod
     def fit(cls, choose, shape):

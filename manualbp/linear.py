@@ -60,12 +60,14 @@ class Linear(Layer):
         return (y + params["bias"] if self.bias else y), (x,)
 
     def backward(self, params, cache, dy):
+        return dy @ params["weight"], self.gradients(params, cache, dy)
+
+    def gradients(self, params, cache, dy):
         (x,) = cache
-        dx = dy @ params["weight"]
         n = math.prod(x.shape[:-1])  # not −1, which an axis of length 0 would leave open
         rows_dy, rows_x = dy.reshape(n, self.out_features), x.reshape(n, self.in_features)
         grads = {"weight": rows_dy.T @ rows_x}
-        return dx, grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
+        return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
 
     @classmethod
     def fit(cls, choose, shape):

@@ -49,6 +49,8 @@ class Loss(Layer, family=True):
 
     def fits(self, *x: Array) -> None:
         """Raise a ValueError unless the inputs go together."""
+        if all(shape(a) == shape(x[0]) for a in x):
+            return
         try:
             np.broadcast_shapes(*map(shape, x))
         except ValueError:
@@ -103,7 +105,7 @@ def unreduce(dy: Array, v_shape: tuple[int, ...], reduction: str, n: Any) -> Arr
     """dv of dy: every entry of a sum has weight 1, of a mean 1/n; no entry counts where n = 0."""
     if reduction == "none":
         return dy
-    return np.broadcast_to(dy if reduction == "sum" else dy / n if n else dy * 0, v_shape)
+    return np.full(v_shape, dy if reduction == "sum" else dy / n if n else dy * 0)
 
 
 def is_real(a: Any) -> bool:

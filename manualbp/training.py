@@ -100,7 +100,7 @@ def _step(
         if np.ndim(loss):
             raise ValueError(f"{objective} must give one number, as with reduction='mean'; it gave {describe(loss)}")
         passes.append((loss, cache))
-        return loss, objective.backward(params, cache, np.ones_like(loss))[1]
+        return loss, objective.gradients(params, cache, np.ones_like(loss))
 
     asked: Any = gradient if optimizer.by_closure else gradient(now.params)[1]
     params, state = optimizer.step(now.params, asked, now.state)

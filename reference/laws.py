@@ -88,6 +88,14 @@ def check_pure(case: Case) -> None:
     _same(case, first, _named(case.layer.backward(params, cache, dy)), "a forward on other data changes backward")
 
 
+def check_gradients_alone(case: Case) -> None:
+    """Those by the parameters alone, without dx, are those that backward gives, bit for bit."""
+    params, x, dy = case.data()
+    _, cache = _forward(case, params, x)
+    both, alone = case.layer.backward(params, cache, dy)[1], case.layer.gradients(params, cache, dy)
+    _same(case, flatten(both), flatten(alone), "gradients without dx differ from backward's")
+
+
 def check_layouts(case: Case) -> None:
     """Fortran order and strides change nothing but the order of sums."""
     params, x, dy = case.data()
@@ -160,7 +168,7 @@ CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal")  # of torch
 
 LAWS: tuple[Callable[[Case], None], ...] = (
     check_equals_torch, check_equals_differences, check_linear_in_dy, check_pure, check_layouts, check_dtype_kept,
-    check_shapes, check_repr, check_eval, check_twin_returns,
+    check_shapes, check_repr, check_eval, check_twin_returns, check_gradients_alone,
 )  # fmt: skip
 OF_TORCH = (check_equals_torch, check_twin_returns)  # laws that need a class of the same name in torch.nn
 

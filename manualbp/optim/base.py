@@ -149,7 +149,7 @@ class Optimizer:
 
     def of(self, name: str) -> Self:
         """This optimizer with the options of the group that the parameter belongs to."""
-        return self.in_group(self.group_of(name))
+        return self.in_group(self.group_of(name)) if getattr(self, "groups", ()) else self
 
     def replace(self, **changes: Any) -> Self:
         """The same optimizer with some options changed, as in opt.replace(lr=0.01)."""

@@ -6,7 +6,7 @@ A step is forward, loss, backward and the update of SGD, in float32. Both sides,
 alone on both sides, take turns in blocks of a millisecond; a ratio is the median over turns of the ratio within a
 turn, so that what slows the machine down slows down both. Each number of threads has a process of its own; with one,
 processor time is measured, so that other work on the machine counts less; with two the time on the wall, which needs
-a machine with nothing else to do. By hand the gradient by the network's input is computed too; PyTorch leaves it out.
+a machine with nothing else to do.
 """
 
 import gc
@@ -132,7 +132,7 @@ def step_by_hand(net: Network, params: Params, x: Tree) -> Callable[[], float]:
     def step() -> float:
         nonlocal params, state
         loss, cache = objective.forward(params, x)
-        _, grads = objective.backward(params, cache, one)
+        grads = objective.gradients(params, cache, one)
         params, state = optimizer.step(params, grads, state)
         return float(loss)
 
