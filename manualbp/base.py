@@ -121,6 +121,11 @@ class Layer:
         """Random parameters, none left at a value (0 or 1) that hides a mistake."""
         return tree_map(lambda p: values.real(p.shape), self.init(values.rng))
 
+    def derives(self, x: Tree) -> bool:
+        """Is what backward gives the derivative of forward at this input? Some, like torch, let the gradient pass
+        where forward is held at a bound."""
+        return True
+
     def takes(self, ok: bool, x: Any, shape: str, kinds: str = REAL) -> None:
         """Raise a ValueError that shows layer, call and remedy unless `ok` and x is an array of such a dtype.
 

@@ -78,6 +78,10 @@ class CosineSimilarity(Pairwise):
         db = dy * (a / m - y * (b / np.where(q == 0, 1, q))) / n
         return (unbroadcast(da, shapes[0]), unbroadcast(db, shapes[1])), {}
 
+    def derives(self, x):
+        norms = [np.sqrt((v * v).sum(self.dim)) for v in self.pair(x)]
+        return not any(((norm > 0) & (norm < self.eps)).any() for norm in norms)
+
     @classmethod
     def fit(cls, choose, shape):
         """Along an axis longer than 1: there every cosine is ±1, and its gradient nothing but rounding."""

@@ -35,7 +35,7 @@ def log_sigmoid(x: Array) -> Array:
 
 def magnitude(x: Array) -> Array:
     """|x|, continued off the real axis as ±x, which is what a slope needs; abs would drop the imaginary part."""
-    return np.where(np.real(x) < 0, -x, x)
+    return np.abs(x) if x.dtype.kind == "f" else np.where(np.real(x) < 0, -x, x)
 
 
 def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
@@ -70,8 +70,8 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
         z = x - x.max(axis, keepdims=True)
     if not z.ndim:
         return z
-    others, first = np.exp(z), np.expand_dims(z.argmax(axis), axis)
-    np.put_along_axis(others, first, np.take_along_axis(z, first, axis), axis)  # 0, or NaN where there is no maximum
+    place = np.arange(z.shape[axis]).reshape([-1 if i == axis % z.ndim else 1 for i in range(z.ndim)])
+    others = np.where(place == z.argmax(axis, keepdims=True), z, np.exp(z))  # z: 0, or NaN where there is no maximum
     return z - np.log1p(others.sum(axis, keepdims=True))
 
 

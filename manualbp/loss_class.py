@@ -80,6 +80,9 @@ class BCELoss(YesNo):
         with np.errstate(divide="ignore"):  # log 0
             return w * (x - t) / np.maximum((1 - x) * x, EPS), w * (np.log1p(-x) - np.log(x))
 
+    def derives(self, x):
+        return bool((x[0] * (1 - x[0]) > EPS).all())
+
     def sample(self, values, shape):
         return values.unit(shape), values.unit(shape)
 
@@ -202,21 +205,17 @@ class OneOfC(Loss, family=True):
     def along(self, x: Array, axis: int) -> Array:
         """The class weights, broadcast beside x."""
         w = np.ones(x.shape[axis], x.dtype) if self.weight is None else np.asarray(self.weight, x.dtype)
-        return w.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+        return w.reshape(-1, *(1,) * (x.ndim - 1 - axis))
 
     def masses(self, x: Array, t: Array, axis: int) -> tuple[Array, Any]:
         """q and n."""
         w, s, classes = self.along(x, axis), self.smoothing, x.shape[axis]
         if is_real(t):
             return w * ((1 - s) * t + s / classes), t.size // classes
-        kept = t != self.ignore_index
-        k = np.where(kept, t, 0).astype(np.int64)
-        w_k = np.where(kept, w.reshape(-1)[k], 0)
-        q = np.zeros(x.shape, x.dtype)
-        np.put_along_axis(q, np.expand_dims(k, axis), np.expand_dims((1 - s) * w_k, axis), axis)
-        if s:
-            q = q + s / classes * w * np.expand_dims(kept, axis)
-        return q, w_k.sum()
+        k = np.expand_dims(t, axis)
+        kept = k != self.ignore_index
+        w_k = w * (kept & (np.arange(classes).reshape(w.shape) == k))  # w_k [c = k]
+        return (1 - s) * w_k + s / classes * w * kept if s else w_k, w_k.sum()
 
     def fits(self, x, t):
         axis = min(x.ndim - 1, 1)

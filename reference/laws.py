@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from manualbp import container
 from manualbp.base import Layer, flatten, registry, run, tree_map
 
+from . import spy
 from .case import Case, cast
 from .compare import compare
 from .expression import names, parse
 from .numeric import derivatives
 from .oracle import Named, by_hand, leaves
-from .spy import walk
 from .strategies import cases
 from .tolerance import EPS, FACTOR, distance, largest
 from .twin import from_torch, to_torch
@@ -39,10 +39,12 @@ def check_equals_differences(case: Case) -> None:
     """The gradient is the derivative of the layer's own forward: complex step, or differences in longdouble."""
     if not case.layer.is_gradient and (after := getattr(case.layer, "after", None)):
         case = replace(case, layer=container.Objective(parse(after), case.layer))
-    parts = [part for part in walk(case.layer) if not getattr(part, "after", None)]
+    parts = [part for part in spy.walk(case.layer) if not getattr(part, "after", None)]
     deliberate = not all(part.is_gradient for part in parts)  # as the zero of a padding row
     if not case.exact and not deliberate:  # small integers lie on kinks, where there is no derivative
         params, x, dy = case.data()
+        if not all(part.derives(given) for _, part, given, _ in spy.inputs(case.layer, params, x, case.seed)):
+            return
         told = [f"{d}" for d in derivatives(case.layer, params, x, dy, case.seed) if not d.ok]
         assert not told, f"{case}: backward is not the derivative of forward:\n  " + "\n  ".join(told)
 
@@ -61,7 +63,8 @@ def check_linear_in_dy(case: Case) -> None:
             assert a is not None
             assert b is not None
             room = largest(a) * 2 + largest(b) * 4 + _uncancelled(case, params, cache, dy, name)
-            error = distance(g, 2 * a - 4 * b)
+            with np.errstate(invalid="ignore"):  # ∞ − ∞, as of a logarithm of 0
+                error = distance(g, 2 * a - 4 * b)
             assert error <= FACTOR * 8 * EPS[case.dtype] * room, f"{case}: backward is not linear in dy: {name}"
 
 

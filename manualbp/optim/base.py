@@ -105,10 +105,11 @@ class Optimizer:
                 if g is not None:
                     p = self.checked(name, new, g)
                     opt = self.of(name)
-                    s = state.get(name) or {"step": 0} | opt.start(p)
-                    p, moved = opt.rule(s["step"] + 1, p, opt.gradient(name, g), s)
+                    s = state.get(name) or {"step": 0, **opt.start(p)}
+                    t = s["step"] + 1
+                    p, moved = opt.rule(t, p, opt.gradient(name, g), s)
                     new[name] = np.asarray(p)  # arithmetic makes scalars of 0-d arrays
-                    new_state[name] = {"step": s["step"] + 1} | {k: _array(v) for k, v in moved.items()}
+                    new_state[name] = {"step": t, **{k: _array(v) for k, v in moved.items()}} if moved else {"step": t}
         return unflatten(new), new_state
 
     def checked(self, name: str, params: Mapping[str, Array], g: Any) -> Array:
