@@ -31,9 +31,9 @@ def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) ->
         return False
     v = {n: direction(np.random.default_rng((trial.seed, i)), np.shape(trial.arrays[n])) for i, n in enumerate(real)}
     slope, uncertainty = _slope(subject, trial, dy, v)
-    terms = [np.asarray(grads[n]) * v[n] for n in real]
-    size = sum(float(np.abs(t).sum()) for t in terms) + max(largest(np.asarray(trial.arrays[n])) for n in real)
-    return bool(abs(sum(float(t.sum()) for t in terms) - slope) <= FACTOR * (uncertainty + ROUNDED * size))
+    told = [_product(np.asarray(grads[n]), v[n]) for n in real]
+    size = sum(most for _, most in told) + max(largest(np.asarray(trial.arrays[n])) for n in real)
+    return bool(abs(sum(value for value, _ in told) - slope) <= FACTOR * (uncertainty + ROUNDED * size))
 
 
 def by_differences(
@@ -54,8 +54,8 @@ def by_differences(
         elif many:
             v = direction(np.random.default_rng(trial.seed), a.shape)
             slope, u = _slope(subject, trial, dy, {name: v})
-            room = u + ROUNDED * float(np.abs(g * v).sum())
-            tensors.append(_numerical(f"d{name}", np.asarray((g * v).sum()), np.asarray(slope), room, ON_A_LINE))
+            told, most = _product(g, v)
+            tensors.append(_numerical(f"d{name}", np.asarray(told), np.asarray(slope), u + ROUNDED * most, ON_A_LINE))
         else:
             right[name], room = _entries(subject, trial, dy, name)
             tensors.append(_numerical(f"d{name}", g, right[name], room + ROUNDED * largest(right[name])))
@@ -64,8 +64,15 @@ def by_differences(
 
 def direction(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """A random direction, no longer than FAR."""
-    v = rng.standard_normal(shape)
-    return v * min(1.0, FAR / max(v.size, 1) ** 0.5)
+    v = np.asarray(rng.standard_normal(shape))
+    v *= min(1.0, FAR / max(v.size, 1) ** 0.5)
+    return v
+
+
+def _product(g: Array, v: Array) -> tuple[float, float]:
+    """Σ g ⊙ v, and ‖g‖‖v‖ ≥ Σ |g ⊙ v|: the size of what is summed, without an array of it."""
+    g = np.asarray(g, float)
+    return float(np.vdot(g, v)), float(np.linalg.norm(g) * np.linalg.norm(v))
 
 
 def _fits(g: Array | None, a: Any) -> bool:
@@ -87,12 +94,20 @@ def _slope(subject: Subject, trial: Trial, dy: Tree, v: Mapping[str, Array]) -> 
     """The derivative of Σ dy ⊙ y along v, and its uncertainty."""
 
     def along(h: float) -> tuple[float, float]:
-        arrays = {n: np.array(a) + h * v[n] if n in v else np.array(a) for n, a in trial.arrays.items()}
+        arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in trial.arrays.items()}
         y = subject.forward(arrays)[0]
-        pairs = [(np.asarray(a, float), d) for a, d in zip(flat(y), flat(dy)) if d is not None]
-        return sum(float((a * d).sum()) for a, d in pairs), sum(float(np.abs(a * d).sum()) for a, d in pairs)
+        told = [
+            _product(np.asarray(a, float), np.asarray(d, float)) for a, d in zip(flat(y), flat(dy)) if d is not None
+        ]
+        return sum(value for value, _ in told), sum(most for _, most in told)
 
     return extrapolated(along, STEP, EPS["float64"])
+
+
+def _moved(a: Any, h: float, v: Array) -> Array:
+    """a + hv, in one new array."""
+    step = h * v
+    return np.add(a, step, out=np.asarray(step)) if np.ndim(a) else a + step
 
 
 def _numerical(name: str, g: Array, slopes: Array, room: float, what: str = "") -> Tensor:

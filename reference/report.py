@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +18,8 @@ from manualbp.loss import Loss
 from manualbp.optim.base import Optimizer
 
 from .case import Case
-from .compare import Comparison, Tensor
+from .compare import Comparison, Tensor, compare
+from .numeric import derivatives
 from .verify import Failure, Plan, Row, Tally
 
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
@@ -96,8 +98,23 @@ def mismatch(console: Console, failure: Failure) -> None:
     """The smallest case found, every tensor that differs, and the command that runs it again."""
     console.print("\n[bold red]Mismatch[/] in the smallest network found:")
     one(console, failure.case, failure.comparison, only_wrong=True)
+    if told := side(failure.case):
+        console.print(f"  {told}", markup=False, soft_wrap=True)
     console.print("To run exactly this case again:")
     console.print(f"  {failure.command}", style="bold", markup=False, soft_wrap=True)
+
+
+def side(case: Case) -> str:
+    """Which side is wrong, by the derivative of the hand-written forward; nothing where that cannot tell."""
+    case = replace(case, exact=False)  # small integers lie on kinks
+    wrong = {t.name for t in compare(case).wrong}
+    if not wrong or not all(name.endswith(".grad") for name in wrong):
+        return ""
+    right = {d.ok for d in derivatives(case.layer, *case.data(), case.seed) if d.name in wrong}
+    if len(right) != 1:
+        return ""
+    whose = "PyTorch's gradient is wrong, that by hand is right" if right.pop() else "the gradient by hand is wrong"
+    return f"By the derivative of the hand-written forward {whose}."
 
 
 def one(console: Console, case: Case, found: Comparison, only_wrong: bool = False) -> None:

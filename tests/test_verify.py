@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 import manualbp as m
-from reference import cli, verify
+from reference import cli, modules, report, verify
 from reference.architectures import Drawn
 from reference.case import Case
 from reference.expression import parse
@@ -135,3 +135,13 @@ def test_coverage_goals_are_reached_by_a_run_of_modest_length():
         if (case := draw_case(plan, classes, i, Drawn((5, i)))) is not None:
             tally.goals.update(verify.reached(case))
     assert tally.missing(plan) == []
+
+
+def test_a_mismatch_says_which_side_is_wrong(monkeypatch):
+    case = Case(m.Sequential(m.InstanceNorm2d(4), m.GRU(1, 2, batch_first=True), m.Select()), (4, 4, 1))
+    assert report.side(case) == ""
+    monkeypatch.setattr(modules, "in_plain_strides", lambda module: module)  # as torch is: see test_torch_limits.py
+    assert "PyTorch's gradient is wrong" in report.side(case)
+    right = m.BatchNorm2d.backward
+    monkeypatch.setattr(m.BatchNorm2d, "backward", lambda *given: (2 * right(*given)[0], right(*given)[1]))
+    assert "by hand is wrong" in report.side(Case(m.BatchNorm2d(4), (2, 4, 3, 3)))
