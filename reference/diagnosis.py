@@ -1,6 +1,6 @@
 """From wrong gradients to the name of the mistake.
 
-Each feature (features_*.py) looks at one wrong tensor of one trial and yields relations that give the wrong numbers
+Each of the `features` looks at one wrong tensor of one trial and yields relations that give the wrong numbers
 back. Here they are joined: a relation is worth the more, the more of the wrong tensors follow it in every trial.
 """
 
@@ -11,34 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import (
-    features_kind,
-    features_norm,
-    features_number,
-    features_place,
-    features_product,
-    features_residual,
-    features_slope,
-    features_softmax,
-    features_support,
-)  # fmt: skip
 from .contracts import Broken
 from .evidence import Evidence, Suspect
 from .facts import facts
 from .faults import KNOWN
-from .features import Finding, Found, Seen
-from .features_replay import replay, with_replays
+from .features import CHEAP, FEATURES
+from .features.replay import replay, with_replays
+from .features.seen import Finding, Found, Seen
 
-MODULES = (
-    features_kind, features_number, features_place, features_slope, features_softmax, features_norm,
-    features_product, features_residual, features_support,
-)  # fmt: skip
-FEATURES = tuple(f for module in MODULES for f in module.FEATURES)
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
-LEAKS = ("B08", "B10")
+LEAKS = ("B08", "B10")  # what passes from one call to the next makes numbers wrong, too
 LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
-CHEAP = features_kind.FEATURES + features_number.FEATURES + features_support.FEATURES
 
 
 def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .evidence import Evidence
-from .features import Seen
-from .features_regions import covers, regions
+from .features.regions import covers, regions
+from .features.seen import Seen
 
 MOST = 4  # slices that are listed
 

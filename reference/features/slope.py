@@ -9,7 +9,7 @@ from manualbp.activation import GELU, Elementwise
 from manualbp.base import Array, registry
 from manualbp.elementary import erf, sigmoid
 
-from .features import Finding, Found, Seen
+from .seen import Finding, Found, Seen
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "1": np.ones_like,

@@ -10,7 +10,7 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Finding, Found, Seen, spread
+from .seen import Finding, Found, Seen, spread
 
 COEFFICIENTS = {"": 1.0, "−": -1.0, "2": 2.0, "−2": -2.0, "½": 0.5, "−½": -0.5, "4": 4.0, "¼": 0.25}
 PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2": 0.5**0.5, "3": 3.0, "π": math.pi}

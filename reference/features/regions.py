@@ -8,8 +8,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Seen, spread
-from .features_residual import onehot, targets
+from .residual import onehot, targets
+from .seen import Seen, spread
 
 LARGE = 5.0  # from where on an activation may have another branch
 THRESHOLD = 20.0  # torch's for softplus

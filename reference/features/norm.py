@@ -12,8 +12,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Finding, Found, Seen, spread
-from .tolerance import distance
+from ..tolerance import distance
+from .seen import Finding, Found, Seen, spread
 
 EPS = (1e-5, 1e-8, 1e-6, 1e-12, 1e-3, 1e-7, 0.0)
 

@@ -7,9 +7,9 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .features import Finding, Found, Seen, spread
-from .features_number import shown, spelled
-from .features_regions import Region, covers, regions
+from .number import shown, spelled
+from .regions import Region, covers, regions
+from .seen import Finding, Found, Seen, spread
 
 
 class There(NamedTuple):

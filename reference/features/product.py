@@ -9,8 +9,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Finding, Found, Seen
-from .features_slope import FUNCTIONS
+from .seen import Finding, Found, Seen
+from .slope import FUNCTIONS
 
 MOST = 100_000  # entries of a product that is tried
 SLOPES = ("1 − {}²", "{0}(1 − {0})", "[{} > 0]", "1 − {}")

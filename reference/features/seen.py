@@ -1,14 +1,4 @@
-"""What wrong numbers look like: evidence in the form that features read, and what a feature finds.
-
-A feature is a function of one `Seen`, a wrong tensor of one trial, and yields findings: relations that give the wrong
-numbers back within the bound. `diagnosis` joins those of all tensors and trials. The features themselves stand in
-
-    features_number     yours = c · right, and what c equals       features_kind      missing, of another shape, NaN
-    features_place      right numbers at wrong places              features_support   wrong at some entries only
-    features_slope      activations: another slope                 features_residual  a term too many or missing
-    features_product    products and sums of other factors         features_norm, _softmax, _attention   other formulas
-    features_network    networks recognised, and the catalogue's mistakes made in them
-"""
+"""A wrong tensor in the form that features read, and what a feature finds."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,8 +9,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .evidence import Evidence
-from .tolerance import distance, largest
+from ..evidence import Evidence
+from ..tolerance import distance, largest
 
 ROOM = 2.0**8  # units of the last place that a formula written in another order may be off
 LOOSE = 1e-9  # relative, in float64: enough to see which formula a right gradient follows

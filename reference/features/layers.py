@@ -12,8 +12,8 @@ from manualbp.activation import Elementwise
 from manualbp.base import Array, Layer, Tree, flatten, registry
 from manualbp.container import Objective, Repeat, Residual, Sequential
 
-from .features import near
-from .features_network import EXACT, Case, Network, Role
+from .network import EXACT, Case, Network, Role
+from .seen import near
 
 Shape = tuple[int, ...]
 HIDDEN = (m.ReLU(), m.Tanh(), m.Sigmoid(), m.LeakyReLU(), m.GELU(), m.SiLU(), m.Softplus(), m.ELU())

@@ -10,11 +10,11 @@ from manualbp.container import Objective, Sequential
 from manualbp.linear import Linear
 from manualbp.loss import Loss
 
-from .evidence import Evidence
-from .faults import KNOWN, Fault, corrupt
-from .features import Finding, Found, Seen
-from .features_network import Case, Network, recognised
-from .spy import walk
+from ..evidence import Evidence
+from ..faults import KNOWN, Fault, corrupt
+from ..spy import walk
+from .network import Case, Network, recognised
+from .seen import Finding, Found, Seen
 
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
 FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake

@@ -7,9 +7,9 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .features import Finding, Found, Seen, spread
-from .features_number import shown, spelled
-from .features_slope import entrywise
+from .number import shown, spelled
+from .seen import Finding, Found, Seen, spread
+from .slope import entrywise
 
 REMEDY = "look for a path, or a term of the product rule, that is left out or counted twice"
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Finding, Found, Seen, spread
-from .features_place import transposed
+from .place import transposed
+from .seen import Finding, Found, Seen, spread
 
 STATE = re.compile(
     r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE

@@ -6,8 +6,8 @@ import numpy as np
 
 from manualbp.base import Array
 
-from .features import Finding, Found, Seen
-from .features_number import is_bias
+from .number import is_bias
+from .seen import Finding, Found, Seen
 
 MOST = 5  # axes whose permutations are tried
 LONG = 64  # slices whose order is looked for

@@ -1,7 +1,7 @@
 """Networks recognised by what they compute: a layer in which every array at hand has a role.
 
-It is tried which layer, or chain of linear maps, activations and a loss (`features_layers`), gives y and the right
-gradients. `features_replay` then makes the catalogue's mistakes in it.
+It is tried which layer, or chain of linear maps, activations and a loss (`layers`), gives y and the right
+gradients. `replay` then makes the catalogue's mistakes in it.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ import numpy as np
 
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
 
-from .evidence import Evidence
-from .features import near
-from .oracle import leaves
+from ..evidence import Evidence
+from ..oracle import leaves
+from .seen import near
 
 SMALL = 20_000  # entries of a case in which networks are looked for
 EXACT = 1e-9  # relative: to this y and the gradients must be given back
@@ -139,7 +139,7 @@ def names_of(tree: Tree, name: str) -> Tree:
 
 def recognised(case: Case) -> Network | None:
     """The first network that fits."""
-    from .features_layers import candidates  # the two modules need one another
+    from .layers import candidates  # the two modules need one another
 
     with np.errstate(all="ignore"):
         return next((n for n in candidates(case) if n.fits(case)), None) if case.small else None

@@ -9,7 +9,7 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .features import Finding, Found, Seen
+from .seen import Finding, Found, Seen
 
 Variant = tuple[str | None, str, Array, str]
 
