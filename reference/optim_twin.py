@@ -212,11 +212,17 @@ def scaled(opt: Optimizer, rate: float) -> Optimizer:
     return opt.replace(lr=opt.lr * rate, **groups)
 
 
+def _cast(grads: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
+    """Gradients in another precision; what it cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return {n: None if g is None else g.astype(dtype) for n, g in grads.items()}
+
+
 def run_hand(opt: Optimizer, case: Case, dtype: Any) -> list[Flat]:
     """Parameters and state after every step, by hand in this precision."""
     params, state, history = unflatten({n: p.astype(dtype) for n, p in case.params.items()}), {}, []
     for grads, rate in zip(case.grads, case.rates, strict=True):
-        given = {n: None if g is None else g.astype(dtype) for n, g in grads.items()}
+        given = _cast(grads, dtype)
         asked = quartic(given) if opt.by_closure else unflatten(given)
         params, state = scaled(opt, rate).step(params, asked, state)
         slots = {f"{n}/{k}": v for n, s in state.items() for k, v in opt.to_slots(s).items()}
@@ -233,7 +239,7 @@ def run_torch(opt: Optimizer, case: Case, dtype: Any) -> list[Flat]:
         for grads, rate in zip(case.grads, case.rates, strict=True):
             for group, lr in zip(made.param_groups, rates, strict=True):
                 group["lr"] = lr * rate
-            torch_step(opt, made, tensors, {n: None if g is None else g.astype(dtype) for n, g in grads.items()})
+            torch_step(opt, made, tensors, _cast(grads, dtype))
             history.append(_arrays({**tensors, **torch_slots(made, tensors)}))
     return history
 
