@@ -71,7 +71,7 @@ def forms(given: tuple[tuple[str, float], ...]) -> tuple[tuple[Form, ...], Array
                     found.append((Form(symbol, cost + bool(sign) + (abs(e) != 1), (name,)), k * v**e))
         for (n, (v, c, a)), (m, (w, d, b)) in itertools.permutations(base.items(), 2):
             for pattern, (e, f) in DOUBLE.items():
-                if n < m or e != f:
+                if (n < m or e != f) and (v != w or e == f):  # equal numbers cancel
                     symbol = _signed(sign, pattern.format(n, m))
                     found.append((Form(symbol, c + d + bool(sign), (a, b)), k * v**e * w**f))
     return tuple(f for f, _ in found), np.array([v for _, v in found])
@@ -112,7 +112,7 @@ def constant_factor(s: Seen) -> Found:
         for form in known or [Form(f"{c:.6g}", 4)]:
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form))
     for form in known if not named else ():
-        text = f"The gradient is {form.symbol} times what it should be."
+        text = f"The gradient is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
     if s.informative(s.right):
@@ -123,7 +123,7 @@ def constant_factor(s: Seen) -> Found:
 def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     """Mistakes of which this is the factor, with a score each."""
     equals = functools.partial(equal, s, c)
-    if equals(-1):
+    if equals(-1) and s.loss:
         yield "A05", 0.95
     for n, v in s.e.numbers.items():
         if 0 < v < 1 and equals(1 - v, 1 / (1 - v)):
@@ -167,13 +167,8 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
 def sizes(s: Seen) -> tuple[int, int, int, int]:
     """Of a loss: the number of all targets, of samples, of places (or steps) of a sample, of entries of a sample."""
     arrays = [a for a in s.inputs.values() if a.size and a.ndim]
-    for t in s.whole.values():
-        if (
-            t.dtype.kind in "iu"
-            and t.size
-            and t.ndim
-            and any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays)
-        ):
+    for t in (a for a in s.whole.values() if a.dtype.kind in "iu" and a.size and a.ndim):
+        if any(a.ndim == t.ndim + 1 and len(a) == len(t) for a in arrays):
             return t.size, len(t), t.size // len(t), 1
     shapes = [a.shape for a in arrays]
     twice = [shape for shape in shapes if shapes.count(shape) > 1] or shapes or [(1,)]
@@ -231,7 +226,7 @@ def _vectors(s: Seen, v: Array) -> Iterator[tuple[str, str | None, float]]:
         same = w.shape == v.shape and np.allclose(v[seen], w[seen], rtol=4 * SAME * s.eps, atol=0)
         return bool(same and np.unique(v[seen]).size > 1)
 
-    for n, w in s.inputs.items():
+    for n, w in (s.inputs if s.y is None else {**s.inputs, "y": s.y}).items():
         dx = s.own is not None and s.own.ndim > 1
         each = {n: w, f"1/{n}": 1 / w, f"{n}²": w * w, f"1/{n}²": 1 / w**2, f"1 − {n}": 1 - w}
         yield from ((f, "D07" if f == f"1/{n}" and dx else None, 0.8) for f, u in each.items() if equals(u))

@@ -77,6 +77,20 @@ def flipped(s: Seen) -> Found:
                 yield Finding(relation, None, 0.85, "", "The gradient runs backwards along an axis.", "flip it")
 
 
+def scanned(s: Seen) -> Found:
+    """A running sum of dy, in one direction or the other."""
+    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape:
+        return
+    for axis in range(s.right.ndim):
+        forth, back = np.cumsum(s.dy, axis), np.flip(np.cumsum(np.flip(s.dy, axis), axis), axis)
+        for yours, right, told in ((forth, back, "to"), (back, forth, "from")):
+            if s.alike(yours):
+                known = f", right = Σ dy {'from' if told == 'to' else 'to'} each entry" if s.is_right(right) else ""
+                text = f"The gradient is the sum of dy {told} each entry along axis {axis}."
+                remedy = "what is summed forwards passes its gradient backwards: flip, sum, flip" if known else ""
+                yield Finding(f"yours = Σ dy {told} each entry{known}", None, 0.9, "", text, remedy)
+
+
 def shifted(s: Seen) -> Found:
     """Rolled round, or moved with other entries at the border."""
     for axis, n in enumerate(s.right.shape if s.comparable else ()):
@@ -198,4 +212,4 @@ def rearranged(s: Seen) -> Found:
         yield Finding("yours holds the numbers of right in another order", None, 0.6, "", text, remedy)
 
 
-FEATURES = (permuted_axes, flipped, shifted, blocks, swapped, rearranged)
+FEATURES = (scanned, permuted_axes, flipped, shifted, blocks, swapped, rearranged)

@@ -58,6 +58,9 @@ def _by_value(s: Seen) -> Iterator[Region]:
     inputs = ((n, a) for n, a in alike.items() if n in s.inputs)
     for (n, a), (m, b) in itertools.combinations(inputs, 2):
         yield Region(f"{n} = {m}", "zero", a == b)
+        distance = np.abs(a - b)
+        least = distance[s.wrong].min(initial=np.inf)
+        yield Region(f"|{n} − {m}| ≥ {least:.3g}", "far", distance >= least)
 
 
 def _by_index(s: Seen) -> Iterator[Region]:

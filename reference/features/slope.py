@@ -155,6 +155,23 @@ def factor_by_entry(s: Seen) -> Found:
             yield Finding(f"yours = right / ({told})", fault, 0.97 if fault else 0.75, "", text, remedy)
 
 
+def slope_of_difference(s: Seen) -> Found:
+    """A loss of x − t: yours = c · ψ(x − t) where right is no multiple of that."""
+    if not s.loss or s.own is None or not s.comparable or s.multiple is not None:
+        return
+    for n, a in s.inputs.items():
+        if n == s.name or a.shape != s.own.shape:
+            continue
+        d, told = s.own - a, f"({s.name} − {n})"
+        for symbol, psi in FUNCTIONS.items():
+            c = s.constant(s.yours, psi(d)) if s.informative(psi(d)) else None
+            if c is not None and symbol != "1":
+                slope = symbol.format(told)
+                text = f"The slope is taken to be proportional to {slope} everywhere."
+                remedy = "every piece of the loss has a slope of its own"
+                yield Finding(f"yours = c · {slope}", None, 0.7, f"c = {c:.6g}", text, remedy)
+
+
 @lru_cache(maxsize=8)
 def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
     """Named functions of the arrays that have the shape of the gradient."""
@@ -169,4 +186,4 @@ def _is_slope(s: Seen, values: Array) -> bool:
     return any(s.is_right_of(values, slope(f, a)) for f in curved for a in s.inputs.values() if a.shape == values.shape)
 
 
-FEATURES = (other_slope, factor_by_entry)
+FEATURES = (other_slope, factor_by_entry, slope_of_difference)
