@@ -11,9 +11,9 @@ from manualbp.base import tree_map
 from .case import cast
 from .subject import Arrays, Subject, flat
 from .tolerance import distance, largest
-from .trial import Trial
+from .trial import Trial, corner
 
-SMALL = 100_000  # entries: beyond, a contract is checked by few runs
+SMALL = 100_000  # entries: beyond, contracts are checked on a corner of the data
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,23 @@ def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[Broken,
     trial = next((t for t in trials if not t.integers), trials[0])
     laws = [_arguments, _second_backward, _stale_cache, _aliases, _dtype, _layout]
     if sum(np.size(a) for a in trial.arrays.values()) > SMALL:
-        laws = [_arguments, _aliases]
+        if _runs(subject, small := corner(trial)):
+            trial = small
+        else:
+            laws = [_arguments, _aliases]
     return tuple(told for law in laws if (told := _tried(law, subject, trial)))
+
+
+def _runs(subject: Subject, trial: Trial) -> bool:
+    """Does it take inputs of these sizes, too?"""
+    try:
+        with np.errstate(all="ignore"):
+            fresh = subject.fresh()
+            y, cache = fresh.forward(_inputs(trial))
+            fresh.backward(_dy(fresh, y), cache)
+    except Exception:
+        return False
+    return True
 
 
 def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, trial: Trial) -> Broken | None:
@@ -70,12 +85,12 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     """the arguments must stay as they are"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
-    if name := _differ(_inputs(trial), arrays):
+    if name := _differ(dict(trial.arrays), arrays):
         return Broken(f"forward changes its input {name} in place", "C20")
     dy = _dy(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
-    if name := _differ(_inputs(trial), arrays):
+    if name := _differ(dict(trial.arrays), arrays):
         return Broken(f"backward changes the input {name} in place")
     if any(not np.array_equal(a, b) for a, b in zip(flat(before), flat(dy))):
         return Broken("backward changes dy in place: who called it still needs it")

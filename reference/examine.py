@@ -191,8 +191,10 @@ def _upstream(subject: Subject, truth: Truth | None, trial: Trial) -> Tree:
     if getattr(subject, "no_upstream", False):
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     rng = np.random.default_rng(trial.seed + 1)
-    draw = (lambda s: rng.integers(1, 4, s) * rng.choice([-1.0, 1.0], s)) if trial.integers else rng.standard_normal
-    return tree_map(lambda a: np.asarray(draw(np.shape(a)), float), y)
+    if trial.integers:
+        return tree_map(lambda a: rng.integers(1, 4, np.shape(a)) * rng.choice([-1.0, 1.0], np.shape(a)), y)
+    draw = rng.standard_normal if _size(trial) < LARGE else partial(rng.uniform, -2, 2)  # three times as fast
+    return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), float), y)
 
 
 def copied(arrays: Mapping[str, Any]) -> Arrays:
