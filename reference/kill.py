@@ -172,17 +172,21 @@ def table(rows: list[Row]) -> Table:
     return printed
 
 
-def main(ids: list[str]) -> int:
+def gathered(ids: list[str], matrix: Callable[[list[str]], Iterator]) -> tuple[Console, list]:
+    """The rows of a matrix, with a bar while they come; exit code 2 for a mistake that is unknown."""
     torch.set_num_threads(1)
     if unknown := set(ids) - faults().keys():
         print(f"no mistake is called {', '.join(sorted(unknown))}; known are {', '.join(faults())}", file=sys.stderr)
-        return 2
+        sys.exit(2)
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(width=150, highlight=False)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # torch's advice, and what a mistake makes of numbers
-        matrix = kill_matrix(ids=ids)
-        rows = list(track(matrix, "mistakes", len(ids) or len(faults()), console=console, transient=True))
+        return console, list(track(matrix(ids), "mistakes", len(ids) or len(faults()), console=console, transient=True))
+
+
+def main(ids: list[str]) -> int:
+    console, rows = gathered(ids, lambda ids: kill_matrix(ids=ids))
     console.print(table(rows))
     for id, reason in {} if ids else LEFT_OUT.items():
         console.print(f"{id} is left out: {reason}")

@@ -6,14 +6,10 @@
 import itertools
 import random
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from manualbp.base import Layer, options_of, registry
@@ -23,7 +19,7 @@ from . import replays
 from .case import Case
 from .check import check_optimizer, on_layer
 from .faults import Fault, corrupt, faults
-from .kill import pairs
+from .kill import gathered, pairs
 from .trial import Trial
 from .twin import to_torch
 from .verdict import Report
@@ -109,14 +105,7 @@ def table(found: list[Row]) -> Table:
 
 
 def main(ids: list[str]) -> int:
-    torch.set_num_threads(1)
-    if unknown := set(ids) - faults().keys():
-        print(f"no mistake is called {', '.join(sorted(unknown))}; known are {', '.join(faults())}", file=sys.stderr)
-        return 2
-    console = Console(highlight=False)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # torch's advice, and what a mistake makes of numbers
-        found = list(track(rows(ids), "mistakes", len(ids) or len(faults()), console=console, transient=True))
+    console, found = gathered(ids, rows)
     console.print(table(found))
     right, cases = sum(row.right for row in found), sum(len(row.told) for row in found)
     named = sum(row.named for row in found)

@@ -29,5 +29,6 @@ def test_a_row_counts_variants_of_a_mistake_and_nothing_else():
 
 
 def test_a_mistake_that_is_unknown_is_an_error(capsys):
-    assert named.main(["Z99"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        named.main(["Z99"])
     assert "Z99" in capsys.readouterr().err
