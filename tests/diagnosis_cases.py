@@ -672,6 +672,10 @@ def counted(a):
     return {"w": dw / np.maximum(k, 1)[:, None]}
 
 
+inverse = Function(torch.linalg.inv, {"A": "DD"})
+quadratic = Function(lambda x, A: x @ A @ x, {"x": "D", "A": "DD"})
+running_sum = Function(lambda x: x.cumsum(1), {"x": "ND"})
+spread_of_rows = Function(lambda x: x.std(1, unbiased=False), {"x": "ND"})
 UNKNOWN = [
     ("y · dy|tanh x · dy", tanh, lambda a: {"x": a.dy * a.y}),
     ("\\(x\\) · right|y · dy", root, lambda a: {"x": a.dy * 0.5 * a.y}),
@@ -713,4 +717,15 @@ UNKNOWN = [
             "W1": a.x.T @ (a.dy * (softmax(np.maximum(a.x @ a.W1 + a.b1, 0) @ a.W2 + a.b2) - hot(a)) / a.N @ a.W2.T)
         },
     ),
+    (r"y dy y.*yᵀ dy yᵀ", inverse, lambda a: {"A": -a.y @ a.dy @ a.y}),
+    (r"2 · A x.*A x \+ Aᵀ x", quadratic, lambda a: {"x": 2 * a.dy * a.A @ a.x}),
+    ("Σ dy to each entry", running_sum, lambda a: {"x": np.cumsum(a.dy, 1)}),
+    ("factor of its own, y|= y · right", spread_of_rows, lambda a: {"x": a.g.x * a.y[:, None]}),
+    (
+        r"proportional to \(x − t\)",
+        huber,
+        lambda a: {"x": a.dy * (a.x - a.t) / a.x.size, "t": a.dy * (a.t - a.x) / a.x.size},
+    ),
+    (r"σ\(x\)\(1 − σ\(x\)\)\) · dy.*xσ", silu, lambda a: {"x": a.dy * (sigmoid(a.x) + sigmoid(a.x) * sigmoid(-a.x))}),
+    ("sign is wrong", cosine, lambda a: {"x": -a.g.x}),
 ]

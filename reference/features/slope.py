@@ -116,6 +116,34 @@ def other_slope(s: Seen) -> Found:
             yield Finding(f"yours = {told} · dy, right = {right} · dy", None, 0.8, "", text, remedy)
 
 
+def sum_of_slopes(s: Seen) -> Found:
+    """yours = dy (ψ + χ), as of a product rule with a factor lost in one term."""
+    x, y, dy = s.own, s.y, s.dy
+    if x is None or y is None or dy is None or not s.comparable or not x.shape == y.shape == dy.shape or x.size < 4:
+        return
+    if not dy.all() or not s.is_real or s.multiple is not None:
+        return
+    named = [(told.format(n), g(a)) for a, n in ((x, "x"), (y, "y")) for told, g in FUNCTIONS.items()]
+    terms = [(told, a) for told, a in named if np.isfinite(a).all()]
+    if (yours := _sum(terms, s.yours / dy)) is None or "+" not in yours:
+        return
+    right = _sum(terms, s.right / dy)
+    text = f"The slope is taken to be {yours}" + f" where it is {right}" * bool(right) + "."
+    relation = f"yours = ({yours}) · dy" + f", right = ({right}) · dy" * bool(right)
+    yield Finding(relation, None, 0.8, "", text, "apply the product rule term by term")
+
+
+def _sum(terms: list[tuple[str, Array]], whole: Array) -> str | None:
+    """One of these functions, or the first two, that give the whole."""
+    values = np.stack([a for _, a in terms])
+    room = 1e-9 * np.abs(whole).max()
+    for rest, first in ((whole, ""), *((whole - a, told) for told, a in terms)):
+        hits = np.flatnonzero((np.abs(values - rest) <= room).reshape(len(terms), -1).all(1))
+        if hits.size:
+            return " + ".join(filter(None, (first, terms[hits[0]][0])))
+    return None
+
+
 def _slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
     """What may be taken for the slope of f."""
     if f is not None:
@@ -186,4 +214,4 @@ def _is_slope(s: Seen, values: Array) -> bool:
     return any(s.is_right_of(values, slope(f, a)) for f in curved for a in s.inputs.values() if a.shape == values.shape)
 
 
-FEATURES = (other_slope, factor_by_entry, slope_of_difference)
+FEATURES = (other_slope, sum_of_slopes, factor_by_entry, slope_of_difference)
