@@ -18,6 +18,11 @@ SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²
 DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1)}
 SAME = 2.0**12  # units of the last place within which two constants are one
 MOST = 40  # expressions that are considered
+OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
+    "A01": "A sum stands where a mean should.",
+    "A03": "The mean is taken twice.",
+    "D10": "A mean over the batch stands where a sum should.",
+}
 
 Equals = Callable[..., bool]
 
@@ -110,7 +115,8 @@ def constant_factor(s: Seen) -> Found:
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
-            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form))
+            told = "" if s.loss else OF_ANY.get(fault, "")
+            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told)
     for form in known if not named else ():
         text = f"The gradient is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
