@@ -18,7 +18,7 @@ from .diagnosis import explain, of_contracts
 from .evidence import Evidence, Suspect
 from .oracle import leaves
 from .own_forward import ON_A_LINE, by_differences, is_own_derivative
-from .subject import FORWARD, Arrays, Subject, as_arrays, as_tensor, flat
+from .subject import FORWARD, Arrays, Subject, as_arrays, as_tensor, flat, of_gradient
 from .tolerance import EPS, WIDE, distance, largest, moved
 from .trial import Trial, corner, numbers
 from .verdict import Report
@@ -106,7 +106,7 @@ def _passed(
     title: str, examined: Sequence[Examined], contracts: tuple[str, ...], suspects: tuple[Suspect, ...]
 ) -> Report:
     shown = min(examined, key=lambda e: sum(t.power is None for t in e.tensors))
-    seen = [t for e in examined for t in e.tensors if t.name.startswith("d")]
+    seen = [t for e in examined for t in e.tensors if of_gradient(t.name)]
     if contracts:
         verdict, side = "wrong", "contract"
     elif all(t.power is None for t in seen):
@@ -130,7 +130,7 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
     tensors = compared(spread(truth, trial, dy, runs[dtype], LOOKS))
     if any(t.bound < t.error < LUCK * (t.bound + floor[1]) for t in tensors):
         tensors = compared(spread(truth, trial, dy, runs[dtype], MORE))
-    forward = any(not t.ok for t in tensors if not t.name.startswith("d"))
+    forward = any(not t.ok for t in tensors if not of_gradient(t.name))
     own = is_own_derivative(subject, trial, dy, yours.grads) if forward else None
     return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype], own)
 
@@ -146,7 +146,7 @@ def _compared(
         each = [r.get(name) for r in named]
         if dtype == "float64" and each[1] is not None:
             each[1] = np.asarray(each[1], dtype=_kind(each[1]))
-        spread = noise.get(name, 0.0) + floor_under(each[-1], floor[name.startswith("d")])
+        spread = noise.get(name, 0.0) + floor_under(each[-1], floor[of_gradient(name)])
         tensors.append(within(name, *each, dtype, spread))
     return overflown(tensors)
 
@@ -154,8 +154,8 @@ def _compared(
 def floor_of(trial: Trial, dy: Tree, right: Run, eps: float) -> tuple[float, float]:
     """The last bits of the largest input, and of the largest gradient: what torch cancels inside is of their size."""
     inputs = max(map(largest, _real(trial.arrays)), default=0.0)
-    grads = max(largest(np.asarray(a)) for a in [*right.grads.values(), *flat(dy)] if a is not None)
-    return eps * inputs, eps * grads
+    about = [*right.grads.values(), *flat(dy)]
+    return eps * inputs, eps * max((largest(np.asarray(a)) for a in about if a is not None), default=0.0)
 
 
 def floor_under(right: Array | None, floor: float) -> float:
@@ -167,7 +167,7 @@ def floor_under(right: Array | None, floor: float) -> float:
 
 def _ordered(tensors: list[Tensor]) -> list[Tensor]:
     """Forward first, in order, then the gradients: the first wrong one is the culprit."""
-    return [t for t in tensors if not t.name.startswith("d")] + [t for t in tensors if t.name.startswith("d")]
+    return [t for t in tensors if not of_gradient(t.name)] + [t for t in tensors if of_gradient(t.name)]
 
 
 def _kind(a: Any) -> Any:
@@ -208,11 +208,12 @@ def run_subject(subject: Subject, arrays: Mapping[str, Any], dy: Tree) -> Run:
     grads = subject.backward(tree_map(np.array, dy), cache)
     real = {n for n, a in arrays.items() if np.asarray(a).dtype.kind == "f"}
     wanted = {n: None if grads.get(n) is None else np.asarray(grads[n]) for n in subject.names if n in real}
-    extra = {n.removeprefix("d"): np.asarray(g) for n, g in grads.items() if n not in arrays and g is not None}
     kept = getattr(cache, "get", None) or (
-        cache[0].get if isinstance(cache, tuple) and isinstance(cache[0], dict) else None
+        cache[0].get if isinstance(cache, tuple) and isinstance(cache[0], dict) else lambda name: None
     )
-    trace = {n: np.asarray(kept(n)) for n in extra if kept and kept(n) is not None}
+    more = {n if kept(n) is not None else n.removeprefix("d"): g for n, g in grads.items() if n not in arrays}
+    extra = {n: np.asarray(g) for n, g in more.items() if g is not None}
+    trace = {n: np.asarray(kept(n)) for n in extra if kept(n) is not None}
     return Run(tree_map(np.asarray, y), extra | wanted, trace | subject.moved(cache))
 
 
@@ -317,7 +318,7 @@ def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
 def _side(examined: Sequence[Examined]) -> str:
     """Which side is wrong: by the outputs, and by the differences of the subject's own forward."""
     failed = [e for e in examined if e.wrong]
-    forward = any(not t.name.startswith("d") for e in failed for t in e.wrong)
+    forward = any(not of_gradient(t.name) for e in failed for t in e.wrong)
     if not forward:
         return "backward"
     return "both" if any(e.own is False for e in failed) else "forward"
@@ -329,7 +330,7 @@ def _is_convention(truth: Truth | None, e: Examined) -> bool:
     Off the kink, on all sides of it, torch's gradients are undisputed; a choice at the kink is between them, entry by
     entry and in sum.
     """
-    if truth is None or any(not t.name.startswith("d") for t in e.wrong):
+    if truth is None or any(not of_gradient(t.name) for t in e.wrong):
         return False
     rng = np.random.default_rng(e.trial.seed + 3)
     near = []
@@ -360,7 +361,7 @@ def _evidence(e: Examined, options: Mapping[str, float] | None, replay: Replay |
     again = replay if _size(e.trial) < LARGE else None
     found = []
     for t in e.wrong:
-        forward = not t.name.startswith("d")
+        forward = not of_gradient(t.name)
         name = t.name if forward else t.name[1:]
         yours, right = t.hand, t.torch
         if right is None or t.what == ON_A_LINE:

@@ -21,6 +21,11 @@ Arrays = dict[str, Any]
 FORWARD = " (forward)"  # after the name of an intermediate or a buffer, which have gradients of the same name
 
 
+def of_gradient(name: str) -> bool:
+    """Is it the name of a gradient, dW, rather than of an output or an intermediate?"""
+    return name.startswith("d") and not name.endswith(FORWARD)
+
+
 class Subject:
     """forward(arrays) -> y, cache;  backward(dy, cache) -> gradients by name. `names`: of the inputs, in order."""
 

@@ -405,3 +405,25 @@ def test_a_file_with_nothing_to_check_or_an_error(monkeypatch, capsys, tmp_path,
     code, out = ran(monkeypatch, capsys, "check", path)
     assert code == 2
     assert "Traceback" not in out
+
+
+def test_an_intermediate_may_have_any_name():
+    def net(x, w):
+        delta = x @ w
+        return np.tanh(delta), {"x": x, "w": w, "delta": delta}
+
+    def back(dy, cache):
+        ddelta = dy * (1 - np.tanh(cache["delta"]) ** 2)
+        return {"delta": ddelta, "x": ddelta @ cache["w"].T, "w": cache["x"].T @ ddelta}
+
+    def truth(x, w):
+        delta = x @ w
+        return torch.tanh(delta), {"delta": delta}
+
+    inputs = {"x": ("N", "D"), "w": ("D", "M")}
+    assert check_function(net, back, against=truth, inputs=inputs)
+    report = check_function(
+        lambda x, w: (net(x, w)[0], net(x, w)[1] | {"delta": 2 * x @ w}), back, against=truth, inputs=inputs
+    )
+    assert report.culprit == "delta (forward)"
+    assert report.wrong_side == "both"
