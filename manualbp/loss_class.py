@@ -62,7 +62,7 @@ class BCELoss(YesNo):
               infinite at x = 0 and 1
     """
 
-    after = "Sigmoid()"
+    after = "Sequential(Hardtanh(-25.0, 25.0), Sigmoid())"  # beyond, torch and this hold logarithms and slopes
 
     def fits(self, x, t):
         super().fits(x, t)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 from torch import nn
 
 from manualbp.base import Layer
@@ -52,6 +53,11 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
         )
     good = sum(r.verdict in GOOD for r in reports.values())
     console.print(f"{good} of {len(reports)} gradients stand", style="bold")
+    _write(reports, json_file, junit_file)
+    return _code(reports.values())
+
+
+def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str | None) -> None:
     if json_file:
         told = {name: report.to_dict() for name, report in reports.items()}
         Path(json_file).write_text(json.dumps(told, indent=2, default=str) + "\n")
@@ -59,7 +65,6 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
         suites = ElementTree.Element("testsuites")
         suites.extend(ElementTree.fromstring(report.to_junit()) for report in reports.values())
         ElementTree.ElementTree(suites).write(junit_file, encoding="utf-8", xml_declaration=True)
-    return _code(reports.values())
 
 
 def _code(reports: Any) -> int:
@@ -126,17 +131,42 @@ def _check(name: str, given: Any) -> Callable[[], Report]:
     return lambda: check(**given)
 
 
-def of_model(target: str, shape: str | None, seed: int, console: Console) -> int:
+def of_model(
+    target: str, shape: str | None, seed: int, console: Console, json_file: str | None, junit_file: str | None
+) -> int:
     """A model in a user's file, by hand and by autograd, layer by layer."""
     module, name = loaded(target if ":" in target else f"{target}:model")
     models = {n: v for n, v in vars(module).items() if isinstance(v, nn.Module)}
     if name not in models:
         raise ValueError(f"{target}: no torch.nn model is called {name}{nearest(name or '', models)}")
     reports = check_model(models[name], _sample(module, shape, seed), seed)
+    wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
+    wide.print(_by_layer(reports))
     for report in reports:
-        told = f"{report.title}: {report.verdict}, worst err/bound {report.ratio:.2g}"
-        console.print(told if report.verdict in GOOD else str(report), markup=False, soft_wrap=True)
+        if report.verdict not in GOOD:
+            console.print(str(report), markup=False, soft_wrap=True)
+    told = reports[0].verdict
+    print(f"{target}: {told}, worst err/bound {max(r.ratio for r in reports):.2g}")
+    _write({report.title: report for report in reports}, json_file, junit_file)
     return _code(reports[:1])
+
+
+def _by_layer(reports: list[Report]) -> Table:
+    """Every gradient, output and buffer of every layer: its size on both sides, and how far they are apart."""
+    table = Table(header_style="dim")
+    table.add_column("layer by layer", no_wrap=True)
+    for heading in ("shape", "‖by hand‖", "‖PyTorch‖", "err", "err/bound", "power"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for report in reports:
+        table.add_section()
+        table.add_row(report.title, style="bold")
+        for t in report.tensors:
+            sizes = [f"{np.linalg.norm(np.asarray(a, float)):.6g}" if a is not None else "–" for a in (t.hand, t.torch)]
+            ratio = "identical" if t.identical else f"{t.ratio:.2g}"
+            power = f"{t.power:.0e}" if t.power else "–"
+            table.add_row(f"  {t.name}", str(np.shape(t.hand)), *sizes, f"{t.error:.2g}", ratio, power,
+                          style="" if t.ok else "red")  # fmt: skip
+    return table
 
 
 def _sample(module: Any, shape: str | None, seed: int) -> Any:

@@ -65,7 +65,7 @@ def verify(
     usable(device, dtype)
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
-        raise typer.Exit(checks.of_model(model, shape, seed, console))
+        raise typer.Exit(checks.of_model(model, shape, seed, console, json, junit))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))

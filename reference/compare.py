@@ -233,6 +233,8 @@ def within(
         return exactly(name, hand, other)
     bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype)
     allowed = FACTOR * np.asarray(spread, dtype=float)
+    if not allowed.ndim:  # one number for all entries: part of the bound
+        bound, allowed = bound + float(allowed), np.zeros(())
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, NOTHING)
     error = largest(np.maximum(difference(hand, other) - allowed, 0))  # ∞ − ∞ in the same places is none

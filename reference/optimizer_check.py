@@ -66,7 +66,8 @@ def _tensor(k: int, n: str, yours: list[dict], case: Steps, runs: Mapping[Any, l
     """A parameter after step k+1, against the bound of torch's own rounding."""
     p, t64, t32 = yours[k][n], runs[np.float64][k][n], runs[np.float32][k][n]
     g = case.grads[k][n]
-    s = max(largest(t64), largest(g) if isinstance(g, np.ndarray) else 0.0)
+    before = runs[np.float64][k - 1][n] if k else case.params[n]
+    s = max(largest(t64), largest(before), largest(g) if isinstance(g, np.ndarray) else 0.0)
     bound = FACTOR * (RATIO * distance(t32, t64) + (k + 1) * EPS["float64"] * s)
     name = f"{n} after step {k + 1}"
     if p.shape != t64.shape:

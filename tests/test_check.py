@@ -392,9 +392,13 @@ def test_checks_of_a_file(monkeypatch, capsys, tmp_path):
     assert set(json.loads((tmp_path / "a.json").read_text())) == {"tanh", "marked"}
     assert ran(monkeypatch, capsys, "check", f"{path}:marked")[0] == 0
     assert "did you mean marked" in ran(monkeypatch, capsys, "check", f"{path}:market")[1]
-    code, out = ran(monkeypatch, capsys, "verify", f"{path}:model", "--shape", "4,3")
+    files = "--json", tmp_path / "model.json", "--junit", tmp_path / "model.xml"
+    code, out = ran(monkeypatch, capsys, "verify", f"{path}:model", "--shape", "4,3", *files)
     assert code == 0
     assert "Tanh()" in out
+    assert "d0.weight" in out
+    assert "the whole model" in json.loads((tmp_path / "model.json").read_text())
+    assert "d0.weight" in (tmp_path / "model.xml").read_text()
     assert ran(monkeypatch, capsys, "verify", f"{path}:model")[0] == 2
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, SoftMarginLoss
+from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, Sigmoid, SoftMarginLoss
 from reference.twin import to_torch
 
 
@@ -76,3 +76,11 @@ def test_batch_norm_takes_an_upstream_gradient_by_other_strides():
     assert off(gradients(own, plain)) < 1e-13
     assert off(gradients(own, turned)) > 0.1
     assert off(gradients(to_torch(layer, params), turned)) < 1e-13
+
+
+def test_sigmoid_ends_where_its_exponential_overflows():
+    """σ(−720) is a number; torch's is 0 from −710 on, so that a logarithm of it, the target's gradient, is infinite."""
+    x = np.array([-720.0])
+    assert torch.sigmoid(torch.tensor(x)).item() == 0
+    y, _ = Sigmoid().forward({}, x)
+    assert abs(y.item() / np.exp(-720.0) - 1) < 1e-9  # it is subnormal: few digits are left
