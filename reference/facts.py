@@ -9,6 +9,7 @@ from .features.regions import covers, regions
 from .features.seen import Seen
 
 MOST = 4  # slices that are listed
+NEARLY = 1e-3  # relative error below which a ratio says nothing
 
 
 def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
@@ -37,10 +38,14 @@ def _place(s: Seen) -> str:
         return "in its one entry" if n == 1 else f"in all of its {n} entries"
     told = f"in {wrong} of {n} entries"
     special = next((r.name for r in regions(s) if covers(s, r)), "") if s.comparable else ""
+    if wrong == 1:
+        at = np.unravel_index(int(np.argmax(s.wrong)), s.right.shape)
+        told = f"in one of {n} entries, at [{', '.join(map(str, at))}]"
+        special = "" if s.is_real else special  # of a single entry much is special
     if special:
         where = "" if special.startswith(("at ", "on ", "above", "below", "next")) else "where "
         return f"{told}, only {where}{special}"
-    for axis, length in enumerate(s.right.shape):
+    for axis, length in enumerate(s.right.shape if wrong > 1 else ()):
         slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))
         if slices.size <= min(MOST, length - 1):
             return f"{told}, at {', '.join(map(str, slices))} along axis {axis} only"
@@ -62,6 +67,8 @@ def _values(s: Seen) -> str:
         return f"yours is {s.multiple:.6g} times right throughout"
     if (ratio < 0).all():
         told += ", and of the other sign throughout"
+    elif right.all() and np.abs(ratio - 1).max() < NEARLY:
+        told += f", {np.abs(ratio - 1).max():.2g} of what is right"
     elif right.all() and (ratio > 0).all():
         told += f", yours/right from {ratio.min():.4g} to {ratio.max():.4g}"
     if yours.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum() < np.abs(right.sum()):

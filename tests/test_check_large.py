@@ -107,3 +107,5 @@ def test_a_single_entry_among_many(place):
     report = check(Counted(tilted))
     t = next(t for t in report.tensors if t.name == "dx")
     assert (report.verdict, t.worst()[0]) == ("wrong", place)
+    assert f"one of 120000 entries, at [{place[0]}, {place[1]}]" in report.notes[0]
+    assert "1e-09 of what is right" in report.notes[0]
