@@ -34,6 +34,7 @@ from .trial import Trial, numbers, trials
 from .twin import from_torch, quiet, to_torch
 from .verdict import Report
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # torch's names of buffers that stand in evaluation
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
 
 
@@ -216,10 +217,10 @@ def on_layer(
 
 
 def _buffers(layer: Layer, params: Params, x: Any, seed: int) -> list[str]:
-    """Without a twin: what backward gives no gradient of, and training moves."""
+    """Without a twin: what training moves, and what has the name of such a statistic."""
     _, cache = run(layer, params, x, np.random.default_rng(seed))
     moved, before = flatten(layer.track(params, cache)), flatten(params)
-    return [n for n, a in moved.items() if a is not before[n]]
+    return [n for n, a in moved.items() if a is not before[n] or n.rsplit(".")[-1] in STATISTICS]
 
 
 def _twin(layer: Layer, against: Any) -> nn.Module | None:

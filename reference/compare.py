@@ -202,11 +202,14 @@ def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> 
 
 
 def overflown(tensors: list[Tensor]) -> list[Tensor]:
-    """The same, but where no output is finite, on neither side, no gradient says anything."""
+    """The same, but where an output is not finite, on both sides alike, a gradient need not be finite where the other
+    is: ∞ − ∞ and 0 · ∞ depend on the order of operations."""
     outputs = [t for t in tensors if t.name == "y" or t.name.startswith("y[")]
-    if not outputs or any(t.what != NOTHING for t in outputs):
+    whole = all(t.hand is None or np.isfinite(t.hand).all() for t in outputs if t.ok)
+    if whole or not all(t.ok for t in outputs):
         return tensors
-    return [t if t.ok else replace(t, error=0.0, power=None, blind=1.0, what="no output is finite") for t in tensors]
+    told = {"error": 0.0, "power": None, "blind": 1.0, "what": "an output is not finite"}
+    return [t if t.ok or np.isfinite(t.error) else replace(t, **told) for t in tensors]
 
 
 def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:

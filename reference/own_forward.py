@@ -16,6 +16,7 @@ from .trial import Trial
 STEP = 2.0**-7  # the first step of the differences, in float64
 FAR = 8.0  # how long a direction is at most, so that its step stays a small one whatever the number of entries
 MANY = 2_000  # entries of all inputs above which each is tried along one random direction, not entry by entry
+LINES = 2  # directions along which a gradient must fail
 ON_A_LINE = "along a random direction"
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
@@ -29,7 +30,7 @@ def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) ->
     real = [n for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"]
     if any(not _fits(grads.get(n), trial.arrays[n]) for n in real):
         return False
-    v = {n: direction(np.random.default_rng((trial.seed, i)), np.shape(trial.arrays[n])) for i, n in enumerate(real)}
+    v = {n: direction(np.random.default_rng((trial.seed, i)), trial.arrays[n]) for i, n in enumerate(real)}
     slope, uncertainty = _slope(subject, trial, dy, v)
     told = [_product(np.asarray(grads[n]), v[n]) for n in real]
     size = sum(most for _, most in told) + max(largest(np.asarray(trial.arrays[n])) for n in real)
@@ -52,21 +53,35 @@ def by_differences(
             told = told if g is None or g.shape != a.shape else "yours is not finite"
             tensors.append(Tensor(f"d{name}", g, None, float("inf"), 0.0, False, None, 1.0, told))
         elif many:
-            v = direction(np.random.default_rng(trial.seed), a.shape)
-            slope, u = _slope(subject, trial, dy, {name: v})
-            told, most = _product(g, v)
-            tensors.append(_numerical(f"d{name}", np.asarray(told), np.asarray(slope), u + ROUNDED * most, ON_A_LINE))
+            tensors.append(_on_lines(subject, trial, dy, name, g))
         else:
             right[name], room = _entries(subject, trial, dy, name)
             tensors.append(_numerical(f"d{name}", g, right[name], room + ROUNDED * largest(right[name])))
     return tuple(tensors), right
 
 
-def direction(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """A random direction, no longer than FAR."""
-    v = np.asarray(rng.standard_normal(shape))
-    v *= min(1.0, FAR / max(v.size, 1) ** 0.5)
+def _on_lines(subject: Subject, trial: Trial, dy: Tree, name: str, g: Array) -> Tensor:
+    """A gradient along a random direction; where it fails along another one, since on the first a kink may lie."""
+    rng = np.random.default_rng(trial.seed)
+    for _ in range(LINES):
+        v = direction(rng, trial.arrays[name])
+        (slope, u), (told, most) = _slope(subject, trial, dy, {name: v}), _product(g, v)
+        t = _numerical(f"d{name}", np.asarray(told), np.asarray(slope), u + ROUNDED * most, ON_A_LINE)
+        if t.ok:
+            break
+    return t
+
+
+def direction(rng: np.random.Generator, a: Array) -> Array:
+    """A random direction, no longer than FAR, and small where a is: a step is not to leave its neighbourhood."""
+    v = np.asarray(rng.standard_normal(np.shape(a)))
+    v *= _scale(a) * min(1.0, FAR / max(v.size, 1) ** 0.5)
     return v
+
+
+def _scale(a: Array) -> float:
+    """The size of a's entries, 1 at most."""
+    return min(1.0, float(np.linalg.norm(a)) / max(np.size(a), 1) ** 0.5) or 1.0
 
 
 def _product(g: Array, v: Array) -> tuple[float, float]:
@@ -81,12 +96,12 @@ def _fits(g: Array | None, a: Any) -> bool:
 
 def _entries(subject: Subject, trial: Trial, dy: Tree, name: str) -> tuple[Array, float]:
     """The slope by every entry, and the largest uncertainty among them."""
-    slopes, room = np.zeros(np.shape(trial.arrays[name])), 0.0
+    slopes, room, scale = np.zeros(np.shape(trial.arrays[name])), 0.0, _scale(trial.arrays[name])
     for i in np.ndindex(slopes.shape):
         unit = np.zeros(slopes.shape)
-        unit[i] = 1.0
-        slopes[i], u = _slope(subject, trial, dy, {name: unit})
-        room = max(room, u)
+        unit[i] = scale
+        slope, u = _slope(subject, trial, dy, {name: unit})
+        slopes[i], room = slope / scale, max(room, u / scale)
     return slopes, room
 
 

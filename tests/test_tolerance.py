@@ -140,3 +140,12 @@ def test_where_no_output_is_finite_no_gradient_is_compared(monkeypatch, size, se
     monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (np.nan * dy, {}))
     layer, x = Sequential(ReLU(), Sum(Identity(), Identity())), np.full((1, 2), size, np.float32)
     assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == seen
+
+
+def test_beside_an_output_that_overflows_a_gradient_need_not_be_finite(monkeypatch):
+    x = np.array([[2e38, 1.0]], np.float32)
+    layer = Sequential(ReLU(), Sum(Identity(), Identity()))
+    monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (np.where(dy > 1, np.nan, dy), {}))
+    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "vacuous"
+    monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (2 * dy, {}))
+    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "wrong"
