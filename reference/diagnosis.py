@@ -27,11 +27,12 @@ LARGE = 20_000  # entries of a tensor above which only the cheap features are tr
 
 def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
-    seen: list[Seen] = []
+    pairs = [(Seen(e), told) for e, told in with_replays(evidence)]
+    seen, replayed = [s for s, _ in pairs], [list(replay(s, told)) for s, told in pairs]
+    sure = bool(set.intersection(*({f.fault for f in each} for each in replayed))) if replayed else False
     found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
-    for i, (e, told) in enumerate(with_replays(evidence)):
-        seen.append(Seen(e))
-        for f in (*findings(seen[i]), *replay(seen[i], told)):
+    for i, s in enumerate(seen):
+        for f in (*findings(s, sure), *replayed[i]):
             best = found[f.fault, f.relation].get(i)
             if best is None or best.score < f.score:
                 found[f.fault, f.relation][i] = f
@@ -70,9 +71,9 @@ def of_contracts(broken: Sequence[Broken], alone: bool) -> tuple[Suspect, ...]:
     )
 
 
-def findings(s: Seen) -> Found:
-    """What all features find in one wrong tensor."""
-    for feature in FEATURES if s.right.size <= LARGE else CHEAP:
+def findings(s: Seen, sure: bool = False) -> Found:
+    """What the features find in one wrong tensor; only the cheap ones where a replay gives every number back."""
+    for feature in FEATURES if s.right.size <= LARGE and not sure else CHEAP:
         with np.errstate(all="ignore"):
             yield from feature(s)
 
