@@ -196,11 +196,15 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
 
 
 def _one_layer(case: Case, cls: type, against: Any) -> Report:
-    params, x, _ = case.data()
-    numeric = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
     replay = replays.of_layer(case) if cls.__name__ in registry() else None
-    trial = Trial({}, integers=case.exact, seed=case.seed)
-    return on_layer(case.layer, params, x, trial, _twin(case.layer, against), numeric, replay)
+    return on_case(case, case.layer, _twin(case.layer, against), replay)
+
+
+def on_case(case: Case, layer: Layer, twin: nn.Module | None, replay: Any = None) -> Report:
+    """The report on a layer, the case's own or another in its place, with the parameters and input of a case."""
+    params, x, _ = case.data()
+    options = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
+    return on_layer(layer, params, x, Trial({}, integers=case.exact, seed=case.seed), twin, options, replay)
 
 
 def on_layer(

@@ -13,8 +13,6 @@ from .subject import Arrays, Subject, flat
 from .tolerance import distance, largest
 from .trial import Trial, corner
 
-SMALL = 100_000  # entries: beyond, contracts are checked on a corner of the data
-
 
 @dataclass(frozen=True)
 class Broken:
@@ -28,7 +26,7 @@ def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[Broken,
     """What is not as it must be, of which there is one for each contract at most."""
     trial = next((t for t in trials if not t.integers), trials[0])
     laws = [_arguments, _second_backward, _stale_cache, _aliases, _dtype, _layout]
-    if sum(np.size(a) for a in trial.arrays.values()) > SMALL:
+    if trial.large:
         if _runs(subject, small := corner(trial)):
             trial = small
         else:

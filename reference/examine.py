@@ -29,7 +29,6 @@ PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 LOOKS, MORE = 4, 32  # runs on data moved by their last bits; further ones where that may have been luck
 LUCK = 2.0**14  # units of the noise: the error that luck may have hidden
 FAINT = 2.0**22  # units of the noise floor that a tensor may have and be noise
-LARGE = 100_000  # entries above which no run is repeated for a better bound or to replay mistakes
 
 
 @dataclass(frozen=True)
@@ -178,10 +177,6 @@ def _real(arrays: Mapping[str, Any]) -> list[Array]:
     return [np.asarray(a) for a in arrays.values() if np.asarray(a).dtype.kind == "f"]
 
 
-def _size(trial: Trial) -> int:
-    return sum(np.size(a) for a in trial.arrays.values())
-
-
 def _upstream(subject: Subject, truth: Truth | None, trial: Trial) -> Tree:
     """A random upstream gradient of the shape of the output, never ones; 1 where backward takes none."""
     if truth is not None:
@@ -193,7 +188,7 @@ def _upstream(subject: Subject, truth: Truth | None, trial: Trial) -> Tree:
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:
         return tree_map(lambda a: rng.integers(1, 4, np.shape(a)) * rng.choice([-1.0, 1.0], np.shape(a)), y)
-    draw = rng.standard_normal if _size(trial) < LARGE else partial(rng.uniform, -2, 2)  # three times as fast
+    draw = rng.standard_normal if not trial.large else partial(rng.uniform, -2, 2)  # three times as fast
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), float), y)
 
 
@@ -256,7 +251,7 @@ def _grad(t: torch.Tensor) -> Array:
 def _precisions(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> tuple[Run, Run, Run]:
     """The subject in float32, float64 and longdouble; its one run stands for a precision that it does not take."""
     found = {a.dtype.type: yours for a in _real(trial.arrays) if a.dtype == np.float64}
-    wide = np.longdouble if WIDE and _size(trial) < LARGE and not subject.of_torch else np.float64
+    wide = np.longdouble if WIDE and not trial.large and not subject.of_torch else np.float64
     shapes = {n: np.shape(a) for n, a in yours.named().items()}
     for dtype in (np.float32, np.float64, wide):
         if dtype not in found:
@@ -266,7 +261,7 @@ def _precisions(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> tuple[R
                 found[dtype] = run if {n: np.shape(a) for n, a in run.named().items()} == shapes else yours
             except Exception:
                 found[dtype] = yours
-    if _size(trial) < LARGE and not _same_again(subject, trial, dy, yours):  # state, not rounding, sets runs apart
+    if not trial.large and not _same_again(subject, trial, dy, yours):  # state, not rounding, sets runs apart
         return yours, yours, yours
     return found[np.float32], found[np.float64], found[wide]
 
@@ -283,7 +278,7 @@ def spread(truth: Truth, trial: Trial, dy: Tree, start: Run, looks: int) -> dict
     """How far the truth moves when the inputs move by their last bits: what rounding anywhere may do to it."""
     rng, found = np.random.default_rng(trial.seed), {}
     before = start.named()
-    for _ in range(looks if _size(trial) < LARGE else 0):
+    for _ in range(0 if trial.large else looks):
         arrays = {n: _nudged(rng, a, start.grads.get(n)) for n, a in trial.arrays.items()}
         for name, a in run_truth(truth, arrays, tree_map(lambda d: moved(rng, np.asarray(d)), dy)).named().items():
             if a is not None and before[name] is not None:
@@ -309,7 +304,7 @@ def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Exam
 
 def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
     """The same mistake on a corner of the data, where it is cheap to name; `e` itself where that does not show it."""
-    if not e.wrong or _size(e.trial) < LARGE:
+    if not e.wrong or not e.trial.large:
         return e
     try:
         found = one(subject, truth, corner(e.trial))
@@ -361,7 +356,7 @@ def _evidence(e: Examined, options: Mapping[str, float] | None, replay: Replay |
     known: dict[str, Any] = {n: np.asarray(a) for n, a in e.trial.arrays.items()}
     known |= {n.replace("y", "dy", 1): np.asarray(a) for n, a in leaves(e.dy, "y").items() if a is not None}
     known |= leaves(e.right.y, "y") | dict(e.right.trace)
-    again = replay if _size(e.trial) < LARGE else None
+    again = None if e.trial.large else replay
     found = []
     for t in e.wrong:
         forward = not of_gradient(t.name)

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import torch
 from rich.table import Table
 
-from manualbp.base import Layer, options_of, registry
+from manualbp.base import registry
 from manualbp.optim.base import Optimizer
 
 from . import replays
-from .case import Case
-from .check import check_optimizer, on_layer
+from .check import check_optimizer, on_case
 from .faults import Fault, corrupt, faults
 from .kill import gathered, pairs
-from .trial import Trial
 from .twin import to_torch
 from .verdict import Report
 
@@ -68,15 +66,7 @@ def _of_layers(fault: Fault) -> Iterator[Report]:
     for case, faulty in pairs(fault, MOST):
         if (shape := f"{case.shape} {case.layer}") not in seen:
             seen.add(shape)
-            yield _of_case(case, faulty.layer)
-
-
-def _of_case(case: Case, faulty: Layer) -> Report:
-    """The report on another layer as if it were the case's."""
-    params, x, _ = case.data()
-    options = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
-    trial = Trial({}, integers=case.exact, seed=case.seed)
-    return on_layer(faulty, params, x, trial, to_torch(case.layer), options, replays.of_layer(case))
+            yield on_case(case, faulty.layer, to_torch(case.layer), replays.of_layer(case))
 
 
 def _of_updates(fault: Fault, name: str) -> Iterator[Report]:

@@ -45,14 +45,13 @@ def by_differences(
     Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
     """
     tensors, right = [], {}
-    many = sum(np.size(a) for a in trial.arrays.values()) > MANY
     for name, g in grads.items():
         a = np.asarray(trial.arrays[name])
         if not _fits(g, a):
             told = "yours is missing" if g is None else f"shape {g.shape}, the input has {a.shape}"
             told = told if g is None or g.shape != a.shape else "yours is not finite"
             tensors.append(Tensor(f"d{name}", g, None, float("inf"), 0.0, False, None, 1.0, told))
-        elif many:
+        elif trial.size > MANY:
             tensors.append(_on_lines(subject, trial, dy, name, g))
         else:
             right[name], room = _entries(subject, trial, dy, name)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from manualbp.base import describe
 from manualbp.sampling import Values
 
+LARGE = 100_000  # entries from which on no run is repeated, and contracts and mistakes are looked for on a corner
+
 
 @dataclass(frozen=True)
 class Indices:
@@ -31,6 +33,15 @@ class Trial:
     sizes: Mapping[str, int] = field(default_factory=dict)
     integers: bool = False
     seed: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of entries of all inputs."""
+        return sum(np.size(a) for a in self.arrays.values())
+
+    @property
+    def large(self) -> bool:
+        return self.size >= LARGE
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())

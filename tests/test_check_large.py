@@ -9,9 +9,8 @@ from reference import check_function
 from reference.case import Case
 from reference.check import on_layer
 from reference.evidence import Evidence
-from reference.examine import LARGE
 from reference.own_forward import MANY, ON_A_LINE
-from reference.trial import SMALL, Trial, corner
+from reference.trial import LARGE, SMALL, Trial, corner
 
 rng = np.random.default_rng(5)
 X, W, B = rng.standard_normal((400, 300)), rng.standard_normal((100, 300)), rng.standard_normal(100)
