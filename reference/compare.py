@@ -1,6 +1,7 @@
 """Both sides of a case, compared tensor by tensor: values, differences, bounds, and what a pass is worth."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ class Both:
             start.append(start[0])
         for _ in range(LOOKS):
             p, q = nudged(rng, params, "", smooth), nudged(rng, x, "x", smooth)
-            d = tree_map(lambda a: moved(rng, np.asarray(a)), cast(dy, dtype))
+            d = tree_map(partial(moved, rng), cast(dy, dtype))
             for side, before in zip(sides, start, strict=True):
                 for name, a in side(p, q, d, dtype).items():
                     if a is not None and (b := before.get(name)) is not None and a.dtype.kind == "f":
@@ -197,8 +198,7 @@ def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> 
         return unflatten({n: nudged(rng, a, n, smooth) for n, a in flatten(tree).items()})
     if isinstance(tree, tuple):
         return tuple(nudged(rng, part, f"{name}[{i}]", smooth) for i, part in enumerate(tree))
-    real = isinstance(tree, np.ndarray) and tree.dtype.kind == "f"
-    return moved(rng, tree, f"{name}.grad" in smooth) if real else tree
+    return moved(rng, tree, f"{name}.grad" in smooth) if isinstance(tree, np.ndarray) else tree
 
 
 def overflown(tensors: list[Tensor]) -> list[Tensor]:

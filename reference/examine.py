@@ -279,16 +279,11 @@ def spread(truth: Truth, trial: Trial, dy: Tree, start: Run, looks: int) -> dict
     rng, found = np.random.default_rng(trial.seed), {}
     before = start.named()
     for _ in range(0 if trial.large else looks):
-        arrays = {n: _nudged(rng, a, start.grads.get(n)) for n, a in trial.arrays.items()}
-        for name, a in run_truth(truth, arrays, tree_map(lambda d: moved(rng, np.asarray(d)), dy)).named().items():
+        arrays = {n: moved(rng, a, bool(np.any(start.grads.get(n)))) for n, a in trial.arrays.items()}
+        for name, a in run_truth(truth, arrays, tree_map(partial(moved, rng), dy)).named().items():
             if a is not None and before[name] is not None:
                 found[name] = max(found.get(name, 0.0), distance(a, before[name]))
     return found
-
-
-def _nudged(rng: np.random.Generator, a: Any, gradient: Array | None) -> Array:
-    a = np.asarray(a)
-    return moved(rng, a, bool(np.any(gradient))) if a.dtype.kind == "f" else a
 
 
 def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Examined:

@@ -8,6 +8,7 @@ Otherwise central differences in longdouble, extrapolated twice (error h⁶), fi
 One random direction for each tensor sees every fault that is not orthogonal to it, so almost surely every fault.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,16 +103,41 @@ def _differences(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float
     return extrapolated(loss, H, TINY)
 
 
-def extrapolated(loss: Callable[[Any], tuple[Any, float]], h: float, eps: float) -> tuple[float, float]:
-    """The slope at 0 and its uncertainty, with finer and finer steps as long as a kink seems to lie between them."""
+def extrapolated(
+    loss: Callable[[Any], tuple[Any, float]], h: float, eps: float, told: float | None = None
+) -> tuple[float, float]:
+    """The slope at 0 and its uncertainty, with finer and finer steps as long as a kink seems to lie between them.
+
+    `told`, the slope that somebody claims, asks for a second look: a step is sure only if a finer one agrees, and where
+    steps contradict one another the surest of those that bear the claim stands. So it is beside kinks that balance by
+    chance, and on the stairs that log(1 − p) is near p = 1, where fine steps see single stairs.
+    """
     found: list[tuple[float, float]] = []
+    before = False
     for level in range(LEVELS):
         value, uncertainty, sharp = _slope(loss, h * FINER**level, eps)
-        found = [told for told in found if abs(told[0] - value) <= 4 * (told[1] + uncertainty)]  # what finer ones bear
+        # what a finer step sees of the noise of f is in the coarser ones, too, divided by their length
+        found = [(v, max(u, uncertainty * FINER ** (level - i))) for i, (v, u) in enumerate(found)]
         found.append((value, uncertainty))
-        if sharp:
+        if sharp and (told is None or (before and _agree(found[-2:]))):
             break
-    return min(found, key=lambda told: told[1])
+        before = sharp
+    borne = [one for i, one in enumerate(found) if all(_agree([one, finer]) for finer in found[i + 1 :])]
+    if told is not None and not _agree(found):
+        borne = [one for one in _humbled(found) if abs(told - one[0]) <= FACTOR * one[1]] or borne
+    return min(borne, key=lambda one: one[1])
+
+
+def _humbled(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Steps as uncertain as the finer ones that contradict them: whole stairs give the same difference again."""
+    return [
+        (v, max(u, *(abs(v - w) * FINER**k for k, (w, _) in enumerate(found[i:])))) for i, (v, u) in enumerate(found)
+    ]
+
+
+def _agree(slopes: list[tuple[float, float]]) -> bool:
+    """Does every slope bear every other one?"""
+    return all(abs(v - w) <= 4 * (a + b) for (v, a), (w, b) in itertools.combinations(slopes, 2))
 
 
 def _slope(loss: Callable[[Any], tuple[Any, float]], h: float, eps: float) -> tuple[float, float, bool]:

@@ -17,6 +17,7 @@ where terms cancel that were not zero). A wrong but smooth formula moves by its 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,11 +67,12 @@ def distance(a: Array, b: Array) -> float:
     return 0.0 if a is b or a.shape != b.shape else largest(difference(a, b))
 
 
-def moved(rng: np.random.Generator, a: Array, gradient: bool = True) -> Array:
-    """Every entry of a moved by up to two units of its last place.
+def moved(rng: np.random.Generator, a: Any, gradient: bool = True) -> Array:
+    """Every entry of a moved by up to two units of its last place; integers and masks stay.
 
-    Whole numbers without a gradient stay: they may be labels, ±1, and one that is moved is a label no more.
+    Whole numbers without a gradient stay, too: they may be labels, ±1, and one that is moved is a label no more.
     """
-    if not gradient and np.array_equal(a, np.round(a)):
+    a = np.asarray(a)
+    if a.dtype.kind != "f" or (not gradient and np.array_equal(a, np.round(a))):
         return a
     return np.asarray(a * (1 + rng.integers(-2, 3, a.shape) * np.finfo(a.dtype).eps), dtype=a.dtype)

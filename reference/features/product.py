@@ -13,6 +13,7 @@ from .seen import Finding, Found, Seen
 from .slope import FUNCTIONS
 
 MOST = 100_000  # entries of a product that is tried
+FEW = 16  # arrays at hand, above which slopes of one are not tried on the gradient by another: pairs of pairs
 SLOPES = ("1 − {}²", "{0}(1 − {0})", "[{} > 0]", "1 − {}")
 HAT = "\u0302"  # marks what is normalised
 
@@ -29,7 +30,7 @@ def upstream(s: Seen) -> dict[str, Array]:
     """Gradients by what comes later: by the outputs, and the right ones by all else; and these times a slope."""
     found = {n: a for n, a in s.known.items() if n not in s.inputs and n.startswith("dy") and a.ndim}
     found |= {f"d{n}": g for n, g in s.grads.items() if n != s.name and g.ndim}
-    for n, d in list(found.items()):
+    for n, d in list(found.items()) if len(found) + len(s.inputs) <= FEW else ():
         for m, a in s.known.items():
             if a.shape == d.shape and not m.startswith("dy") and a.ndim > 1:
                 found |= {f"({n} ⊙ {f.format(m)})": d * FUNCTIONS[f](a) for f in SLOPES}
