@@ -241,11 +241,11 @@ def within(
     if not np.isfinite(hand).all() and not np.isfinite(hand).any():
         return Tensor(name, hand, other, 0.0, bound, False, None, 1.0, NOTHING)
     error = largest(np.maximum(difference(hand, other) - allowed, 0))  # ∞ − ∞ in the same places is none
-    size = np.abs(hand)
-    seen, there = size > bound + allowed, np.count_nonzero(hand)
-    blind = 1 - np.count_nonzero(seen) / there if there else 0.0
+    size, room = np.abs(hand), bound + allowed
+    seen, there = np.count_nonzero(size > room), np.count_nonzero(hand)
+    blind = 1 - seen / there if there else 0.0
     with np.errstate(all="ignore"):
-        power = float(((bound + allowed) / size)[seen].min()) if seen.any() else None
+        power = float(np.nanmin(room / (size if room.ndim else largest(size)))) if seen else None
     return Tensor(name, hand, other, error, bound, np.array_equal(hand, other), power, blind)
 
 

@@ -53,7 +53,6 @@ class Examined:
     tensors: tuple[Tensor, ...]
     yours: Run
     right: Run
-    own: bool | None = None  # where the forward is wrong: are the gradients the derivatives of that forward?
 
     @property
     def wrong(self) -> tuple[Tensor, ...]:
@@ -76,7 +75,7 @@ def examine(
     suspects, notes = explain(_few([x for e in small for x in _evidence(e, options, replay)]), whole)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not e.wrong or (e.trial.integers and _is_convention(truth, e)) for e in examined)
-    side = None if conventional else _side(examined)
+    side = None if conventional else _side(subject, small)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.tensors,
         contracts, notes, len(examined), str(shown.trial),
@@ -129,9 +128,7 @@ def one(subject: Subject, truth: Truth | None, trial: Trial) -> Examined:
     tensors = compared(spread(truth, trial, dy, runs[dtype], LOOKS))
     if any(t.bound < t.error < LUCK * (t.bound + floor[1]) for t in tensors):
         tensors = compared(spread(truth, trial, dy, runs[dtype], MORE))
-    forward = any(not t.ok for t in tensors if not of_gradient(t.name))
-    own = is_own_derivative(subject, trial, dy, yours.grads) if forward else None
-    return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype], own)
+    return Examined(trial, dy, tuple(_ordered(tensors)), yours, runs[dtype])
 
 
 def _compared(
@@ -308,13 +305,14 @@ def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
     return found if {t.name for t in e.wrong} <= {t.name for t in found.wrong} else e
 
 
-def _side(examined: Sequence[Examined]) -> str:
+def _side(subject: Subject, examined: Sequence[Examined]) -> str:
     """Which side is wrong: by the outputs, and by the differences of the subject's own forward."""
     failed = [e for e in examined if e.wrong]
-    forward = any(not of_gradient(t.name) for e in failed for t in e.wrong)
+    forward = [e for e in failed if any(not of_gradient(t.name) for t in e.wrong)]
     if not forward:
         return "backward"
-    return "both" if any(e.own is False for e in failed) else "forward"
+    own = (is_own_derivative(subject, e.trial, e.dy, e.yours.grads) for e in forward)
+    return "both" if any(holds is False for holds in own) else "forward"
 
 
 def _is_convention(truth: Truth | None, e: Examined) -> bool:

@@ -54,7 +54,7 @@ def _place(s: Seen) -> str:
 
 def _values(s: Seen) -> str:
     """What is there."""
-    yours, right = s.yours[s.wrong], s.right[s.wrong]
+    yours, right = (a if s.wrong.all() else a[s.wrong] for a in (s.yours, s.right))
     if not np.isfinite(yours).all():
         return f"{(~np.isfinite(yours)).sum()} entries are NaN or infinite"
     if not yours.any():
@@ -62,15 +62,16 @@ def _values(s: Seen) -> str:
     if not right.any():
         return f"right is 0 there, yours up to {np.abs(yours).max():.3g}"
     told = f"off by up to {s.error:.3g}, where the largest entry is {np.abs(s.right).max():.3g}"
-    ratio = yours / right
     if s.multiple is not None:
         return f"yours is {s.multiple:.6g} times right throughout"
-    if (ratio < 0).all():
+    ratio = yours / right
+    low, high = float(ratio.min()), float(ratio.max())
+    if high < 0:
         told += ", and of the other sign throughout"
-    elif right.all() and np.abs(ratio - 1).max() < NEARLY:
-        told += f", {np.abs(ratio - 1).max():.2g} of what is right"
-    elif right.all() and (ratio > 0).all():
-        told += f", yours/right from {ratio.min():.4g} to {ratio.max():.4g}"
+    elif right.all() and max(off := (1 - low, high - 1)) < NEARLY:
+        told += f", {max(off):.2g} of what is right"
+    elif right.all() and low > 0:
+        told += f", yours/right from {low:.4g} to {high:.4g}"
     if yours.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum() < np.abs(right.sum()):
         told += ", and both sum to the same"
     return told

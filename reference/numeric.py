@@ -9,7 +9,7 @@ One random direction for each tensor sees every fault that is not orthogonal to 
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ EPS = 2.0**-52
 TINY = float(np.finfo(np.longdouble).eps)
 H = 2.0**-9  # the first step of the differences
 FINER, LEVELS = 2.0**-6, 4  # steps for functions with kinks
+DRIFT = 16  # how much further a finer step must be off: each has 64 times the noise of the one before
 SHARP = 1e-6  # relative uncertainty of a slope that no kink disturbs
 COARSER = TINY / EPS  # of longdouble's rounding to double's
 
@@ -108,31 +109,34 @@ def extrapolated(
 ) -> tuple[float, float]:
     """The slope at 0 and its uncertainty, with finer and finer steps as long as a kink seems to lie between them.
 
-    `told`, the slope that somebody claims, asks for a second look: a step is sure only if a finer one agrees, and where
-    steps contradict one another the surest of those that bear the claim stands. So it is beside kinks that balance by
-    chance, and on the stairs that log(1 − p) is near p = 1, where fine steps see single stairs.
+    `told`, the slope that somebody claims, asks for a second look: a step is sure only if a finer one agrees; and where
+    steps contradict one another a claim is borne from which the finer ones drift away. So they do on the stairs that
+    log(1 − p) is near p = 1, where fine steps see single stairs; beside a kink they approach what is right.
     """
     found: list[tuple[float, float]] = []
-    before = False
+    smooth = True
     for level in range(LEVELS):
         value, uncertainty, sharp = _slope(loss, h * FINER**level, eps)
         # what a finer step sees of the noise of f is in the coarser ones, too, divided by their length
         found = [(v, max(u, uncertainty * FINER ** (level - i))) for i, (v, u) in enumerate(found)]
         found.append((value, uncertainty))
-        if sharp and (told is None or (before and _agree(found[-2:]))):
+        smooth = smooth and sharp
+        if sharp if told is None else level and smooth and _agree(found):
             break
-        before = sharp
     borne = [one for i, one in enumerate(found) if all(_agree([one, finer]) for finer in found[i + 1 :])]
     if told is not None and not _agree(found):
-        borne = [one for one in _humbled(found) if abs(told - one[0]) <= FACTOR * one[1]] or borne
+        borne = [*_left_by_finer(told, found)] or borne
     return min(borne, key=lambda one: one[1])
 
 
-def _humbled(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Steps as uncertain as the finer ones that contradict them: whole stairs give the same difference again."""
-    return [
-        (v, max(u, *(abs(v - w) * FINER**k for k, (w, _) in enumerate(found[i:])))) for i, (v, u) in enumerate(found)
-    ]
+def _left_by_finer(told: float, found: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The steps that bear a claim which finer ones leave, as uncertain as these are divided by their length: whole
+    stairs give the same difference again and again."""
+    for i, (v, u) in enumerate(found[:-1]):
+        off = [abs(told - w) for w, _ in found[i:]]
+        u = max(u, *(abs(v - w) * FINER**k for k, (w, _) in enumerate(found[i:])))
+        if off[0] <= FACTOR * u and DRIFT * off[0] <= max(off[1:]):
+            yield v, u
 
 
 def _agree(slopes: list[tuple[float, float]]) -> bool:

@@ -1,7 +1,9 @@
 """Gradients by differences of the candidate's own forward: what it must be the derivative of, whatever was intended."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -21,28 +23,31 @@ ON_A_LINE = "along a random direction"
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
 Grads = Mapping[str, Array | None]
+Direction = tuple[Any, ...]  # c u₁ ⊗ u₂ ⊗ …: a number, and for every axis a vector: as random as an array, and small
 
 
 @dataclass(frozen=True)
 class Near:
-    """L = Σ dy ⊙ y of the subject's own forward, near a trial. `again`: in a second look, which bears what can be."""
+    """L = Σ dy ⊙ y of the subject's own forward, near a trial."""
 
     subject: Subject
     trial: Trial
     dy: Tree
-    again: bool = False
 
-    def slope(self, v: Mapping[str, Array], told: float) -> tuple[float, float]:
-        """The derivative of L along v, and its uncertainty. `told`: what the candidate says it is."""
+    def slope(self, v: Mapping[str, Direction], told: float) -> tuple[float, float]:
+        """The derivative of L along v, and its uncertainty. `told`, what the candidate says it is, gets a second look
+        before it is denied."""
 
+        @cache
         def along(h: float) -> tuple[float, float]:
             arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in self.trial.arrays.items()}
             y = self.subject.forward(arrays)[0]
             pairs = [(a, d) for a, d in zip(flat(y), flat(self.dy)) if d is not None]
-            each = [_product(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
-            return sum(value for value, _ in each), sum(most for _, most in each)
+            each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
+            return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
 
-        return extrapolated(along, STEP, EPS["float64"], told if self.again else None)
+        slope, u = extrapolated(along, STEP, EPS["float64"])
+        return (slope, u) if abs(told - slope) <= FACTOR * u else extrapolated(along, STEP, EPS["float64"], told)
 
 
 def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) -> bool | None:
@@ -53,8 +58,7 @@ def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) ->
     if any(not _fits(grads.get(n), a) for n, a in real.items()):
         return False
     floor = ROUNDED * max(map(largest, real.values()))
-    near = Near(subject, trial, dy)
-    return any(_on_line(look, tuple(real), grads, floor).ok for look in (near, replace(near, again=True)))
+    return _on_line(Near(subject, trial, dy), tuple(real), grads, floor).ok
 
 
 def by_differences(
@@ -65,13 +69,8 @@ def by_differences(
     Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
     """
     near = Near(subject, trial, dy)
-    tensors = []
-    for name in grads:
-        t = _compared(near, name, grads)
-        doubtful = not t.ok and np.isfinite(t.error)
-        tensors.append(_compared(replace(near, again=True), name, grads) if doubtful else t)
-    right = {n: t.torch for n, t in zip(grads, tensors) if t.torch is not None and t.what != ON_A_LINE}
-    return tuple(tensors), right
+    tensors = tuple(_compared(near, name, grads) for name in grads)
+    return tensors, {n: t.torch for n, t in zip(grads, tensors) if t.torch is not None and t.what != ON_A_LINE}
 
 
 def _compared(near: Near, name: str, grads: Grads) -> Tensor:
@@ -88,32 +87,36 @@ def _compared(near: Near, name: str, grads: Grads) -> Tensor:
 
 
 def _on_line(near: Near, names: tuple[str, ...], grads: Grads, floor: float = 0.0) -> Tensor:
-    """Σ g ⊙ v beside the slope along a random v, another one in a second look: on the first a kink may lie."""
-    rng = np.random.default_rng((near.trial.seed, near.again))
+    """Σ g ⊙ v beside the slope along a random v."""
+    rng = np.random.default_rng(near.trial.seed)
     v = {n: direction(rng, near.trial.arrays[n]) for n in names}
-    each = [_product(np.asarray(grads[n]), d) for n, d in v.items()]
-    told, most = sum(value for value, _ in each), sum(most for _, most in each)
+    told = sum(_along(np.asarray(grads[n], float), d) for n, d in v.items())
+    most = sum(_norm(np.asarray(grads[n])) * math.prod(map(_norm, d)) for n, d in v.items())
     slope, u = near.slope(v, told)
     each = map(np.asarray, (told, slope, u))
     return _numerical(f"d{names[0]}", *each, floor + ROUNDED * most, ON_A_LINE)
 
 
-def direction(rng: np.random.Generator, a: Array) -> Array:
+def direction(rng: np.random.Generator, a: Array) -> Direction:
     """A random direction, no longer than FAR, and small where a is: a step is not to leave its neighbourhood."""
-    v = np.asarray(rng.standard_normal(np.shape(a)))
-    v *= _scale(a) * min(1.0, FAR / max(v.size, 1) ** 0.5)
-    return v
+    axes = tuple(rng.standard_normal(n) for n in np.shape(a))
+    return _scale(a) * min(1.0, FAR / math.prod(map(_norm, axes))), *axes
 
 
 def _scale(a: Array) -> float:
     """The size of a's entries, 1 at most."""
-    return min(1.0, float(np.linalg.norm(a)) / max(np.size(a), 1) ** 0.5) or 1.0
+    return min(1.0, _norm(a) / max(np.size(a), 1) ** 0.5) or 1.0
 
 
-def _product(g: Array, v: Array) -> tuple[float, float]:
-    """Σ g ⊙ v, and ‖g‖‖v‖ ≥ Σ |g ⊙ v|: the size of what is summed, without an array of it."""
-    g = np.asarray(g, float)
-    return float(np.vdot(g, v)), float(np.linalg.norm(g) * np.linalg.norm(v))
+def _norm(a: Any) -> float:
+    return float(np.linalg.norm(a))
+
+
+def _along(g: Array, v: Direction) -> float:
+    """Σ g ⊙ v = c (((g u_n) …) u₁)."""
+    for u in reversed(v[1:]):
+        g = g @ u
+    return float(v[0] * g)
 
 
 def _fits(g: Array | None, a: Any) -> bool:
@@ -123,18 +126,18 @@ def _fits(g: Array | None, a: Any) -> bool:
 def _entries(near: Near, name: str, g: Array) -> tuple[Array, Array]:
     """The slope by every entry, and its uncertainty."""
     slopes, room, scale = np.zeros(g.shape), np.zeros(g.shape), _scale(near.trial.arrays[name])
+    axes = [np.eye(n) for n in g.shape]
     for i in np.ndindex(g.shape):
-        unit = np.zeros(g.shape)
-        unit[i] = scale
+        unit = scale, *(e[k] for e, k in zip(axes, i))
         slope, u = near.slope({name: unit}, float(g[i]) * scale)
         slopes[i], room[i] = slope / scale, u / scale
     return slopes, room
 
 
-def _moved(a: Any, h: float, v: Array) -> Array:
-    """a + hv, in one new array."""
-    step = h * v
-    return np.add(a, step, out=np.asarray(step)) if np.ndim(a) else a + step
+def _moved(a: Any, h: float, v: Direction) -> Array:
+    """a + h v, in one new array."""
+    step = reduce(np.multiply.outer, v[1:], np.float64(h * v[0]))
+    return np.add(a, step, out=step) if np.ndim(a) else np.asarray(a + step)
 
 
 def _numerical(name: str, g: Array, slopes: Array, room: Array, floor: float, what: str = "") -> Tensor:
