@@ -28,7 +28,7 @@ from .examine import LOOKS, examine, floor_of, floor_under, spread, truth_runs
 from .optimizer_check import check_step
 from .oracle import leaves
 from .spy import inputs as layer_inputs
-from .subject import AutogradFunction, Object, OfLayer, Pair, Pointwise, Subject, named, positional, rebuilt
+from .subject import AutogradFunction, LossAndGradient, Object, OfLayer, Pair, Pointwise, Subject, positional, rebuilt
 from .tolerance import EPS
 from .trial import Trial, numbers, trials
 from .twin import from_torch, quiet, to_torch
@@ -122,21 +122,6 @@ def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], ge
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
         return Object(forward, names, get, put)
     return Pair(forward, backward, names) if backward is not None else LossAndGradient(forward, names)
-
-
-class LossAndGradient(Subject):
-    """One function that gives the loss and its gradients: f(x, …) -> loss, (dx, …)."""
-
-    no_upstream = True
-
-    def __init__(self, f: Callable, names: tuple[str, ...]) -> None:
-        self.f, self.names = f, names
-
-    def forward(self, arrays):
-        return self.f(*(arrays[n] for n in self.names))[0], arrays
-
-    def backward(self, dy, cache):
-        return named(self.f(*(cache[n] for n in self.names))[1], self.names, cache)
 
 
 def _truth(against: Any) -> Callable | None:

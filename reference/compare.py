@@ -12,7 +12,7 @@ from manualbp.base import Array, Layer, Params, Tree, flatten, tree_map, unflatt
 from . import spy
 from .case import Case, cast
 from .certificate import Rounds, dyadic, plain
-from .oracle import Named, by_autograd, by_hand, leaves
+from .oracle import Named, by_autograd, by_hand, leaves, of_output
 from .tolerance import EPS, FACTOR, Runs, difference, distance, largest, moved
 from .twin import to_torch
 
@@ -204,7 +204,7 @@ def nudged(rng: np.random.Generator, tree: Any, name: str, smooth: set[str]) -> 
 def overflown(tensors: list[Tensor]) -> list[Tensor]:
     """The same, but where an output is not finite, on both sides alike, a gradient need not be finite where the other
     is: ∞ − ∞ and 0 · ∞ depend on the order of operations."""
-    outputs = [t for t in tensors if t.name == "y" or t.name.startswith("y[")]
+    outputs = [t for t in tensors if of_output(t.name)]
     whole = all(t.hand is None or np.isfinite(t.hand).all() for t in outputs if t.ok)
     if whole or not all(t.ok for t in outputs):
         return tensors

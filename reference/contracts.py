@@ -60,7 +60,7 @@ def _inputs(trial: Trial) -> Arrays:
 
 def _dy(subject: Subject, y: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
-    if getattr(subject, "no_upstream", False):
+    if subject.no_upstream:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     return tree_map(lambda a: rng.uniform(-1, 1, np.shape(a)), y)
 

@@ -180,7 +180,7 @@ def _upstream(subject: Subject, truth: Truth | None, trial: Trial) -> Tree:
         y = as_arrays(_split(truth(*(as_tensor(a) for a in trial.arrays.values())))[0])
     else:
         y = subject.forward(copied(trial.arrays))[0]
-    if getattr(subject, "no_upstream", False):
+    if subject.no_upstream:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:

@@ -24,6 +24,11 @@ def leaves(tree: Tree, name: str, end: str = "") -> Named:
     return {name + end: tree}
 
 
+def of_output(name: str) -> bool:
+    """Is it the name of the output, or of one of several?"""
+    return name == "y" or name.startswith("y[")
+
+
 def by_hand(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None) -> Named:
     """What the layer's own forward, backward and track give."""
     rng = None if seed is None else np.random.default_rng(seed)

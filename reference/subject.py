@@ -36,6 +36,7 @@ class Subject:
     names: tuple[str, ...]
     stateful = False  # does it keep its cache in itself?
     of_torch = False  # is its arithmetic torch's?
+    no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
 
     def forward(self, arrays: Arrays) -> tuple[Tree, Any]:
         raise NotImplementedError
@@ -69,6 +70,21 @@ class Pair(Subject):
         if given and len(self.takes) == 2:
             return named(self.b(dy, kept), self.names, arrays)
         return named(self.b(dy, *(arrays[n] for n in self.names)), self.names, arrays)
+
+
+class LossAndGradient(Subject):
+    """One function that gives the loss and its gradients: f(x, …) -> loss, (dx, …)."""
+
+    no_upstream = True
+
+    def __init__(self, f: Callable, names: tuple[str, ...]) -> None:
+        self.f, self.names = f, names
+
+    def forward(self, arrays):
+        return self.f(*(arrays[n] for n in self.names))[0], arrays
+
+    def backward(self, dy, cache):
+        return named(self.f(*(cache[n] for n in self.names))[1], self.names, cache)
 
 
 class Pointwise(Subject):

@@ -13,7 +13,7 @@ import numpy as np
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
 
 from ..evidence import Evidence
-from ..oracle import leaves
+from ..oracle import leaves, of_output
 from .seen import near
 
 SMALL = 20_000  # entries of a case in which networks are looked for
@@ -62,8 +62,8 @@ class Case:
     def of(cls, e: Evidence) -> "Case":
         """From evidence: outputs are y or y[0], y[1], …"""
         known = {n: np.array(a) for n, a in e.known.items() if a is not None}
-        ys = [n for n in known if (n == "y" or n.startswith("y[")) and "d" + n in known]
-        arrays = {n: a for n, a in known.items() if n != "y" and not n.startswith(("y[", "dy[")) and n != "dy"}
+        ys = [n for n in known if of_output(n) and "d" + n in known]
+        arrays = {n: a for n, a in known.items() if not of_output(n.removeprefix("d"))}
         return cls(arrays, {n: known[n] for n in ys}, tuple(known["d" + n] for n in ys), e.grads, e.numbers)
 
     @property

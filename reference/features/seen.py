@@ -1,6 +1,5 @@
 """A wrong tensor in the form that features read, and what a feature finds."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 from manualbp.base import Array
 
 from ..evidence import Evidence
+from ..oracle import of_output
 from ..tolerance import distance, largest
 
 ROOM = 2.0**8  # units of the last place that a formula written in another order may be off
@@ -58,7 +58,7 @@ class Seen:
 
     @cached_property
     def inputs(self) -> Mapping[str, Array]:
-        return {n: a for n, a in self.known.items() if not re.fullmatch(r"d?y(\[\d+\])*", n)}
+        return {n: a for n, a in self.known.items() if not of_output(n.removeprefix("d"))}
 
     @cached_property
     def own(self) -> Array | None:
@@ -77,7 +77,7 @@ class Seen:
     @cached_property
     def loss(self) -> bool:
         """Is the output one number?"""
-        return self.y.size == 1 if self.y is not None else not any(n.startswith("y[") for n in self.known)
+        return self.y.size == 1 if self.y is not None else not any(map(of_output, self.known))
 
     @cached_property
     def scale(self) -> float:

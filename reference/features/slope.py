@@ -95,11 +95,19 @@ def identified(s: Seen, x: Array) -> Elementwise | None:
     return next((f for f in activations(given) if s.y is not None and s.is_right_of(s.y, f.f(x))), None)
 
 
-def other_slope(s: Seen) -> Found:
-    """yours = dy ψ where right = dy f′: what ψ is."""
+def _entries(s: Seen) -> tuple[Array, Array, Array] | None:
+    """x, y and dy of a function that acts entry by entry, as far as shapes tell."""
     x, y, dy = s.own, s.y, s.dy
     if x is None or y is None or dy is None or not s.comparable or not x.shape == y.shape == dy.shape:
+        return None
+    return x, y, dy
+
+
+def other_slope(s: Seen) -> Found:
+    """yours = dy ψ where right = dy f′: what ψ is."""
+    if (entries := _entries(s)) is None:
         return
+    x, y, dy = entries
     f = identified(s, x)
     right = f"{type(f).__name__}′(x)" if f else "another function"
     for told, psi in _slopes(f, x, y):
@@ -118,10 +126,10 @@ def other_slope(s: Seen) -> Found:
 
 def sum_of_slopes(s: Seen) -> Found:
     """yours = dy (ψ + χ), as of a product rule with a factor lost in one term."""
-    x, y, dy = s.own, s.y, s.dy
-    if x is None or y is None or dy is None or not s.comparable or not x.shape == y.shape == dy.shape or x.size < 4:
+    if (entries := _entries(s)) is None or s.right.size < 4 or not s.is_real or s.multiple is not None:
         return
-    if not dy.all() or not s.is_real or s.multiple is not None:
+    x, y, dy = entries
+    if not dy.all():
         return
     named = [(told.format(n), g(a)) for a, n in ((x, "x"), (y, "y")) for told, g in FUNCTIONS.items()]
     terms = [(told, a) for told, a in named if np.isfinite(a).all()]
