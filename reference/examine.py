@@ -19,7 +19,7 @@ from .evidence import Evidence, Suspect
 from .oracle import leaves
 from .own_forward import ON_A_LINE, by_differences, is_own_derivative
 from .subject import FORWARD, Arrays, Subject, as_arrays, as_tensor, flat, of_gradient
-from .tolerance import EPS, WIDE, distance, largest, moved
+from .tolerance import EPS, WIDE, Runs, distance, largest, moved
 from .trial import Trial, corner, numbers
 from .verdict import Report
 
@@ -290,7 +290,9 @@ def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Exam
     if any(a.dtype == np.float32 for a in _real(trial.arrays)):  # too coarse for differences
         trial, dy = replace(trial, arrays=cast(dict(trial.arrays), np.float64)), cast(dy, np.float64)
         yours = run_subject(subject, trial.arrays, dy)
-    tensors, right = by_differences(subject, trial, dy, yours.grads)
+    h32, h64, h80 = (run.grads for run in _precisions(subject, trial, dy, yours))
+    rounding = {n: Runs(h32[n], g, h80[n], g, g).bound("float64") for n, g in h64.items() if g is not None}
+    tensors, right = by_differences(subject, trial, dy, yours.grads, rounding)
     return Examined(trial, dy, tensors, yours, replace(yours, grads=right))
 
 

@@ -57,44 +57,45 @@ def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) ->
     real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"}
     if any(not _fits(grads.get(n), a) for n, a in real.items()):
         return False
-    floor = ROUNDED * max(map(largest, real.values()))
-    return _on_line(Near(subject, trial, dy), tuple(real), grads, floor).ok
+    rounding = ROUNDED * max(map(largest, real.values()))
+    return _on_line(Near(subject, trial, dy), tuple(real), grads, rounding).ok
 
 
 def by_differences(
-    subject: Subject, trial: Trial, dy: Tree, grads: Grads
+    subject: Subject, trial: Trial, dy: Tree, grads: Grads, rounding: Mapping[str, float]
 ) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
     """Every gradient beside the slopes of the own forward, and these slopes by name.
 
     Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
+    `rounding`: the bound of what rounding does to the entries of each gradient.
     """
     near = Near(subject, trial, dy)
-    tensors = tuple(_compared(near, name, grads) for name in grads)
+    tensors = tuple(_compared(near, name, grads, rounding.get(name, 0.0) / FACTOR) for name in grads)
     return tensors, {n: t.torch for n, t in zip(grads, tensors) if t.torch is not None and t.what != ON_A_LINE}
 
 
-def _compared(near: Near, name: str, grads: Grads) -> Tensor:
-    """A gradient beside the slopes, by all entries or along a line."""
+def _compared(near: Near, name: str, grads: Grads, rounding: float) -> Tensor:
+    """A gradient beside the slopes, by all entries or along a line. `rounding`: of its entries."""
     a, g = np.asarray(near.trial.arrays[name]), grads[name]
     if g is None or not _fits(g, a):
         told = "yours is missing" if g is None else f"shape {g.shape}, the input has {a.shape}"
         told = told if g is None or g.shape != a.shape else "yours is not finite"
         return Tensor(f"d{name}", g, None, float("inf"), 0.0, False, None, 1.0, told)
     if near.trial.size > MANY:
-        return _on_line(near, (name,), grads)
+        return _on_line(near, (name,), grads, rounding)
     slopes, room = _entries(near, name, g)
-    return _numerical(f"d{name}", g, slopes, room, ROUNDED * largest(slopes))
+    return _numerical(f"d{name}", g, slopes, room, rounding + ROUNDED * largest(slopes))
 
 
-def _on_line(near: Near, names: tuple[str, ...], grads: Grads, floor: float = 0.0) -> Tensor:
-    """Σ g ⊙ v beside the slope along a random v."""
+def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) -> Tensor:
+    """Σ g ⊙ v beside the slope along a random v. `rounding`: of the entries of g."""
     rng = np.random.default_rng(near.trial.seed)
     v = {n: direction(rng, near.trial.arrays[n]) for n in names}
     told = sum(_along(np.asarray(grads[n], float), d) for n, d in v.items())
     most = sum(_norm(np.asarray(grads[n])) * math.prod(map(_norm, d)) for n, d in v.items())
     slope, u = near.slope(v, told)
-    each = map(np.asarray, (told, slope, u))
-    return _numerical(f"d{names[0]}", *each, floor + ROUNDED * most, ON_A_LINE)
+    floor = ROUNDED * most + rounding * sum(math.prod(float(np.abs(u).sum()) for u in d) for d in v.values())
+    return _numerical(f"d{names[0]}", *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
 
 
 def direction(rng: np.random.Generator, a: Array) -> Direction:

@@ -60,6 +60,17 @@ def test_a_forward_in_stairs_is_no_false_alarm():
         assert not check_function(forward, lambda dy, x: dy * (1 - sigmoid(x)), inputs={"x": x})
 
 
+def test_a_backward_that_cancels_is_no_false_alarm():
+    """1 − tanh² x has few digits where x is large, 1 − tanh x = 2/(1 + e²ˣ) has all of them."""
+    x = np.random.default_rng(0).uniform(8, 16, (3, 4))
+
+    def forward(x):
+        return 2 / (1 + np.exp(2 * x)), x
+
+    assert check_function(forward, lambda dy, x: -dy * (1 - np.tanh(x) ** 2), inputs={"x": x})
+    assert not check_function(forward, lambda dy, x: -dy * (1 - np.tanh(x)), inputs={"x": x})
+
+
 def test_a_second_look_bears_what_one_of_contradicting_steps_bears():
     def stairs(h):
         return np.floor(2.0**16 * (1 + h)) / 2.0**16, 1.0
