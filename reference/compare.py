@@ -214,7 +214,7 @@ def overflown(tensors: list[Tensor]) -> list[Tensor]:
 
 def exactly(name: str, hand: Array | None, other: Array | None) -> Tensor:
     """== for every entry. NaN equals nothing, −0 equals 0."""
-    if (failure := _differ_in_kind(hand, other)) is not None:
+    if (failure := _differ_in_kind(hand, other) or _finite_on_one_side(hand, other)) is not None:
         return Tensor(name, hand, other, float("inf"), 0.0, False, None, 1.0, failure)
     if hand is None or other is None:
         return Tensor(name, hand, other, 0.0, 0.0, True, None, 0.0)
@@ -235,6 +235,8 @@ def within(
     if hand is None or other is None or hand.dtype.kind != "f":
         return exactly(name, hand, other)
     bound = Runs(*(hand if a is None else a for a in (h32, h64, h80, t32, t64))).bound(dtype)
+    if (failure := _finite_on_one_side(hand, other)) is not None:
+        return Tensor(name, hand, other, float("inf"), bound, False, None, 1.0, failure)
     allowed = FACTOR * np.asarray(spread, dtype=float)
     if not allowed.ndim:  # one number for all entries: part of the bound
         bound, allowed = bound + float(allowed), np.zeros(())
@@ -258,7 +260,7 @@ def _where_finite(h32: Array | None, t32: Array | None, t64: Array | None) -> Ar
 
 
 def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
-    """What is different before any number is: presence, shape, dtype, places of NaN and infinity."""
+    """What is different before any number is: presence, shape, dtype."""
     if hand is None and other is None:
         return None
     if hand is None or other is None:
@@ -267,7 +269,14 @@ def _differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
         return f"shape {hand.shape} by hand, {other.shape} in torch"
     if hand.dtype.kind != other.dtype.kind:
         return f"dtype {hand.dtype} by hand, {other.dtype} in torch"
-    if hand.dtype.kind == "f" and not (np.isfinite(hand).all() and np.isfinite(other).all()):
+    return None
+
+
+def _finite_on_one_side(hand: Array | None, other: Array | None) -> str | None:
+    """Where NaN or an infinity stands on one side only, if it does."""
+    if hand is None or other is None or hand.dtype.kind != "f":
+        return None
+    if not (np.isfinite(hand).all() and np.isfinite(other).all()):
         for test, word in ((np.isnan, "NaN"), (np.isposinf, "+inf"), (np.isneginf, "-inf")):
             if (places := test(hand) != test(other)).any():
                 i = tuple(map(int, np.argwhere(places)[0]))

@@ -16,7 +16,7 @@ from .compare import Tensor, overflown, within
 from .contracts import broken_contracts
 from .diagnosis import explain, of_contracts
 from .evidence import Evidence, Suspect
-from .oracle import leaves
+from .oracle import leaves, of_output
 from .own_forward import ON_A_LINE, by_differences, is_own_derivative
 from .subject import FORWARD, Arrays, Subject, as_arrays, as_tensor, flat, of_gradient
 from .tolerance import EPS, WIDE, Runs, distance, largest, moved
@@ -310,10 +310,9 @@ def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
 def _side(subject: Subject, examined: Sequence[Examined]) -> str:
     """Which side is wrong: by the outputs, and by the differences of the subject's own forward."""
     failed = [e for e in examined if e.wrong]
-    forward = [e for e in failed if any(not of_gradient(t.name) for t in e.wrong)]
-    if not forward:
+    if all(of_gradient(t.name) for e in failed for t in e.wrong):
         return "backward"
-    own = (is_own_derivative(subject, e.trial, e.dy, e.yours.grads) for e in forward)
+    own = (is_own_derivative(subject, e.trial, e.dy, e.yours.grads) for e in failed)
     return "both" if any(holds is False for holds in own) else "forward"
 
 
@@ -348,23 +347,24 @@ def _between(yours: Array | None, around: list[Array | None]) -> bool:
 
 
 def _evidence(e: Examined, options: Mapping[str, float] | None, replay: Replay | None) -> list[Evidence]:
-    known: dict[str, Any] = {n: np.asarray(a) for n, a in e.trial.arrays.items()}
+    known: dict[str, Any] = {_apart(n): np.asarray(a) for n, a in e.trial.arrays.items()}
     known |= {n.replace("y", "dy", 1): np.asarray(a) for n, a in leaves(e.dy, "y").items() if a is not None}
     known |= leaves(e.right.y, "y") | dict(e.right.trace)
+    both = [{_apart(n): g for n, g in run.grads.items() if g is not None} for run in (e.right, e.yours)]
     again = None if e.trial.large else replay
     found = []
     for t in e.wrong:
         forward = not of_gradient(t.name)
         name = t.name if forward else t.name[1:]
-        yours, right = t.hand, t.torch
-        if right is None or t.what == ON_A_LINE:
-            continue
-        found.append(
-            Evidence(
-                name, np.zeros(0) if yours is None else np.asarray(yours), np.asarray(right), t.bound, known,
-                {n: g for n, g in e.right.grads.items() if g is not None},
-                {n: g for n, g in e.yours.grads.items() if g is not None}, numbers(e.trial, options),
-                cache(partial(again, e.trial, e.dy, name)) if again else dict, forward,
-            )
-        )  # fmt: skip
+        if t.torch is not None and t.what != ON_A_LINE:
+            yours = np.zeros(0) if t.hand is None else np.asarray(t.hand)
+            replays = cache(partial(again, e.trial, e.dy, name)) if again else dict
+            of = name if forward else _apart(name)
+            told = np.asarray(t.torch), t.bound, known, *both, numbers(e.trial, options), replays, forward
+            found.append(Evidence(of, yours, *told))
     return found
+
+
+def _apart(name: str) -> str:
+    """The name of an input, which may be called y or dy as well as the output and its gradient are."""
+    return f"{name} (input)" if of_output(name.removeprefix("d")) else name

@@ -55,8 +55,8 @@ def _place(s: Seen) -> str:
 def _values(s: Seen) -> str:
     """What is there."""
     yours, right = (a if s.wrong.all() else a[s.wrong] for a in (s.yours, s.right))
-    if not np.isfinite(yours).all():
-        return f"{(~np.isfinite(yours)).sum()} entries are NaN or infinite"
+    if bad := int((~np.isfinite(yours)).sum()):
+        return "NaN or infinite there" if bad == yours.size else f"NaN or infinite in {bad} of them"
     if not yours.any():
         return "yours is 0 there"
     if not right.any():

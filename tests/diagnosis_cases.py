@@ -676,6 +676,10 @@ inverse = Function(torch.linalg.inv, {"A": "DD"})
 quadratic = Function(lambda x, A: x @ A @ x, {"x": "D", "A": "DD"})
 running_sum = Function(lambda x: x.cumsum(1), {"x": "ND"})
 spread_of_rows = Function(lambda x: x.std(1, unbiased=False), {"x": "ND"})
+steps = Function(lambda x: torch.diff(x, dim=1), {"x": "ND"})
+length = Function(lambda x: x.norm(), {"x": "ND"})
+one_slope = Function(lambda x, a: torch.where(x > 0, x, a * x), {"x": "ND", "a": ""})
+mixed = Function(lambda z, p, q: z * p + (1 - z) * q, {"z": "ND", "p": "ND", "q": "ND"})
 UNKNOWN = [
     ("y · dy|tanh x · dy", tanh, lambda a: {"x": a.dy * a.y}),
     ("\\(x\\) · right|y · dy", root, lambda a: {"x": a.dy * 0.5 * a.y}),
@@ -728,4 +732,9 @@ UNKNOWN = [
     ),
     (r"σ\(x\)\(1 − σ\(x\)\)\) · dy.*xσ", silu, lambda a: {"x": a.dy * (sigmoid(a.x) + sigmoid(a.x) * sigmoid(-a.x))}),
     ("sign is wrong", cosine, lambda a: {"x": -a.g.x}),
+    ("dy moved by 1 is missing", steps, lambda a: {"x": np.pad(-a.dy, ((0, 0), (0, 1)))}),
+    ("2·y times", length, lambda a: {"x": 2 * a.dy * a.x}),
+    (r"max\(x, 0\) where it is Σ dy ⊙ min\(x, 0\)", one_slope, lambda a: {"a": (a.dy * np.maximum(a.x, 0)).sum()}),
+    ("of q is computed as that of p", mixed, lambda a: {"q": a.g.p}),
+    (r"f′\(−x\)", silu, lambda a: {"x": a.dy * (sigmoid(-a.x) - a.x * sigmoid(a.x) * sigmoid(-a.x))}),
 ]

@@ -64,6 +64,59 @@ def test_both_wrong():
     assert report.wrong_side == "both"
 
 
+def test_a_wrong_forward_does_not_hide_a_wrong_backward_elsewhere():
+    """The forward fails at zero vectors only, the backward everywhere."""
+
+    def cosine(x, z):
+        return (x * z).sum(-1) / np.linalg.norm(x, axis=-1) / np.linalg.norm(z, axis=-1), (x, z)
+
+    def back(dy, cache):
+        n = np.linalg.norm(cache[0], axis=-1) * np.linalg.norm(cache[1], axis=-1)
+        return (dy / n)[:, None] * cache[1], (dy / n)[:, None] * cache[0]
+
+    with np.errstate(all="ignore"):
+        inputs = {"x": ("N", "D"), "z": ("N", "D")}
+        report = check_function(cosine, back, against=F.cosine_similarity, inputs=inputs)
+    assert report.wrong_side == "both"
+    assert "y is wrong in one of 7 entries" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("front", "back", "intended", "told"),
+    [
+        (lambda x: np.tanh(2 * x), lambda x, y: 2 * (1 - y * y), torch.tanh, "of 2x, not of x"),
+        (lambda x: np.log10(1 + x * x), lambda x, y: 2 * x / (1 + x * x) / np.log(10),
+         lambda x: torch.log(1 + x * x), "The output is 1/ln 10 times"),
+        (lambda x: np.tanh(x), lambda x, y: 1 - y * y, torch.sigmoid, "Your function is Tanh"),
+    ],
+)  # fmt: skip
+def test_what_a_wrong_forward_computes(front, back, intended, told):
+    report = check_function(
+        lambda x: (front(x), x), lambda dy, x: dy * back(x, front(x)), against=intended, inputs={"x": ("N", "D")}
+    )
+    assert report.wrong_side == "forward"
+    assert told in report.suspects[0].text
+
+
+def test_an_input_may_be_called_y_as_the_output_is():
+    report = check_function(
+        lambda x, y: (x * y, (x, y)), lambda dy, c: (dy * c[1], 3 * dy * c[0]), against=torch.mul,
+        inputs={"x": ("N", "D"), "y": ("N", "D")},
+    )  # fmt: skip
+    assert (report.wrong_side, report.culprit) == ("backward", "dy")
+    assert report.suspects[0].relation.startswith("yours = 3 · right")
+    assert "dy (input)" in report.suspects[0].evidence
+
+
+def test_a_cap_that_is_left_out_is_not_called_a_threshold_of_softplus():
+    report = check_function(
+        lambda x: (np.maximum(4 * x, 0), x), lambda dy, x: 4 * dy * (x > 0), against=lambda x: F.relu6(4 * x),
+        inputs={"x": ("N", "D")},
+    )  # fmt: skip
+    assert report.wrong_side == "forward"
+    assert all(s.fault != "C11" for s in report.suspects)
+
+
 def test_without_anything_to_compare_with_differences_of_the_own_forward_decide():
     assert check_function(forward, backward, inputs=AFFINE)
     report = check_function(forward, lambda dy, c: (dy @ c[1], dy.T @ c[0], dy.mean(0)), inputs=AFFINE)

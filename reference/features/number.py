@@ -14,8 +14,9 @@ from .seen import Finding, Found, Seen, spread
 
 COEFFICIENTS = {"": 1.0, "−": -1.0, "2": 2.0, "−2": -2.0, "½": 0.5, "−½": -0.5, "4": 4.0, "¼": 0.25}
 PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2": 0.5**0.5, "3": 3.0, "π": math.pi}
+PLAIN |= {"ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
 SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
-DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1)}
+DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1), "√({}/{})": (0.5, -0.5)}
 SAME = 2.0**12  # units of the last place within which two constants are one
 MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
@@ -49,8 +50,8 @@ def numbers(s: Seen) -> dict[str, float]:
             found[f"{n}.size"] = float(t.size)
             found |= {f"Σ{w}[{n}]": v for w, v in _sums_of_weights(s, t[counts])}
     found |= {n: float(a) for n, a in s.inputs.items() if a.ndim == 0}
-    if s.y is not None and s.y.size > 1:
-        found["y.size"] = float(s.y.size)
+    if s.y is not None and s.y.size:
+        found |= {"y.size": float(s.y.size)} if s.y.size > 1 else {"y": float(s.y.reshape(()))}
     return found
 
 
@@ -110,7 +111,7 @@ def constant_factor(s: Seen) -> Found:
     """yours = c · right for all entries."""
     if (c := s.multiple) is None:
         return
-    known, named = spelled(s, c), list(meanings(s, c))
+    known, named, what = spelled(s, c), list(meanings(s, c)), "The output" if s.e.forward else "The gradient"
     if s.scale not in (0, 1) and equal(s, c, 1 / s.scale):
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
     for fault, score in named:
@@ -118,11 +119,11 @@ def constant_factor(s: Seen) -> Found:
             told = "" if s.loss else OF_ANY.get(fault, "")
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told)
     for form in known if not named else ():
-        text = f"The gradient is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
+        text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
     if s.informative(s.right):
-        text, remedy = f"The gradient is {c:.6g} times what it should be.", "look for one constant factor"
+        text, remedy = f"{what} is {c:.6g} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
 
 

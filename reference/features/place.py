@@ -178,6 +178,12 @@ def swapped(s: Seen) -> Found:
         if n == s.name or g.shape != s.yours.shape or not s.alike(g):
             continue
         relation = f"your d{s.name} = right d{n}"
+        if n in s.given and not s.is_right_of(s.given[n], s.right):
+            text = f"The gradient of {s.name} is computed as that of {n}."
+            yield Finding(
+                relation, None, 0.85, "", text, f"derive that of {s.name} from where it stands in the forward"
+            )
+            continue
         text = f"The gradients of {s.name} and {n} change places."
         yield Finding(relation, None, 0.85, "", text, "return gradients in the order of the inputs")
         matrices = sum(a.ndim > 1 for a in s.inputs.values())

@@ -128,9 +128,10 @@ def _of_one_part(s: Seen, pool: Mapping[str, Array], right: Product) -> Found:
 
 def reduction(s: Seen) -> Found:
     """A sum over other axes, or of another array, than right's."""
-    if not s.comparable or s.right.ndim != 1:
+    if not s.comparable or s.right.ndim > 1:
         return
-    tried = [(n, *part) for n, a in _summands(s) for part in _parts(a, s.right.size)]
+    parts = _parts if s.right.ndim else _whole
+    tried = [(n, *part) for n, a in _summands(s) for part in parts(a, s.right.size)]
     right = next(((n, over) for n, over, kind, a in tried if kind == "sum" and s.is_right(a)), ("", ""))
     for n, over, kind, a in tried:
         if (kind == "sum" or n == right[0]) and s.alike(a):
@@ -152,6 +153,11 @@ def _parts(a: Array, n: int) -> Iterator[tuple[str, str, Array]]:
         yield " as if its last axis were the one", "axis", a.reshape(-1, n).sum(0)
 
 
+def _whole(a: Array, n: int) -> Iterator[tuple[str, str, Array]]:
+    """The sum of all entries."""
+    yield "", "sum", a.sum()
+
+
 def _summands(s: Seen) -> Iterator[tuple[str, Array]]:
     above = upstream(s)
     yield from above.items()
@@ -159,6 +165,7 @@ def _summands(s: Seen) -> Iterator[tuple[str, Array]]:
         if a.shape == d.shape and m not in above:
             yield f"{n} ⊙ {m}", d * a
             yield f"{n} ⊙ min({m}, 0)", d * np.minimum(a, 0)
+            yield f"{n} ⊙ max({m}, 0)", d * np.maximum(a, 0)
             yield from ((f"{n} ⊙ {m}{HAT}", d * h) for h in _normalised(a))
 
 

@@ -11,6 +11,7 @@ from .number import shown, spelled
 from .seen import Finding, Found, Seen, spread
 from .slope import entrywise
 
+LAID = 4  # entries that dy may be shorter than the gradient to be laid into it
 REMEDY = "look for a path, or a term of the product rule, that is left out or counted twice"
 
 
@@ -37,6 +38,17 @@ def _terms(s: Seen) -> Iterator[tuple[str, Array]]:
             f"right d{n}": g for n, g in s.grads.items() if n != s.name
         }
         yield from ((n, a) for n, a in found.items() if a is not None and a.shape == shape)
+        yield from _laid(s)
+
+
+def _laid(s: Seen) -> Iterator[tuple[str, Array]]:
+    """dy with zeros before and after it, where it is a little shorter along one axis."""
+    dy, shape = s.dy, s.right.shape
+    short = [] if dy is None or dy.ndim != len(shape) else [i for i, n in enumerate(shape) if n != dy.shape[i]]
+    if dy is None or len(short) != 1 or not 0 < (free := shape[short[0]] - dy.shape[short[0]]) <= LAID:
+        return
+    for k in range(free + 1):
+        yield f"dy moved by {k}", np.pad(dy, [(k, free - k) if i == short[0] else (0, 0) for i in range(dy.ndim)])
 
 
 def _is_one(c: float) -> bool:

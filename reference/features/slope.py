@@ -67,6 +67,7 @@ MISTAKES = {  # what stands in the place of which activation's slope
     ("Φ(x)", "GELU"): "C10.erf",
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
+FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
 OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
 CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
 
@@ -124,6 +125,18 @@ def other_slope(s: Seen) -> Found:
             yield Finding(f"yours = {told} · dy, right = {right} · dy", None, 0.8, "", text, remedy)
 
 
+def other_argument(s: Seen) -> Found:
+    """f(c x) where f(x) is meant: the value of an activation, or its gradient c f′(c x) dy."""
+    x = s.own if not s.e.forward else next((a for a in s.inputs.values() if a.shape == s.right.shape), None)
+    if x is None or s.y is None or not s.comparable or s.y.shape != x.shape or (f := identified(s, x)) is None:
+        return
+    for told, c in FACTORS.items():
+        if s.alike(f.f(c * x) if s.e.forward else c * slope(f, c * x) * (1 if s.dy is None else s.dy)):
+            name = type(f).__name__
+            text = f"The function is {name} of {told}x, not of x."
+            yield Finding(f"{name}({told}x) stands for {name}(x)", None, 0.9, "", text, f"drop the factor {told}")
+
+
 def sum_of_slopes(s: Seen) -> Found:
     """yours = dy (ψ + χ), as of a product rule with a factor lost in one term."""
     if (entries := _entries(s)) is None or s.right.size < 4 or not s.is_real or s.multiple is not None:
@@ -161,6 +174,7 @@ def _slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Ar
         yield "1/f′(x)", 1 / right
         yield "x f′(x)", x * right
         yield "f(x) f′(x)", y * right
+        yield "f′(−x)", slope(f, -x)
         if isinstance(f, GELU):
             yield "the other GELU′(x)", slope(f.replace(approximate="none" if f.approximate == "tanh" else "tanh"), x)
     for a, n in ((x, "x"), (y, "y")):
@@ -222,4 +236,4 @@ def _is_slope(s: Seen, values: Array) -> bool:
     return any(s.is_right_of(values, slope(f, a)) for f in curved for a in s.inputs.values() if a.shape == values.shape)
 
 
-FEATURES = (other_slope, sum_of_slopes, factor_by_entry, slope_of_difference)
+FEATURES = (other_slope, other_argument, sum_of_slopes, factor_by_entry, slope_of_difference)

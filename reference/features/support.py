@@ -67,7 +67,10 @@ def _half(s: Seen, r: Region, t: There) -> Found:
 
 
 def _large(s: Seen, r: Region, t: There) -> Found:
-    yield Finding(f"yours differs where {r.name} only", "C11", 0.93)
+    if t.dy is not None and s.is_right_of(t.right, t.dy):  # the straight part of a curve
+        yield Finding(f"yours differs where {r.name} only", "C11", 0.93)
+    else:
+        yield from _any(s, r, t)
 
 
 def _ignored(s: Seen, r: Region, t: There) -> Found:
