@@ -2,14 +2,16 @@
 
 For one tensor, with h by hand, t by torch, the number of bits as subscript and ε = 2⁻⁵²:
 
-    bound = 16 · ( |h64 − h80|  +  2⁻²⁹ (|h32 − h64| + |t32 − t64|)  +  ε S )
+    bound = 16 · ( |h64 − h80|  +  2⁻²⁹ (|h32 − h64| + |t32 − t64|)  +  ε S  +  η/ε )
 
     |h64 − h80|       the rounding error of the hand-written code, measured: the same code on longdouble
     2⁻²⁹ |·32 − ·64|  the rounding error of either side, measured in float32 and scaled by the ratio of the precisions
     ε S               S the tensor's largest entry: the last bit of what is stored
+    η/ε               η = 2⁻¹⁰²² the smallest normal number: below 10⁻²⁹² a factor that underflows is no smaller than
+                      the last bit of what it goes into (torch's sigmoid is 0 from −710 on, e⁻⁷¹⁰ is not)
 
 All are the largest entries of the tensor. A wrong formula does not loosen the bound, since every precision shares the
-mistake. In float32 the terms are |h32 − h64|, |t32 − t64| and 2⁻²³ S.
+mistake. In float32 the terms are |h32 − h64|, |t32 − t64|, 2⁻²³ S and η/ε = 2⁻¹⁰³.
 
 Where that bound is exceeded, a *second look* decides: data, parameters and dy are moved by a few units of their last
 place, several times, and how far either side's gradient moves is what no comparison can resolve (at a kink, a tie, or
@@ -26,6 +28,7 @@ from manualbp.base import Array
 FACTOR = 16.0
 RATIO = 2.0**-29  # of float64's precision to float32's
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
+LEAST = {dtype: float(np.finfo(dtype).tiny) / eps for dtype, eps in EPS.items()}
 WIDE = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)  # on some platforms longdouble is double
 
 
@@ -44,8 +47,8 @@ class Runs:
         s = largest(self.h64)
         own = distance(self.h32, self.h64) + distance(self.t32, self.t64)
         if dtype == "float32":
-            return FACTOR * (own + EPS["float32"] * s)
-        return FACTOR * (distance(self.h64, self.h80) + RATIO * own + EPS["float64"] * s)
+            return FACTOR * (own + EPS["float32"] * s + LEAST["float32"])
+        return FACTOR * (distance(self.h64, self.h80) + RATIO * own + EPS["float64"] * s + LEAST["float64"])
 
 
 def largest(a: Array) -> float:

@@ -149,3 +149,11 @@ def test_beside_an_output_that_overflows_a_gradient_need_not_be_finite(monkeypat
     assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "vacuous"
     monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (2 * dy, {}))
     assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "wrong"
+
+
+def test_what_underflows_on_one_side_is_no_mistake():
+    """torch's sigmoid is 0 from −710 on, where e⁻⁷¹² is a number still."""
+    found = compare_passes(Sigmoid(), {}, np.array([-712.0, -711.5]), np.array([1.5, -2.0]))
+    assert any(t.error > 0 for t in found.tensors)
+    assert not found.wrong
+    assert found.verdict == "vacuous"
