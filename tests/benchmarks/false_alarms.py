@@ -19,8 +19,7 @@ from manualbp.base import registry
 from reference import spy
 from reference.architectures import Drawn, case_of, network, seed_of
 from reference.case import Case
-from reference.check import on_layer
-from reference.trial import Trial
+from reference.check import on_case
 from reference.twin import to_torch
 
 ODD = (
@@ -45,14 +44,6 @@ def drawn(i: int) -> Case | None:
     return Case(*network(choose), seed_of(choose), dtype=dtype, scale=min(scale, 1.0))
 
 
-def verdict(case: Case, alone: bool) -> tuple[str, str]:
-    """What the checker says of the case's own forward and backward. `alone`: by the differences of that forward."""
-    params, x, _ = case.data()
-    trial = Trial({}, integers=case.exact, seed=case.seed)
-    report = on_layer(case.layer, params, x, trial, None if alone else to_torch(case.layer))
-    return report.verdict, str(report)
-
-
 def has_derivative(case: Case) -> bool:
     """Is backward the derivative of forward, on these data and in every layer? Torch's choice is not always."""
     params, x, _ = case.data()
@@ -67,15 +58,17 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    counts: Counter = Counter()
+    counts: dict[bool, Counter] = {False: Counter(), True: Counter()}
     for i in track(range(given.first, given.first + given.functions)):
         if (case := drawn(i)) is not None and np.prod(case.shape) < 500:
-            found, told = verdict(case, alone=i % 3 == 0 and has_derivative(case))
-            counts[found] += 1
-            if found in ("wrong", "convention"):
-                print(f"FALSE ALARM {i}: {case!r}\n{told}")
-    alarms = counts["wrong"] + counts["convention"]
-    print(f"{alarms} false alarms in {sum(counts.values())} right functions: {dict(counts)}")
+            alone = i % 3 == 0 and has_derivative(case)
+            report = on_case(case, case.layer, None if alone else to_torch(case.layer))
+            counts[alone][report.verdict] += 1
+            if report.verdict in ("wrong", "convention"):
+                print(f"FALSE ALARM {i}: {case!r}\n{report}")
+    for way, found in zip(("beside torch", "by differences alone"), (counts[False], counts[True])):
+        alarms = found["wrong"] + found["convention"]
+        print(f"{way}: {alarms} false alarms in {sum(found.values())} right functions: {dict(found)}")
 
 
 if __name__ == "__main__":
