@@ -35,6 +35,15 @@ def test_an_example_runs(path, tmp_path):
     assert found.stdout.strip()
 
 
+def test_the_readme_shows_what_the_example_prints():
+    """But for its numbers, whose last digits are the machine's."""
+    shown = README.partition("<!-- mistakes -->")[2].split("```")[1]
+    path = ROOT / "examples" / "check_your_own.py"
+    printed = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True).stdout
+    told = [re.sub(r"[-+]?\d[\d.]*(e[-+]?\d+)?", "#", text).split() for text in (shown, printed)]
+    assert told[0] == told[1]
+
+
 def test_the_coverage_table_is_that_of_the_registry():
     from reference.coverage_table import markdown
 
