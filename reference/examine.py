@@ -298,7 +298,7 @@ def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Exam
 
 def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
     """The same mistake on a corner of the data, where it is cheap to name; `e` itself where that does not show it."""
-    if not e.wrong or not e.trial.large:
+    if not e.wrong or not (e.trial.large or any(t.what == ON_A_LINE for t in e.wrong)):
         return e
     try:
         found = one(subject, truth, corner(e.trial))

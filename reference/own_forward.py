@@ -101,7 +101,7 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
 def direction(rng: np.random.Generator, a: Array) -> Direction:
     """A random direction, no longer than FAR, and small where a is: a step is not to leave its neighbourhood."""
     axes = tuple(rng.standard_normal(n) for n in np.shape(a))
-    return _scale(a) * min(1.0, FAR / math.prod(map(_norm, axes))), *axes
+    return _scale(a) * FAR / max(FAR, math.prod(map(_norm, axes))), *axes
 
 
 def _scale(a: Array) -> float:

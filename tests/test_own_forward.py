@@ -44,6 +44,20 @@ def test_differences_of_float32_are_taken_in_float64():
     assert report.power < 1e-7
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2500,), (50, 50, 3)])
+def test_a_mistake_is_named_whatever_the_number_of_entries(shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    assert check_function(np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2), inputs={"x": x})
+    wrong = check_function(np.tanh, lambda dy, x: dy * (1 - np.tanh(x)), inputs={"x": x})
+    assert (wrong.verdict, wrong.culprit) == ("wrong", "dx")
+    assert x.size < 2 or wrong.suspects[0].fault == "C04"
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3000, 0)])
+def test_nothing_to_compare_is_vacuous(shape):
+    assert check_function(np.tanh, lambda dy, x: 2 * dy, inputs={"x": np.zeros(shape)}).verdict == "vacuous"
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
