@@ -12,7 +12,7 @@ import torch
 from manualbp.base import Array, Tree, tree_map
 
 from .case import cast
-from .compare import Tensor, overflown, within
+from .compare import Tensor, exactly, overflown, within
 from .contracts import broken_contracts
 from .diagnosis import explain, of_contracts
 from .evidence import Evidence, Suspect
@@ -293,7 +293,9 @@ def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Exam
     h32, h64, h80 = (run.grads for run in _precisions(subject, trial, dy, yours))
     rounding = {n: Runs(h32[n], g, h80[n], g, g).bound("float64") for n, g in h64.items() if g is not None}
     tensors, right = by_differences(subject, trial, dy, yours.grads, rounding)
-    return Examined(trial, dy, tensors, yours, replace(yours, grads=right))
+    outputs = [exactly(n, a, a) for n, a in leaves(yours.y, "y").items() if a is not None]
+    tensors = overflown([*outputs, *tensors])[len(outputs) :]
+    return Examined(trial, dy, tuple(tensors), yours, replace(yours, grads=right))
 
 
 def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:

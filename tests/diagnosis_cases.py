@@ -737,4 +737,7 @@ UNKNOWN = [
     (r"max\(x, 0\) where it is Σ dy ⊙ min\(x, 0\)", one_slope, lambda a: {"a": (a.dy * np.maximum(a.x, 0)).sum()}),
     ("of q is computed as that of p", mixed, lambda a: {"q": a.g.p}),
     (r"f′\(−x\)", silu, lambda a: {"x": a.dy * (sigmoid(-a.x) - a.x * sigmoid(a.x) * sigmoid(-a.x))}),
+    ("over all axes, the same", affine, lambda a: {"b": np.full(a.b.shape, a.dy.sum())}),
+    (r"softmax\(x\)", ce, lambda a: {"x": softmax(a.x) * a.g.x}),
+    ("no gradient where the class is not t", ce, lambda a: {"x": np.where(a.g.x * a.dy < 0, a.g.x, 0)}),
 ]

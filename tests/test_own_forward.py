@@ -85,6 +85,13 @@ def test_a_backward_that_cancels_is_no_false_alarm():
     assert not check_function(forward, lambda dy, x: -dy * (1 - np.tanh(x)), inputs={"x": x})
 
 
+def test_a_forward_that_overflows_says_nothing_of_its_gradient():
+    with np.errstate(all="ignore"):
+        report = check_function(np.exp, lambda dy, x: dy * np.exp(x), inputs={"x": np.array([800.0, 0.3])})
+    assert report.verdict == "vacuous"
+    assert "an output is not finite" in str(report)
+
+
 def test_a_second_look_bears_what_one_of_contradicting_steps_bears():
     def stairs(h):
         return np.floor(2.0**16 * (1 + h)) / 2.0**16, 1.0

@@ -77,6 +77,44 @@ class BiasOfLastSample(_OtherBias):
         return rows[-1]
 
 
+class _OneSample(Right):
+    """Parameters get their gradients from one sample only."""
+
+    which: int
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        if dy.ndim < 2:
+            return dx, grads
+        one = np.zeros_like(dy)
+        one[self.which] = dy[self.which]
+        return dx, super().backward(params, cache, one)[1]
+
+
+@fault("B05.last", "Linear", "_ConvNd")
+class LastSampleOnly(_OneSample):
+    """The gradients of weight and bias are those of the last sample only.
+
+    Relation  yours = torch's for dy = 0 at all samples but the last
+    Remedy    dW = Σₙ dWₙ; add, do not assign, inside the loop over samples
+    Needs     N > 1
+    """
+
+    which = -1
+
+
+@fault("B05.first", "Linear", "_ConvNd")
+class FirstSampleOnly(_OneSample):
+    """The gradients of weight and bias are those of the first sample only.
+
+    Relation  yours = torch's for dy = 0 at all samples but the first
+    Remedy    dW = Σₙ dWₙ: an index 0 stands where all samples should
+    Needs     N > 1
+    """
+
+    which = 0
+
+
 @fault("B06", "_ConvNd")
 class BiasNotSummedOverPlaces(Right):
     """db sums dy over the batch, but takes the first place of every channel only.

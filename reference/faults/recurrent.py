@@ -160,3 +160,58 @@ class NoCarryPath(Right):
     def step_back(self, kept, *dstate):
         da, ds, dh, *rest = super().step_back(kept, *dstate)
         return da, ds, np.zeros_like(dh), *rest
+
+
+@fault("G20", "_RNNBase")
+class NewStateForOld(Right):
+    """The gradient by the recurrent weight takes the state that the step gives instead of the one that it was given.
+
+    Relation  dW_hh has hₜ in the place of hₜ₋₁
+    Remedy    sₜ = hₜ₋₁ W_hhᵀ, so dW_hh = Σₜ dsₜᵀ hₜ₋₁
+    Needs     –
+    """
+
+    def _scan_back(self, W, cache, *dy):
+        x, h, u, kept = cache
+        return super()._scan_back(W, (x, np.concatenate([h[1:], h[-1:]]), u, kept), *dy)
+
+
+@fault("G21", "RNN")
+class BackByTheWeightItself(Right):
+    """The gradient goes back in time by the recurrent weight as forward has it, not by its transpose.
+
+    Relation  yours has W_hh in the place of W_hhᵀ on the way from a step to the one before it
+    Remedy    what multiplies by W on the way there multiplies by Wᵀ on the way back
+    Needs     more than one step, or a first state among the inputs; hidden_size above 1
+    """
+
+    def _scan_back(self, W, *rest):
+        return super()._scan_back({**W, "weight_hh": W["weight_hh"].T}, *rest)
+
+
+@fault("G22", "RNN")
+class SlopeAtTheOldState(Right):
+    """The slope of the activation is taken at the state before the step instead of after it.
+
+    Relation  yours has 1 − hₜ₋₁² in the place of 1 − hₜ²
+    Remedy    tanh′(zₜ) = 1 − tanh²zₜ = 1 − hₜ²: an index that is one too small
+    Needs     –
+    """
+
+    def _scan_back(self, W, cache, *dy):
+        x, h, u, _ = cache
+        return super()._scan_back(W, (x, h, u, tuple((q,) for q in h[:-1])), *dy)
+
+
+@fault("G23", "RNN", "RNNCell")
+class NoSlopeInTime(Right):
+    """The slope of the activation is left out in every step.
+
+    Relation  yours has 1 in the place of 1 − hₜ²
+    Remedy    da = (1 − hₜ²) dhₜ before anything else of the step
+    Needs     –
+    """
+
+    def step_back(self, kept, *dstate):
+        (du,) = dstate
+        return du, du, None

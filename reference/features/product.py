@@ -134,7 +134,7 @@ def reduction(s: Seen) -> Found:
     tried = [(n, *part) for n, a in _summands(s) for part in parts(a, s.right.size)]
     right = next(((n, over) for n, over, kind, a in tried if kind == "sum" and s.is_right(a)), ("", ""))
     for n, over, kind, a in tried:
-        if (kind == "sum" or n == right[0]) and s.alike(a):
+        if (kind in ("sum", "all") or n == right[0]) and s.alike(a):
             yield _reduced(n, over, kind, *right)
 
 
@@ -143,6 +143,7 @@ def _parts(a: Array, n: int) -> Iterator[tuple[str, str, Array]]:
     for axis in (i for i, length in enumerate(a.shape) if length == n and a.ndim > 1):
         rows = np.moveaxis(a, axis, -1)
         yield f" over all axes but {axis}" * (a.shape.count(n) > 1), "sum", rows.reshape(-1, n).sum(0)
+        yield " over all axes, the same for every entry", "all", np.full(n, a.sum())
         yield " of the last row", "one", rows.reshape(-1, n)[-1]
         yield " of the first row", "one", rows.reshape(-1, n)[0]
         for k in range(1, a.ndim - 1):

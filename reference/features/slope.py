@@ -7,7 +7,7 @@ import numpy as np
 
 from manualbp.activation import GELU, Elementwise
 from manualbp.base import Array, registry
-from manualbp.elementary import erf, sigmoid
+from manualbp.elementary import erf, sigmoid, softmax
 
 from .seen import Finding, Found, Seen
 
@@ -227,6 +227,7 @@ def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
     """Named functions of the arrays that have the shape of the gradient."""
     alike = [(n, a) for n, a in s.known.items() if a.shape == s.right.shape]
     each = [(told.format(n), g(a)) for n, a in alike for told, g in FUNCTIONS.items() if told != "1"]
+    each += [(f"softmax({n})", softmax(a, i)) for n, a in alike for i in range(a.ndim) if s.loss]
     return tuple((told, values) for told, values in each if np.isfinite(values).all())
 
 

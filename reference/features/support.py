@@ -138,7 +138,12 @@ def _diagonal(s: Seen, r: Region, t: There) -> Found:
 
 
 def _any(s: Seen, r: Region, t: There) -> Found:
-    """A constant there, if it has a name."""
+    """0, or a constant if it has a name."""
+    if s.wrong.sum() > 2 and not t.yours.any():
+        text = f"There is no gradient where {r.name}."
+        yield Finding(
+            f"yours = 0 where {r.name}", None, 0.75, "", text, "look for a mask or an index that goes too far"
+        )
     c = s.constant(t.yours, t.right) if s.informative(t.right) else None
     for form in spelled(s, c)[:2] if c is not None else ():
         text = f"Where {r.name} the gradient is {form.symbol} times what it should be, elsewhere it is right."
