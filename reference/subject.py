@@ -114,7 +114,7 @@ class Object(Subject):
     def __init__(self, obj: Any, names: tuple[str, ...], get: Callable | None, put: Callable | None) -> None:
         self.obj = obj() if isinstance(obj, type) else obj
         self.untouched = copy.deepcopy(self.obj)
-        self.names, self.get, self.put = names, get or gradient_of, put or set_parameter
+        self.names, self.get, self.put = names, get or gradient_on, put or set_parameter
         self.of_call = names[: max(len(positional(self.obj.forward)), 1)]
 
     def fresh(self):
@@ -141,7 +141,7 @@ def set_parameter(obj: Any, name: str, array: Array) -> None:
         setattr(obj, name, array)
 
 
-def gradient_of(obj: Any, name: str) -> Any:
+def gradient_on(obj: Any, name: str) -> Any:
     """Where an object keeps a gradient; a ValueError that names the places looked at."""
     places = (f"d{name}", f"{name}_grad", f"grad_{name}", f"d_{name}")
     grads = getattr(obj, "grads", None)

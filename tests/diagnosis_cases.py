@@ -161,7 +161,18 @@ def linear_ce_dW(a, p):
     return a.x.T @ (a.dy * p / len(a.x))
 
 
+def svm_once(a):
+    """Every violated margin counts for its class, the target gets −1 once."""
+    z = 1 + a.x - np.take_along_axis(a.x, a.t[:, None], 1)
+    return a.dy / a.N * np.where(hot(a), -1.0, z > 0)
+
+
 LOSSES = [
+    (
+        "A24",
+        Function(lambda x, t: F.multi_margin_loss(x, t) * x.shape[1], {"x": "NC", "t": below("N", "C")}),
+        lambda a: {"x": svm_once(a)},
+    ),
     ("A01", mse, lambda a: {"x": a.dy * 2 * (a.x - a.t), "t": -a.dy * 2 * (a.x - a.t)}),
     ("A01", ce, lambda a: {"x": a.dy * (softmax(a.x) - onehot(a.t, a.C))}),
     ("A01", linear_ce, lambda a: {n: g * a.N for n, g in vars(a.g).items()}),

@@ -311,3 +311,18 @@ class TargetWithoutGradient(Right):
     def backward(self, params, cache, dy):
         (dx, *rest), grads = super().backward(params, cache, dy)
         return (dx, *(None for _ in rest)), grads
+
+
+@fault("A24", "MultiMarginLoss")
+class MarginsNotCounted(Right):
+    """The target's score gets −1 once, not once for every margin that is violated.
+
+    Relation  yours has −w in the place of −Σ_{c≠k} s_c at the target k, and is right elsewhere
+    Remedy    x_k stands in the margin of every other class: count those that are violated
+    Needs     more than two classes
+    """
+
+    def slopes(self, x, t):
+        ds, *rest = super().slopes(x, t)
+        _, is_k, w = self.hinges(x, t)
+        return (np.where(is_k, -w, ds.reshape(is_k.shape)).reshape(x.shape), *rest)

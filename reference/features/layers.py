@@ -40,7 +40,21 @@ def _single(case: Case, y: Shape) -> Iterator[Network]:
         if x.dtype.kind == "f" and (x.shape == t.shape or x.ndim == t.ndim + 1):
             for loss in _losses(case, x, t):
                 x_of = {"x[0]": x.shape, "x[1]": t.shape}
-                yield from fitted(loss, ("x[0]", "x[1]"), x_of, case.arrays, {a: "x[0]", b: "x[1]"})
+                for network in fitted(loss, ("x[0]", "x[1]"), x_of, case.arrays, {a: "x[0]", b: "x[1]"}):
+                    yield network
+                    yield from _scaled(network, case)
+
+
+def _scaled(network: Network, case: Case) -> Iterator[Network]:
+    """A multiple of the loss."""
+    if case.y.size > 1 or len(case.ys) > 1:
+        return
+    try:
+        (told,) = map(float, network.forward(case).values())
+    except (ValueError, TypeError):
+        return
+    if told and np.isfinite(told):
+        yield replace(network, scale=float(case.y.reshape(())) / told)
 
 
 def fitted(
