@@ -194,6 +194,32 @@ class LastOfTies(_OtherWinner):
         return hits & (later == 1)
 
 
+@fault("E21", "_MaxPoolNd")
+class SharedAsByTheMean(_OtherWinner):
+    """The gradient is spread evenly over the window, as average pooling does.
+
+    Relation  Σ yours = Σ torch's without padding, but every entry of a window has the same
+    Remedy    only the largest entry has an influence: give it all of dy
+    Needs     a window of more than one entry
+    """
+
+    def shares(self, hits):
+        return np.full(hits.shape, 1 / len(hits))
+
+
+@fault("E22", "_MaxPoolNd")
+class WholeWindowPaid(_OtherWinner):
+    """Every entry of the window gets the whole gradient.
+
+    Relation  yours = dy at all entries of a window, torch's at the largest alone
+    Remedy    multiply by [x = max], or scatter to the index that forward found
+    Needs     a window of more than one entry
+    """
+
+    def shares(self, hits):
+        return np.ones(hits.shape)
+
+
 @fault("E15", "_MaxPoolNd")
 class IndexInPadded(Right):
     """The index of the maximum counts from the border of the padded input.

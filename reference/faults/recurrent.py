@@ -215,3 +215,88 @@ class NoSlopeInTime(Right):
     def step_back(self, kept, *dstate):
         (du,) = dstate
         return du, du, None
+
+
+class _OtherGates(Right):
+    """An LSTM step with one of the formulas of its gates or its cell otherwise."""
+
+    def step_back(self, kept, du, dc):
+        i, f, g, o, c, r = kept
+        right, _, dh, d_old = super().step_back(kept, du, dc)
+        dc = add(dc, du * o * (1 - r * r))
+        blocks = dict(zip("ifgo", np.split(right, 4, -1))) | self.otherwise(i, f, g, o, c, r, du, dc)
+        da = np.concatenate([blocks[gate] for gate in "ifgo"], -1)
+        return da, da, dh, self.old_cell(i, d_old, dc)
+
+    def otherwise(self, i, f, g, o, c, r, du, dc):
+        """The blocks of da that are otherwise, by the gate's letter."""
+        return {}
+
+    def old_cell(self, i, d_old, dc):
+        return d_old
+
+
+@fault("G24", "LSTM", "LSTMCell")
+class CellPathWithoutOutputGate(Right):
+    """On the way from h to the cell the output gate is left out.
+
+    Relation  the path through cₜ has (1 − tanh²c) in the place of o(1 − tanh²c)
+    Remedy    h = o tanh c, so dc += dh o(1 − tanh²c)
+    Needs     –
+    """
+
+    def step_back(self, kept, du, dc):
+        o, r = kept[3], kept[5]
+        return super().step_back(kept, du, add(dc, du * (1 - o) * (1 - r * r)))
+
+
+@fault("G25", "LSTM", "LSTMCell")
+class InputAndForgetGateExchanged(_OtherGates):
+    """The gradients of the input and the forget gate take each other's factor.
+
+    Relation  di has cₜ₋₁ in the place of g, df has g in the place of cₜ₋₁
+    Remedy    cₜ = f cₜ₋₁ + i g, so df = dc cₜ₋₁ and di = dc g
+    Needs     –
+    """
+
+    def otherwise(self, i, f, g, o, c, r, du, dc):
+        return {"i": dc * c * i * (1 - i), "f": dc * g * f * (1 - f)}
+
+
+@fault("G26", "LSTM", "LSTMCell")
+class CandidateAsGate(_OtherGates):
+    """The slope of the candidate g is taken for that of a sigmoid.
+
+    Relation  the block of g has g(1 − g) in the place of 1 − g²
+    Remedy    g = tanh(…), so its slope is 1 − g²; σ(1 − σ) is for i, f and o alone
+    Needs     –
+    """
+
+    def otherwise(self, i, f, g, o, c, r, du, dc):
+        return {"g": dc * i * g * (1 - g)}
+
+
+@fault("G27", "LSTM", "LSTMCell")
+class OutputGateWithoutSlope(_OtherGates):
+    """The slope of the output gate's sigmoid is left out.
+
+    Relation  the block of o has 1 in the place of o(1 − o)
+    Remedy    da_o = do o(1 − o) with do = dh tanh c
+    Needs     –
+    """
+
+    def otherwise(self, i, f, g, o, c, r, du, dc):
+        return {"o": du * r}
+
+
+@fault("G28", "LSTM", "LSTMCell")
+class InputGateForForget(_OtherGates):
+    """The gradient goes to the old cell through the input gate instead of the forget gate.
+
+    Relation  dcₜ₋₁ has i in the place of f
+    Remedy    cₜ = f cₜ₋₁ + i g, so dcₜ₋₁ = dcₜ f
+    Needs     more than one step, or a first cell among the inputs
+    """
+
+    def old_cell(self, i, d_old, dc):
+        return dc * i

@@ -172,6 +172,7 @@ def _statistics(s: Seen, way: Norm, x: Array, g: Array) -> Iterator[Variant]:
         if other.eps == way.eps and other.centred == way.centred and (other.shape, other.axes) != (way.shape, way.axes):
             text = f"The statistics are taken over axes {', '.join(map(str, other.axes))}."
             yield None, f"yours = right with means over axes {other.axes} of {other.shape}", other.dx(x, g), text
+            yield from _averaged_across(way, other, x, g)
     yield (
         None,
         "yours = right with the mean not taken off",
@@ -184,6 +185,15 @@ def _statistics(s: Seen, way: Norm, x: Array, g: Array) -> Iterator[Variant]:
         for u in spread(var, x.shape):
             if u.ndim and (var > 0).all():
                 yield "D14", f"yours = γ dy/√({n} + ε)", g / np.sqrt(u + way.eps), ""
+
+
+def _averaged_across(way: Norm, other: Norm, x: Array, g: Array) -> Iterator[Variant]:
+    """The statistics are right, the means of backward are over other axes."""
+    if way.shape == other.shape == x.shape:
+        _, r, h, _ = way.parts(x, g)
+        told = f"backward averages over axes {', '.join(map(str, other.axes))}, forward over others."
+        value = r * (g - way.centred * other.mean(g) - h * other.mean(g * h))
+        yield None, f"yours = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with ⟨⟩ over axes {other.axes}", value, told
 
 
 def _by_stride(way: Norm, x: Array, g: Array) -> Array:

@@ -131,6 +131,8 @@ class Attention:
             self.gradients(dP, P, dy, c),
             "Softmax's Jacobian is left out.",
         )
+        across = self.gradients(P * (dP - (P * dP).sum(-2, keepdims=True)), P, dy, c)
+        yield "C15", "dz = P(dP − Σ P dP), summed over the queries", across, ""
         if self.hidden is not None:
             yield from self.mistakes_of_a_mask(P, dP, dy)
 
