@@ -62,6 +62,8 @@ def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | Non
         v = rng.standard_normal(g.shape).astype(np.longdouble)
         forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n, h, v))
         a80, a64 = (float((a * v).sum()) for a in (g, narrow[name]))
+        if not np.isfinite(a80):  # beyond double precision
+            continue
         bound = FACTOR * (abs(a80 - a64) + EPS * float(np.abs(g * v).sum()) + uncertainty + TINY * top)
         found.append(Derivative(name, a80, forward, bound))
     return found

@@ -1,10 +1,13 @@
 """One law a test, over every class of the registry."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from manualbp import PoissonNLLLoss
 from manualbp.base import registry
 from reference import laws
+from reference.numeric import derivatives
 from reference.strategies import cases, networks
 
 CLASSES = [pytest.param(cls, id=name) for name, cls in registry().items()]
@@ -36,3 +39,10 @@ def test_a_case_is_rebuilt_by_its_text(case):
     from reference.expression import parse
 
     assert parse(repr(case)) == case
+
+
+def test_a_gradient_beyond_double_precision_is_no_fault_of_backward():
+    x = np.array([800.0, 0.5]), np.array([1.0, 2.0])
+    found = derivatives(PoissonNLLLoss(reduction="sum"), {}, x, np.array(1.5))
+    assert [d.name for d in found] == ["x[1].grad"]
+    assert all(d.ok for d in found)
