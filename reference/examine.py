@@ -290,12 +290,17 @@ def _without_truth(subject: Subject, trial: Trial, dy: Tree, yours: Run) -> Exam
     if any(a.dtype == np.float32 for a in _real(trial.arrays)):  # too coarse for differences
         trial, dy = replace(trial, arrays=cast(dict(trial.arrays), np.float64)), cast(dy, np.float64)
         yours = run_subject(subject, trial.arrays, dy)
-    h32, h64, h80 = (run.grads for run in _precisions(subject, trial, dy, yours))
-    rounding = {n: Runs(h32[n], g, h80[n], g, g).bound("float64") for n, g in h64.items() if g is not None}
+    rounding = {} if trial.large else _rounding(*_precisions(subject, trial, dy, yours))
     tensors, right = by_differences(subject, trial, dy, yours.grads, rounding)
     outputs = [exactly(n, a, a) for n, a in leaves(yours.y, "y").items() if a is not None]
     tensors = overflown([*outputs, *tensors])[len(outputs) :]
     return Examined(trial, dy, tuple(tensors), yours, replace(yours, grads=right))
+
+
+def _rounding(h32: Run, h64: Run, h80: Run) -> dict[str, float]:
+    """What rounding in backward may do to every gradient, beside one that does not round."""
+    known = {n: g for n, g in h64.grads.items() if g is not None}
+    return {n: Runs(h32.grads[n], g, h80.grads[n], g, g).bound("float64") for n, g in known.items()}
 
 
 def _in_small(subject: Subject, truth: Truth | None, e: Examined) -> Examined:
