@@ -129,6 +129,7 @@ class MultiLabelSoftMarginLoss(Loss):
     reduction: str = "mean"
 
     ranks = (1, 2, 3, 4)
+    cancels = True  # torch takes −x, the gradient by t, as a difference of two logarithms
 
     def fits(self, x, t):
         self.takes(x.shape[-1:] > (0,), x, "(*, C)")
