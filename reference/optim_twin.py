@@ -349,8 +349,8 @@ class Lockstep:
         """The largest entry of a parameter, before and after, its gradient and state: an update subtracts these."""
         whole = name.split("/")[0]
         s = max(largest(a) for n, a in self.h64[k].items() if n.split("/")[0] == whole and n.rsplit("/")[-1] != "step")
-        before = (self.h64[k - 1] if k else self.case.params).get(whole)
-        s = s if before is None else max(s, largest(before))
+        before = [run[whole] for run in (self.case.params, *self.h64[:k]) if whole in run]  # what was off then still is
+        s = max([s, *map(largest, before)])
         g = self.case.grads[k].get(whole)
         return s if g is None else max(s, largest(g.values if isinstance(g, Rows) else g))
 
