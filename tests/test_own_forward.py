@@ -1,6 +1,5 @@
 """Checks with nothing to compare with: only the differences of the candidate's own forward decide."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -114,7 +113,7 @@ def test_a_second_look_at_a_smooth_function_is_as_sharp_as_the_first():
 
 def shown(fault: Fault) -> tuple[Case, Case] | None:
     """The first case with real numbers whose gradients the mistake changes, and nothing else."""
-    for case, faulty in itertools.islice(pairs(fault, 40), 40):
+    for case, faulty in pairs(fault, 40):
         if not case.exact and np.prod(case.shape) <= 300 and case.layer.is_gradient:
             wrong = compare(replace(faulty, exact=False)).wrong
             if wrong and all(t.name.endswith(".grad") for t in wrong):
@@ -125,8 +124,7 @@ def shown(fault: Fault) -> tuple[Case, Case] | None:
 @pytest.mark.parametrize("group", sorted({f.id[0] for f in faults().values()}))
 def test_differences_see_the_catalogue_without_torch(group):
     of_layers = [f for f in faults().values() if f.id[0] == group and f.classes().keys() & registry().keys()]
-    seen = [f.id for f in of_layers if (pair := shown(f)) and on_case(pair[0], pair[1].layer, None).wrong_side]
-    assert not of_layers or seen
-    for fault in of_layers:
-        if (pair := shown(fault)) is not None:
-            assert on_case(pair[0], pair[1].layer, None).wrong_side == "backward", fault.id
+    sides = {f.id: on_case(pair[0], pair[1].layer, None).wrong_side for f in of_layers if (pair := shown(f))}
+    assert sides or not of_layers
+    for id, side in sides.items():
+        assert side == "backward", id
