@@ -40,7 +40,7 @@ class Snake(Layer):
         return {"alpha": values.positive((self.channels,))}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         return cls(shape[-1])
 
 

@@ -37,9 +37,9 @@ from manualbp import (
 )
 from manualbp.optim import Optimizer
 from manualbp.training import predict
-from reference.compare import compare_passes
-from reference.optim_twin import to_torch_optim
-from reference.twin import to_torch
+from reference.compare.comparison import compare_passes
+from reference.twin.layers import to_torch
+from reference.twin.optimizers import to_torch_optim
 
 
 @dataclass(frozen=True)

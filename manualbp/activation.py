@@ -150,7 +150,7 @@ class GLU(Layer):
         return np.concatenate([dy * s, dy * a * s * (1 - s)], self.dim), {}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         even = [dim for dim in range(-len(shape), len(shape)) if shape[dim] % 2 == 0]
         return cls(choose(*even)) if even else None
 

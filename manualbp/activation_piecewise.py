@@ -153,7 +153,7 @@ class PReLU(Layer):
         return dx, {"weight": np.reshape(dw, params["weight"].shape)}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         return cls(choose(1, *shape[1:2]), choose(0.25, -0.3))
 
 

@@ -118,7 +118,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         return self.log_prob(params, x).argmax(1)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         cutoffs = choose((2,), (1, 3), (3, 4), (1, 2, 5))
         return cls(shape[-1], cutoffs[-1] + choose(1, 3), cutoffs, choose(4.0, 2.0, 1.0, 1.5), choose(False, True))
 

@@ -249,7 +249,7 @@ class MultiheadAttention(Layer):
         return dpadding, dM.sum(0) if mask.ndim == 2 else dM
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         options = {name: choose(*values) for name, values in cls.options.items()}
         if choose(True, False):  # then it takes three inputs of one shape, as in a network
             options |= {"kdim": None, "vdim": None, "is_causal": False}

@@ -43,7 +43,7 @@ class Layer:
     family: ClassVar[bool] = True
     random: bool | property = False  # does forward need a Generator: forward(params, x, rng)?
 
-    # What random examples of this class look like; `reference.strategies` reads these, nothing else does.
+    # What random examples of this class look like; `reference.draw.strategies` reads these, nothing else does.
     ranks: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # of its first input
     arity: ClassVar[int] = 1  # real inputs that must be given
     integer: ClassVar[bool] = False  # its first input holds indices
@@ -109,7 +109,7 @@ class Layer:
         return other
 
     @classmethod
-    def fit(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
+    def example(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
         """A random layer of this class that takes a first input of this shape; None if there is none."""
         return cls(**{name: choose(*values) for name, values in cls.options.items()})
 

@@ -118,7 +118,7 @@ class _NormBase(Normalization, family=True):
         return params | moved
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         options = {name: choose(*values) for name, values in cls.options.items()}
         layer = cls(shape[cls.channels(len(shape))], **options)
         if layer.by_batch and math.prod(shape[a] for a in cls.averaged(len(shape))) < 2:

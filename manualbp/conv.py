@@ -142,7 +142,7 @@ class _ConvNd(Layer, family=True):
         return unpad(dz, sizes, sides, self.padding_mode), self.gradients(params, cache, dy)  # (6)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         n, channels, sizes = cls.axes, shape[-cls.axes - 1], shape[-cls.axes :]
         mode = choose("zeros", *MAPS)
         most = [min(2, {"reflect": size - 1, "circular": size}.get(mode, 2)) for size in sizes]

@@ -83,7 +83,7 @@ class CosineSimilarity(Pairwise):
         return not any(((norm > 0) & (norm < self.eps)).any() for norm in norms)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         """Along an axis longer than 1: there every cosine is ±1, and its gradient nothing but rounding."""
         longer = [dim for dim in range(-len(shape), len(shape)) if shape[dim] > 1]
         return cls(choose(*longer), choose(1e-8, 0.25)) if longer else None
@@ -158,6 +158,6 @@ class PairwiseDistance(Pairwise):
         return np.sign(d) * r ** (self.p - 1)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         p = choose(1, 0, "inf", 2, 3, 1.5, 0.5)  # as text, since among numbers ∞ does not count as dyadic
         return cls(float(p), choose(0.25, 1e-6, 0.0), choose(False, True))

@@ -37,7 +37,7 @@ class Flatten(_Reshape):
         return x.reshape(y_shape), (x.shape,)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         first = choose(*range(min(1, len(shape) - 1), len(shape)), 0)
         last = choose(-1, *range(first, len(shape)))
         return cls(first - choose(0, len(shape)), last)
@@ -76,7 +76,7 @@ class Unflatten(_Reshape):
         return x.reshape(x.shape[:dim] + known + x.shape[dim + 1 :]), (x.shape,)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         dim = choose(*range(len(shape)))
         first = choose(*(n for n in range(1, shape[dim] + 1) if shape[dim] % n == 0))
         rest = shape[dim] // first

@@ -70,5 +70,5 @@ class Linear(Layer):
         return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         return cls(shape[-1], choose(1, 2, 3, 5, shape[-1], shape[-1]), bias=choose(True, False))

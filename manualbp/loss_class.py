@@ -38,7 +38,7 @@ class YesNo(Loss, family=True):
                 raise ValueError(f"{self}: {name}, {describe(w)}, does not broadcast to {describe(x)}") from None
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         of_weight = (None, *(cycle(numbers, shape[-1:]) for numbers in WEIGHTS), cycle(WEIGHTS[1], shape))
         of_weight = of_weight if shape else (None,)
         names = [name for name in ("weight", "pos_weight") if name in cls.__dataclass_fields__]
@@ -146,7 +146,7 @@ class MultiLabelSoftMarginLoss(Loss):
         return w * ((1 - t) * sigmoid(x) - t * sigmoid(-x)), w * (np.zeros_like(t) - x)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         of_weight = (None, *(cycle(numbers, shape[-1:]) for numbers in WEIGHTS))
         return cls(weight=choose(*of_weight), reduction=choose(*cls.reductions))
 
@@ -239,7 +239,7 @@ class OneOfC(Loss, family=True):
         raise ValueError(f"{self} takes class indices, integers, as target; it got {describe(t)}")
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         classes = shape[min(len(shape) - 1, 1)]
         facts: dict[str, Any] = {"weight": choose(None, *(cycle(numbers, (classes,)) for numbers in WEIGHTS))}
         facts["ignore_index"] = choose(-100, -1, *[classes - 1] * (classes > 1))
@@ -389,7 +389,7 @@ class LinearCrossEntropyLoss(Loss):
         return (dx, dt), {"linear": grads}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         classes, out = choose(3, 1, 2, 4), choose((), (2,), (2, 3)) if len(shape) == 2 else ()
         weight = choose(None, *(cycle(numbers, (classes,)) for numbers in WEIGHTS))
         facts = {"bias": choose(False, True), "reduction": choose(*cls.reductions), "weight": weight}

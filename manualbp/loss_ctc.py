@@ -143,7 +143,7 @@ class CTCLoss(Loss):
         return found[:, : max(L)]
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         return cls(choose(0, shape[-1] - 1), choose(*cls.reductions), choose(False, True))
 
     def sample(self, values, shape):

@@ -232,7 +232,7 @@ class MultiMarginLoss(Ranked):
         return np.where(is_k, -s.sum(1, keepdims=True), s).reshape(x.shape), None
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         weight = choose(None, *(cycle(numbers, shape[-1:]) for numbers in WEIGHTS))
         return cls(choose(1, 2), choose(1.0, 0.5, 0.3), weight, choose(*cls.reductions))
 
@@ -411,7 +411,7 @@ class TripletMarginWithDistanceLoss(Triplet):
         return {"distance_function": inner} if inner else {}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         pairwise = PairwiseDistance(1.0, 0.25), PairwiseDistance(keepdim=True)
         distance = choose(None, *pairwise, CosineSimilarity(-1))
         margin, swap, reduction = choose(1.0, 0.5, 0.3, 4.0), choose(False, True), choose(*cls.reductions)

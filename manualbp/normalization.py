@@ -86,7 +86,7 @@ class _LastAxes(Normalization, family=True):
         return tuple(range(-len(self.sizes), 0))
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         last = choose(*range(1, min(len(shape), 3) + 1))
         if math.prod(shape[-last:]) == 1:  # dx = 0 here, rounding errors alone in torch: nothing to compare
             return None
@@ -210,7 +210,7 @@ class GroupNorm(Normalization):
         return standardize_backward(xhat, r, self.grouped(g), axes).reshape(dy.shape), grads
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         _, c, *rest = shape
         groups = choose(*(g for g in range(1, c + 1) if c % g == 0))
         if c // groups * math.prod(rest) == 1:

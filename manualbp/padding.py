@@ -140,7 +140,7 @@ class _PadNd(Layer, family=True):
         return unpad(dy, sizes, self.sides(), self.mode), {}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         flat: list[int] = []
         for n in shape[: -cls.axes - 1 : -1]:
             most = {"reflect": n - 1, "circular": n}.get(cls.mode, 3)

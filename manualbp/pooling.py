@@ -58,7 +58,7 @@ class _PoolNd(Layer, family=True):
         return sizes, out, [(p, max(r - size - p, 0)) for p, r, size in zip(pads, reach, sizes)]
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         sizes = shape[-cls.axes :]
         kernel = tuple(choose(*(k for k in (2, 1, 3, 4) if k <= size + k // 2 * 2)) for size in sizes)
         padding = tuple(choose(*(p for p in range(k // 2 + 1) if k <= size + 2 * p)) for k, size in zip(kernel, sizes))
@@ -121,8 +121,8 @@ class _MaxPoolNd(_PoolNd, family=True):
         return dx.reshape(x_shape), {}
 
     @classmethod
-    def fit(cls, choose, shape):
-        layer = super().fit(choose, shape)
+    def example(cls, choose, shape):
+        layer = super().example(choose, shape)
         dilation = []
         for n, k, p in zip(shape[-cls.axes :], layer.kernel()[0], each(layer.padding, cls.axes)):
             most = min(n, (n + 2 * p - 1) // max(k - 1, 1))  # no step larger than x, so none over all of it
@@ -213,6 +213,6 @@ class AvgPool3d(_AvgPoolNd):
     axes, ranks, __doc__ = 3, (4, 5), _AvgPoolNd.__doc__
 
     @classmethod
-    def fit(cls, choose, shape):
-        layer = super().fit(choose, shape)
+    def example(cls, choose, shape):
+        layer = super().example(choose, shape)
         return layer if all(n >= k for n, k in zip(shape[-3:], layer.kernel()[0])) else None  # see Caveat

@@ -86,7 +86,7 @@ class _Recurrent(Layer, family=True):
         return weights | ({"bias_ih": da.sum(axes), "bias_hh": ds.sum(axes)} if self.bias else {})
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         return cls(**{"input_size": shape[-1]} | {name: choose(*values) for name, values in cls.options.items()})
 
     def sample(self, values, shape):
@@ -240,7 +240,7 @@ class _RNNBase(_Recurrent, family=True):
         return da @ W["weight_ih"], dstate, grads  # (1′)
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         options = {"input_size": shape[-1]} | {name: choose(*values) for name, values in cls.options.items()}
         if options["num_layers"] == 1:
             options["dropout"] = 0.0  # torch warns of any other

@@ -1,6 +1,6 @@
 """Random examples of layers: how a class is told to choose its options and its data.
 
-A class says *what* an example of it looks like (`Layer.fit`, `Layer.sample`); *who* chooses, hypothesis or a
+A class says *what* an example of it looks like (`Layer.example`, `Layer.sample`); *who* chooses, hypothesis or a
 seeded generator, is decided elsewhere. So a new layer is drawn into random networks by being defined.
 """
 

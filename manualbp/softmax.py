@@ -34,7 +34,7 @@ class Along(Layer, family=True):
         return self.df(y, dy, axis), {}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         rank = max(len(shape), 1)
         return cls(choose(*range(-rank, rank)))
 

@@ -63,7 +63,7 @@ class _Table(Layer, family=True):
         return {"weight": rows if self.sparse else rows.dense()}
 
     @classmethod
-    def fit(cls, choose, shape):
+    def example(cls, choose, shape):
         options = {name: choose(*values) for name, values in cls.options.items()}
         return cls(choose(3, 2, 7), choose(2, 1, 4), **options)
 

@@ -2,31 +2,31 @@
 
 from reference import check_function, check_gradients, check_layer        your own gradient, checked
 from reference import to_torch, from_torch                                a layer and its torch twin
-from reference.strategies import networks                                 random networks for your own tests
+from reference.draw.strategies import networks                                 random networks for your own tests
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .case import Case as Case
     from .check import check_function as check_function
     from .check import check_gradients as check_gradients
     from .check import check_layer as check_layer
     from .check import check_model as check_model
     from .check import check_optimizer as check_optimizer
     from .check import check_pointwise as check_pointwise
-    from .checks import gradient_of as gradient_of
+    from .declared import gradient_of as gradient_of
+    from .draw.case import Case as Case
+    from .draw.trial import Indices as Indices
     from .laws import check_laws as check_laws
-    from .trial import Indices as Indices
-    from .twin import from_torch as from_torch
-    from .twin import to_torch as to_torch
-    from .verdict import Report as Report
+    from .report.report import Report as Report
+    from .twin.layers import from_torch as from_torch
+    from .twin.layers import to_torch as to_torch
 
 PLACES = {
-    "gradient_of": "checks",
-    "Case": "case", "check_laws": "laws", "Indices": "trial", "Report": "verdict",
-    "from_torch": "twin", "to_torch": "twin",
+    "gradient_of": "declared",
+    "Case": "draw.case", "check_laws": "laws", "Indices": "draw.trial", "Report": "report.report",
+    "from_torch": "twin.layers", "to_torch": "twin.layers",
 } | dict.fromkeys(
     ("check_function", "check_gradients", "check_layer", "check_model", "check_optimizer", "check_pointwise"), "check"
 )  # fmt: skip

@@ -19,20 +19,32 @@ from torch import nn
 
 from manualbp.base import Layer, Params, flatten, options_of, registry, run, unflatten
 
-from . import architectures, modules, randomness, replays
-from .case import Case, cast
-from .compare import within
-from .diagnosis import explain
-from .evidence import Evidence
-from .examine import LOOKS, examine, floor_of, floor_under, spread, truth_runs
-from .optimizer_check import check_step
-from .oracle import leaves
-from .spy import inputs as layer_inputs
-from .subject import AutogradFunction, LossAndGradient, Object, OfLayer, Pair, Pointwise, Subject, positional, rebuilt
-from .tolerance import EPS
-from .trial import Trial, numbers, trials
-from .twin import from_torch, quiet, to_torch
-from .verdict import Report
+from .compare.bound import EPS
+from .compare.comparison import within
+from .compare.examine import LOOKS, examine, floor_of, floor_under, spread, truth_runs
+from .compare.steps import check_step
+from .diagnose import recognise
+from .diagnose.diagnosis import explain
+from .diagnose.evidence import Evidence
+from .draw import architectures
+from .draw.case import Case, cast
+from .draw.trial import Trial, numbers, trials
+from .report.report import Report
+from .sides.record import inputs as layer_inputs
+from .sides.run import leaves
+from .sides.yours import (
+    AutogradFunction,
+    LossAndGradient,
+    Object,
+    OfLayer,
+    Pair,
+    Pointwise,
+    Subject,
+    positional,
+    rebuilt,
+)
+from .twin import modules, randomness
+from .twin.layers import from_torch, quiet, to_torch
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # torch's names of buffers that stand in evaluation
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
@@ -112,7 +124,7 @@ def check_function(
     subject = _subject(forward, backward, names, get, set)
     truth = _truth(against)
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    replay = replays.of_function(truth)
+    replay = recognise.of_function(truth)
     return examine(title, subject, truth, trials(inputs, seed), options, replay)
 
 
@@ -146,13 +158,13 @@ def check_pointwise(f: Callable, df: Callable, *, against: Any = None, shape: Sp
     """
     subject, truth = Pointwise(f, df), _truth(against)
     title = more.pop("title", getattr(f, "__name__", "f"))
-    return examine(title, subject, truth, trials({"x": shape}), None, replays.of_function(truth))
+    return examine(title, subject, truth, trials({"x": shape}), None, recognise.of_function(truth))
 
 
 def check_layer(
     layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None
 ) -> Report:
-    """A layer of your own: a manualbp.Layer class (random options and shapes from its `fit`), or one layer.
+    """A layer of your own: a manualbp.Layer class (random options and shapes from its `example`), or one layer.
 
     against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
               differences of its own forward decide
@@ -176,12 +188,12 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
         if case is not None and len(made) < examples:
             made.append(case)
     if not made:
-        raise ValueError(f"no example of {layer} could be drawn: its fit(choose, shape) gives None for every shape")
+        raise ValueError(f"no example of {layer} could be drawn: its example(choose, shape) gives None for every shape")
     return made
 
 
 def _one_layer(case: Case, cls: type, against: Any) -> Report:
-    replay = replays.of_layer(case) if cls.__name__ in registry() else None
+    replay = recognise.of_layer(case) if cls.__name__ in registry() else None
     return on_case(case, case.layer, _twin(case.layer, against), replay)
 
 

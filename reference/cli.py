@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .expression import nearest, parse
+from .draw.expression import nearest, parse
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "vacuous": VACUOUS}
@@ -57,15 +57,16 @@ def verify(
 
         manualbp verify net.py:model --shape 4,10
     """
-    from . import checks, report
+    from . import declared
     from . import verify as job
+    from .report import screen
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
-        raise typer.Exit(checks.of_model(model, shape, seed, console, json, junit))
+        raise typer.Exit(declared.of_model(model, shape, seed, console, json, junit))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
@@ -74,16 +75,16 @@ def verify(
     plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
     tally = job.Tally()
     try:
-        with report.progress(console, cases) as tell:
+        with screen.progress(console, cases) as tell:
             job.verify(plan, jobs, tell, tally)
     except KeyboardInterrupt:
         console.print("\nInterrupted; this was covered until then.")
-    report.tables(console, tally, plan)
-    print(report.summary(tally, plan))
+    screen.tables(console, tally, plan)
+    print(screen.summary(tally, plan))
     if json:
-        report.write_json(json, tally, plan)
+        screen.write_json(json, tally, plan)
     if junit:
-        report.write_junit(junit, tally, plan)
+        screen.write_junit(junit, tally, plan)
     if tally.errors:
         fail(f"a case could not be run: {tally.errors[0]}")
     raise typer.Exit(CODES[tally.verdict])
@@ -91,15 +92,15 @@ def verify(
 
 def one_case(text: str, device: str) -> int:
     """The comparison of one case, tensor by tensor."""
-    from . import report
-    from .case import Case
+    from .draw.case import Case
+    from .report import screen
     from .verify import check
 
     given = parse(text)
     if not isinstance(given, Case):
         raise ValueError(f'--case takes a Case, as in --case "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
     found = check(given, device)
-    report.one(Console(highlight=False), given, found)
+    screen.one(Console(highlight=False), given, found)
     return CODES[found.verdict]
 
 
@@ -120,9 +121,9 @@ def check(
 
         manualbp check my_layers.py
     """
-    from . import checks
+    from . import declared
 
-    raise typer.Exit(checks.run(target, json, junit, Console(highlight=False), quiet))
+    raise typer.Exit(declared.run(target, json, junit, Console(highlight=False), quiet))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from manualbp.linear import Linear
 from manualbp.loss import MSELoss
 from manualbp.optim import SGD
 
-from .twin import to_torch
+from .twin.layers import to_torch
 
 NET = Sequential(Linear(2, 2), Sigmoid(), Linear(2, 1), Sigmoid())
 X, Y, LR = np.array([0.05, 0.10]), np.array([0.75]), 0.5

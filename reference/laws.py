@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from manualbp import container
 from manualbp.base import Layer, flatten, registry, run, tree_map
 
-from . import spy
-from .case import Case, cast
-from .compare import compare
-from .expression import names, parse
-from .numeric import derivatives
-from .oracle import Named, by_hand, leaves
-from .strategies import cases
-from .tolerance import EPS, FACTOR, distance, largest
-from .twin import from_torch, to_torch
+from .compare.bound import EPS, FACTOR, distance, largest
+from .compare.comparison import compare
+from .compare.slopes import derivatives
+from .draw.case import Case, cast
+from .draw.expression import names, parse
+from .draw.strategies import cases
+from .sides import record
+from .sides.run import Named, by_hand, leaves
+from .twin.layers import from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
@@ -39,11 +39,11 @@ def check_equals_differences(case: Case) -> None:
     """The gradient is the derivative of the layer's own forward: complex step, or differences in longdouble."""
     if not case.layer.is_gradient and (after := getattr(case.layer, "after", None)):
         case = replace(case, layer=container.Objective(parse(after), case.layer))
-    parts = [part for part in spy.walk(case.layer) if not getattr(part, "after", None)]
+    parts = [part for part in record.walk(case.layer) if not getattr(part, "after", None)]
     deliberate = not all(part.is_gradient for part in parts)  # as the zero of a padding row
     if not case.exact and not deliberate:  # small integers lie on kinks, where there is no derivative
         params, x, dy = case.data()
-        if not all(part.derives(given) for _, part, given, _ in spy.inputs(case.layer, params, x, case.seed)):
+        if not all(part.derives(given) for _, part, given, _ in record.inputs(case.layer, params, x, case.seed)):
             return
         told = [f"{d}" for d in derivatives(case.layer, params, x, dy, case.seed) if not d.ok]
         assert not told, f"{case}: backward is not the derivative of forward:\n  " + "\n  ".join(told)

@@ -20,12 +20,13 @@ from manualbp.base import registry
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose
 
-from . import coverage, spy
-from .architectures import Drawn, Replayed, verification_case
-from .case import Case
-from .compare import Comparison, compare
-from .shrink import shrink
-from .updates import compare_updates
+from .compare.comparison import Comparison, compare
+from .compare.updates import compare_updates
+from .draw import goals
+from .draw.architectures import Drawn, Replayed, verification_case
+from .draw.case import Case
+from .draw.shrink import shrink
+from .sides import record
 
 CHUNK = 50  # cases that one process draws before it reports
 
@@ -102,7 +103,7 @@ class Tally:
     def add(self, case: Case, found: Comparison) -> None:
         self.verdicts[found.verdict] += 1
         self.total.add(found)
-        names = {type(layer).__name__ for layer in spy.walk(case.layer)}
+        names = {type(layer).__name__ for layer in record.walk(case.layer)}
         for name in names | ({type(case.optimizer).__name__} if case.optimizer else set()):
             self.rows.setdefault(name, Row()).add(found)
         grads = [t.hand for t in found.tensors if t.hand is not None and t.name.endswith(".grad")]
@@ -123,7 +124,7 @@ class Tally:
 
     def missing(self, plan: Plan) -> list[str]:
         """Coverage goals not reached."""
-        return sorted(coverage.wanted(classes_of(plan)) - set(self.goals))
+        return sorted(goals.wanted(classes_of(plan)) - set(self.goals))
 
     @property
     def verdict(self) -> str:
@@ -205,7 +206,7 @@ def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None
 
 def reached(case: Case) -> set[str]:
     params, x, _ = case.data()
-    return coverage.reached(case, spy.inputs(case.layer, params, x, case.seed))
+    return goals.reached(case, record.inputs(case.layer, params, x, case.seed))
 
 
 def in_small_integers(failure: Failure, device: str = "cpu") -> Failure:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from manualbp import LeakyReLU, Linear, Sequential, Tanh
-from reference.case import Case
-from reference.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
-from reference.compare import certify, compare
+from reference.compare.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
+from reference.compare.comparison import certify, compare
+from reference.draw.case import Case
 
 
 def test_sums_and_products_carry_magnitude_and_quantum():

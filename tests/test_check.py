@@ -280,7 +280,7 @@ def test_a_layer_of_ones_own():
             return dy * params["a"], {"a": (dy * cache[0]).sum(axes)}
 
         @classmethod
-        def fit(cls, choose, shape):
+        def example(cls, choose, shape):
             return cls(shape[-1])
 
     class Wrong(Scale):

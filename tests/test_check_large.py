@@ -6,11 +6,11 @@ import torch.nn.functional as F  # noqa: N812
 
 import manualbp as m
 from reference import check_function
-from reference.case import Case
 from reference.check import on_layer
-from reference.evidence import Evidence
-from reference.own_forward import MANY, ON_A_LINE
-from reference.trial import LARGE, SMALL, Trial, corner
+from reference.compare.differences import MANY, ON_A_LINE
+from reference.diagnose.evidence import Evidence
+from reference.draw.case import Case
+from reference.draw.trial import LARGE, SMALL, Trial, corner
 
 rng = np.random.default_rng(5)
 X, W, B = rng.standard_normal((400, 300)), rng.standard_normal((100, 300)), rng.standard_normal(100)
@@ -93,7 +93,7 @@ def test_a_verdict_is_not_lost_with_its_explanation(monkeypatch):
     def broken(evidence: list[Evidence]) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr("reference.diagnosis.diagnose", broken)
+    monkeypatch.setattr("reference.diagnose.diagnosis.diagnose", broken)
     report = check(Counted(lambda *g: (-g[0], *g[1:])))
     assert (report.verdict, report.suspects) == ("wrong", ())
     assert "ZeroDivisionError: on purpose" in report.notes[0]

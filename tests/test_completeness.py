@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from manualbp.base import registry
-from reference.twin import RENAMED
+from reference.twin.layers import RENAMED
 
 
 def listed(reason, names):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from reference.diagnosis import diagnose
-from reference.evidence import Evidence
+from reference.diagnose.diagnosis import diagnose
+from reference.diagnose.evidence import Evidence
 
 TRIALS = 3  # of different sizes, as a check makes them
 LEAST = 0.95  # of the catalogue's mistakes must be named first

@@ -45,7 +45,7 @@ def test_the_readme_shows_what_the_example_prints():
 
 
 def test_the_coverage_table_is_that_of_the_registry():
-    from reference.coverage_table import markdown
+    from reference.audit.readme import markdown
 
     start, end = "<!-- coverage -->\n", "<!-- /coverage -->"
     assert README.split(start)[1].split(end)[0] == markdown(), "python -m reference.coverage_table README.md"

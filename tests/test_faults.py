@@ -7,9 +7,10 @@ from manualbp.base import registry
 from manualbp.container import Repeat, Sequential
 from manualbp.linear import Linear
 from manualbp.optim import Optimizer
-from reference import kill, laws
+from reference import laws
+from reference.audit import detected
+from reference.audit.detected import examples, holds, pairs, runs
 from reference.faults import KNOWN, LEFT_OUT, corrupt, faults, right
-from reference.kill import examples, holds, pairs, runs
 
 MOST = 200  # random cases until a mistake must have been seen
 
@@ -55,7 +56,7 @@ def test_a_mistake_is_seen_and_the_right_layer_passes(fault):
 def seen(fault, name):
     """The law holds for the right layer on every case until it is broken by the faulty one."""
     if name in registry(Optimizer):
-        assert kill.row(fault, MOST, name).detected
+        assert detected.row(fault, MOST, name).detected
         return
     law = getattr(laws, fault.law)
     for case, faulty in pairs(fault, MOST, name):
@@ -87,13 +88,13 @@ def test_a_mistake_prints_as_the_layer_that_it_is_made_in():
 
 
 def test_the_matrix_has_a_column_for_every_check_and_shows_what_sees_a_mistake():
-    row = kill.row(faults()["B01"], count=40)
+    row = detected.row(faults()["B01"], count=40)
     assert row.detected
     assert row.seen["reals"]
     assert row.seen["differences"]
     assert row.seen["dtype"] is None
     assert row.seen["shapes"] is None
-    (cells,) = zip(*(column.cells for column in kill.table([row]).columns), strict=True)
+    (cells,) = zip(*(column.cells for column in detected.table([row]).columns), strict=True)
     assert cells[:2] == ("B01", "Linear")
     assert "·" in cells
 
@@ -101,4 +102,4 @@ def test_the_matrix_has_a_column_for_every_check_and_shows_what_sees_a_mistake()
 def test_the_right_layer_is_never_called_faulty():
     for name in ("Linear", "LayerNorm"):
         for case in examples(name, 20):
-            assert all(check(case) for check in kill.CHECKS.values())
+            assert all(check(case) for check in detected.CHECKS.values())

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from manualbp import PoissonNLLLoss
 from manualbp.base import registry
 from reference import laws
-from reference.numeric import derivatives
-from reference.strategies import cases, networks
+from reference.compare.slopes import derivatives
+from reference.draw.strategies import cases, networks
 
 CLASSES = [pytest.param(cls, id=name) for name, cls in registry().items()]
 
@@ -36,7 +36,7 @@ def test_random_networks_equal_differences(case):
 
 @given(cases(registry()["Linear"]))
 def test_a_case_is_rebuilt_by_its_text(case):
-    from reference.expression import parse
+    from reference.draw.expression import parse
 
     assert parse(repr(case)) == case
 

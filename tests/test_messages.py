@@ -11,10 +11,10 @@ from torch import nn
 import manualbp as m
 from manualbp.base import registry, tree_map
 from manualbp.optim import SGD
-from reference.expression import parse
+from reference.draw.expression import parse
 from reference.laws import on_examples
-from reference.spy import walk
-from reference.twin import from_torch, to_torch
+from reference.sides.record import walk
+from reference.twin.layers import from_torch, to_torch
 
 F64 = np.ones
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reference import named
+from reference.audit import named
 from reference.faults import faults
 
 # One of every kind: by numbers, by a forward, by buffers, by a contract, by a convention, by NaN, by updates.

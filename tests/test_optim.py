@@ -13,10 +13,10 @@ import torch
 import manualbp.optim
 from manualbp.base import as_call, flatten, options_of, registry, tree_map
 from manualbp.optim import SGD, Adagrad, Adam, AdamW, Group, Muon, Optimizer, Rows, SparseAdam
-from reference import optim_twin as twin
-from reference.certificate import dyadic, plain
-from reference.optim_twin import Case, draw, lockstep, quartic, run_hand, run_torch, to_torch_optim, torch_step
-from reference.tolerance import distance, largest
+from reference.compare.bound import distance, largest
+from reference.compare.certificate import dyadic, plain
+from reference.twin import optimizers as twin
+from reference.twin.optimizers import Case, draw, lockstep, quartic, run_hand, run_torch, to_torch_optim, torch_step
 
 CLASSES = registry(Optimizer)
 every = pytest.mark.parametrize("name", CLASSES)
@@ -29,9 +29,9 @@ def examples(cls, n=6):
     found = []
     for k in range(max(map(len, cls.options.values()))):
         turn = itertools.count(k)
-        found.append(cls.fit(lambda *values, turn=turn: values[next(turn) % len(values)]))
+        found.append(cls.example(lambda *values, turn=turn: values[next(turn) % len(values)]))
     draws = random.Random(cls.__name__)
-    return found + [cls.fit(lambda *values: draws.choice(values)) for _ in range(n)]
+    return found + [cls.example(lambda *values: draws.choice(values)) for _ in range(n)]
 
 
 @functools.cache

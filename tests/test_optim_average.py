@@ -10,7 +10,7 @@ from manualbp import BatchNorm1d, Linear, Residual, Sequential, Tanh
 from manualbp.base import flatten, unflatten
 from manualbp.optim import EMA, SWA, update_bn
 from manualbp.sampling import Values
-from reference.twin import to_torch
+from reference.twin.layers import to_torch
 
 NET = Sequential(Linear(3, 4), BatchNorm1d(4), Residual(Sequential(Linear(4, 4), BatchNorm1d(4, momentum=0.5))), Tanh())
 AVERAGES = [

@@ -11,7 +11,7 @@ from manualbp.base import registry
 from manualbp.optim import SGD, Group, Optimizer, StepLR, clip_grad_norm
 from reference.faults import optim  # noqa: F401  (enters its mistakes)
 from reference.faults.base import KNOWN
-from reference.optim_twin import Case, in_two_groups, lockstep, to_torch_optim, to_torch_schedule
+from reference.twin.optimizers import Case, in_two_groups, lockstep, to_torch_optim, to_torch_schedule
 
 MOST = 30  # random cases until a mistake must have been seen
 FAULTS = {id: f for id, f in KNOWN.items() if id.startswith("H")}
@@ -53,7 +53,7 @@ def test_a_mistake_is_seen_and_the_right_rule_passes(id):
     for cls in classes(FAULTS[id]):
         draws, seen = random.Random(id), False
         for seed in range(MOST):
-            opt = cls.fit(lambda *values, draws=draws: draws.choice(values))
+            opt = cls.example(lambda *values, draws=draws: draws.choice(values))
             if not seen_in(FAULTS[id], opt, seed):
                 continue
             seen = True

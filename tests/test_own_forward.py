@@ -7,13 +7,13 @@ import pytest
 
 from manualbp.base import registry
 from reference import check_function
-from reference.case import Case
+from reference.audit.detected import pairs
 from reference.check import on_case
-from reference.compare import compare
+from reference.compare.comparison import compare
+from reference.compare.differences import STEP
+from reference.compare.slopes import extrapolated
+from reference.draw.case import Case
 from reference.faults import Fault, faults
-from reference.kill import pairs
-from reference.numeric import extrapolated
-from reference.own_forward import STEP
 
 EPS = 2.0**-52
 

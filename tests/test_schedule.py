@@ -33,7 +33,7 @@ from manualbp.optim import (
     SequentialLR,
     StepLR,
 )  # fmt: skip
-from reference.optim_twin import to_torch_optim, to_torch_schedule
+from reference.twin.optimizers import to_torch_optim, to_torch_schedule
 
 CLASSES = registry(Schedule)
 PARAMS = {"0.weight": np.ones((2, 2)), "0.bias": np.ones(2)}

@@ -21,10 +21,10 @@ from manualbp import (
     Tanh,
     base,
 )
-from reference.case import Case
-from reference.compare import compare, compare_passes
-from reference.oracle import by_hand
-from reference.tolerance import moved
+from reference.compare.bound import moved
+from reference.compare.comparison import compare, compare_passes
+from reference.draw.case import Case
+from reference.sides.run import by_hand
 
 NETWORK = Objective(Sequential(Linear(3, 5), Tanh(), LayerNorm(5), Linear(5, 4), Sigmoid()), MSELoss())
 
@@ -53,7 +53,7 @@ class Off(base.Layer, family=True):
 
 
 def wrong(monkeypatch, case, name, by, entry):
-    from reference import compare as module
+    from reference.compare import comparison as module
 
     off = Off(case.layer, name, by, entry)
     monkeypatch.setattr(module, "by_hand", lambda layer, *rest: by_hand(off, *rest))

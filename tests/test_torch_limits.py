@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, Sigmoid, SoftMarginLoss
-from reference.twin import to_torch
+from reference.twin.layers import to_torch
 
 
 def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():

@@ -7,10 +7,12 @@ from xml.etree import ElementTree
 import pytest
 
 import manualbp as m
-from reference import cli, modules, report, verify
-from reference.architectures import Drawn
-from reference.case import Case
-from reference.expression import parse
+from reference import cli, verify
+from reference.draw.architectures import Drawn
+from reference.draw.case import Case
+from reference.draw.expression import parse
+from reference.report import screen
+from reference.twin import modules
 from reference.verify import Plan, Tally, chunk, classes_of, draw_case
 
 
@@ -123,7 +125,7 @@ def test_every_class_has_its_turn():
 
 
 def parts(case):
-    from reference.spy import walk
+    from reference.sides.record import walk
 
     return [*walk(case.layer), case.optimizer] if case else []
 
@@ -139,9 +141,9 @@ def test_coverage_goals_are_reached_by_a_run_of_modest_length():
 
 def test_a_mismatch_says_which_side_is_wrong(monkeypatch):
     case = Case(m.Sequential(m.InstanceNorm2d(4), m.GRU(1, 2, batch_first=True), m.Select()), (4, 4, 1))
-    assert report.side(case) == ""
+    assert screen.side(case) == ""
     monkeypatch.setattr(modules, "in_plain_strides", lambda module: module)  # as torch is: see test_torch_limits.py
-    assert "PyTorch's gradient is wrong" in report.side(case)
+    assert "PyTorch's gradient is wrong" in screen.side(case)
     right = m.BatchNorm2d.backward
     monkeypatch.setattr(m.BatchNorm2d, "backward", lambda *given: (2 * right(*given)[0], right(*given)[1]))
-    assert "by hand is wrong" in report.side(Case(m.BatchNorm2d(4), (2, 4, 3, 3)))
+    assert "by hand is wrong" in screen.side(Case(m.BatchNorm2d(4), (2, 4, 3, 3)))

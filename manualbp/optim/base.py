@@ -161,7 +161,7 @@ class Optimizer:
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
     @classmethod
-    def fit(cls, choose: Choose) -> Self:
+    def example(cls, choose: Choose) -> Self:
         """A random optimizer of this class."""
         return cls(**{name: choose(*values) for name, values in cls.options.items()})
 

@@ -53,6 +53,6 @@ class SGD(Optimizer):
         return p - self.lr * u, {"momentum_buffer": m}
 
     @classmethod
-    def fit(cls, choose):
+    def example(cls, choose):
         drawn = {name: choose(*values) for name, values in cls.options.items()}
         return cls(**drawn | {"nesterov": drawn["nesterov"] and drawn["momentum"] > 0 and drawn["dampening"] == 0})

@@ -26,7 +26,7 @@ from typing import Any
 from manualbp.base import Layer, options_of, registry
 from manualbp.optim.base import Optimizer
 
-from ..case import Case
+from ..draw.case import Case
 
 Right: Any = object  # the class that a mistake is made in; known when the two are put together
 KNOWN: dict[str, "Fault"] = {}

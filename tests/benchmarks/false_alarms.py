@@ -16,11 +16,11 @@ from rich.progress import track
 
 import manualbp as m
 from manualbp.base import registry
-from reference import spy
-from reference.architectures import Drawn, case_of, network, seed_of
-from reference.case import Case
 from reference.check import on_case
-from reference.twin import to_torch
+from reference.draw.architectures import Drawn, case_of, network, seed_of
+from reference.draw.case import Case
+from reference.sides import record
+from reference.twin.layers import to_torch
 
 ODD = (
     (m.Sequential(m.Linear(3, 4), m.BatchNorm1d(4)), (5, 3)),
@@ -47,7 +47,7 @@ def drawn(i: int) -> Case | None:
 def has_derivative(case: Case) -> bool:
     """Is backward the derivative of forward, on these data and in every layer? Torch's choice is not always."""
     params, x, _ = case.data()
-    inside = spy.inputs(case.layer, params, x, case.seed)
+    inside = record.inputs(case.layer, params, x, case.seed)
     return not case.exact and all(part.is_gradient and part.derives(given) for _, part, given, _ in inside)
 
 

@@ -34,10 +34,10 @@ from torch import nn
 import manualbp as bp
 from manualbp.base import Layer, Params, Tree, flatten, tree_map
 from manualbp.optim import SGD
-from reference.compare import compare_passes
-from reference.oracle import to_tensors
-from reference.spy import walk
-from reference.twin import to_torch
+from reference.compare.comparison import compare_passes
+from reference.sides.record import walk
+from reference.sides.run import to_tensors
+from reference.twin.layers import to_torch
 
 LR = 1e-3
 Clock = Callable[[], float]

@@ -1,0 +1,1 @@
+"""How good the checks are: which mistakes are seen, which are named."""

@@ -1,0 +1,156 @@
+"""Gradients by differences of the candidate's own forward: what it must be the derivative of, whatever was intended."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, reduce
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Array, Tree
+
+from ..draw.trial import Trial
+from ..sides.yours import Subject, flat
+from .bound import EPS, FACTOR, distance, largest
+from .comparison import Tensor
+from .slopes import SHARP, extrapolated
+
+STEP = 2.0**-7  # the first step of the differences, in float64
+FAR = 8.0  # how long a direction is at most, so that its step stays a small one whatever the number of entries
+MANY = 2_000  # entries of all inputs above which each is tried along one random direction, not entry by entry
+ON_A_LINE = "along a random direction"
+ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
+
+Grads = Mapping[str, Array | None]
+Direction = tuple[Any, ...]  # c u₁ ⊗ u₂ ⊗ …: a number, and for every axis a vector: as random as an array, and small
+
+
+@dataclass(frozen=True)
+class Near:
+    """L = Σ dy ⊙ y of the subject's own forward, near a trial."""
+
+    subject: Subject
+    trial: Trial
+    dy: Tree
+
+    def slope(self, v: Mapping[str, Direction], told: float) -> tuple[float, float]:
+        """The derivative of L along v, and its uncertainty. `told`, what the candidate says it is, gets a second look
+        before it is denied."""
+
+        @cache
+        def along(h: float) -> tuple[float, float]:
+            arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in self.trial.arrays.items()}
+            y = self.subject.forward(arrays)[0]
+            pairs = [(a, d) for a, d in zip(flat(y), flat(self.dy)) if d is not None]
+            each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
+            return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
+
+        slope, u = extrapolated(along, STEP, EPS["float64"])
+        return (slope, u) if abs(told - slope) <= FACTOR * u else extrapolated(along, STEP, EPS["float64"], told)
+
+
+def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) -> bool | None:
+    """Are the gradients the derivatives of the subject's own forward, along a random direction of all its inputs?"""
+    if trial.integers:
+        return None
+    real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"}
+    if any(not _fits(grads.get(n), a) for n, a in real.items()):
+        return False
+    rounding = ROUNDED * max(map(largest, real.values()))
+    return _on_line(Near(subject, trial, dy), tuple(real), grads, rounding).ok
+
+
+def by_differences(
+    subject: Subject, trial: Trial, dy: Tree, grads: Grads, rounding: Mapping[str, float]
+) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
+    """Every gradient beside the slopes of the own forward, and these slopes by name.
+
+    Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
+    `rounding`: the bound of what rounding does to the entries of each gradient.
+    """
+    near = Near(subject, trial, dy)
+    tensors = tuple(_compared(near, name, grads, rounding.get(name, 0.0) / FACTOR) for name in grads)
+    return tensors, {n: t.torch for n, t in zip(grads, tensors) if t.torch is not None and t.what != ON_A_LINE}
+
+
+def _compared(near: Near, name: str, grads: Grads, rounding: float) -> Tensor:
+    """A gradient beside the slopes, by all entries or along a line. `rounding`: of its entries."""
+    a, g = np.asarray(near.trial.arrays[name]), grads[name]
+    if g is None or not _fits(g, a):
+        told = "yours is missing" if g is None else f"shape {g.shape}, the input has {a.shape}"
+        told = told if g is None or g.shape != a.shape else "yours is not finite"
+        return Tensor(f"d{name}", g, None, float("inf"), 0.0, False, None, 1.0, told)
+    if near.trial.size > MANY:
+        return _on_line(near, (name,), grads, rounding)
+    slopes, room = _entries(near, name, g)
+    return _numerical(f"d{name}", g, slopes, room, rounding + ROUNDED * largest(slopes))
+
+
+def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) -> Tensor:
+    """Σ g ⊙ v beside the slope along a random v. `rounding`: of the entries of g."""
+    rng = np.random.default_rng(near.trial.seed)
+    v = {n: direction(rng, near.trial.arrays[n]) for n in names}
+    told = sum(_along(np.asarray(grads[n], float), d) for n, d in v.items())
+    most = sum(_norm(np.asarray(grads[n])) * math.prod(map(_norm, d)) for n, d in v.items())
+    slope, u = near.slope(v, told)
+    floor = ROUNDED * most + rounding * sum(math.prod(float(np.abs(u).sum()) for u in d) for d in v.values())
+    return _numerical(f"d{names[0]}", *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
+
+
+def direction(rng: np.random.Generator, a: Array) -> Direction:
+    """A random direction, no longer than FAR, and small where a is: a step is not to leave its neighbourhood."""
+    axes = tuple(rng.standard_normal(n) for n in np.shape(a))
+    return _scale(a) * FAR / max(FAR, math.prod(map(_norm, axes))), *axes
+
+
+def _scale(a: Array) -> float:
+    """The size of a's entries, 1 at most."""
+    return min(1.0, _norm(a) / max(np.size(a), 1) ** 0.5) or 1.0
+
+
+def _norm(a: Any) -> float:
+    return float(np.linalg.norm(a))
+
+
+def _along(g: Array, v: Direction) -> float:
+    """Σ g ⊙ v = c (((g u_n) …) u₁)."""
+    for u in reversed(v[1:]):
+        g = g @ u
+    return float(v[0] * g)
+
+
+def _fits(g: Array | None, a: Any) -> bool:
+    return g is not None and g.shape == np.shape(a) and bool(np.isfinite(g).all())
+
+
+def _entries(near: Near, name: str, g: Array) -> tuple[Array, Array]:
+    """The slope by every entry, and its uncertainty."""
+    slopes, room, scale = np.zeros(g.shape), np.zeros(g.shape), _scale(near.trial.arrays[name])
+    axes = [np.eye(n) for n in g.shape]
+    for i in np.ndindex(g.shape):
+        unit = scale, *(e[k] for e, k in zip(axes, i))
+        slope, u = near.slope({name: unit}, float(g[i]) * scale)
+        slopes[i], room[i] = slope / scale, u / scale
+    return slopes, room
+
+
+def _moved(a: Any, h: float, v: Direction) -> Array:
+    """a + h v, in one new array."""
+    step = reduce(np.multiply.outer, v[1:], np.float64(h * v[0]))
+    return np.add(a, step, out=step) if np.ndim(a) else np.asarray(a + step)
+
+
+def _numerical(name: str, g: Array, slopes: Array, room: Array, floor: float, what: str = "") -> Tensor:
+    """A gradient beside slopes, of which `room` says how uncertain each is, and `floor` what is so of all.
+
+    An entry beside a kink, or on stairs, excuses itself alone: where its own room bears yours, yours stands for right.
+    """
+    sure = room <= max(SHARP * largest(slopes), room.min(initial=np.inf))
+    bound = FACTOR * (room[sure].max(initial=0) + floor)
+    borne = ~sure & (np.abs(g - slopes) <= FACTOR * (room + floor))
+    right, s = np.where(borne, g, slopes), largest(slopes[sure])
+    blind = float(np.mean(~sure | (np.abs(g) <= bound))) if g.size else 0.0
+    return Tensor(
+        name, g, right, distance(g, right), float(bound), False, bound / s if s > bound else None, blind, what
+    )

@@ -1,0 +1,164 @@
+"""A gradient without torch: the derivative of the layer's own forward along a random direction.
+
+    L(θ) = Σ dy ⊙ y(θ)          D = d/dh L(θ + h v)  at h = 0          must be   Σ ∂L/∂θ ⊙ v
+
+Complex step where the forward runs on complex numbers: D = Im L(θ + ihv)/h with h = 10⁻³⁰, no cancellation of its own;
+what rounds inside the forward, as 1 − p near p = 1, is measured by the same step in double precision.
+Otherwise central differences in longdouble, extrapolated twice (error h⁶), finer where there are kinks.
+One random direction for each tensor sees every fault that is not orthogonal to it, so almost surely every fault.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Layer, Params, Tree, flatten, run, unflatten
+
+from ..draw.case import cast
+from ..sides.record import walk
+from ..sides.run import by_hand, leaves
+from .bound import FACTOR, largest
+
+EPS = 2.0**-52
+TINY = float(np.finfo(np.longdouble).eps)
+H = 2.0**-9  # the first step of the differences
+FINER, LEVELS = 2.0**-6, 4  # steps for functions with kinks
+DRIFT = 16  # how much further a finer step must be off: each has 64 times the noise of the one before
+SHARP = 1e-6  # relative uncertainty of a slope that no kink disturbs
+COARSER = TINY / EPS  # of longdouble's rounding to double's
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """One tensor's directional derivative: by the layer's backward, and from its forward alone."""
+
+    name: str
+    backward: float
+    forward: float
+    bound: float
+
+    @property
+    def ok(self) -> bool:
+        return abs(self.backward - self.forward) <= self.bound
+
+
+def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None) -> list[Derivative]:
+    """For every tensor that has a gradient: is it the derivative of this very forward?"""
+    wide = [cast(tree, np.longdouble) for tree in (params, x, dy)]
+    with np.errstate(all="ignore"):
+        gradients = by_hand(layer, *wide, seed)
+        narrow = by_hand(layer, *(cast(tree, np.float64) for tree in wide), seed)
+    slope = _complex_step if all(part.analytic for part in walk(layer)) else _differences
+    rng = np.random.default_rng(0 if seed is None else seed)
+    # Under saturation 1 − y² is 0 while the derivative is 10⁻²⁸: what backward cancels is of the upstream's size.
+    top = max(largest(a) for a in [*gradients.values(), *leaves(dy, "dy").values()] if a is not None)
+    found = []
+    for name, g in gradients.items():
+        if not name.endswith(".grad") or g is None or narrow[name] is None or not np.isfinite(g).all():
+            continue  # no gradient, or no derivative: as of log p at p = 0
+        v = rng.standard_normal(g.shape).astype(np.longdouble)
+        forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n, h, v))
+        a80, a64 = (float((a * v).sum()) for a in (g, narrow[name]))
+        if not np.isfinite(a80):  # beyond double precision
+            continue
+        bound = FACTOR * (abs(a80 - a64) + EPS * float(np.abs(g * v).sum()) + uncertainty + TINY * top)
+        found.append(Derivative(name, a80, forward, bound))
+    return found
+
+
+def _loss(
+    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, name: str, h: Any, v: Any
+) -> tuple[Any, float]:
+    """Σ dy ⊙ y with one tensor moved by h v, and Σ |dy ⊙ y|: the scale of its rounding."""
+    step = h if np.iscomplexobj(h) else np.longdouble(h)
+    if np.iscomplexobj(h):
+        params, x, v = (cast(tree, h.dtype) for tree in (params, x, v))
+    params, x = move(params, x, name, step * v)
+    with np.errstate(all="ignore"):
+        y, _ = run(layer, params, x, None if seed is None else np.random.default_rng(seed))
+        pairs = [(a, d) for a, d in zip(leaves(y, "y").values(), leaves(dy, "y").values()) if d is not None]
+        return sum((d * a).sum() for a, d in pairs), float(sum(np.abs(d * a).sum() for a, d in pairs))
+
+
+def move(params: Params, x: Tree, name: str, by: Any) -> tuple[Params, Tree]:
+    """Parameters and inputs with `by` added to the tensor whose gradient has this name."""
+    flat = flatten(params)
+    if (p := name.removesuffix(".grad")) in flat:
+        return unflatten(flat | {p: flat[p] + by}), x
+
+    def inside(tree: Tree, path: str) -> Tree:
+        if isinstance(tree, tuple):
+            return tuple(inside(part, f"{path}[{i}]") for i, part in enumerate(tree))
+        return tree + by if path == p else tree
+
+    return params, inside(x, "x")
+
+
+def _complex_step(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float]:
+    wide, narrow = (float(loss(one(1e-30j))[0].imag / 1e-30) for one in (np.clongdouble, np.complex128))
+    return wide, COARSER * (abs(wide - narrow) if np.isfinite(narrow) else abs(wide))
+
+
+def _differences(loss: Callable[[Any], tuple[Any, float]]) -> tuple[float, float]:
+    return extrapolated(loss, H, TINY)
+
+
+def extrapolated(
+    loss: Callable[[Any], tuple[Any, float]], h: float, eps: float, told: float | None = None
+) -> tuple[float, float]:
+    """The slope at 0 and its uncertainty, with finer and finer steps as long as a kink seems to lie between them.
+
+    `told`, the slope that somebody claims, asks for a second look: a step is sure only if a finer one agrees; and where
+    steps contradict one another a claim is borne from which the finer ones drift away. So they do on the stairs that
+    log(1 − p) is near p = 1, where fine steps see single stairs; beside a kink they approach what is right.
+    """
+    found: list[tuple[float, float]] = []
+    smooth = True
+    for level in range(LEVELS):
+        value, uncertainty, sharp = _slope(loss, h * FINER**level, eps)
+        # what a finer step sees of the noise of f is in the coarser ones, too, divided by their length
+        found = [(v, max(u, uncertainty * FINER ** (level - i))) for i, (v, u) in enumerate(found)]
+        found.append((value, uncertainty))
+        smooth = smooth and sharp
+        if sharp if told is None else level and smooth and _agree(found):
+            break
+    borne = [one for i, one in enumerate(found) if all(_agree([one, finer]) for finer in found[i + 1 :])]
+    if told is not None and not _agree(found):
+        borne = [*_left_by_finer(told, found)] or borne
+    return min(borne, key=lambda one: one[1])
+
+
+def _left_by_finer(told: float, found: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The steps that bear a claim which finer ones leave, as uncertain as these are divided by their length: whole
+    stairs give the same difference again and again."""
+    for i, (v, u) in enumerate(found[:-1]):
+        off = [abs(told - w) for w, _ in found[i:]]
+        u = max(u, *(abs(v - w) * FINER**k for k, (w, _) in enumerate(found[i:])))
+        if off[0] <= FACTOR * u and DRIFT * off[0] <= max(off[1:]):
+            yield v, u
+
+
+def _agree(slopes: list[tuple[float, float]]) -> bool:
+    """Does every slope bear every other one?"""
+    return all(abs(v - w) <= 4 * (a + b) for (v, a), (w, b) in itertools.combinations(slopes, 2))
+
+
+def _slope(loss: Callable[[Any], tuple[Any, float]], h: float, eps: float) -> tuple[float, float, bool]:
+    """Central differences at h, h/2, h/4. Where f is smooth their errors fall as h², and they are extrapolated twice:
+    what the last two extrapolations differ by bounds what is left of the series. Where they do not fall so, the last
+    stands, as uncertain as they differ. ε Σ|terms|/h is the rounding of the differences."""
+    d, size = [], 0.0
+    for k in range(3):
+        (up, size), (down, _) = loss(h / 2**k), loss(-h / 2**k)
+        d.append((up - down) / (2 * h / 2**k))
+    rounding = size * eps / h * 4
+    one, two = float(abs(d[0] - d[1])), float(abs(d[1] - d[2]))
+    if not (one <= 4 * rounding or 3.8 * two <= one <= 4.2 * two):
+        return float(d[2]), one + two + rounding, False
+    first, second = (4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3
+    best = (16 * second - first) / 15
+    uncertainty = float(abs(best - second)) + rounding
+    return float(best), uncertainty, uncertainty <= max(SHARP * abs(float(best)), 8 * rounding)

@@ -1,0 +1,1 @@
+"""From wrong numbers to the name of the mistake."""

@@ -1,0 +1,155 @@
+"""The catalogue's mistakes made on the very case that failed: which of them gives the wrong numbers back?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from manualbp.base import Array, Layer, flatten
+from manualbp.container import Objective, Sequential
+from manualbp.linear import Linear
+from manualbp.loss import Loss
+
+from ...faults import KNOWN, Fault, corrupt
+from ...sides.record import walk
+from ..evidence import Evidence
+from .network import Case, Network, recognised
+from .seen import Finding, Found, Seen
+
+FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
+FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake
+Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
+
+
+def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mapping[str, Array]]]:
+    """Each wrong tensor, with all that is inside the network, and what each mistake gives for it."""
+    trials: dict[int, list[Evidence]] = {}
+    for e in evidence:  # one trial's evidence shares the arrays known
+        trials.setdefault(id(e.known), []).append(e)
+    cases = {key: of_trial(of) for key, of in trials.items()}
+    for e in evidence:
+        case, network, told = cases[id(e.known)]
+        here = {mistake: arrays[e.name] for mistake, arrays in told.items() if e.name in arrays}
+        yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
+
+
+def of_trial(evidence: Sequence[Evidence]) -> tuple[Case, Network | None, Told]:
+    """What is recognised in one trial, unless its replays are known already."""
+    case = Case.of(evidence[0])
+    network = None if any(e.replays() for e in evidence) else recognised(case)
+    told = {} if network is None else mistaken(network, case)
+    return case, network, told | other_function(evidence, case)
+
+
+def mistaken(network: Network, case: Case) -> dict[str, dict[str, Array]]:
+    """Outputs and gradients with each mistake of the catalogue."""
+    found: dict[str, dict[str, Array]] = {}
+    with np.errstate(all="ignore"):
+        for key, layer in corrupted(network.layer):
+            try:
+                found[key] = network.gradients(case, layer) | network.forward(case, layer)
+            except Exception:  # a mistake may make shapes that fit nowhere
+                continue
+        if not any(isinstance(layer, Loss) for layer in walk(network.layer)):
+            found["A07"] = network.gradients(case, None, tuple(np.ones_like(d) for d in case.dys))
+    return found
+
+
+def corrupted(layer: Layer) -> Iterator[tuple[str, Layer]]:
+    """Faulty versions, under the id of the fault, and the path of the layer where only one of several has it."""
+    for fault in KNOWN.values():
+        each = list(_one_by_one(layer, fault))
+        if each:
+            yield fault.id, corrupt(layer, fault)
+        if len(each) > 1:
+            yield from ((f"{fault.id} in layer {path}", other) for path, other in each)
+
+
+def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
+    """The same network with the mistake in one layer only."""
+    if fault.applies(type(layer)):
+        yield "", corrupt(layer, fault)
+        return
+    for name, child in getattr(layer, "children", dict)().items():
+        for path, other in _one_by_one(child, fault):
+            if layer.variadic:
+                inner = layer.layers  # type: ignore[attr-defined]
+                changes = {"layers": tuple(other if str(i) == name else f for i, f in enumerate(inner))}
+            else:
+                changes = {name: other}
+            yield f"{name}.{path}".rstrip("."), layer.replace(**changes)
+
+
+def other_function(evidence: Sequence[Evidence], case: Case) -> dict[str, dict[str, Array]]:
+    """The function that a wrong forward computes, if that is one that is known, with its gradients."""
+    wrong = {e.name: np.asarray(e.yours, float) for e in evidence if e.forward and e.name in case.ys}
+    if not wrong or any(not y.size for y in wrong.values()):
+        return {}
+    yours = replace(case, ys={**case.ys, **wrong}, grads={})
+    network = recognised(yours)
+    if network is None:
+        return {}
+    return {FUNCTION + _title(network.layer): network.gradients(case) | network.forward(yours)}
+
+
+def _title(layer: Layer) -> str:
+    """The same for all sizes."""
+    if isinstance(layer, (Sequential, Objective)):
+        return " → ".join(type(f).__name__ for f in walk(layer) if not getattr(f, "children", None))
+    return type(layer).__name__ if flatten(layer.init(np.random.default_rng(0))) else repr(layer)
+
+
+def enriched(e: Evidence, network: Network, case: Case) -> Evidence:
+    """With what stands between the layers, unless a name is taken."""
+    values, grads = inside(network, case)
+    return replace(e, known={**values, **e.known}, grads={**grads, **e.grads})
+
+
+def inside(network: Network, case: Case) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What stands between the layers of a chain, z1, h1, z2, …, and the right gradients by these."""
+    model, (params, x), dy = network.layer, network.data(case.arrays), network.scale * case.dys[0]
+    if isinstance(model, Objective):
+        y, _ = model.model.forward(params.get("model", {}), x[0])
+        dy = model.loss.backward({}, model.loss.forward({}, (y, x[1]))[1], dy)[0][0]
+        model, params, x = model.model, params.get("model", {}), x[0]
+    if not isinstance(model, Sequential):
+        return {}, {}
+    y, caches = model.forward(params, x)
+    values, grads = {}, {}
+    for i, layer in reversed(list(enumerate(model.layers))):
+        name = "z" if isinstance(layer, Linear) else "h"
+        name += str(sum(isinstance(f, Linear) for f in model.layers[: i + 1]))
+        values[name], grads[name] = y, dy
+        dy, _ = layer.backward(params.get(str(i), {}), caches[i], dy)
+        y = caches[i][0]
+    return values, grads
+
+
+def replay(s: Seen, told: Mapping[str, Array]) -> Found:
+    """Mistakes that give these very numbers."""
+    for key, value in told.items():
+        value = np.asarray(value, float)
+        if key.startswith(FUNCTION):
+            if s.alike(value):
+                yield _of_other_function(key.removeprefix(FUNCTION))
+            continue
+        id, _, where = key.partition(" ")
+        relation = (KNOWN[id].relation if id in KNOWN else f"yours = what {id} gives") + f" ({where})" * bool(where)
+        if s.alike(value):
+            yield Finding(relation, id, 0.96 if where else 0.97)
+        elif id in FREE and s.comparable and value.shape == s.right.shape and s.informative(s.residual):
+            c = s.constant(s.residual, value - s.right)
+            if c is not None and c > 0:
+                yield Finding(relation, id, 0.94)
+
+
+def _of_other_function(title: str) -> Finding:
+    name = title.split("(")[0]
+    fault = {"GELU": "C10", "HuberLoss": "A18", "SmoothL1Loss": "A18"}.get(name)
+    text = f"Your function is {title}, which is not the one intended."
+    return Finding(
+        f"yours = that of {title}", fault, 0.9, "", text, f"write the forward that is meant, or mean {title}"
+    )
+
+
+__all__ = ["replay", "with_replays"]

@@ -1,0 +1,1 @@
+"""What to try: cases, their numbers, random architectures, the record of what was drawn."""

@@ -1,0 +1,118 @@
+"""What a run of random cases must have met before its silence means anything.
+
+A goal is a name, the classes that it speaks of, and a predicate of one layer and its input. A goal counts only where
+one of its classes was asked for. The suite fails if a goal is never reached.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Layer
+
+from ..sides.record import Record, walk
+from .case import Case
+
+
+@dataclass(frozen=True)
+class Goal:
+    name: str
+    classes: tuple[str, ...]
+    reached: Callable[[Any, Any], bool]
+
+
+CONV = ("Conv1d", "Conv2d", "Conv3d")
+POOL = ("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d")
+KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
+RECURRENT = ("LSTM", "RNN", "GRU")
+
+
+def _first(x: Any) -> Any:
+    return np.asarray(x[0] if isinstance(x, tuple) else x)
+
+
+def _many(option: Any) -> bool:
+    return option not in (1, 0) and (not isinstance(option, tuple) or any(o not in (0, 1) for o in option))
+
+
+def _remainder(layer: Any, x: Any) -> bool:
+    """Does a stride leave entries at the end that no window reaches?"""
+    x = _first(x)
+    axes = int(type(layer).__name__[-2])
+    stride = layer.stride if layer.stride is not None else layer.kernel_size
+    if isinstance(layer.padding, str):
+        return False
+    each = [v if isinstance(v, tuple) else (v,) * axes for v in (layer.kernel_size, stride, layer.padding)]
+    return any((n + 2 * p - k) % s for n, k, s, p in zip(x.shape[-axes:], *each) if n + 2 * p >= k)
+
+
+def _ties(layer: Any, x: Any) -> bool:
+    """Equal neighbours under a maximum."""
+    x = _first(x)
+    return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
+
+
+def _time(layer: Any, x: Any) -> int:
+    x = _first(x)
+    return x.shape[1 if layer.batch_first and x.ndim == 3 else 0]
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal("a square matrix", ("Linear",), lambda f, x: f.in_features == f.out_features > 1),
+    Goal("an oblong matrix", ("Linear",), lambda f, x: f.in_features != f.out_features),
+    Goal("a batch of one", ("Linear",), lambda f, x: x.ndim == 2 and x.shape[0] == 1),
+    Goal("a batch of many", ("Linear",), lambda f, x: x.ndim == 2 and x.shape[0] > 1),
+    Goal("an exact zero at a kink", KINKED, lambda f, x: bool((_first(x) == 0).any())),
+    Goal("a negative entry before a kink", KINKED, lambda f, x: bool((_first(x) < 0).any())),
+    Goal("a repeated index", ("Embedding",), lambda f, x: np.unique(x).size < np.size(x)),
+    Goal("the padding index", ("Embedding",), lambda f, x: f.padding_idx is not None and f.padding_idx in x),
+    Goal("an ignored target", ("CrossEntropyLoss", "NLLLoss"), lambda f, x: f.ignore_index in np.asarray(x[1])),
+    Goal("soft targets", ("CrossEntropyLoss",), lambda f, x: x[1].dtype.kind == "f"),
+    Goal("class weights", ("CrossEntropyLoss",), lambda f, x: f.weight is not None),
+    Goal("label smoothing", ("CrossEntropyLoss",), lambda f, x: f.label_smoothing > 0),
+    Goal("extra axes in a loss", ("CrossEntropyLoss",), lambda f, x: x[0].ndim > 2),
+    Goal("a stride that leaves a remainder", CONV + POOL, _remainder),
+    Goal("padding", CONV + POOL, lambda f, x: _many((f.padding, 0)) or f.padding in (1, "same")),
+    Goal("dilation", CONV, lambda f, x: _many(f.dilation)),
+    Goal("groups", CONV, lambda f, x: f.groups > 1),
+    Goal("padding that is not zeros", CONV, lambda f, x: f.padding_mode != "zeros"),
+    Goal("an input without batch", CONV, lambda f, x: x.ndim == int(type(f).__name__[-2]) + 1),
+    Goal("ties under a maximum", POOL[:3], _ties),
+    Goal("one step of time", RECURRENT, lambda f, x: _time(f, x) == 1),
+    Goal("several steps of time", RECURRENT, lambda f, x: _time(f, x) > 1),
+    Goal("two directions", RECURRENT, lambda f, x: f.bidirectional),
+    Goal("several recurrent layers", RECURRENT, lambda f, x: f.num_layers > 1),
+    Goal("a given initial state", RECURRENT, lambda f, x: isinstance(x, tuple)),
+    Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
+    Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
+    Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
+    Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
+    Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
+    Goal("entries dropped", ("Dropout",), lambda f, x: f.training and 0 < f.p < 1),
+)
+
+
+def reached(case: Case, records: Iterable[Record]) -> set[str]:
+    """The goals that one case reaches: of the layers inside it, and of its architecture."""
+    found = set()
+    for _, layer, x, _ in records:
+        name = type(layer).__name__
+        found |= {g.name for g in GOALS if name in g.classes and g.reached(layer, x)}
+    classes = {type(layer).__name__ for layer in walk(case.layer)}
+    return found | {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
+
+
+ARCHITECTURE = {
+    "a layer used several times": "Repeat",
+    "paths that meet in a residual": "Residual",
+    "one value used by several branches": "Sum",
+    "branches side by side": "Concat",
+}
+
+
+def wanted(classes: Iterable[type[Layer]]) -> set[str]:
+    """The goals that a run over these classes has to reach."""
+    names = {c.__name__ for c in classes}
+    return {g.name for g in GOALS if names & set(g.classes)} | {n for n, cls in ARCHITECTURE.items() if cls in names}

@@ -1,0 +1,150 @@
+"""What a check of somebody's gradient found: true if it stands, and on one screen what is wrong if not."""
+
+import html
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+from ..compare.comparison import Tensor
+from ..diagnose.evidence import Suspect
+
+GOOD = ("identical", "rounding")
+SAYS = {
+    "identical": "identical, bit for bit",
+    "rounding": "equal within rounding",
+    "wrong": "wrong",
+    "convention": "another convention at a kink or tie: defensible, but not torch's",
+    "vacuous": "vacuous: nothing above the noise was compared, so this says nothing",
+}
+SIDES = {
+    "forward": "The backward pass is right for this forward, but the forward is not the function intended.",
+    "backward": "The forward is as intended; the backward pass is wrong.",
+    "both": "The forward is not the function intended, and the backward pass is not its derivative either.",
+    "contract": "The numbers of a single clean call are right; how the functions behave is not.",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check. `bool(report)`: does the gradient stand?
+
+    verdict     "identical" "rounding" "wrong" "convention" "vacuous"
+    wrong_side  "forward" "backward" "both" "contract", or None
+    culprit     the first tensor that is wrong while what it was made from is right
+    suspects    the mistakes that explain it, the likeliest first
+    tensors     every array of the trial shown, compared
+    contracts   what the functions do that they must not
+    """
+
+    title: str
+    verdict: str
+    wrong_side: str | None = None
+    culprit: str | None = None
+    suspects: tuple[Suspect, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    contracts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trials: int = 1
+    shown: str = ""
+
+    def __bool__(self) -> bool:
+        good = self.verdict in GOOD
+        if not good and "PYTEST_CURRENT_TEST" in os.environ:
+            print(self)  # pytest cuts a long repr short, but shows what a failing test printed
+        return good
+
+    @property
+    def ratio(self) -> float:
+        """The largest err/bound."""
+        return max((t.ratio for t in self.tensors), default=0.0)
+
+    @property
+    def power(self) -> float | None:
+        """The smallest relative fault that every visible tensor would have shown."""
+        return max((t.power for t in self.tensors if t.power is not None), default=None)
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {SAYS[self.verdict]}"]
+        if self.wrong_side:
+            lines.append(SIDES[self.wrong_side])
+        lines += [f"  {text}" for text in self.contracts]
+        if self.tensors:
+            lines += ["", *self._table()]
+        lines += self._worst()
+        if self.suspects:
+            lines += ["", "What the mistake looks like:", *(f"{i}. {s}" for i, s in enumerate(self.suspects[:3], 1))]
+        elif self.verdict == "wrong" and self.wrong_side != "contract":
+            lines += ["", "No known mistake explains this; the facts above are what is certain."]
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes), ""])
+
+    def _table(self) -> list[str]:
+        width = max(len(t.name) for t in self.tensors)
+        head = f"  {'':{width}}  {'err':>9} {'bound':>9} {'err/bound':>10} {'power':>9}   ({self.shown})"
+        rows = [
+            f"{' ' if t.ok else '✗'} {t.name:{width}}  {t.error:9.2g} {t.bound:9.2g} {_ratio(t):>10} "
+            f"{_figure(t.power):>9}{'   ' * bool(t.what)}{t.what}"
+            for t in self.tensors
+        ]
+        return [head, *rows]
+
+    def _worst(self) -> list[str]:
+        t = next((t for t in self.tensors if t.name == self.culprit and not t.ok), None)
+        if t is None or t.what or (worst := t.worst()) is None:
+            return []
+        where, yours, right = worst
+        place = f"[{', '.join(map(str, where))}]" if where else ""
+        return [
+            f"First culprit: {self.culprit}, worst at {self.culprit}{place}: yours {yours:.17g}, right {right:.17g}"
+        ]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        color = "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict == "convention" else "#cf222e"
+        return f'<pre style="border-left: 4px solid {color}; padding-left: 1em">{html.escape(str(self))}</pre>'
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "title": self.title, "verdict": self.verdict, "verified": self.verdict in GOOD,
+            "wrong_side": self.wrong_side, "culprit": self.culprit, "contracts": list(self.contracts),
+            "suspects": [vars(s) for s in self.suspects], "trials": self.trials, "shown": self.shown,
+            "tensors": [
+                {"name": t.name, "error": _finite(t.error), "bound": t.bound, "ratio": _finite(t.ratio),
+                 "power": t.power, "blind": t.blind, "ok": t.ok, "what": t.what, "worst": t.worst()}
+                for t in self.tensors
+            ],
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, default=str)
+
+    def to_junit(self) -> str:
+        """One test suite with one test case a tensor, and one for the contracts."""
+        names = [*(t.name for t in self.tensors), "contract"]
+        wrong = {t.name: f"err {t.error:.3g}, bound {t.bound:.3g} {t.what}" for t in self.tensors if not t.ok}
+        wrong |= {"contract": "; ".join(self.contracts)} if self.contracts else {}
+        counts = {"tests": str(len(names)), "failures": str(len(wrong))}
+        suite = ElementTree.Element("testsuite", name=self.title, **counts)
+        for name in names:
+            case = ElementTree.SubElement(suite, "testcase", classname=self.title, name=name)
+            if name in wrong:
+                ElementTree.SubElement(case, "failure", message=wrong[name]).text = str(self)
+        return ElementTree.tostring(suite, encoding="unicode")
+
+
+def _ratio(t: Tensor) -> str:
+    return "identical" if t.identical else f"{t.ratio:.3g}"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0e}"
+
+
+def _finite(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)

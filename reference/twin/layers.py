@@ -1,0 +1,173 @@
+"""The torch twin of a layer, and the layer of a torch module. Both derived: names and options coincide.
+
+Where they do not, the exception stands in a table here, with its reason.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
+
+from ..twin import modules
+
+RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64", device: str = "cpu") -> nn.Module:
+    """The torch.nn module that computes the same, with the same parameters under the same names.
+
+    TypeError if a layer has no class of its name in torch.nn; RuntimeError (torch's, strict) if the names differ.
+    """
+    with quiet():
+        module = _build(layer).to(device=device, dtype=DTYPES[dtype])
+    if params is not None:
+        module.load_state_dict({name: tensor(p, device) for name, p in flatten(params).items()}, strict=True)
+    return module
+
+
+def _build(layer: Layer) -> nn.Module:
+    name, options = type(layer).__name__, options_of(layer)
+    cls = getattr(modules, name, None) or getattr(nn, name, None)
+    if cls is None or cls is nn.Module:
+        raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
+    training = options.pop("training", True)
+    children = [_build(child) for child in options.pop("layers", ())]
+    at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
+    options = {RENAMED.get((name, k), k): v for k, v in options.items()}
+    module = cls(*children, **{k: _argument(v) for k, v in options.items()})
+    # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
+    module._non_persistent_buffers_set |= set(options) & set(module._buffers)
+    if isinstance(module, nn.modules.batchnorm._NormBase):  # BatchNorm and InstanceNorm of any number of axes
+        modules.in_plain_strides(module)
+    module.training = training  # train() would reach into the children, which have modes of their own
+    return modules.bind(module, at_call)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's advice on options that are drawn at random: a parameter of size 0, padding that costs a copy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@cache
+def _of_call(cls: type[nn.Module]) -> frozenset[str]:
+    """The names of forward's arguments that are no arguments of the class: call-time options, and inputs."""
+    own = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return frozenset(inspect.signature(cls.forward).parameters.keys() - own)
+
+
+def _argument(value: Any) -> Any:
+    """A layer's option as torch takes it: layers as modules, numbers in a tuple as they are unless they are weights."""
+    if isinstance(value, Layer):
+        return _build(value)
+    if isinstance(value, tuple) and _is_numeric_array(value):
+        return torch.tensor(value, dtype=torch.float64)
+    return value
+
+
+def _is_numeric_array(value: tuple) -> bool:
+    """Sizes and paddings are tuples of int (or pairs of them); class weights are tuples of float."""
+    return (
+        all(isinstance(v, float) or (isinstance(v, tuple) and _is_numeric_array(v)) for v in value) and len(value) > 0
+    )
+
+
+def from_torch(module: nn.Module) -> tuple[Layer, Params]:
+    """The layer, with its parameters, that computes what a torch module does.
+
+    TypeError if the module, or one inside it, is of a class that is not supported; it names the class.
+    """
+    params = unflatten({name: array(t) for name, t in module.state_dict().items()})
+    return _read(module), params
+
+
+def _read(module: nn.Module) -> Layer:
+    name, known = type(module).__name__, registry()
+    if name not in known:
+        raise TypeError(
+            f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
+            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer, one class."
+        )
+    cls = known[name]
+    if name in READ:
+        return READ[name](module)
+    if cls.variadic:
+        extra = {k: getattr(module, k) for k in _fields(cls) if k != "layers"}
+        return cls(*map(_read, module.children()), **extra)
+    read = {k: (RENAMED.get((name, k), k), default) for k, default in _fields(cls).items()}
+    return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
+
+
+def _fields(cls: type) -> dict[str, Any]:
+    return {f.name: f.default for f in cls.__dataclass_fields__.values() if f._field_type.name == "_FIELD"}
+
+
+def _option(module: nn.Module, name: str, default: Any) -> Any:
+    value = getattr(module, name)
+    if isinstance(value, nn.Module):
+        return _read(value)
+    if isinstance(default, bool):  # torch replaces the option `bias` by the parameter, or by None
+        return value if isinstance(value, bool) else value is not None
+    return _tuples(value.tolist()) if isinstance(value, torch.Tensor) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _read_attention(m: Any) -> Layer:
+    """torch keeps the presence of biases only, as parameters or None."""
+    return registry()["MultiheadAttention"](
+        m.embed_dim, m.num_heads, m.dropout, m.in_proj_bias is not None, m.bias_k is not None, m.add_zero_attn,
+        m.kdim, m.vdim, m.batch_first, training=m.training,
+    )  # fmt: skip
+
+
+def _read_adaptive(m: Any) -> Layer:
+    """torch appends n_classes to cutoffs."""
+    return registry()["AdaptiveLogSoftmaxWithLoss"](
+        m.in_features, m.n_classes, tuple(m.cutoffs[:-1]), m.div_value, m.head_bias
+    )
+
+
+def _read_linear_cross_entropy(m: Any) -> Layer:
+    """torch keeps a Linear; its `options` choose an implementation."""
+    weight = None if m.weight is None else _tuples(m.weight.tolist())
+    return registry()["LinearCrossEntropyLoss"](
+        m.linear.in_features, m.num_classes, tuple(m.out_features), m.linear.bias is not None, reduction=m.reduction,
+        weight=weight, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing,
+    )  # fmt: skip
+
+
+def _read_pairwise_distance(m: Any) -> Layer:
+    """torch keeps p as `norm`."""
+    return registry()["PairwiseDistance"](m.norm, m.eps, m.keepdim)
+
+
+READ: dict[str, Callable[[Any], Layer]] = {
+    "MultiheadAttention": _read_attention,
+    "AdaptiveLogSoftmaxWithLoss": _read_adaptive,
+    "LinearCrossEntropyLoss": _read_linear_cross_entropy,
+    "PairwiseDistance": _read_pairwise_distance,
+}
+
+
+def tensor(a: Array, device: str = "cpu") -> torch.Tensor:
+    """A copy of an array as a tensor: what one side does to it, the other does not see."""
+    return torch.from_numpy(np.array(a, copy=True, order="K")).to(device)
+
+
+def array(t: torch.Tensor) -> Array:
+    """A copy of a tensor as an array. TypeError for a dtype NumPy has not (bfloat16)."""
+    return t.detach().to_dense().cpu().numpy().copy()
