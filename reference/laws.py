@@ -18,19 +18,21 @@ from manualbp import container
 from manualbp.base import Layer, flatten, registry, run, tree_map
 
 from .compare.bound import EPS, FACTOR, distance, largest
-from .compare.comparison import compare
+from .compare.comparison import compare_case
 from .compare.slopes import derivatives
-from .draw.case import Case, cast
+from .draw.case import Case
 from .draw.expression import names, parse
 from .draw.strategies import cases
+from .draw.trial import cast
 from .sides import record
-from .sides.run import Named, by_hand, leaves
+from .sides.hand import by_hand
+from .sides.run import GRADIENT, Name, Run, leaves, named
 from .twin.layers import from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
     """Outputs, gradients and buffers are those of torch and autograd; names, too."""
-    found = compare(case)
+    found = compare_case(case)
     told = [f"{t.name}: err {t.error:.3g}, bound {t.bound:.3g} {t.what} {t.worst()}" for t in found.wrong]
     assert not told, f"{case} differs from torch:\n  " + "\n  ".join(told)
 
@@ -68,7 +70,7 @@ def check_linear_in_dy(case: Case) -> None:
             assert error <= FACTOR * 8 * EPS[case.dtype] * room, f"{case}: backward is not linear in dy: {name}"
 
 
-def _uncancelled(case: Case, params: Any, cache: Any, dy: Any, name: str) -> float:
+def _uncancelled(case: Case, params: Any, cache: Any, dy: Any, name: Name) -> float:
     """The largest entry of the gradient under upstream gradients of random signs: its size before terms cancel."""
     rng = np.random.default_rng(2)
     found = 0.0
@@ -199,9 +201,9 @@ def _forward(case: Case, params: Any, x: Any) -> tuple[Any, tuple]:
     return run(case.layer, params, x, np.random.default_rng(case.seed))
 
 
-def _named(pair: tuple[Any, Any]) -> Named:
+def _named(pair: tuple[Any, Any]) -> Run:
     dx, grads = pair
-    return leaves(dx, "x", ".grad") | {f"{name}.grad": g for name, g in flatten(grads).items()}
+    return named(GRADIENT, leaves(dx, "x") | flatten(grads))
 
 
 def _minus(a: Any, b: Any) -> Any:
@@ -210,8 +212,8 @@ def _minus(a: Any, b: Any) -> Any:
     return None if a is None else np.asarray(a - b, dtype=a.dtype)
 
 
-def _copy(named: Named) -> Named:
-    return {name: None if a is None else np.array(a) for name, a in named.items()}
+def _copy(run: Run) -> Run:
+    return {name: None if a is None else np.array(a) for name, a in run.items()}
 
 
 def _read_only(a: Any) -> Any:
@@ -230,7 +232,7 @@ def _strided(a: Any) -> Any:
     return np.stack([a, a], -1)[..., 0]
 
 
-def _same(case: Case, a: Named, b: Named, told: str) -> None:
+def _same(case: Case, a: Any, b: Any, told: str) -> None:
     assert a.keys() == b.keys(), f"{case}: {told}: {a.keys()} and {b.keys()}"
     for name in a:
         assert np.array_equal(*map(np.asarray, (a[name], b[name])), equal_nan=np.asarray(a[name]).dtype.kind == "f"), (

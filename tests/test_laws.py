@@ -44,5 +44,5 @@ def test_a_case_is_rebuilt_by_its_text(case):
 def test_a_gradient_beyond_double_precision_is_no_fault_of_backward():
     x = np.array([800.0, 0.5]), np.array([1.0, 2.0])
     found = derivatives(PoissonNLLLoss(reduction="sum"), {}, x, np.array(1.5))
-    assert [d.name for d in found] == ["x[1].grad"]
+    assert [str(d.name) for d in found] == ["dx[1]"]
     assert all(d.ok for d in found)

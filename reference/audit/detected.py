@@ -23,12 +23,12 @@ from manualbp.base import registry
 from manualbp.optim.base import Optimizer
 
 from .. import laws
-from ..compare.comparison import compare
+from ..compare.comparison import compare_case
+from ..compare.updates import lockstep
 from ..draw.case import Case
 from ..draw.strategies import cases
 from ..faults import LEFT_OUT, Fault, corrupt, faults
-from ..sides.run import by_hand
-from ..twin.optimizers import lockstep
+from ..sides.hand import by_hand
 
 BATCH = 20  # cases drawn at a time
 
@@ -76,12 +76,12 @@ def holds(law: Callable[[Case], None], case: Case) -> bool:
 
 def _on_integers(case: Case) -> bool:
     """Equal to torch on small integers: with ==, where no operation rounds."""
-    return not case.exact or not compare(case).wrong
+    return not case.exact or not compare_case(case).wrong
 
 
 def _on_reals(case: Case) -> bool:
     """Equal to torch within the bound."""
-    return not compare(replace(case, exact=False)).wrong
+    return not compare_case(replace(case, exact=False)).wrong
 
 
 CHECKS: dict[str, Check] = {
@@ -138,7 +138,7 @@ def _first_update(fault: Fault, count: int, cls: type[Optimizer]) -> int | None:
     draws = random.Random(fault.id)
     for i in range(1, count + 1):
         wrong = corrupt(cls.example(lambda *values: draws.choice(values)), fault)
-        if lockstep(wrong, i).worst()[0] > 1:
+        if lockstep(wrong, i).wrong:
             return i
     return None
 
