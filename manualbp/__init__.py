@@ -33,6 +33,7 @@ from .activation_piecewise import Threshold as Threshold
 from .adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from .attention import MultiheadAttention as MultiheadAttention
 from .base import Layer as Layer
+from .base import registry as registry
 from .batchnorm import BatchNorm1d as BatchNorm1d
 from .batchnorm import BatchNorm2d as BatchNorm2d
 from .batchnorm import BatchNorm3d as BatchNorm3d
@@ -121,12 +122,9 @@ from .softmax import Softmax2d as Softmax2d
 from .softmax import Softmin as Softmin
 from .sparse import Embedding as Embedding
 from .sparse import EmbeddingBag as EmbeddingBag
-
-# Last, since `flatten` is the name of a file, too.
-from .base import flatten as flatten  # isort: skip
-from .base import registry as registry  # isort: skip
-from .base import tree_map as tree_map  # isort: skip
-from .base import unflatten as unflatten  # isort: skip
+from .tree import flatten as flatten  # over the file of that name
+from .tree import tree_map as tree_map
+from .tree import unflatten as unflatten
 
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
