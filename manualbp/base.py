@@ -47,6 +47,7 @@ class Layer:
 
     family: ClassVar[bool] = True
     random: bool | property = False  # does forward need a Generator: forward(params, x, rng)?
+    buffers: ClassVar[tuple[str, ...]] = ()  # names among its parameters of what `track` moves and no gradient does
 
     # What random examples of this class look like; `reference.draw.strategies` reads these, nothing else does.
     ranks: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # of its first input
@@ -110,6 +111,10 @@ class Layer:
         yield path, self
         for name, layer in self.inside().items():
             yield from layer.walk(f"{path}.{name}" if path else name)
+
+    def buffer_names(self) -> set[str]:
+        """The names of its buffers, and of those of every layer inside it, as `flatten` gives them."""
+        return {f"{path}.{name}" if path else name for path, layer in self.walk() for name in layer.buffers}
 
     def train(self, mode: bool = True) -> Self:
         """The same layer in training mode: another value, this one stays as it is."""

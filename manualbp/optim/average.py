@@ -13,7 +13,7 @@ import numpy as np
 from ..base import Array, Layer, Params, as_call, flatten, run, unflatten
 from ..batchnorm import _BatchNorm
 
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+BUFFERS = _BatchNorm.buffers  # of a network these are the only ones, and an average has no network to ask
 
 
 @dataclass_transform(frozen_default=True)
