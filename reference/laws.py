@@ -125,18 +125,19 @@ def check_dtype_kept(case: Case) -> None:
 
 
 def check_shapes(case: Case) -> None:
-    """dx mirrors x, every gradient its parameter, and real inputs have one."""
+    """dx mirrors x, the gradients mirror the parameters but for the buffers, and every real array has one."""
     params, x, dy = case.data()
     _, cache = _forward(case, params, x)
     dx, grads = case.layer.backward(params, cache, dy)
-    of_x = leaves(x, "x")
-    assert leaves(dx, "x").keys() == of_x.keys(), (
-        f"{case}: dx is nested as {leaves(dx, 'x').keys()}, x as {of_x.keys()}"
-    )
-    pairs = [(n, g, of_x[n]) for n, g in leaves(dx, "x").items()]
-    pairs += [(n, g, flatten(params)[n]) for n, g in flatten(grads).items()]
-    for name, g, a in pairs:
-        assert g is None or np.shape(g) == np.shape(a), f"{case}: the gradient of {name} has shape {np.shape(g)}"
+    for told, found, wanted in (
+        ("dx", leaves(dx, "x"), leaves(x, "x")),
+        ("dp", flatten(grads), {n: p for n, p in flatten(params).items() if n not in case.layer.buffer_names()}),
+    ):
+        assert found.keys() == wanted.keys(), f"{case}: {told} has {[*found]}, and there are {[*wanted]}"
+        for name, a in wanted.items():
+            kind, shape = getattr(a, "dtype", np.dtype(object)).kind, np.shape(found[name])
+            assert found[name] is not None or kind != "f", f"{case}: {name} has no gradient"
+            assert found[name] is None or shape == np.shape(a), f"{case}: the gradient of {name} has shape {shape}"
 
 
 def check_repr(case: Case) -> None:

@@ -66,28 +66,30 @@ def pairs(fault: Fault, count: int, cls: str | None = None) -> Iterator[tuple[Ca
 
 
 def holds(law: Callable[[Case], None], case: Case) -> bool:
-    """Is the law kept? Arrays that do not fit, or may not be written to, break it, too."""
+    """Is the law kept? Whoever writes to an array that may only be read breaks it; any other crash says nothing."""
     try:
         law(case)
-    except (AssertionError, ValueError):
+    except AssertionError:
         return False
+    except ValueError as crash:
+        return "read-only" not in str(crash)
     return True
 
 
-def _on_integers(case: Case) -> bool:
+def _on_integers(case: Case) -> None:
     """Equal to torch on small integers: with ==, where no operation rounds."""
-    return not case.exact or not compare_case(case).wrong
+    assert not case.exact or not compare_case(case).wrong
 
 
-def _on_reals(case: Case) -> bool:
+def _on_reals(case: Case) -> None:
     """Equal to torch within the bound."""
-    return not compare_case(replace(case, exact=False)).wrong
+    assert not compare_case(replace(case, exact=False)).wrong
 
 
 CHECKS: dict[str, Check] = {
-    "integers": _on_integers,
-    "reals": _on_reals,
-    "float32": lambda case: _on_reals(replace(case, dtype="float32")),
+    "integers": functools.partial(holds, _on_integers),
+    "reals": functools.partial(holds, _on_reals),
+    "float32": functools.partial(holds, lambda case: _on_reals(replace(case, dtype="float32"))),
     "differences": functools.partial(holds, laws.check_equals_differences),
     "linear": functools.partial(holds, laws.check_linear_in_dy),
     "pure": functools.partial(holds, laws.check_pure),
@@ -129,7 +131,7 @@ def kill_matrix(count: int = 40, ids: Sequence[str] = ()) -> Iterator[Row]:
 
 def _first(check: Check, fault: Fault, count: int, name: str) -> int | None:
     for i, (_, faulty) in enumerate(pairs(fault, count, name), 1):
-        if not _passes(check, faulty):
+        if not check(faulty):
             return i
     return None
 
@@ -141,13 +143,6 @@ def _first_update(fault: Fault, count: int, cls: type[Optimizer]) -> int | None:
         if lockstep(wrong, i).wrong:
             return i
     return None
-
-
-def _passes(check: Check, case: Case) -> bool:
-    try:
-        return check(case)
-    except ValueError:
-        return False
 
 
 def runs(case: Case) -> bool:
