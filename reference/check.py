@@ -28,21 +28,14 @@ from .diagnose.diagnosis import explain
 from .diagnose.evidence import Evidence
 from .draw import architectures
 from .draw.case import Case, cast
-from .draw.trial import Trial, numbers, trials
+from .draw.plans import Inputs
+from .draw.trial import Trial, numbers
 from .report.report import Report
+from .sides.arguments import calling
+from .sides.bring import Brought, bring, constants
 from .sides.record import inputs as layer_inputs
 from .sides.run import leaves
-from .sides.yours import (
-    AutogradFunction,
-    LossAndGradient,
-    Object,
-    OfLayer,
-    Pair,
-    Pointwise,
-    Subject,
-    positional,
-    rebuilt,
-)
+from .sides.yours import OfLayer, Pointwise, rebuilt
 from .twin import modules, randomness
 from .twin.layers import from_torch, quiet, to_torch
 
@@ -93,47 +86,52 @@ def check_gradients(
 
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
     """A function of positional tensors that calls f by position, or by name where f's own names are these."""
-    own = positional(f)
-    if set(own) == set(names) and tuple(own) != names:
-        return lambda *tensors: f(**dict(zip(names, tensors, strict=True)))
-    return f
+    call = calling(f, names, "loss")
+    return lambda *tensors: call(dict(zip(names, tensors, strict=True)))
 
 
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
-    seed: int = 0, title: str | None = None,
+    where: Callable | None = None, accumulates: bool = False, seed: int = 0, title: str | None = None,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
     forward   (x, w, b) -> y or y, cache;  or a class or object with forward and backward methods; or a
-              torch.autograd.Function
+              torch.autograd.Function, its apply, or torch code around it
     backward  (dy, cache), (dy, x, w, b) or (dy) -> gradients in the order of the inputs, or a dict by name;
               left out: forward(x, …) gives (loss, gradients) at once
-    inputs    name -> shape, with sizes by name (("N", "D")) or as numbers; or an array; or Indices(("N",), below="C");
-              or a hypothesis strategy
+    inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
+              Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
+              what is not differentiated; a hypothesis strategy; numbers, strings and flags are handed on. By name,
+              where the names are those of forward, else in this order
     against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
               your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too
     get, set  for objects: where a gradient is, where a parameter goes: get(obj, name), set(obj, name, array)
     options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
+    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0
+    accumulates  gradients are meant to be added up from call to call, as torch's are
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
-    names = tuple(inputs)
-    subject = _subject(forward, backward, names, get, set)
-    truth = _truth(against)
+    job = bring(
+        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+        accumulates=accumulates, seed=seed,
+    )  # fmt: skip
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    replay = recognise.of_function(truth)
-    return examine(title, subject, truth, trials(inputs, seed), options, replay)
+    report = examine(title, job.subject, job.truth, job.trials, job.options, recognise.of_function(job.truth))
+    return _with_notes(report, job)
 
 
-def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], get: Any, put: Any) -> Subject:
-    if isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
-        return AutogradFunction(forward, names)
-    if hasattr(forward, "forward") and hasattr(forward, "backward"):
-        return Object(forward, names, get, put)
-    return Pair(forward, backward, names) if backward is not None else LossAndGradient(forward, names)
+def _with_notes(report: Report, job: Brought) -> Report:
+    """With what was found before anything was compared."""
+    report = replace(report, notes=(*report.notes, *job.notes))
+    if not job.differs:
+        return report
+    side = "forward" if report.verdict in ("identical", "rounding") else "both"
+    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
 
 
 def _truth(against: Any) -> Callable | None:
@@ -158,7 +156,9 @@ def check_pointwise(f: Callable, df: Callable, *, against: Any = None, shape: Sp
     """
     subject, truth = Pointwise(f, df), _truth(against)
     title = more.pop("title", getattr(f, "__name__", "f"))
-    return examine(title, subject, truth, trials({"x": shape}), None, recognise.of_function(truth))
+    inputs = Inputs({"x": shape}, constants=constants((f, df, against), {}))
+    trials = [t for plan in inputs.plans(0) if (t := inputs.trial(plan)) is not None]
+    return examine(title, subject, truth, trials, None, recognise.of_function(truth))
 
 
 def check_layer(
