@@ -65,11 +65,12 @@ def examine(
 ) -> Report:  # fmt: skip
     """The report on a subject. `truth`: the function intended, in torch; without it its own forward decides."""
     examined, refused = _each(subject, truth, trials)
-    broken = broken_contracts(subject, [e.trial for e in examined])
-    contracts = (*refused, *(b.text for b in broken))
+    contracted = broken_contracts(subject, [e.trial for e in examined])
+    broken, remarks = [b for b in contracted if not b.note], tuple(b.text for b in contracted if b.note)
+    contracts, remarks = tuple(b.text for b in broken), (*refused, *remarks)
     shown = next((e for e in examined if e.wrong), None)
     if shown is None:
-        return _passed(title, examined, contracts, of_contracts(broken, alone=True))
+        return replace(_passed(title, examined, contracts, of_contracts(broken, alone=True)), notes=remarks)
     small = [_in_small(subject, truth, e) for e in examined]
     whole = _few([x for e in examined for x in _evidence(e, options, None)])
     suspects, notes = explain(_few([x for e in small for x in _evidence(e, options, replay)]), whole)
@@ -78,7 +79,7 @@ def examine(
     side = None if conventional else _side(subject, small)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.tensors,
-        contracts, notes, len(examined), str(shown.trial),
+        contracts, (*notes, *remarks), len(examined), str(shown.trial),
     )  # fmt: skip
 
 

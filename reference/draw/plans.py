@@ -93,7 +93,7 @@ class Inputs:
         yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
 
 
-def examples(strategies: Mapping[str, Any], count: int = 8) -> list[Mapping[str, Any]]:
+def examples(strategies: Mapping[str, Any], count: int = 8) -> list[dict[str, Any]]:
     """Examples of hypothesis strategies, always the same; nothing is left in the user's folder."""
     from hypothesis import HealthCheck, Phase, configuration, given, settings
     from hypothesis import strategies as st

@@ -120,16 +120,22 @@ class Seeded(Around):
 
     def __init__(self, inner: Subject, own: Sequence[tuple[np.random.Generator, Mapping[str, Any]]] = ()) -> None:
         super().__init__(inner)
-        self.own = own
+        self.own, self.random = own, True
 
     def around(self, inner):
         return Seeded(inner, self.own)
 
     def forward(self, arrays):
-        return self._seeded(lambda: self.inner.forward(arrays))
+        used = self.inner.fresh()  # an object may have a generator of its own, which is to begin anew
+        y, cache = self._seeded(lambda: used.forward(arrays))
+        return y, (cache, used)
 
     def backward(self, dy, cache):
-        return self._seeded(lambda: self.inner.backward(dy, cache))
+        inner, used = cache
+        return self._seeded(lambda: used.backward(dy, inner))
+
+    def moved(self, cache):
+        return self.inner.moved(cache[0])
 
     def _seeded(self, call: Callable[[], Any]) -> Any:
         before = np.random.get_state(), random.getstate()

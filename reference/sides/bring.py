@@ -1,5 +1,6 @@
 """What somebody gave to check_function, brought into the form that is examined: a subject, a truth, trials."""
 
+import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from manualbp.base import describe
+from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.plans import Inputs, examples, with_examples
@@ -123,10 +124,12 @@ class _Bringing:
 
     def brought(self, options: Mapping[str, float]) -> Brought:
         trials = self._trials()
+        if isinstance(self.given.forward, types.FunctionType):
+            calling(self.given.forward, self.order, "forward")
         truth, numpy = self._intended(trials)
         subject, left_out = self._first(trials, truth)
         notes: list[str] = []
-        subject, truth, said = self._repeated(subject, truth, next(iter(trials[0])))
+        subject, truth, said = self._repeated(subject, truth, trials[0][0])
         notes += said
         differs = 0.0
         if numpy is not None and truth is None:
@@ -262,7 +265,19 @@ class _Bringing:
                 break
         if not any(not t.integers for t in accepted):
             raise _none_accepted([e for _, e in refused], trials)
+        if same := _only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
+            first = next(e for _, e in refused if isinstance(e, RefusedError))
+            raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
         return accepted, _told(refused)
+
+
+def _only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
+    """Two names of sizes that must be one: all that differ in them were refused."""
+    names = list(accepted[0].sizes)
+    for a, b in itertools.combinations(names if refused and len(accepted) > 3 else [], 2):
+        if all(t.sizes[a] == t.sizes[b] for t in accepted):
+            return a, b
+    return None
 
 
 def _as_pairs(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -300,12 +315,17 @@ def _leaf(a: Any) -> torch.Tensor:
 
 
 def _same_twice(subject: Subject, trial: Trial) -> bool:
+    used = subject.fresh()
     try:
         with np.errstate(all="ignore"):
-            once, again = (flat(subject.fresh().forward(copies(trial.arrays))[0]) for _ in range(2))
+            once, again, new = (
+                flat(tree_map(np.array, s.forward(copies(trial.arrays))[0])) for s in (used, used, subject.fresh())
+            )
     except Exception:
         return True
-    return all(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc") for a, b in zip(once, again))
+    return all(
+        np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc") for o in (again, new) for a, b in zip(once, o)
+    )
 
 
 def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:

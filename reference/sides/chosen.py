@@ -72,7 +72,8 @@ def _with(fixed: Mapping[str, Any], call: Callable) -> Callable[[Mapping[str, An
 def _object(given: Given) -> Object:
     make, built = maker(given.forward, given.every)
     built = tuple(n for n in built if n not in given.fixed)
-    return Object(_with(given.fixed, make), given.names, given.get, given.put, built, given.lr, given.accumulates)
+    more = given.get, given.put, built, given.lr, given.accumulates, given.constant
+    return Object(_with(given.fixed, make), given.names, *more)
 
 
 def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Subject:
@@ -91,13 +92,13 @@ def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Su
     return _differentiated(given, _with(given.fixed, call), arrays, type(module).__name__)
 
 
-def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str) -> Subject:
-    """What autograd differentiates, if somebody's own backward is in it."""
+def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False) -> Subject:
+    """What autograd differentiates, if somebody's own backward is in it. ran: does it run on arrays?"""
     subject = AutogradFunction(call, given.names)
     try:
         y = subject.forward(copies(arrays))[1][0]
     except Exception as e:
-        raise RefusedError("forward", e) from e
+        raise (ValueError(_no_backward(name)) if ran else RefusedError("forward", e)) from e
     if has_own_backward(y):
         return subject
     raise ValueError(_no_backward(name))
@@ -123,7 +124,7 @@ def _one_function(given: Given, call: Callable, arrays: Mapping[str, Any]) -> Su
         if has_own_backward(found):
             return AutogradFunction(call, given.names)
     if not (isinstance(found, tuple) and len(found) > 1):
-        return _differentiated(given, call, arrays, name)
+        return _differentiated(given, call, arrays, name, not tensors)
     subject = LossAndGradient(call, given.names, given.constant, tensors)
     ran = _ran(subject, arrays)
     if isinstance(ran, Exception):

@@ -9,7 +9,7 @@ import torch
 
 from .arguments import required
 from .forms import taken
-from .gradients import arrays_of, keyed, named, plain, shared, spelled
+from .gradients import arrays_of, is_real, keyed, named, plain, shared, spelled
 from .pair import tensors_of
 from .subject import Subject
 
@@ -39,18 +39,21 @@ class Object(Subject):
     def __init__(
         self, make: Callable[[Mapping[str, Any]], Any], names: tuple[str, ...], get: Callable | None = None,
         put: Callable | None = None, built: Sequence[str] = (), lr: float | None = None, accumulates: bool = False,
+        constant: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.make, self.names, self.get, self.put, self.built, self.lr = make, names, get, put, built, lr
+        self.constant = constant
         self.accumulates, self.obj = accumulates, None
         obj = make({n: np.ones((1, 1)) for n in built}) if built else make({})
         self.of_torch, (self.f, self.b) = isinstance(obj, torch.nn.Module), methods(obj) or ("forward", "backward")
         self.of_call = self._of_call(getattr(obj, self.f))
-        self.takes = taken(getattr(obj, self.b)) or ["dy"]
+        takes = taken(getattr(obj, self.b))
+        self.takes = ["dy"] if takes is None else takes
         self.no_upstream = not self.takes
         self.own = tuple(n for n in names if n not in self.of_call)
 
     def fresh(self):
-        return Object(self.make, self.names, self.get, self.put, self.built, self.lr, self.accumulates)
+        return Object(self.make, self.names, self.get, self.put, self.built, self.lr, self.accumulates, self.constant)
 
     def _of_call(self, forward: Callable) -> tuple[str, ...]:
         """The inputs that forward takes; the others are parameters."""
@@ -80,18 +83,21 @@ class Object(Subject):
         with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
             found = arrays_of(getattr(self.obj, self.b)(*(each if self.takes else ())))
         grads = self._returned(found, given)
-        return {n: grads[n] if n in grads else self._kept(n, before) for n in self.names}
+        for n in self.names:
+            if n not in grads:
+                grads[n] = self._kept(n, before, n in self.own or not any(g is not None for g in grads.values()))
+        return grads
 
     def _returned(self, found: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         if found is None:
-            return {}
+            return {n: None for n in self.of_call if not is_real(given[n])}
         if isinstance(found, Mapping):
             return keyed(found, self.names)
         whole = isinstance(found, (tuple, list)) and len(found) == len(self.names)
-        return named(found, self.names if whole else self.of_call, given)
+        return named(found, self.names if whole else self.of_call, given, self.constant)
 
-    def _kept(self, name: str, before: Mapping[str, Any]) -> Any:
-        """The gradient of a parameter, from where the object keeps it."""
+    def _kept(self, name: str, before: Mapping[str, Any], wanted: bool) -> Any:
+        """A gradient from where the object keeps it; an error if it is wanted and nowhere."""
         if self.get is not None:
             return arrays_of(self.get(self.obj, name))
         index = self.own.index(name) if name in self.own else None
@@ -100,7 +106,9 @@ class Object(Subject):
             return arrays_of(g)
         if name in before and (moved := self._updated(name, index, before[name])) is not None:
             return moved
-        raise ValueError(nowhere(self.obj, name))
+        if wanted:
+            raise ValueError(nowhere(self.obj, name))
+        return None
 
     def _updated(self, name: str, index: int | None, before: Any) -> Any:
         """(before − after)/lr, where backward moves the parameter itself."""
@@ -129,7 +137,7 @@ def set_parameter(obj: Any, name: str, array: Any, index: int | None = None) -> 
             grads[index] = np.zeros_like(array)
         if not hasattr(obj, name):
             return
-    held = getattr(obj, name, None)
+    held: Any = getattr(obj, name, None)
     if _is_holder(held):
         held.data = array
     else:
@@ -148,7 +156,7 @@ def parameter_on(obj: Any, name: str, index: int | None) -> Any:
     params = getattr(obj, "params", None)
     if isinstance(params, Mapping) and name in params:
         return params[name]
-    held = getattr(obj, name, None)
+    held: Any = getattr(obj, name, None)
     if held is None and isinstance(params, (list, tuple)) and index is not None and index < len(params):
         return params[index]
     return held.data if _is_holder(held) else held
@@ -164,7 +172,7 @@ def gradient_on(obj: Any, name: str, index: int | None, missing: Any) -> Any:
     for place in spelled(name)[1:]:
         if hasattr(obj, place):
             return getattr(obj, place)
-    held = getattr(obj, name, None)
+    held: Any = getattr(obj, name, None)
     return held.grad if _is_holder(held) and held.grad is not None else missing
 
 

@@ -25,6 +25,7 @@ class Subject:
     of_torch = False  # is its arithmetic torch's?
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
     accumulates = False  # is it meant to add its gradients up from call to call?
+    random = False  # does it draw random numbers?
     reuses = False  # may its backward write over what it saved, as autograd watches over?
 
     def fresh(self) -> "Subject":
@@ -48,7 +49,7 @@ class Around(Subject):
     def __init__(self, inner: Subject) -> None:
         self.inner, self.names = inner, inner.names
         self.stateful, self.of_torch, self.no_upstream = inner.stateful, inner.of_torch, inner.no_upstream
-        self.accumulates, self.reuses = inner.accumulates, inner.reuses
+        self.accumulates, self.reuses, self.random = inner.accumulates, inner.reuses, inner.random
 
     def around(self, inner: Subject) -> Subject:
         """The same around another subject."""
