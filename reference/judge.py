@@ -61,7 +61,8 @@ class Tried:
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
     tried, refused = _each(judged, trials)
-    broken = broken_contracts(judged.subject, [t.trial for t in tried])
+    found = broken_contracts(judged.subject, [t.trial for t in tried])
+    broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)
     shown = next((t for t in tried if t.wrong), None)
     if shown is None:
