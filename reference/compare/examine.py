@@ -12,7 +12,7 @@ import torch
 from manualbp.base import Array, Tree, tree_map
 
 from ..diagnose.contracts import broken_contracts
-from ..diagnose.diagnosis import explain, of_contracts
+from ..diagnose.diagnosis import explain, of_contracts, of_side
 from ..diagnose.evidence import Evidence, Suspect
 from ..draw.case import cast
 from ..draw.trial import Trial, corner, numbers
@@ -77,6 +77,7 @@ def examine(
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not e.wrong or (e.trial.integers and _is_convention(truth, e)) for e in examined)
     side = None if conventional else _side(subject, small)
+    suspects = of_side(suspects, side)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.tensors,
         contracts, (*notes, *remarks), len(examined), str(shown.trial),

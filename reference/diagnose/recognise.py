@@ -199,7 +199,9 @@ def _convolutions(names: list[str], shapes: list[tuple[int, ...]]) -> Iterator[K
     if cls is None or len(shapes[0]) not in (spatial + 1, spatial + 2):
         return
     out, into, *kernel = shapes[1]
-    groups = shapes[0][-spatial - 1] // into
+    groups = shapes[0][-spatial - 1] // into if into else 0
+    if groups < 1:
+        return
     for stride in (1, 2, 3):
         for padding in (0, 1, 2):
             for dilation in (1, 2):
