@@ -17,7 +17,7 @@ from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
 from .compare.tensor import Tensor, exactly
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import explain, of_contracts
+from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
@@ -97,7 +97,7 @@ def _wrong(
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
     return Report(
-        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.found.tensors,
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side), shown.found.tensors,
         tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
     )  # fmt: skip
 
