@@ -15,7 +15,7 @@ from manualbp.base import Array, Tree, tree_map
 from .compare.bound import largest
 from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
-from .compare.tensor import Tensor, exactly
+from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
@@ -97,8 +97,8 @@ def _wrong(
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
     return Report(
-        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side), shown.found.tensors,
-        tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
+        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def one(judged: Judged, trial: Trial) -> Tried:
 def _upstream(judged: Judged, trial: Trial) -> Tree:
     """A random upstream gradient of the shape of the output, never ones; 1 where backward takes none."""
     y = (judged.torch or judged.hand).outputs(trial)
-    if judged.subject.no_upstream:
+    if judged.subject is not None and judged.subject.no_upstream:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:
@@ -137,8 +137,8 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
 
 def _without_torch(judged: Judged, trial: Trial) -> Tried:
     """No function to compare with: the differences of the own forward decide."""
-    if trial.integers:  # they lie on kinks, where there is no slope
-        return Tried(trial, Comparison((), dtype=trial.dtype))
+    if trial.integers:
+        return _on_kinks(judged, trial)
     trial = trial.cast("float64")  # float32 is too coarse for differences
     yours = judged.hand.run(trial)
     grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in trial.arrays}
@@ -147,6 +147,16 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
     outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]
     tensors = overflown([*outputs, *tensors])[len(outputs) :]
     return Tried(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
+
+
+def _on_kinks(judged: Judged, trial: Trial) -> Tried:
+    """Where there may be no slope, a gradient must be a number all the same wherever the output is one."""
+    with np.errstate(all="ignore"):
+        yours = judged.hand.run(trial)
+    finite = all(np.isfinite(np.asarray(a)).all() for a in of_role(yours, OUTPUT).values())
+    lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
+    tensors = tuple(different(n, g, None, "NaN where the output is finite") for n, g in lost if finite)
+    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, yours)))
 
 
 def _passed(
