@@ -20,6 +20,7 @@ from reference.compare.updates import lockstep
 from reference.draw.steps import Steps, draw, in_two_groups, scaled
 from reference.sides.steps import HandUpdates, TorchUpdates, quartic, torch_step
 from reference.twin import optimizers as twin
+from reference.twin.conventions import known_options, minimising
 from reference.twin.optimizers import to_torch_optim
 
 CLASSES = registry(Optimizer)
@@ -130,12 +131,12 @@ def test_numbers_leave_the_range_where_they_do_in_torch(name):
 @every
 def test_training_begun_in_torch_goes_on_by_hand(name):
     for run in runs(name)[-3:]:
-        opt, case, k = run.hand.opt, run.steps, 4
+        opt, case, k = minimising(run.hand.opt), run.steps, 4
         made, tensors = torch_at(opt, case, k)
         found, state = twin.from_torch_optim(made)
         found = found.replace(**{n: getattr(opt, n) for n in options_of(opt) if n in ("eps", "max_eval")})
         params = {n: p.detach().numpy().copy() for n, p in tensors.items()}
-        given = quartic(case.grads[k]) if opt.by_closure else case.grads[k]
+        given = asked(opt, case.grads[k])
         params, state = found.step(params, given, state)
         after = flatten(params) | slots(found, state)
         within_bound(run, k, after, run.runs[1][k], name)
@@ -144,7 +145,7 @@ def test_training_begun_in_torch_goes_on_by_hand(name):
 @every
 def test_training_begun_by_hand_goes_on_in_torch(name):
     for run in runs(name)[-3:]:
-        opt, case, k = run.hand.opt, run.steps, 4
+        opt, case, k = minimising(run.hand.opt), run.steps, 4
         opt = scaled(opt, case.rates[k])
         begun = Steps(case.params, case.grads[:k], case.rates[:k])
         params, state = hand_at(run.hand.opt, begun)
@@ -156,10 +157,14 @@ def test_training_begun_by_hand_goes_on_in_torch(name):
         within_bound(run, k, after, run.runs[0][k], name)
 
 
+def asked(opt, grads):
+    return quartic(grads, opt.maximize) if opt.by_closure else grads
+
+
 def hand_at(opt, case):
     params, state = case.params, {}
     for grads, rate in zip(case.grads, case.rates, strict=True):
-        params, state = scaled(opt, rate).step(params, quartic(grads) if opt.by_closure else grads, state)
+        params, state = scaled(opt, rate).step(params, asked(opt, grads), state)
     return flatten(params), state
 
 
@@ -365,7 +370,8 @@ def test_every_optimizer_of_torch_is_here_or_excluded_with_a_reason():
 def test_options_are_those_of_torch_in_name_and_default(name):
     theirs = inspect.signature(getattr(torch.optim, name).__init__).parameters
     given = {n: p.default for n, p in theirs.items() if n not in IMPLEMENTATION}
-    ours = {n: p.default for n, p in inspect.signature(CLASSES[name]).parameters.items() if n != "groups"}
+    known = known_options(CLASSES[name]())
+    ours = {n: p.default for n, p in inspect.signature(CLASSES[name]).parameters.items() if n in known}
     assert ours == given
     positional = [n for n in given if theirs[n].kind is not inspect.Parameter.KEYWORD_ONLY]
     assert list(ours)[: len(positional)] == positional
