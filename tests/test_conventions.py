@@ -62,7 +62,8 @@ def test_a_version_has_the_conventions_of_its_release():
     assert differing("2.14.0") == differing("2.15.1+cu130") == differing("3.0") == ()
     for convention in CONVENTIONS:
         assert convention.classes
-        assert "pytorch" in convention.source
+        assert convention.since in str(convention)
+        assert convention.source in str(convention)
 
 
 def test_a_layer_deep_inside_takes_the_convention_and_prints_as_before():

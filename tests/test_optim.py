@@ -399,7 +399,7 @@ def test_the_docstring_has_its_headings(name):
         (lambda: Adam(betas=(0.9, 1.0)), r"Adam\(betas=\(0.9, 1.0\)\) needs betas in \[0, 1\)"),
         (lambda: SGD(nesterov=True), "needs momentum > 0 and dampening = 0"),
         (lambda: SparseAdam(lr=0), "needs lr, eps > 0"),
-        (lambda: Muon(adjust_lr_fn="x"), "needs \"original\" or"),
+        (lambda: Muon(adjust_lr_fn="x"), "needs adjust_lr_fn original"),
         (lambda: SGD(groups=(Group("*", lr=-1.0),)), r"SGD\(lr=-1.0\) needs lr ≥ 0"),
         (lambda: SGD().step({"w": np.ones(2)}, {"v": np.ones(2)}, {}), "gradient of 'v'; the parameters are w"),
         (lambda: SGD().step({"w": np.ones(2)}, {"w": np.ones(3)}, {}), r"'w' is float64 of shape \(2,\), its gradient"),
@@ -493,6 +493,23 @@ def test_muon_without_rounding_is_torchs_own_formula():
     singular = np.linalg.svd(Muon().orthogonal(x.numpy()), compute_uv=False)
     assert singular.min() > 0.6
     assert singular.max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4)])
+def test_muon_unclamped_scales_by_the_root_of_rows_by_columns(shape):
+    p, g = np.random.default_rng(0).standard_normal((2, *shape))
+    moves = {}
+    for kind in ("spectral_unclamped", "match_rms_adamw"):
+        opt = Muon(lr=1.0, weight_decay=0.0, adjust_lr_fn=kind)
+        moves[kind] = opt.step({"w": p}, {"w": g}, {})[0]["w"] - p
+    ratio = np.sqrt(shape[0] / shape[1]) / (0.2 * np.sqrt(max(shape)))
+    np.testing.assert_allclose(moves["spectral_unclamped"], ratio * moves["match_rms_adamw"], rtol=1e-12)
+
+
+@pytest.mark.skipif(torch.__version__ < "2.14", reason="torch has it since 2.14")
+def test_muon_unclamped_equals_torch():
+    for seed in range(3):
+        assert all(t.ok for t in lockstep(Muon(lr=0.1, adjust_lr_fn="spectral_unclamped"), seed).found)
 
 
 def test_adamw_is_adam_with_decoupled_decay():

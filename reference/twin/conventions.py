@@ -45,6 +45,9 @@ class Convention:
         """Does torch of this version make today's choice?"""
         return _release(version) >= _release(self.since)
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.now} since torch {self.since} ({self.source}), before that {self.before}"
+
     def concerns(self, layer: Layer) -> bool:
         return bool({c.__name__ for c in type(layer).__mro__} & {*self.classes})
 
