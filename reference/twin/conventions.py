@@ -48,8 +48,9 @@ class Convention:
     def __str__(self) -> str:
         return f"{self.name}: {self.now} since torch {self.since} ({self.source}), before that {self.before}"
 
-    def concerns(self, layer: Layer) -> bool:
-        return bool({c.__name__ for c in type(layer).__mro__} & {*self.classes})
+    def inside(self, layer: Layer) -> bool:
+        """Does it move this network?"""
+        return any(_moves(self, type(part)) for _, part in layer.walk())
 
 
 class SlopesAtBounds:
@@ -83,14 +84,14 @@ def differing(version: str = torch.__version__) -> tuple[Convention, ...]:
 def as_in(layer: Layer, version: str = torch.__version__, of: tuple[Convention, ...] | None = None) -> Layer:
     """The same network, by hand, with the conventions of this version of torch (of those alone, if some are given)."""
     for convention in differing(version) if of is None else of:
-        layer = _with(convention, layer)
+        layer = _with(convention, layer) if convention.inside(layer) else layer
     return layer
 
 
 def at_stake(case: Case, version: str = torch.__version__) -> tuple[Convention, ...]:
     """The conventions that this case depends on, of those that torch of this version has otherwise: its gradients by
     hand are others with it. Where there are none, a difference from torch is none of convention."""
-    differ = [c for c in differing(version) if any(c.concerns(layer) for _, layer in case.layer.walk())]
+    differ = [c for c in differing(version) if c.inside(case.layer)]
     return tuple(c for c in differ if not _same(case, as_in(case.layer, version, (c,))))
 
 
@@ -109,9 +110,14 @@ def minimising(opt: Optimizer, version: str = torch.__version__) -> Optimizer:
 
 def _with(convention: Convention, layer: Layer) -> Layer:
     other = layer.map(functools.partial(_with, convention))
-    if convention.concerns(layer):
+    if _moves(convention, type(layer)):
         object.__setattr__(other, "__class__", _older(convention, type(layer)))
     return other
+
+
+@functools.cache
+def _moves(convention: Convention, cls: type) -> bool:
+    return bool({c.__name__ for c in cls.__mro__} & {*convention.classes})
 
 
 @functools.cache
