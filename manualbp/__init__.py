@@ -83,8 +83,8 @@ from .loss_margin import MarginRankingLoss as MarginRankingLoss
 from .loss_margin import MultiLabelMarginLoss as MultiLabelMarginLoss
 from .loss_margin import MultiMarginLoss as MultiMarginLoss
 from .loss_margin import SoftMarginLoss as SoftMarginLoss
-from .loss_margin import TripletMarginLoss as TripletMarginLoss
-from .loss_margin import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .loss_triplet import TripletMarginLoss as TripletMarginLoss
+from .loss_triplet import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from .normalization import GroupNorm as GroupNorm
 from .normalization import LayerNorm as LayerNorm
 from .normalization import LocalResponseNorm as LocalResponseNorm
