@@ -13,6 +13,7 @@ from .attention import *
 from .batchnorm import *
 from .container import *
 from .conv import *
+from .conv_transpose import *
 from .distance import *
 from .dropout import *
 from .flatten import *
@@ -25,10 +26,12 @@ from .loss_margin import *
 from .normalization import *
 from .padding import *
 from .pooling import *
+from .pooling_adaptive import *
 from .rnn import *
 from .rnn_cell import *
 from .softmax import *
 from .sparse import *
+from .upsampling import *
 
 # Last, since `flatten` is the name of a file, too.
 from .base import Layer as Layer  # isort: skip
