@@ -11,12 +11,14 @@ from .activation_piecewise import *
 from .adaptive import *
 from .attention import *
 from .batchnorm import *
+from .channelshuffle import *
 from .container import *
 from .conv import *
 from .conv_transpose import *
 from .distance import *
 from .dropout import *
 from .flatten import *
+from .fold import *
 from .instancenorm import *
 from .linear import *
 from .loss import *
@@ -25,12 +27,16 @@ from .loss_ctc import *
 from .loss_margin import *
 from .normalization import *
 from .padding import *
+from .pixelshuffle import *
 from .pooling import *
 from .pooling_adaptive import *
+from .pooling_fractional import *
+from .pooling_power import *
 from .rnn import *
 from .rnn_cell import *
 from .softmax import *
 from .sparse import *
+from .unpooling import *
 from .upsampling import *
 
 # Last, since `flatten` is the name of a file, too.

@@ -102,7 +102,8 @@ class _Kernel(Layer, family=True):
     def columns(self, z: Array, out: Ints) -> Array:
         """What every tap (c, k) sees, as (N, g, ck, p)."""
         X = columns(z, out, *self.kernel())
-        return X.reshape(math.prod(z.shape[: -self.axes - 1]), self.groups, -1, math.prod(out))
+        seen = self.channels()[1] // self.groups * math.prod(self.kernel()[0])
+        return X.reshape(math.prod(z.shape[: -self.axes - 1]), self.groups, seen, math.prod(out))
 
     def adjoint(self, params: Params, g: Array, z_shape: Ints, out: Ints) -> Array:
         """Kᵀ g, where z has this shape and g is (N, g, o, p)."""

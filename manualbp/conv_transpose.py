@@ -76,7 +76,7 @@ class _ConvTransposeNd(_Kernel, family=True):
 
     def forward(self, params, x):
         sizes, out = self.sizes(x), x.shape[-self.axes :]
-        z_shape = x.shape[: -self.axes - 1] + (self.out_channels,) + grown(sizes, self.sides())
+        z_shape = (*x.shape[: -self.axes - 1], self.out_channels, *grown(sizes, self.sides()))
         z = self.adjoint(params, self.rows(x), z_shape, out)
         y = unpad(z, sizes, self.sides())
         if self.bias:

@@ -72,7 +72,7 @@ class _AdaptiveAvgPoolNd(_AdaptivePoolNd, family=True):
     Backward  ∂y[p]/∂x[j] = A[p, j], so  dx[j] = Σₚ A[p, j] dy[p]: where windows overlap, their gradients add
     Shapes    x: (N, C, L) for 1d, (N, C, H, W) for 2d, (N, C, D, H, W) for 3d, or without N; y: likewise with the sizes
               of output_size, which is an int for all axes, or one an axis; None stands for the size of x
-    Errors    ValueError if x has other axes, or nothing along one, or output_size is no int (and not None, in 2d and 3d)
+    Errors    ValueError if x has other axes, or nothing along one, or output_size is no int, nor None in 2d, 3d
     Source    torch.nn.AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d
     """
 
@@ -100,7 +100,7 @@ class _AdaptiveMaxPoolNd(_AdaptivePoolNd, family=True):
               dx[j] = Σ dy[p]  over all p with i(p) = j: an entry may be the largest of several windows
     Shapes    those of AdaptiveAvgPool1d, …; with return_indices y is (y, i), i as one number that counts the entries of
               x along these axes
-    Errors    ValueError if x has other axes, or nothing along one, or output_size is no int (and not None, in 2d and 3d)
+    Errors    ValueError if x has other axes, or nothing along one, or output_size is no int, nor None in 2d, 3d
     Source    torch.nn.AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d
     Caveat    no derivative in a tie: torch takes the first in row-major order. NaN counts as larger than anything, and
               of several the last is taken
@@ -137,7 +137,7 @@ def taken(a: Array, j: Array, axis: int) -> Array:
     """a[…, j, …]: one j for all of the array, or one for each of its first axes."""
     if j.size == j.shape[axis]:
         return a.take(j.ravel(), axis)
-    shape = a.shape[:axis] + (j.shape[axis],) + a.shape[a.ndim + axis + 1 :]
+    shape = (*a.shape[:axis], j.shape[axis], *a.shape[a.ndim + axis + 1 :])
     return np.take_along_axis(a, np.broadcast_to(j, shape), axis)
 
 

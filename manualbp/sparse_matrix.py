@@ -28,7 +28,7 @@ def along(A: Rows, x: Array, axis: int) -> Array:
     """
     size, entries = A
     behind = -1 - axis
-    y = np.zeros(x.shape[:axis] + (size,) + x.shape[x.ndim - behind :], x.dtype)
+    y = np.zeros((*x.shape[:axis], size, *x.shape[x.ndim - behind :]), x.dtype)
     for p, j, w in entries:
         y[(..., p, *(slice(None),) * behind)] += w.astype(x.dtype).reshape(-1, *(1,) * behind) * x.take(j, axis)
     return y

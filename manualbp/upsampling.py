@@ -134,7 +134,7 @@ class Upsample(_Interpolation):
               of the first and last pixels meet,  q = p (L of x − 1)/(L of y − 1)
               nearest                      y[p] = x[⌊pr⌋];   nearest-exact:  x[⌊(p + ½)r⌋]
               linear, bilinear, trilinear  y[p] = (1 − t) x[j] + t x[j+1],  j = ⌊q⌋,  t = q − j,  q held within x
-              bicubic                      y[p] = Σ w(|q − m|) x[m]  over m = j − 1, …, j + 2,  x beyond an end as at it;
+              bicubic                      y[p] = Σ w(|q − m|) x[m]  over m = j−1, …, j+2,  beyond an end x is as at it;
                                            w(t) = (a+2)t³ − (a+3)t² + 1 for t ≤ 1, a(t³ − 5t² + 8t − 4) beyond, a = −¾
               area                         the means of AdaptiveAvgPool1d
     Backward  ∂y[p]/∂x[j] = A[p, j], so  dx[j] = Σₚ A[p, j] dy[p]  along each axis, in any order

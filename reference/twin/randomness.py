@@ -113,6 +113,18 @@ def _attention(
     return weights * _kept(rng, weights, dropout_p) / (1 - dropout_p) @ v
 
 
+def _fractional(
+    rng: Any, original: Any, x: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+    return_indices: bool = False, _random_samples: Any = None,
+) -> Any:  # fmt: skip
+    """Where windows begin is drawn once a sample, channel and axis; a module may have been given its numbers."""
+    if _random_samples is None:
+        axes = len(kernel_size)
+        lead = (1,) * (axes + 2 - x.ndim) + tuple(x.shape[:-axes])
+        _random_samples = _uniform(rng, (*lead, axes), x).to(x.dtype)
+    return original(x, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
 REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "dropout", _dropout(0)),
     (F, "dropout1d", _dropout(1)),
@@ -120,6 +132,8 @@ REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "dropout3d", _dropout(3)),
     (F, "alpha_dropout", _alpha_dropout(features=False)),
     (F, "feature_alpha_dropout", _alpha_dropout(features=True)),
+    (F, "fractional_max_pool2d", _fractional),
+    (F, "fractional_max_pool3d", _fractional),
     (F, "rrelu", _rrelu),
     (F, "scaled_dot_product_attention", _attention),
     (_VF, "lstm", _recurrent),

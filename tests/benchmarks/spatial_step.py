@@ -30,13 +30,12 @@ def networks() -> list[Network]:
         Network("bilinear, 16×16 to 32×32 (16)", behind(smooth), mse, (16, 4, 16, 16), 1.2),
         Network("AdaptiveAvgPool2d, 7×7 to 1×1 (16)", behind(bp.AdaptiveAvgPool2d(1)), mse, (16, 4, 7, 7)),
         Network("AdaptiveMaxPool2d, 16×16 to 5×5 (16)", behind(bp.AdaptiveMaxPool2d(5)), mse, (16, 4, 16, 16)),
-
     ]
 
 
 def main(seconds: float = 3.0) -> None:
     torch.set_num_threads(1)
-    rows: list[Timing] = [measure(net, 1, seconds) for net in networks() ]
+    rows: list[Timing] = [measure(net, 1, seconds) for net in networks()]
     Console(width=180).print(step_table(rows), highlight=False)
 
 
