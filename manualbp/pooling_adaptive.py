@@ -122,14 +122,17 @@ class _AdaptiveMaxPoolNd(_AdaptivePoolNd, family=True):
 
 
 def largest_along(x: Array, windows: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """The largest entry of every window and its place; `windows`: the begins and ends of those along each axis."""
+    """The largest entry of every window and its place; `windows`: where those along each axis begin and end, the same
+    for all planes, or (N, C, p)."""
     n = len(windows)
     y, i = x, np.broadcast_to(np.arange(math.prod(x.shape[-n:])).reshape(x.shape[-n:]), x.shape)
     for axis, (start, end) in reversed([*enumerate(windows, -n)]):
-        start, end = (q.reshape(*q.shape[:-1], *(1,) * (n + axis), -1, *(1,) * (-1 - axis)) for q in (start, end))
-        j = [np.minimum(start + k, end - 1) for k in range((end - start).max(initial=1))]
-        seen = [(taken(y, j_k, axis), taken(i, j_k, axis)) for j_k in j]
-        y, i = largest(seen, np.full(seen[0][0].shape, -math.inf, x.dtype), seen[0][1])
+        to = *(1,) * (n + axis), len(start.T), *(1,) * (-1 - axis)
+        start, end = (q.reshape(*q.shape[:-1], *to) for q in (start, end))
+        first = taken(i, start, axis)
+        steps = (np.minimum(start + k, end - 1) for k in range((end - start).max(initial=1)))  # shorter ones see their
+        seen = ((taken(y, j, axis), taken(i, j, axis)) for j in steps)  # last entry again, which changes nothing
+        y, i = largest(seen, np.full(first.shape, -math.inf, x.dtype), first)
     return y, i
 
 

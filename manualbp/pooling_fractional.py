@@ -70,7 +70,8 @@ class _FractionalMaxPoolNd(Layer, family=True):
     def forward(self, params: Params, x: Any, rng: np.random.Generator | None = None) -> tuple[Any, tuple]:
         n, out = self.axes, self.sizes(x)
         lead = x.shape[:-n]
-        u = needs_rng(self, rng).random((*lead, n))
+        u = params.get("_random_samples")  # of a module of torch's that was given its numbers
+        u = needs_rng(self, rng).random((*lead, n)) if u is None else u.reshape(*lead, n)
         u = u[..., ::-1] if n == 2 else u  # see Caveat
         kernel = each(self.kernel_size, n)
         starts = [begins(u[..., a], size, out[a], kernel[a]) for a, size in enumerate(x.shape[-n:])]

@@ -74,14 +74,14 @@ class _MaxUnpoolNd(Layer, family=True):
         if not ok:
             raise ValueError(f"{self} takes indices of the shape of x, ints from 0 to {n - 1}; it got {describe(i)}")
         lead = x.shape[: -self.axes]
-        i = i.reshape(*lead, -1)
+        i = i.reshape(*lead, math.prod(i.shape[-self.axes :]))
         y = np.zeros((*lead, n), x.dtype)
         np.put_along_axis(y, i, x.reshape(i.shape), -1)
         return y.reshape(*lead, *sizes), (i, x.shape)
 
     def backward(self, params, cache, dy):
         i, x_shape = cache
-        dx = np.take_along_axis(dy.reshape(*i.shape[:-1], -1), i, -1)
+        dx = np.take_along_axis(dy.reshape(*i.shape[:-1], math.prod(dy.shape[-self.axes :])), i, -1)
         return (dx.reshape(x_shape), None), {}
 
     @classmethod
