@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from .pooling import largest, place
 from .sparse_matrix import Rows, along, rows
 
 Sizes = int | tuple[int | None, ...]
+Windows = Callable[[int, int], tuple[Array, Array]]
 
 
 def window(size: int, out: int) -> tuple[Array, Array]:
@@ -22,7 +24,7 @@ def window(size: int, out: int) -> tuple[Array, Array]:
 
 
 @functools.cache
-def means(size: int, out: int) -> tuple[Rows, Rows]:
+def means(size: int, out: int, window: Windows = window) -> tuple[Rows, Rows]:
     """A and Aᵀ, where row p of A takes the mean over the window of p."""
     start, end = window(size, out)
     j = np.arange(size)
@@ -36,6 +38,7 @@ class _AdaptivePoolNd(Layer, family=True):
     output_size: Sizes
 
     axes: ClassVar[int]
+    window = staticmethod(window)
     dyadic = True
 
     def __post_init__(self) -> None:
@@ -78,7 +81,7 @@ class _AdaptiveAvgPoolNd(_AdaptivePoolNd, family=True):
 
     def forward(self, params, x):
         sizes, out = self.sizes(x)
-        maps = [means(size, o) for size, o in zip(sizes, out)]
+        maps = [means(size, o, self.window) for size, o in zip(sizes, out)]
         for axis, (A, _) in enumerate(maps, -self.axes):
             x = along(A, x, axis)
         return x, (maps,)
@@ -112,8 +115,7 @@ class _AdaptiveMaxPoolNd(_AdaptivePoolNd, family=True):
 
     def forward(self, params, x):
         sizes, out = self.sizes(x)
-        starts = [window(size, o) for size, o in zip(sizes, out)]
-        y, i = largest_along(x, starts)
+        y, i = largest_along(x, [self.window(size, o) for size, o in zip(sizes, out)])
         return ((y, i) if self.return_indices else y), (i, x.shape)
 
     def backward(self, params, cache, dy):
@@ -127,7 +129,7 @@ def largest_along(x: Array, windows: list[tuple[Array, Array]]) -> tuple[Array, 
     n = len(windows)
     y, i = x, np.broadcast_to(np.arange(math.prod(x.shape[-n:])).reshape(x.shape[-n:]), x.shape)
     for axis, (start, end) in reversed([*enumerate(windows, -n)]):
-        to = *(1,) * (n + axis), len(start.T), *(1,) * (-1 - axis)
+        to = *(1,) * (n + axis), start.shape[-1], *(1,) * (-1 - axis)
         start, end = (q.reshape(*q.shape[:-1], *to) for q in (start, end))
         first = taken(i, start, axis)
         steps = (np.minimum(start + k, end - 1) for k in range((end - start).max(initial=1)))  # shorter ones see their

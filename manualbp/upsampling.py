@@ -93,12 +93,14 @@ class _Interpolation(Layer, family=True):
         self.takes(ok, x, f"{self.shapes()} with as many of the last axes as size or scale_factor has entries")
         out = given if self.scale_factor is None else [math.floor(size * s) for size, s in zip(sizes, given)]
         self.takes(min(out) > 0, x, f"{self.shapes()} of which size or scale_factor leaves something")
-        kept = self.scale_factor is not None and not self.recompute_scale_factor
-        ratios = [1 / s if kept else size / o for size, o, s in zip(sizes, out, given)]
         return [
-            interpolation(self.mode, size, int(o), ratio, bool(self.align_corners))
-            for size, o, ratio in zip(sizes, out, ratios)
+            interpolation(self.mode, size, int(o), self.ratio(size, o, s), bool(self.align_corners))
+            for size, o, s in zip(sizes, out, given)
         ]
+
+    def ratio(self, size: int, out: int, factor: float) -> float:
+        """How far p and p + 1 are apart in x."""
+        return size / out if self.scale_factor is None or self.recompute_scale_factor else 1 / factor
 
     def shapes(self) -> str:
         return {3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}[MODES[self.mode][0]]
