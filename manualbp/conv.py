@@ -108,8 +108,8 @@ class _Kernel(Layer, family=True):
     def adjoint(self, params: Params, g: Array, z_shape: Ints, out: Ints) -> Array:
         """Kᵀ g, where z has this shape and g is (N, g, o, p)."""
         W = self.matrix(params)
-        taps_of_W = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # (k, g, c, o)
-        pieces = (W_k @ g for W_k in np.ascontiguousarray(taps_of_W))
+        WT = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
+        pieces = (WT_k @ g for WT_k in np.ascontiguousarray(WT))  # Conv's (4), the rows of X that tap k has
         return collect(pieces, np.zeros(z_shape, g.dtype), out, *self.kernel())
 
 
@@ -175,14 +175,14 @@ class _ConvNd(_Kernel, family=True):
         X = self.columns(z, out)  # (2)
         y = (self.matrix(params) @ X).reshape(*x.shape[: -n - 1], self.out_channels, *out)  # (3)
         if self.bias:
-            y += params["bias"].reshape(-1, *(1,) * n)
+            y += params["bias"].reshape(-1, *(1,) * n)  # (3)
         return y, (X, x.shape)
 
     def gradients(self, params, cache, dy):
         X, _ = cache
-        g = self.rows(dy)
-        grads = {"weight": (g @ X.swapaxes(2, 3)).sum(0).reshape(params["weight"].shape)}  # (4)
-        return grads | ({"bias": g.sum((0, 3)).reshape(-1)} if self.bias else {})  # (4)
+        dy = self.rows(dy)
+        dW, db = (dy @ X.swapaxes(2, 3)).sum(0), dy.sum((0, 3))  # (4)
+        return {"weight": dW.reshape(params["weight"].shape)} | ({"bias": db.reshape(-1)} if self.bias else {})
 
     def backward(self, params, cache, dy):
         _, x_shape = cache

@@ -38,6 +38,7 @@ class _FractionalMaxPoolNd(Layer, family=True):
 
     axes: ClassVar[int]
     random = True
+    buffers = ("_random_samples",)  # where a module of torch's was given its numbers
     dyadic = True
     options = {"return_indices": (False, True)}
 
@@ -70,7 +71,7 @@ class _FractionalMaxPoolNd(Layer, family=True):
     def forward(self, params: Params, x: Any, rng: np.random.Generator | None = None) -> tuple[Any, tuple]:
         n, out = self.axes, self.sizes(x)
         lead = x.shape[:-n]
-        u = params.get("_random_samples")  # of a module of torch's that was given its numbers
+        u = params.get("_random_samples")
         u = needs_rng(self, rng).random((*lead, n)) if u is None else u.reshape(*lead, n)
         u = u[..., ::-1] if n == 2 else u  # see Caveat
         kernel = each(self.kernel_size, n)
