@@ -170,7 +170,7 @@ def check_twin_returns(case: Case) -> None:
 
 
 ALL = [*HealthCheck]
-CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal", "output_size")  # of torch's forward, not its module
+CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal", "output_size")  # of torch's forward
 
 LAWS: tuple[Callable[[Case], None], ...] = (
     check_equals_torch, check_equals_differences, check_linear_in_dy, check_pure, check_layouts, check_dtype_kept,
