@@ -140,6 +140,11 @@ class Layer:
         """A random layer of this class that takes a first input of this shape; None if there is none."""
         return cls(**{name: choose(*values) for name, values in cls.options.items()})
 
+    @classmethod
+    def link(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
+        """The same for a place in a chain, where a layer may need another before it to take one array."""
+        return cls.example(choose, shape)
+
     def sample(self, values: Values, shape: tuple[int, ...]) -> Tree:
         """A random input whose first array has this shape."""
         return values.real(shape) if self.arity == 1 else tuple(values.real(shape) for _ in range(self.arity))

@@ -32,11 +32,7 @@ EXCLUDED = (
     )
     | listed(
         "to do",
-        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d "
-        "Bilinear ChannelShuffle ConvTranspose1d ConvTranspose2d ConvTranspose3d Fold FractionalMaxPool2d "
-        "FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d PixelShuffle "
-        "PixelUnshuffle Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder "
-        "TransformerEncoderLayer Unfold Upsample UpsamplingBilinear2d UpsamplingNearest2d",
+        "Bilinear Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",
     )
 )
 
@@ -59,6 +55,7 @@ def test_options_are_those_of_torch_in_name_order_and_default(name):
     if cls.variadic or "args" in inspect.signature(twin.__init__).parameters:
         pytest.skip("made from *args: torch has no names to compare")
     dropped = {"self", "device", "dtype", "inplace", "size_average", "reduce", "_weight", "_freeze", "options"}
+    dropped |= {"_random_samples"}  # of FractionalMaxPool: numbers drawn, here by the Generator that forward is given
     dropped |= {"min_value", "max_value"}  # of Hardtanh, deprecated in torch
     given = {n: p.default for n, p in inspect.signature(twin.__init__).parameters.items() if n not in dropped}
     ours = {RENAMED.get((name, n), n): p.default for n, p in inspect.signature(cls).parameters.items()}
