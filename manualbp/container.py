@@ -1,16 +1,21 @@
 """Layers made of layers: their forward and backward are the chain rule. Beside torch/nn/modules/container.py."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 
 from .base import Layer, Params, add, describe, run, tree_map
 
 
-class Container(Layer, family=True):
-    """A layer made of named children; their parameters are nested under their names."""
+class Parent(Layer, family=True):
+    """A layer with named children; their parameters are nested under their names."""
 
     def children(self) -> dict[str, Layer]:
+        raise NotImplementedError
+
+    def each(self, change: Callable[[str, Layer], Layer]) -> Self:
+        """The same layer with every child changed: name, child -> another that takes and gives the same."""
         raise NotImplementedError
 
     @property
@@ -22,6 +27,14 @@ class Container(Layer, family=True):
 
     def sample_params(self, values):
         return _some({name: child.sample_params(values) for name, child in self.children().items()})
+
+
+class Container(Parent, family=True):
+    """A layer whose children are among its options."""
+
+    def each(self, change):
+        changed = {name: change(name, child) for name, child in self.children().items()}
+        return self.replace(layers=tuple(changed.values())) if self.variadic else self.replace(**changed)
 
     def sample(self, values, shape):
         x = next(iter(self.children().values())).sample(values, shape)

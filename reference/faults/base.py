@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from manualbp.base import Layer, options_of, registry
+from manualbp.composite import Composite
+from manualbp.container import Parent
 from manualbp.optim.base import Optimizer
 
 from ..draw.case import Case
@@ -118,7 +120,12 @@ def corrupt(layer: Any, fault: Fault) -> Any:
             return corrupt(value, fault)
         return tuple(map(inside, value)) if isinstance(value, tuple) else value
 
-    other = layer.replace(**{name: inside(value) for name, value in options_of(layer).items()})
+    if isinstance(layer, Composite) and fault.applies(type(layer)):
+        other = layer.replace()  # made in the whole and in its parts, two mistakes could cancel
+    elif isinstance(layer, Parent):
+        other = layer.each(lambda _, child: corrupt(child, fault))
+    else:
+        other = layer.replace(**{name: inside(value) for name, value in options_of(layer).items()})
     if fault.applies(type(layer)):
         object.__setattr__(other, "__class__", _made(fault, type(layer)))
     return other

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Layer, Params, Tree, options_of, run, tree_map
+from manualbp.container import Container, Parent
 
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
 
 def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> list[Record]:
-    """(path, layer, x, y) of every layer that is no container, in the order of the forward pass."""
+    """(path, layer, x, y) of every layer that is no container, in the order in which their outputs come: what a
+    composite is made of stands before it."""
     log: list[Record] = []
     rng = None if seed is None else np.random.default_rng(seed)
     run(_within(layer, "", lambda part, path: Spy(part, log.append, path)), params, x, rng)
@@ -39,12 +41,11 @@ class Spy(Layer, family=True):
 
 
 def _within(layer: Layer, path: str, change: Callable[[Layer, str], Layer]) -> Layer:
-    """The same network, every layer in it that is no container changed."""
-    children = getattr(layer, "children", None)
-    if children is None:
+    """The same network, every layer in it that is no container changed; a composite, and what it is made of."""
+    if not isinstance(layer, Parent):
         return change(layer, path)
-    changed = {name: _within(child, f"{path}.{name}".strip("."), change) for name, child in children().items()}
-    return layer.replace(layers=tuple(changed.values())) if layer.variadic else layer.replace(**changed)
+    inside = layer.each(lambda name, child: _within(child, f"{path}.{name}".strip("."), change))
+    return inside if isinstance(layer, Container) else change(inside, path)
 
 
 class Noisy(Layer, family=True):
@@ -83,7 +84,7 @@ def top(tree: Any) -> float:
 def walk(layer: Layer) -> Iterator[Layer]:
     """The layer and every layer inside it."""
     yield layer
-    for value in options_of(layer).values():
+    for value in (layer.children() if isinstance(layer, Parent) else options_of(layer)).values():
         for inner in value if isinstance(value, tuple) else (value,):
             if isinstance(inner, Layer):
                 yield from walk(inner)
