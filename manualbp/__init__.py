@@ -29,6 +29,8 @@ from .rnn import *
 from .rnn_cell import *
 from .softmax import *
 from .sparse import *
+from .transformer import *
+from .transformer_layer import *
 
 # Last, since `flatten` is the name of a file, too.
 from .base import Layer as Layer  # isort: skip

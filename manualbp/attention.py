@@ -9,6 +9,7 @@ from .composite import Backward, Composite, Forward
 from .dropout import Dropout
 from .elementary import softmax
 from .linear import Linear
+from .sampling import Values
 
 Masks = tuple[Array | None, Array | None]  # key_padding_mask, attn_mask
 
@@ -261,23 +262,33 @@ class MultiheadAttention(Composite):
         return params | shrunk
 
     def sample(self, values, shape):
-        rng = values.rng
-        query, S = values.real(shape), int(rng.integers(1, 6))
+        query, S = values.real(shape), int(values.rng.integers(1, 6))
         *N, L, _ = self._turn(query).shape
         key, value = (values.real(self._ordered(*N, S, width)) for width in self._widths[1:])
-        real, several, first = rng.random() < 0.5, rng.random() < 0.5, 0 if self.is_causal else rng.integers(S)
-        sizes = (*N, S), (math.prod(N) * self.num_heads, L, S) if several else (L, S)
-        masks = []
-        for size in sizes:
-            mask = values.mask(size)
-            mask[..., first] = False  # so that no row is masked entirely
-            masks.append(np.where(mask, -math.inf, values.real(size)) if real else mask)
-        if self.is_causal:
-            later = np.triu(np.ones((L, S), bool), 1)
-            masks[1] = np.where(later, -math.inf, 0) if real else later
-        padding, mask = (m if rng.random() < 0.5 else None for m in masks)
-        mask = masks[1] if self.is_causal else mask
-        return (query, key, value, padding, mask)[: 5 if mask is not None else 4 if padding is not None else 3]
+        return without_nones(query, key, value, *random_masks(values, tuple(N), self.num_heads, L, S, self.is_causal))
+
+
+def random_masks(values: Values, N: tuple[int, ...], heads: int, L: int, S: int, causal: bool) -> Masks:
+    """key_padding_mask and attn_mask, real or bool, that leave every query a key; each with a chance of 1/2. The latter
+    is the causal one if `causal`."""
+    rng = values.rng
+    real, several, first = rng.random() < 0.5, rng.random() < 0.5, 0 if causal else rng.integers(S)
+    sizes = (*N, S), (math.prod(N) * heads, L, S) if several else (L, S)
+    masks = []
+    for size in sizes:
+        mask = values.mask(size)
+        mask[..., first] = False
+        masks.append(np.where(mask, -math.inf, values.real(size)) if real else mask)
+    if causal:
+        later = np.triu(np.ones((L, S), bool), 1)
+        masks[1] = np.where(later, -math.inf, 0) if real else later
+    padding, mask = (m if rng.random() < 0.5 else None for m in masks)
+    return padding, masks[1] if causal else mask
+
+
+def without_nones(*x: Array | None) -> tuple[Array | None, ...]:
+    """Inputs without those at the end that are None."""
+    return x[: max(i for i, a in enumerate(x) if a is not None) + 1]
 
 
 def _side_by_side(a: Array) -> Array:

@@ -25,7 +25,7 @@ from .draw.expression import names, parse
 from .draw.strategies import cases
 from .sides import record
 from .sides.run import Named, by_hand, leaves
-from .twin.layers import from_torch, to_torch
+from .twin.layers import CALL_OPTIONS, from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
@@ -167,7 +167,6 @@ def check_twin_returns(case: Case) -> None:
 
 
 ALL = [*HealthCheck]
-CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal")  # of torch's forward: a module does not know them
 
 LAWS: tuple[Callable[[Case], None], ...] = (
     check_equals_torch, check_equals_differences, check_linear_in_dy, check_pure, check_layouts, check_dtype_kept,

@@ -1,14 +1,28 @@
 """Layers made of layers that follow from their options: what is inside is seen, corrupted and localised."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
-from manualbp import Linear, MultiheadAttention, Sequential, Tanh
+from manualbp import (
+    Linear,
+    MultiheadAttention,
+    Sequential,
+    Tanh,
+    Transformer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from manualbp.base import registry, run
 from manualbp.composite import Composite
 from reference.audit.detected import examples
+from reference.compare.comparison import compare
+from reference.draw.case import Case
 from reference.faults import corrupt, faults
 from reference.sides.record import inputs, walk
+from reference.twin.layers import from_torch, to_torch
 
 COMPOSITES = sorted(name for name, cls in registry().items() if issubclass(cls, Composite))
 
@@ -50,3 +64,61 @@ def test_options_changed_change_the_parts():
     assert layer.random
     assert not layer.eval().random
     assert layer.replace(bias=False).children()["q_proj"] == Linear(4, 4, False)
+
+
+def test_a_transformer_shows_its_parts_by_the_names_of_torch():
+    layer = Transformer(4, 2, 1, 2, 3)
+    params = layer.init(np.random.default_rng(0))
+    x = np.ones((3, 2, 4)), np.ones((5, 2, 4))
+    paths = [path for path, *_ in inputs(layer, params, x, 0)]
+    assert "decoder.layers.1.multihead_attn.k_proj" in paths
+    assert paths.index("encoder.layers.0.norm1") < paths.index("encoder.layers.0") < paths.index("decoder.layers.0")
+    assert paths[-1] == ""
+
+
+def test_the_comparison_is_with_the_equations_and_not_with_the_fast_path_of_torch(monkeypatch):
+    def refused(*given):
+        raise AssertionError("the fast path")
+
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", refused)
+    layer = TransformerEncoder(TransformerEncoderLayer(4, 2, batch_first=True, training=False), 2)
+    assert compare(Case(layer, (2, 3, 4))).verdict == "rounding"
+    module = to_torch(layer, layer.init(np.random.default_rng(0)))
+    with pytest.raises(AssertionError, match="fast path"), torch.no_grad():
+        module(torch.ones(2, 3, 4, dtype=torch.float64))
+
+
+def test_a_causal_mask_is_recognised_as_in_torch():
+    layer = TransformerEncoder(TransformerEncoderLayer(4, 2, training=False), 1)
+    rng = np.random.default_rng(0)
+    params, x = layer.init(rng), rng.standard_normal((3, 2, 4))
+    real = np.where(np.triu(np.ones((3, 3)), 1) == 1, -np.inf, 0.0)
+    for mask in (real, np.isinf(real)):
+        (y, cache), (z, _) = (f.forward(params, (x, mask)) for f in (layer, layer.replace(is_causal=False)))
+        assert np.allclose(y, z, rtol=0, atol=1e-14)
+        (dx, dmask), _ = layer.backward(params, cache, np.ones_like(y))
+        assert dx.shape == x.shape
+        assert dmask is None or not dmask.any()
+
+
+def test_a_module_whose_parts_were_changed_is_not_read_as_what_it_was():
+    module = torch.nn.TransformerEncoderLayer(4, 2)
+    module.norm2 = torch.nn.LayerNorm(4, eps=0.1)
+    with pytest.raises(TypeError, match=r"norm2"):
+        from_torch(module)
+
+
+@pytest.mark.parametrize("custom", [{}, {"custom_encoder": TransformerEncoder(TransformerEncoderLayer(4, 1), 2)}])
+def test_a_transformer_is_read_from_torch(custom):
+    layer = Transformer(4, 2, 1, 1, 5, activation="gelu", norm_first=True, bias=False, **custom)
+    read: Any = from_torch(to_torch(layer))[0]
+    assert read.children() == layer.children()
+    assert read == layer or custom
+
+
+def test_the_layers_of_a_stack_begin_with_the_same_numbers_and_those_of_a_transformer_do_not():
+    rng = np.random.default_rng(0)
+    stack = TransformerEncoder(TransformerEncoderLayer(4, 2), 2).init(rng)["layers"]
+    assert (stack["0"]["linear1"]["weight"] == stack["1"]["linear1"]["weight"]).all()
+    layers = Transformer(4, 2, 2, 2).init(rng)["encoder"]["layers"]
+    assert (layers["0"]["linear1"]["weight"] != layers["1"]["linear1"]["weight"]).all()

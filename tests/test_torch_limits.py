@@ -1,10 +1,13 @@
 """Where torch itself is off, and by how much: the reason for each exception in the twins."""
 
+import copy
+
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, Sigmoid, SoftMarginLoss
+from reference.twin import modules
 from reference.twin.layers import to_torch
 
 
@@ -84,3 +87,17 @@ def test_sigmoid_ends_where_its_exponential_overflows():
     assert torch.sigmoid(torch.tensor(x)).item() == 0
     y, _ = Sigmoid().forward({}, x)
     assert abs(y.item() / np.exp(-720.0) - 1) < 1e-9  # it is subnormal: few digits are left
+
+
+def test_copies_of_a_decoder_layer_forget_an_activation_that_is_a_module():
+    """TransformerDecoder and Transformer are made of copies; an encoder layer's keep theirs."""
+
+    def activation():
+        layer = torch.nn.TransformerDecoderLayer(4, 2, activation=torch.nn.Tanh())
+        return torch.nn.TransformerDecoder(layer, 1).layers[0].activation
+
+    assert activation() is F.relu
+    with modules.keeping_activations():
+        assert isinstance(activation(), torch.nn.Tanh)
+    encoder = torch.nn.TransformerEncoderLayer(4, 2, activation=torch.nn.Tanh())
+    assert isinstance(copy.deepcopy(encoder).activation, torch.nn.Tanh)

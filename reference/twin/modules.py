@@ -1,7 +1,10 @@
 """torch modules for the containers that torch.nn has no class for, with the parameter names of `manualbp.container`."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
@@ -125,6 +128,14 @@ def _plain_input(module: nn.Module, x: tuple) -> tuple:
 def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
     if y.requires_grad:
         y.register_hook(_plain)
+
+
+@contextmanager
+def keeping_activations() -> Iterator[None]:
+    """Within it a copy of a TransformerDecoderLayer keeps an activation that is a module. torch's own copies, so all
+    layers of its TransformerDecoder and Transformer, fall back to relu silently (torch 2.13)."""
+    with mock.patch.object(nn.TransformerDecoderLayer, "__setstate__", nn.Module.__setstate__):
+        yield
 
 
 class Hardsigmoid(nn.Module):
