@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
 from manualbp.composite import Composite
@@ -98,12 +99,15 @@ def from_torch(module: nn.Module) -> tuple[Layer, Params]:
 
     TypeError if the module, or one inside it, is of a class that is not supported; it names the class.
     """
-    params = unflatten({name: array(t) for name, t in module.state_dict().items()})
-    return _read(module), params
+    layer = _read(module)
+    return layer, unflatten({name: array(t) for name, t in module.state_dict().items()})
 
 
 def _read(module: nn.Module) -> Layer:
     name, known = type(module).__name__, registry()
+    if isinstance(module, LazyModuleMixin):
+        becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
+        raise TypeError(f"{name} does not know its sizes yet: call it once on an input, and it is a {becomes}")
     if name not in known:
         raise TypeError(
             f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "

@@ -138,6 +138,22 @@ def keeping_activations() -> Iterator[None]:
         yield
 
 
+class CrossMapLRN2d(nn.CrossMapLRN2d):
+    """torch's own, or its forward with autograd's gradient."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1, as_torch: bool = True) -> None:
+        super().__init__(size, alpha, beta, k)
+        self.as_torch = as_torch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.as_torch:
+            return super().forward(x)
+        i = torch.arange(x.shape[1])
+        A = ((i - i[:, None]).abs() < (self.size + 1) // 2) | (i == 0)
+        d = self.k + self.alpha / self.size * torch.einsum("ci,nihw->nchw", A.to(x), x**2)
+        return x * d**-self.beta
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
