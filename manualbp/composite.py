@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from .base import Layer, Params, Tree, add, flatten, needs_rng, run, unflatten
+from .base import Layer, Params, Tree, add, flatten, needs_rng, options_of, run, unflatten
 from .container import Parent
 
+Change = Callable[[str, Layer], Layer]
 Caches = dict[str, list[tuple]]  # of every child by name, one for every time that it ran
 
 
@@ -31,15 +32,22 @@ class Composite(Parent, family=True):
     def children(self):
         known = vars(self)
         if "_children" not in known:  # made once: nothing that they follow from changes
-            change: Callable[[str, Layer], Layer] = known.get("_change", lambda _, child: child)
+            change: Change = known.get("_change", _unchanged)
             known["_children"] = {name: change(name, child) for name, child in self.parts().items()}
         return known["_children"]
 
-    def each(self, change):
-        before: Callable[[str, Layer], Layer] = vars(self).get("_change", lambda _, child: child)
-        other = self.replace()
-        vars(other)["_change"] = lambda name, child: change(name, before(name, child))
+    def map_named(self, f):
+        """What is an option is changed as an option, any other child whenever it is made again."""
+        before: Change = vars(self).get("_change", _unchanged)
+        options = {n: f(n, layer) for n, layer in self.children().items() if isinstance(vars(self).get(n), Layer)}
+        other = self.replace(**options)
+        vars(other)["_change"] = lambda n, layer: layer if n in options else f(n, before(n, layer))
         return other
+
+    def train(self, mode=True):
+        """By its options, which its children follow from."""
+        switched = super().map_named(lambda _, layer: layer.train(mode))
+        return switched.replace(training=mode) if "training" in options_of(self) else switched
 
     def replace(self, **changes: Any) -> Self:
         other = super().replace(**changes)
@@ -57,8 +65,12 @@ class Composite(Parent, family=True):
         moved = flatten(params)
         for name, ran in cache[0].items():
             own = functools.reduce(self.children()[name].track, ran, at(params, name))
-            moved |= flatten(own, f"{name}.")
+            moved |= flatten(own, name)
         return unflatten(moved)
+
+
+def _unchanged(name: str, layer: Layer) -> Layer:
+    return layer
 
 
 def at(params: Params, name: str) -> Params:

@@ -1,7 +1,6 @@
 """Layers made of layers: their forward and backward are the chain rule. Beside torch/nn/modules/container.py."""
 
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,8 @@ class Parent(Layer, family=True):
     def children(self) -> dict[str, Layer]:
         raise NotImplementedError
 
-    def each(self, change: Callable[[str, Layer], Layer]) -> Self:
-        """The same layer with every child changed: name, child -> another that takes and gives the same."""
-        raise NotImplementedError
+    def inside(self):
+        return self.children()
 
     @property
     def random(self) -> bool:
@@ -31,10 +29,6 @@ class Parent(Layer, family=True):
 
 class Container(Parent, family=True):
     """A layer whose children are among its options."""
-
-    def each(self, change):
-        changed = {name: change(name, child) for name, child in self.children().items()}
-        return self.replace(layers=tuple(changed.values())) if self.variadic else self.replace(**changed)
 
     def sample(self, values, shape):
         x = next(iter(self.children().values())).sample(values, shape)
@@ -71,6 +65,9 @@ class Many(Container, family=True):
 
     def children(self):
         return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def map_named(self, f):
+        return self.replace(layers=tuple(f(name, layer) for name, layer in self.children().items()))
 
 
 class Sequential(Many):

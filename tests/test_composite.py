@@ -18,7 +18,7 @@ from manualbp import (
 from manualbp.base import registry, run
 from manualbp.composite import Composite
 from reference.audit.detected import examples
-from reference.compare.comparison import compare
+from reference.compare.comparison import compare_case
 from reference.draw.case import Case
 from reference.faults import corrupt, faults
 from reference.sides.record import inputs, walk
@@ -51,9 +51,9 @@ def test_a_mistake_in_a_part_changes_nothing_else():
     assert all(type(part) is Linear for part in walk(layer) if isinstance(part, Linear))
 
 
-def test_each_changes_a_child_by_its_name():
+def test_map_named_changes_a_child_by_its_name():
     layer = MultiheadAttention(4, 2)
-    other = layer.each(lambda name, child: child.replace(bias=False) if name == "out_proj" else child)
+    other = layer.map_named(lambda name, child: child.replace(bias=False) if name == "out_proj" else child)
     assert not other.children()["out_proj"].bias
     assert other.children()["q_proj"] == layer.children()["q_proj"]
     assert layer.children()["out_proj"].bias
@@ -82,7 +82,7 @@ def test_the_comparison_is_with_the_equations_and_not_with_the_fast_path_of_torc
 
     monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", refused)
     layer = TransformerEncoder(TransformerEncoderLayer(4, 2, batch_first=True, training=False), 2)
-    assert compare(Case(layer, (2, 3, 4))).verdict == "rounding"
+    assert compare_case(Case(layer, (2, 3, 4))).verdict == "rounding"
     module = to_torch(layer, layer.init(np.random.default_rng(0)))
     with pytest.raises(AssertionError, match="fast path"), torch.no_grad():
         module(torch.ones(2, 3, 4, dtype=torch.float64))

@@ -23,9 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from manualbp.base import Layer, options_of, registry
+from manualbp.base import Layer, registry
 from manualbp.composite import Composite
-from manualbp.container import Parent
 from manualbp.optim.base import Optimizer
 
 from ..draw.case import Case
@@ -115,17 +114,9 @@ def corrupt(layer: Any, fault: Fault) -> Any:
     """The same network, in which every layer that can have this fault, itself or any inside it, has it. Or the same
     optimizer with it."""
 
-    def inside(value: Any) -> Any:
-        if isinstance(value, Layer):
-            return corrupt(value, fault)
-        return tuple(map(inside, value)) if isinstance(value, tuple) else value
-
-    if isinstance(layer, Composite) and fault.applies(type(layer)):
-        other = layer.replace()  # made in the whole and in its parts, two mistakes could cancel
-    elif isinstance(layer, Parent):
-        other = layer.each(lambda _, child: corrupt(child, fault))
-    else:
-        other = layer.replace(**{name: inside(value) for name, value in options_of(layer).items()})
+    whole = isinstance(layer, Composite) and fault.applies(type(layer))  # in its parts too, two mistakes could cancel
+    inside = isinstance(layer, Layer) and not whole
+    other = layer.map(lambda inner: corrupt(inner, fault)) if inside else layer.replace()
     if fault.applies(type(layer)):
         object.__setattr__(other, "__class__", _made(fault, type(layer)))
     return other

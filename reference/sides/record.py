@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, Params, Tree, options_of, run, tree_map
+from manualbp.base import Layer, Params, Tree, run, tree_map
 from manualbp.container import Container, Parent
+from manualbp.tree import leaves
 
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
@@ -16,14 +17,15 @@ def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> li
     composite is made of stands before it."""
     log: list[Record] = []
     rng = None if seed is None else np.random.default_rng(seed)
-    run(_within(layer, "", lambda part, path: Spy(part, log.append, path)), params, x, rng)
+    run(_within(layer, lambda path, part, inside: Spy(part, inside, log.append, path)), params, x, rng)
     return log
 
 
 class Spy(Layer, family=True):
-    """A layer that notes what it is given before it hands it on."""
+    """A layer that notes what it is given before it hands it on, to itself or to itself made of such layers."""
 
     layer: Layer
+    running: Layer
     note: Callable[[Record], None]
     path: str
 
@@ -32,20 +34,21 @@ class Spy(Layer, family=True):
         return bool(self.layer.random)
 
     def forward(self, params, x, rng=None):
-        y, cache = run(self.layer, params, x, rng)
+        y, cache = run(self.running, params, x, rng)
         self.note((self.path, self.layer, x, y))
         return y, cache
 
     def backward(self, params, cache, dy):
-        return self.layer.backward(params, cache, dy)
+        return self.running.backward(params, cache, dy)
 
 
-def _within(layer: Layer, path: str, change: Callable[[Layer, str], Layer]) -> Layer:
-    """The same network, every layer in it that is no container changed; a composite, and what it is made of."""
+def _within(layer: Layer, change: Callable[[str, Layer, Layer], Layer], path: str = "") -> Layer:
+    """The same network, every layer in it that is no container changed by its path, itself, and itself with all inside
+    it changed: a composite, and what it is made of."""
     if not isinstance(layer, Parent):
-        return change(layer, path)
-    inside = layer.each(lambda name, child: _within(child, f"{path}.{name}".strip("."), change))
-    return inside if isinstance(layer, Container) else change(inside, path)
+        return change(path, layer, layer)
+    changed = layer.map_named(lambda name, inner: _within(inner, change, f"{path}.{name}" if path else name))
+    return changed if isinstance(layer, Container) else change(path, layer, changed)
 
 
 class Noisy(Layer, family=True):
@@ -70,21 +73,15 @@ class Noisy(Layer, family=True):
 
 def noisy(layer: Layer, rng: np.random.Generator, eps: float) -> Layer:
     """The same network with such noise in every layer that cancels inside itself."""
-    return _within(layer, "", lambda part, _: Noisy(part, rng, eps) if part.cancels else part)
+    return _within(layer, lambda _, part, inside: Noisy(inside, rng, eps) if part.cancels else inside)
 
 
 def top(tree: Any) -> float:
     """The largest finite magnitude of the real arrays of a tree."""
-    if isinstance(tree, (dict, tuple)):
-        return max(map(top, tree.values() if isinstance(tree, dict) else tree), default=0.0)
-    a = np.asarray(0.0 if tree is None else tree)
-    return float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) if a.dtype.kind == "f" else 0.0
+    arrays = [np.asarray(0.0 if a is None else a) for _, a in leaves(tree)]
+    return max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays if a.dtype.kind == "f"), default=0.0)
 
 
 def walk(layer: Layer) -> Iterator[Layer]:
     """The layer and every layer inside it."""
-    yield layer
-    for value in (layer.children() if isinstance(layer, Parent) else options_of(layer)).values():
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, Layer):
-                yield from walk(inner)
+    return (inner for _, inner in layer.walk())

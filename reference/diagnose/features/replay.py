@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from manualbp.base import Array, Layer, flatten
-from manualbp.container import Objective, Parent, Sequential
+from manualbp.container import Objective, Sequential
 from manualbp.linear import Linear
 from manualbp.loss import Loss
 
@@ -24,11 +24,11 @@ Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mapping[str, Array]]]:
     """Each wrong tensor, with all that is inside the network, and what each mistake gives for it."""
     trials: dict[int, list[Evidence]] = {}
-    for e in evidence:  # one trial's evidence shares the arrays known
-        trials.setdefault(id(e.known), []).append(e)
+    for e in evidence:
+        trials.setdefault(e.trial, []).append(e)
     cases = {key: of_trial(of) for key, of in trials.items()}
     for e in evidence:
-        case, network, told = cases[id(e.known)]
+        case, network, told = cases[e.trial]
         here = {mistake: arrays[e.name] for mistake, arrays in told.items() if e.name in arrays}
         yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
 
@@ -70,9 +70,9 @@ def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
     if fault.applies(type(layer)):
         yield "", corrupt(layer, fault)
         return
-    for name, child in layer.children().items() if isinstance(layer, Parent) else ():
+    for name, child in layer.inside().items():
         for path, other in _one_by_one(child, fault):
-            changed = layer.each(lambda n, same, other=other, name=name: other if n == name else same)
+            changed = layer.map_named(lambda n, same, other=other, name=name: other if n == name else same)
             yield f"{name}.{path}".rstrip("."), changed
 
 
