@@ -133,14 +133,16 @@ class MultiheadAttention(Composite):
         """o, w and what `_attend_back` reads."""
         q, k, v = (self._heads(a) for a in (q, k, v))  # (3)
         z = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])  # (4)
-        for M in self._added(masks, z):
-            z = z + M
-        P = softmax(z)  # (5)
-        if not self.need_weights:
-            P = np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
+        P = self._weights(z, masks)  # (5)
         A = f("dropout", P)  # (6)
         w = (A.mean(-3) if self.average_attn_weights else A) if self.need_weights else None
         return _side_by_side(A @ v), w, (v, A, P, q, k, masks)  # (7)
+
+    def _weights(self, z, masks):
+        for M in self._added(masks, z):
+            z = z + M
+        P = softmax(z)
+        return P if self.need_weights else np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
 
     def _attend_back(self, b, cache, do, dw):
         """Gradients of q, k, v and the masks."""
