@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Layer, Params, add, unbroadcast
+from .base import Layer, add, unbroadcast
+from .composite import Backward, Composite, Forward
 from .distance import CosineSimilarity, PairwiseDistance
 from .loss import Loss, reduce, unreduce
 from .loss_margin import Hinged
 
 
-class Triplet(Hinged, family=True):
+class Triplet(Composite, Hinged, family=True):
     """How far the anchor is short of being nearer to the positive than to the negative by the margin.
 
     Forward   v = max(z, 0),   z = margin + D(a, p) − m,   m = D(a, n), or with swap min(D(a, n), D(p, n))
@@ -29,42 +30,37 @@ class Triplet(Hinged, family=True):
     ranks = (1, 2, 3)
     inputs = "anchor positive negative"
 
-    @property
-    def distance(self) -> Layer:
-        raise NotImplementedError
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.distance  # its options are checked by making it
+        self.children()  # D's options are checked by making it
         if not self.margin > 0:
             raise ValueError(f"{self}: margin is a number above 0; it is {self.margin}")
 
     @np.errstate(invalid="ignore")  # ∞ − ∞ and ∞/∞ are NaN, as in torch
-    def forward(self, params, x):
+    def forward(self, params, x, rng=None):
         for array in (x := self.unpack(x, self.inputs)):
             self.takes(np.ndim(array) == np.ndim(x[0]), array, f"(*, D) with {np.ndim(x[0])} axes, as its anchor")
         a, p, n = (np.atleast_1d(array) for array in x)
         pairs = ((a, p), (a, n), (p, n)) if self.swap else ((a, p), (a, n))
-        found = [self.distance.forward(params.get("distance_function", {}), pair) for pair in pairs]
-        (near, far, *other), caches = zip(*found)
+        f = Forward(self, params, rng)
+        near, far, *other = (f("distance_function", pair) for pair in pairs)
         z = self.margin + near - (np.minimum(far, other[0]) if self.swap else far)
-        return reduce(np.maximum(z, 0), self.reduction, z.size), (x, caches, near, far, *other, z)
+        return reduce(np.maximum(z, 0), self.reduction, z.size), (f.caches, x, near, far, *other, z)
 
     @np.errstate(invalid="ignore")
     def backward(self, params, cache, dy):
-        x, caches, near, far, *other, z = cache
+        caches, x, near, far, *other, z = cache
         dz = unreduce(dy, z.shape, self.reduction, z.size) * self.above(z)
         dd = (dz, -dz)
         if self.swap:
             to_far = ((far.real < other[0].real) + (far.real <= other[0].real).astype(dz.dtype)) / 2
             dd = (dz, -dz * to_far, -dz * (1 - to_far))
         dx: list[Any] = [None, None, None]
-        grads: Params = {}
-        of = params.get("distance_function", {})
-        for (i, j), c, d, distance in zip(((0, 1), (0, 2), (1, 2)), caches, dd, (near, far, *other)):
-            (di, dj), g = self.distance.backward(of, c, unbroadcast(d, distance.shape))
-            dx[i], dx[j], grads = add(dx[i], di), add(dx[j], dj), add(grads, g)
-        return tuple(d.reshape(a.shape) for d, a in zip(dx, x)), {"distance_function": grads} if grads else {}
+        b = Backward(self, params, caches)
+        for (i, j), d, D in reversed([*zip(((0, 1), (0, 2), (1, 2)), dd, (near, far, *other))]):
+            di, dj = b("distance_function", unbroadcast(d, D.shape))
+            dx[i], dx[j] = add(dx[i], di), add(dx[j], dj)
+        return tuple(d.reshape(a.shape) for d, a in zip(dx, x)), b.grads
 
     def sample(self, values, shape):
         fewer = tuple(1 if one else n for n, one in zip(shape, values.mask((len(shape),), 0.2)))
@@ -99,9 +95,8 @@ class TripletMarginLoss(Triplet):
         "swap": (False, True),
     }
 
-    @property
-    def distance(self):
-        return PairwiseDistance(self.p, self.eps)
+    def parts(self):
+        return {"distance_function": PairwiseDistance(self.p, self.eps)}
 
 
 class TripletMarginWithDistanceLoss(Triplet):
@@ -126,17 +121,8 @@ class TripletMarginWithDistanceLoss(Triplet):
     cancels = True
     dyadic = True
 
-    @property
-    def distance(self):
-        return PairwiseDistance() if self.distance_function is None else self.distance_function
-
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
-        inner = self.distance.init(rng, dtype)
-        return {"distance_function": inner} if inner else {}
-
-    def sample_params(self, values):
-        inner = self.distance.sample_params(values)
-        return {"distance_function": inner} if inner else {}
+    def parts(self):
+        return {"distance_function": PairwiseDistance() if self.distance_function is None else self.distance_function}
 
     @classmethod
     def example(cls, choose, shape):
