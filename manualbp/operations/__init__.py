@@ -29,6 +29,8 @@ from .comparison import (
     Ne,
     OneHot,
 )
+from .constants import Detach, To
+from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu
 from .functions import (
     Abs,
     Ceil,
@@ -53,26 +55,7 @@ from .joining import Cat, Chunk, Split, Stack, Unbind
 from .products import Addmm, Affine, Einsum, Matmul, Outer
 from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, Std, SumOver, Var
 from .scatter import Gather, Scatter, ScatterAdd
-from .shape import (
-    Detach,
-    Expand,
-    Flip,
-    MoveDim,
-    Pad,
-    Permute,
-    Ravel,
-    RepeatInterleave,
-    Reshape,
-    Roll,
-    Squeeze,
-    SwapAxes,
-    Tile,
-    To,
-    Tril,
-    Triu,
-    Turned,
-    Unsqueeze,
-)
+from .shape import MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
 
 __all__ = [
     "Abs",
