@@ -94,7 +94,7 @@ def item(layer: Layer, text: str) -> Item:
     )
 
 
-def spelt(index: Any) -> tuple[str, tuple]:
+def text_of(index: Any) -> tuple[str, tuple]:
     """The text of an index as Python has it, and the arrays in it: ("0, :, i", (a,)) for what x[0, :, a] is given."""
     parts, arrays = list[str](), list[Any]()
     for i in index if isinstance(index, tuple) else (index,):

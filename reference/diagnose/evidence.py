@@ -15,6 +15,7 @@ class Evidence:
     known    every array at hand: inputs by name, "dy", "y"
     grads    the right gradients by name; given: all gradients that were given
     numbers  what a constant may equal: sizes ("N": 5), options ("p": 0.3), and what follows from them ("√d": 2.0)
+    trial    the number of its trial: tensors of one share their arrays
     replays  the wrong gradients of this name that each fault of the catalogue gives on this very case, by its id
     """
 
@@ -28,6 +29,7 @@ class Evidence:
     numbers: Mapping[str, float] = field(default_factory=dict)
     replays: Callable[[], Mapping[str, Array]] = dict
     forward: bool = False
+    trial: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Suspect:
     shown_by  which input would have shown it sooner
     evidence  what speaks for it
     score     0 to 1; suspects are ranked by it
+    forward   does it explain an output?
     """
 
     fault: str | None
@@ -50,6 +53,7 @@ class Suspect:
     shown_by: str = ""
     evidence: str = ""
     score: float = 0.5
+    forward: bool = False
 
     def __str__(self) -> str:
         lines = [self.text + (f"  [{self.fault}]" if self.fault else "")]
