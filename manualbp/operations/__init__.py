@@ -50,16 +50,19 @@ from .functions import (
     Sqrt,
     Square,
 )
-from .indexing import GetItem, IndexSelect, Lookup, SetItem
+from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
+from .mixtures import Addcmul, Lerp
 from .products import Addmm, Affine, Einsum, Matmul, Outer
-from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, Std, SumOver, Var
+from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
 from .scatter import Gather, Scatter, ScatterAdd
-from .shape import MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
+from .shape import Diagonal, MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
+from .spread import Std, StdMean, Var, VarMean
 
 __all__ = [
     "Abs",
     "Add",
+    "Addcmul",
     "Addmm",
     "Affine",
     "AllOf",
@@ -76,6 +79,7 @@ __all__ = [
     "Cos",
     "Cumsum",
     "Detach",
+    "Diagonal",
     "Div",
     "Einsum",
     "Eq",
@@ -90,8 +94,10 @@ __all__ = [
     "Ge",
     "GetItem",
     "Gt",
+    "IndexAdd",
     "IndexSelect",
     "Le",
+    "Lerp",
     "Log",
     "Log1p",
     "Log2",
@@ -142,6 +148,7 @@ __all__ = [
     "Squeeze",
     "Stack",
     "Std",
+    "StdMean",
     "Sub",
     "SumOver",
     "SwapAxes",
@@ -154,5 +161,6 @@ __all__ = [
     "Unbind",
     "Unsqueeze",
     "Var",
+    "VarMean",
     "Where",
 ]

@@ -299,6 +299,52 @@ class IndexSelect(Operation):
         return values.real(shape), values.integers(0, shape[self.dim], (int(values.rng.integers(1, 6)),))
 
 
+class IndexAdd(Operation):
+    """Slices added along an axis, each to the slice of its number.
+
+    Forward   y = x, and y[…, i(q), …] += α s[…, q, …] for every q, at the axis dim
+    Backward  ∂y/∂x = 1, and every slice of s is in one place:  dx = dy,  ds[…, q, …] = α dy[…, i(q), …]
+    Shapes    inputs: (x, i, s);  x: (*, S, *), i: (Q) with numbers below S, s: (*, Q, *), y: as x
+    Errors    ValueError if i is no vector of integers in 0, …, S − 1, or s has another shape
+    Source    torch.index_add; mixtures of experts collect their tokens so
+    """
+
+    dim: int
+    alpha: float = 1
+
+    arity = 3
+    dyadic = True
+    ranks = (1, 2, 3, 4)
+    options = {"alpha": (1, 0.5, -2)}
+    calls = ("torch.index_add", "Tensor.index_add", "Tensor.index_add_")
+
+    def forward(self, params, x):
+        x, index, s = self.unpack(x, "x index source")
+        axis = axis_of(self, self.dim, x)
+        self.takes(len(shape(index)) == 1, index, "(Q) as index", INTEGER)
+        check_range(self, index, x.shape[axis])
+        wanted = (*x.shape[:axis], len(index), *x.shape[axis + 1 :])
+        self.takes(shape(s) == wanted, s, f"{wanted} as source", NUMBER)
+        y = x.copy()
+        np.add.at(np.moveaxis(y, axis, 0), index, self.alpha * np.moveaxis(s, axis, 0))
+        return y, ((x, index, s), axis)
+
+    def backward(self, params, cache, dy):
+        inputs, axis = cache
+        if dy is None or not is_real(inputs[0]):
+            return unreached(inputs), {}
+        return (dy, None, self.alpha * dy.take(inputs[1], axis)), {}
+
+    @classmethod
+    def example(cls, choose, shape):
+        return cls(choose(*range(len(shape)), -1), choose(*cls.options["alpha"]))
+
+    def sample(self, values, shape):
+        index = values.integers(0, shape[self.dim], (int(values.rng.integers(1, 6)),))
+        axis = self.dim % len(shape)
+        return values.real(shape), index, values.real((*shape[:axis], len(index), *shape[axis + 1 :]))
+
+
 class Lookup(Operation):
     """The layer Embedding as a function: the table is an input.
 

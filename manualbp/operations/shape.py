@@ -255,3 +255,36 @@ class MoveDim(Moved):
     def example(cls, choose, shape):
         ends = range(-len(shape), len(shape))
         return cls(choose(*ends), choose(*reversed(ends)))
+
+
+class Diagonal(Moved):
+    """The diagonal between two axes, as the last axis.
+
+    Forward   y[…, k] = x[…, k, …, k + offset, …] at the axes dim1 and dim2;  offset < 0: x[…, k − offset, …, k, …]
+    Backward  what lies on the diagonal passes its gradient, the rest none: dx = dy on the diagonal, 0 elsewhere
+    Shapes    x: (*, A, *, B, *), y: (*, D) with the length D of the diagonal
+    Errors    ValueError if x has no such axes, or they are the same
+    Source    torch.diagonal
+    """
+
+    offset: int = 0
+    dim1: int = 0
+    dim2: int = 1
+
+    ranks = (2, 3, 4)
+    calls = ("torch.diagonal", "Tensor.diagonal", "torch.linalg.diagonal")
+
+    def f(self, x):
+        return x.diagonal(self.offset, *axes_of(self, (self.dim1, self.dim2), x))
+
+    def back(self, dy, x_shape):
+        dx, k = np.zeros(x_shape, dy.dtype), np.arange(dy.shape[-1])
+        rows = np.moveaxis(dx, (self.dim1, self.dim2), (-2, -1))
+        rows[..., k + max(-self.offset, 0), k + max(self.offset, 0)] = dy
+        return dx
+
+    @classmethod
+    def example(cls, choose, shape):
+        ends = range(len(shape))
+        first = choose(*ends)
+        return cls(choose(0, 1, -1), first, choose(*(d - choose(0, len(shape)) for d in ends if d != first)))
