@@ -5,7 +5,7 @@
 Each file is named as the one in torch/nn/modules that it can be read beside. A new class is one more line here.
 """
 
-from . import base, checkpoint, optim, training
+from . import base, checkpoint, operations, optim, training
 from .activation import CELU as CELU
 from .activation import ELU as ELU
 from .activation import GELU as GELU
@@ -165,10 +165,11 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "base",
     "checkpoint",
     "flatten",
+    "operations",
     "optim",
     "registry",
     "training",
     "tree_map",
     "unflatten",
-    *registry(),
+    *(name for name in registry() if name not in operations.__all__),  # as Max or Mean, which would confuse here
 ]

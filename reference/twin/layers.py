@@ -18,7 +18,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
 from manualbp.composite import Composite
 
-from ..twin import modules
+from ..twin import modules, operations
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
@@ -39,6 +39,8 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
 def _build(layer: Layer) -> nn.Module:
     name, options = type(layer).__name__, options_of(layer)
+    if name in operations.TABLE:
+        return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
@@ -49,7 +51,7 @@ def _build(layer: Layer) -> nn.Module:
     module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
-    if isinstance(module, nn.modules.batchnorm._NormBase):  # BatchNorm and InstanceNorm of any number of axes
+    if isinstance(module, (nn.modules.batchnorm._NormBase, nn.NLLLoss)):  # the former: BatchNorm, InstanceNorm
         modules.in_plain_strides(module)
     _set_modes(module, layer)
     return modules.bind(module, at_call)
@@ -109,6 +111,8 @@ def _read(module: nn.Module) -> Layer:
     if isinstance(module, LazyModuleMixin):
         becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
         raise TypeError(f"{name} does not know its sizes yet: call it once on an input, and it is a {becomes}")
+    if isinstance(module, operations.Operation):
+        return known[module.name](**module.options)
     if name not in known:
         raise TypeError(
             f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "

@@ -111,7 +111,8 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
     """The module, with its input and its upstream gradient laid out anew.
 
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
-    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13)."""
+    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
+    no backward for an input that is transposed."""
     module.register_forward_pre_hook(_plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
