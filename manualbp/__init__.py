@@ -16,6 +16,8 @@ from .conv import *
 from .distance import *
 from .dropout import *
 from .flatten import *
+from .graph import Graph as Graph
+from .graph import Node as Node
 from .instancenorm import *
 from .linear import *
 from .loss import *
@@ -39,6 +41,7 @@ from .base import unflatten as unflatten  # isort: skip
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
+    "Node",
     "base",
     "checkpoint",
     "flatten",

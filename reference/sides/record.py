@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Layer, Params, Tree, options_of, run, tree_map
+from manualbp.graph import Graph
 
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
@@ -83,6 +84,9 @@ def top(tree: Any) -> float:
 def walk(layer: Layer) -> Iterator[Layer]:
     """The layer and every layer inside it."""
     yield layer
+    if isinstance(layer, Graph):
+        for inner in layer.children().values():
+            yield from walk(inner)
     for value in options_of(layer).values():
         for inner in value if isinstance(value, tuple) else (value,):
             if isinstance(inner, Layer):

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
+from manualbp.graph import Graph
 
-from ..twin import modules
+from ..twin import graphs, modules
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -35,6 +36,8 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
 
 def _build(layer: Layer) -> nn.Module:
+    if isinstance(layer, Graph):
+        return graphs.Graph(layer, _build)
     name, options = type(layer).__name__, options_of(layer)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
@@ -156,6 +159,7 @@ def _read_pairwise_distance(m: Any) -> Layer:
 
 
 READ: dict[str, Callable[[Any], Layer]] = {
+    "Graph": lambda m: m.graph,
     "MultiheadAttention": _read_attention,
     "AdaptiveLogSoftmaxWithLoss": _read_adaptive,
     "LinearCrossEntropyLoss": _read_linear_cross_entropy,
