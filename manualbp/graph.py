@@ -18,7 +18,7 @@ class Node:
     """One step of a graph: a layer, the names of what it takes, and where its parameters are.
 
     name    of what it gives
-    inputs  names of inputs, earlier nodes, parameters or buffers; a (nested) tuple where the layer takes one
+    inputs  names of inputs, earlier nodes, parameters or constants; a (nested) tuple where the layer takes one
     params  None: under the node's own name, as torch's state_dict has it for a module.  A prefix: a module used again.
             Pairs (the layer's name, the name in the graph): tied weights, or a weight that another node computes
     """
@@ -68,8 +68,8 @@ class Graph(Container):
     Errors    ValueError if a name is used before it exists, or twice, or x has another number of entries; those of
               its layers
     Source    the multivariate chain rule; Baydin, Pearlmutter, Radul, Siskind 2018, JMLR 18, section 3.2 (reverse mode)
-    Caveat    `parameters` and `buffers` are arrays that belong to no layer, as (name, shape); `moved` are buffers that
-              a pass changes, as (buffer, the value it gets). What stands on no path to y has the gradient 0
+    Caveat    `parameters` and `constants` are arrays that belong to no layer, as (name, shape), the former learned; `moved`
+              says which buffers a pass changes, as (buffer, the value it gets). What is on no path to y has the gradient 0
     """
 
     layers: tuple[Node, ...]
@@ -77,26 +77,26 @@ class Graph(Container):
     outputs: Names = None
     keys: tuple[str, ...] = ()
     parameters: Shapes = ()
-    buffers: Shapes = ()
+    constants: Shapes = ()
     moved: tuple[tuple[str, str], ...] = ()
 
     variadic = True
 
     def __init__(
         self, *layers: Node, inputs: tuple[str, ...] = ("x",), outputs: Names = None, keys: tuple[str, ...] = (),
-        parameters: Shapes = (), buffers: Shapes = (), moved: tuple[tuple[str, str], ...] = (),
+        parameters: Shapes = (), constants: Shapes = (), moved: tuple[tuple[str, str], ...] = (),
     ) -> None:  # fmt: skip
         if wrong := next((node for node in layers if not isinstance(node, Node)), None):
             raise TypeError(f"Graph takes nodes, as in Graph(Node('h', Tanh(), 'x')); it got {describe(wrong)}")
         outputs = (layers[-1].name if layers else inputs[0]) if outputs is None else outputs
-        given = (layers, inputs, outputs, keys, parameters, buffers, moved)
+        given = (layers, inputs, outputs, keys, parameters, constants, moved)
         for field, value in zip(dataclasses.fields(self), given, strict=True):  # type: ignore[arg-type]
             object.__setattr__(self, field.name, value)
         self._in_order()
 
     def _in_order(self) -> None:
         """Raise a ValueError unless every name is there before it is used, and once."""
-        known = [*self.inputs, *(name for name, _ in self.parameters + self.buffers)]
+        known = [*self.inputs, *(name for name, _ in self.parameters + self.constants)]
         later = {node.name for node in self.layers}
         for node in self.layers:
             if early := [name for name in (*leaves_of(node.inputs), *node.given()) if name in later]:
@@ -129,11 +129,11 @@ class Graph(Container):
 
     def init(self, rng, dtype=np.float64):
         bare = {name: (0.02 * rng.standard_normal(n)).astype(dtype) for name, n in self.parameters}
-        bare |= {name: np.zeros(n, dtype) for name, n in self.buffers}
+        bare |= {name: np.zeros(n, dtype) for name, n in self.constants}
         return self._gathered(((node, node.layer.init(rng, dtype)) for node in self.layers), bare)
 
     def sample_params(self, values):
-        bare = {name: values.real(n) for name, n in self.parameters + self.buffers}
+        bare = {name: values.real(n) for name, n in self.parameters + self.constants}
         return self._gathered(((node, node.layer.sample_params(values)) for node in self.layers), bare)
 
     def _gathered(self, each: Iterable[tuple[Node, Params]], bare: dict[str, Any]) -> Params:
@@ -217,7 +217,7 @@ class Graph(Container):
 
     def _learned(self, params: Params, d: Mapping[str, Any]) -> Params:
         """The gradients by parameters, in the parameters' order; 0 for one that stands on no path."""
-        still = {name for name, _ in self.buffers}
+        still = {name for name, _ in self.constants}
         bare = {name for name, _ in self.parameters}
         flat = {name: d.get(name, np.zeros_like(p) if name in bare else None) for name, p in flatten(params).items()}
         return unflatten({name: g for name, g in flat.items() if g is not None and name not in still})

@@ -24,7 +24,7 @@ class Graph(Whole):
         made = {*graph.inputs, *(node.name for node in graph.layers)}
         for name, shape in graph.parameters:
             self.put(name, nn.Parameter(torch.zeros(shape)))
-        for name, shape in graph.buffers:
+        for name, shape in graph.constants:
             self.put(name, torch.zeros(shape))
         for node, called in zip(graph.layers, self.nodes, strict=True):
             for local, t in called.inner.state_dict(keep_vars=True).items():
