@@ -5,7 +5,7 @@
 Each file is named as the one in torch/nn/modules that it can be read beside.
 """
 
-from . import base, checkpoint, optim, training
+from . import base, checkpoint, operations, optim, training
 from .activation import *
 from .activation_piecewise import *
 from .adaptive import *
@@ -45,9 +45,10 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "base",
     "checkpoint",
     "flatten",
+    "operations",
     "optim",
     "registry",
     "training",
     "unflatten",
-    *registry(),
+    *(name for name in registry() if name in globals()),  # operations stay in their package: Max, Mean, … would confuse
 ]

@@ -16,6 +16,7 @@ from manualbp.base import Layer, registry, run
 from manualbp.container import Container
 from manualbp.graph import Graph
 from manualbp.loss import Loss
+from manualbp.operations import Operation
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose, Values
 
@@ -151,8 +152,10 @@ def plain(choose: Choose, shape: tuple[int, ...], exact: bool, cls: type[Layer] 
         layer = drawn.example(dyadic_only(choose) if exact else choose, shape)
         if layer is None:
             continue
-        if layer.arity > 1:
-            layer = container.Sequential(container.Parallel(*[linear.Identity() for _ in range(layer.arity)]), layer)
+        guards = layer.before() if isinstance(layer, Operation) else (None,) * layer.arity
+        if layer.arity > 1 or any(guards):
+            before = [parse(guard) if guard else linear.Identity() for guard in guards]
+            layer = container.Sequential(*before if layer.arity == 1 else [container.Parallel(*before)], layer)
         try:
             found = output_shape(layer, shape)
         except ValueError:  # its other inputs must differ from the first

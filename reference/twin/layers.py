@@ -17,7 +17,7 @@ from torch import nn
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
 from manualbp.graph import Graph
 
-from ..twin import graphs, modules
+from ..twin import graphs, modules, operations
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -39,6 +39,8 @@ def _build(layer: Layer) -> nn.Module:
     if isinstance(layer, Graph):
         return graphs.Graph(layer, _build)
     name, options = type(layer).__name__, options_of(layer)
+    if name in operations.TABLE:
+        return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
@@ -97,6 +99,8 @@ def from_torch(module: nn.Module) -> tuple[Layer, Params]:
 
 def _read(module: nn.Module) -> Layer:
     name, known = type(module).__name__, registry()
+    if isinstance(module, operations.Operation):
+        return known[module.name](**module.options)
     if name not in known:
         raise TypeError(
             f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
