@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from manualbp.base import Layer, options_of, registry
 
@@ -39,7 +40,7 @@ METADATA = frozenset(
         "requires_grad requires_grad_ is_leaf grad_fn grad stride is_contiguous storage_offset _version names itemsize "
         "element_size __len__ get_device is_floating_point is_complex is_signed is_inference output_nr retains_grad "
         "retain_grad _backward_hooks is_nested is_mps is_xpu is_vulkan __repr__ __format__ __hash__ untyped_storage "
-        "data_ptr is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes type is_set_to is_xla is_ipu"
+        "data_ptr is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes is_set_to is_xla is_ipu"
     ).split()
 ) | {
     "torch.is_tensor", "torch.is_floating_point", "torch.numel", "torch.is_complex", "torch.result_type",
@@ -79,6 +80,8 @@ SIGNATURES = {  # of operations, where tensors and options do not simply come in
 OPTIONS = {  # what the name of a call says by itself
     "Tensor.mT": {"kind": "mT"}, "torch.adjoint": {"kind": "mT"},
 }  # fmt: skip
+
+CHANGING = {f"__i{op}__" for op in "add sub mul div truediv floordiv mod pow matmul and or xor lshift rshift".split()}
 
 REFLECTED = ("__rsub__", "__rdiv__", "__rtruediv__", "__rpow__", "__rmatmul__", "__rfloordiv__", "__rmod__", "rsub")
 
@@ -167,7 +170,7 @@ def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtyp
 
 def in_place_of(name: str) -> str:
     """The name without the underscore of an in-place call: Tensor.relu_, Tensor.__iadd__."""
-    if _last(name).startswith("__i"):
+    if _last(name) in CHANGING:
         return name.replace("__i", "__")
     return name.removesuffix("_") if not name.endswith("__") else name
 
@@ -449,7 +452,8 @@ def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: M
     given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
     options = {n: v for n, v in given.items() if n in options_of(layer) and not has_tensor(v)}
     inputs = [v for n, v in given.items() if n not in options]
-    if unfit := next((v for v in inputs if v is not None and not has_tensor(v)), None):
+    unfit = next((v for v in inputs if v is not None and (not has_tensor(v) or isinstance(v, PackedSequence))), None)
+    if unfit is not None:
         raise Unknown(f"nn.{type(module).__name__} called with {type(unfit).__name__} {unfit!r:.40} has no class here")
     names = [n for n in inspect.signature(module.forward).parameters if n not in options_of(layer) or n in given]
     inputs = [given.get(n) for n in names if n not in options]

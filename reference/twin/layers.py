@@ -88,32 +88,53 @@ def _is_numeric_array(value: tuple) -> bool:
     )
 
 
-def from_torch(module: nn.Module) -> tuple[Layer, Params]:
+def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Params]:
     """The layer, with its parameters, that computes what a torch module does.
 
-    TypeError if the module, or one inside it, is of a class that is not supported; it names the class.
+    A module of a class that is here, or a Sequential of such, needs no more. Any other model is read by running it
+    once: from_torch(model, x, mask=mask) gives a `Graph` of what it called on this sample. TypeError, with the place,
+    if something in it cannot be read.
     """
-    params = unflatten({name: array(t) for name, t in module.state_dict().items()})
-    return _read(module), params
+    from .models import read  # it builds on this file
+
+    return read(model, args, kwargs)
 
 
-def _read(module: nn.Module) -> Layer:
-    name, known = type(module).__name__, registry()
+def read_as_it_is(module: nn.Module) -> Layer:
+    """The layer of a module that need not be run: TypeError, with the reason, for any other."""
     if isinstance(module, operations.Operation):
-        return known[module.name](**module.options)
-    if name not in known:
+        return registry()[module.name](**module.options)
+    if why := unreadable(module):
+        known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
-            f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
-            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer, one class."
+            f"from_torch reads {type(module).__module__}.{type(module).__name__} by running it, since {why}: give it a "
+            f"sample, from_torch(model, x). Without one it reads modules made of {', '.join(known)}."
         )
-    cls = known[name]
-    if name in READ:
-        return READ[name](module)
+    cls = identities()[type(module)]
+    if cls.__name__ in READ:
+        return READ[cls.__name__](module)
     if cls.variadic:
         extra = {k: getattr(module, k) for k in _fields(cls) if k != "layers"}
-        return cls(*map(_read, module.children()), **extra)
-    read = {k: (RENAMED.get((name, k), k), default) for k, default in _fields(cls).items()}
+        return cls(*map(read_as_it_is, module._modules.values()), **extra)
+    read = {k: (RENAMED.get((cls.__name__, k), k), default) for k, default in _fields(cls).items()}
     return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
+
+
+@cache
+def identities() -> dict[type, type[Layer]]:
+    """The layer of every class of torch.nn, and of the twins, that has one: classes themselves, not names of classes."""
+    places = [(place, name, cls) for place in (nn, modules, graphs) for name, cls in registry().items()]
+    return {getattr(place, name): cls for place, name, cls in places if isinstance(getattr(place, name, None), type)}
+
+
+def unreadable(module: nn.Module) -> str | None:
+    """Why a module is not what its class says, or None."""
+    if type(module) not in identities():
+        return "that is a class of its own, or without a layer here"
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    if any(hook not in modules.PLAIN for hook in hooks) or module._backward_hooks or module._backward_pre_hooks:
+        return "it has hooks, which change what it computes"
+    return "its forward was replaced" if "forward" in vars(module) else None
 
 
 def _fields(cls: type) -> dict[str, Any]:
@@ -123,7 +144,7 @@ def _fields(cls: type) -> dict[str, Any]:
 def _option(module: nn.Module, name: str, default: Any) -> Any:
     value = getattr(module, name)
     if isinstance(value, nn.Module):
-        return _read(value)
+        return read_as_it_is(value)
     if isinstance(default, bool):  # torch replaces the option `bias` by the parameter, or by None
         return value if isinstance(value, bool) else value is not None
     return _tuples(value.tolist()) if isinstance(value, torch.Tensor) else value

@@ -138,6 +138,9 @@ def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
         y.register_hook(_plain)
 
 
+PLAIN = (_plain_input, _plain_gradient)
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
