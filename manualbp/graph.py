@@ -68,8 +68,9 @@ class Graph(Container):
     Errors    ValueError if a name is used before it exists, or twice, or x has another number of entries; those of
               its layers
     Source    the multivariate chain rule; Baydin, Pearlmutter, Radul, Siskind 2018, JMLR 18, section 3.2 (reverse mode)
-    Caveat    `parameters` and `constants` are arrays that belong to no layer, as (name, shape), the former learned; `moved`
-              says which buffers a pass changes, as (buffer, the value it gets). What is on no path to y has the gradient 0
+    Caveat    `parameters` and `constants` are arrays that belong to no layer, as (name, shape), the former learned;
+              `moved` says which buffers a pass changes, as (buffer, the value it gets). What is on no path to y has
+              the gradient 0
     """
 
     layers: tuple[Node, ...]

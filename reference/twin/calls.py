@@ -29,41 +29,33 @@ class Step:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Unknown(Exception):
+class UnknownCallError(Exception):
     """A call, or an argument of one, that no class here has."""
 
 
-# What says something about a tensor without computing with it.
-METADATA = frozenset(
-    f"Tensor.{name}" for name in (
-        "shape size dim ndim numel nelement dtype device layout is_cuda is_cpu is_meta is_sparse is_quantized is_mkldnn "
-        "requires_grad requires_grad_ is_leaf grad_fn grad stride is_contiguous storage_offset _version names itemsize "
-        "element_size __len__ get_device is_floating_point is_complex is_signed is_inference output_nr retains_grad "
-        "retain_grad _backward_hooks is_nested is_mps is_xpu is_vulkan __repr__ __format__ __hash__ untyped_storage "
-        "data_ptr is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes is_set_to is_xla is_ipu"
-    ).split()
-) | {
-    "torch.is_tensor", "torch.is_floating_point", "torch.numel", "torch.is_complex", "torch.result_type",
-    "torch.is_grad_enabled", "torch.broadcast_shapes", "torch.is_same_size", "torch._assert", "torch._check",
-    "torch._is_functional_tensor",
+SAYS = """shape size dim ndim numel nelement dtype device layout is_cuda is_cpu is_meta is_sparse is_quantized
+    is_mkldnn requires_grad requires_grad_ is_leaf grad_fn grad stride is_contiguous storage_offset _version names
+    itemsize element_size __len__ get_device is_floating_point is_complex is_signed is_inference output_nr retains_grad
+    retain_grad _backward_hooks is_nested is_mps is_xpu is_vulkan __repr__ __format__ __hash__ untyped_storage data_ptr
+    is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes is_set_to is_xla is_ipu"""
+SAYS_OF = """is_tensor is_floating_point numel is_complex result_type is_grad_enabled broadcast_shapes is_same_size
+    _assert _check _is_functional_tensor"""
+METADATA = {f"Tensor.{n}" for n in SAYS.split()} | {f"torch.{n}" for n in SAYS_OF.split()}  # computes with no entry
+
+VALUES = "item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ equal allclose"
+READS_A_VALUE = {f"Tensor.{n}" for n in f"{VALUES} is_nonzero".split()} | {  # the graph holds for the sample's value
+    "torch.equal", "torch.allclose", "torch.is_nonzero",
 }  # fmt: skip
 
-# What gives a Python value: the graph holds for the sample's value.
-READS_A_VALUE = frozenset(
-    "Tensor.item Tensor.tolist Tensor.__bool__ Tensor.__int__ Tensor.__float__ Tensor.__index__ Tensor.numpy "
-    "Tensor.__array__ Tensor.__contains__ torch.equal Tensor.equal torch.allclose Tensor.allclose "
-    "torch.is_nonzero Tensor.is_nonzero Tensor.__complex__".split()
-)
+SAME = {  # gives back the numbers it is given
+    "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",
+    "Tensor.resolve_conj", "torch.positive", "Tensor.positive", "Tensor.__pos__",
+}  # fmt: skip
 
-SAME = frozenset(  # gives back the numbers it is given
-    "Tensor.contiguous Tensor.clone torch.clone Tensor.cpu Tensor.alias torch.alias Tensor.requires_grad_ "
-    "Tensor.cuda Tensor.resolve_conj torch.positive Tensor.positive Tensor.__pos__".split()
-)  # fmt: skip
-
-IGNORED = frozenset(  # arguments that change no number
-    "inplace out memory_format layout device non_blocking copy requires_grad pin_memory _stacklevel sorted stable "
-    "generator half_to_float size_average reduce".split()
-)
+IGNORED = {  # arguments that change no number
+    "inplace", "out", "memory_format", "layout", "device", "non_blocking", "copy", "requires_grad", "pin_memory",
+    "_stacklevel", "sorted", "stable", "generator", "half_to_float", "size_average", "reduce",
+}  # fmt: skip
 
 VARARGS = {  # the last argument, where it may be spread: x.view(2, 3)
     "Reshape": "shape", "Permute": "dims", "Expand": "size", "Tile": "repeats", "Flip": "dims",
@@ -81,9 +73,9 @@ OPTIONS = {  # what the name of a call says by itself
     "Tensor.mT": {"kind": "mT"}, "torch.adjoint": {"kind": "mT"},
 }  # fmt: skip
 
-CHANGING = {f"__i{op}__" for op in "add sub mul div truediv floordiv mod pow matmul and or xor lshift rshift".split()}
-
-REFLECTED = ("__rsub__", "__rdiv__", "__rtruediv__", "__rpow__", "__rmatmul__", "__rfloordiv__", "__rmod__", "rsub")
+OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+CHANGING = {f"__i{op}__" for op in OPERATORS}
+REFLECTED = {f"__r{op}__" for op in OPERATORS} | {"rsub"}
 
 LAYERS = """
     relu ReLU | relu6 ReLU6 | leaky_relu LeakyReLU | elu ELU | selu SELU | celu CELU | gelu GELU | silu SiLU | mish Mish
@@ -125,7 +117,11 @@ LAYERS = """
 def name_of(function: Any) -> str:
     """The name of a torch function or method as users write it: "torch.add", "Tensor.add", "F.relu" in full."""
     name = torch.overrides.resolve_name(function) or f"torch.{getattr(function, '__name__', function)}"
-    name = name.removesuffix(".__get__").replace("torch.functional.", "torch.").replace("torch._C._nn.", "torch.nn.functional.")
+    name = (
+        name.removesuffix(".__get__")
+        .replace("torch.functional.", "torch.")
+        .replace("torch._C._nn.", "torch.nn.functional.")
+    )
     return name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
 
 
@@ -151,7 +147,7 @@ def layers() -> dict[str, tuple[type[Layer], tuple[str, ...], dict[str, Any]]]:
 
 
 def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
-    """The layer that a call is. Unknown if there is none, or an argument has no meaning in it."""
+    """The layer that a call is. UnknownCallError if there is none, or an argument has no meaning in it."""
     plain = next((n for n in (name, in_place_of(name)) if n in operations() or _last(n) in (RULES | layers())), name)
     last = _last(plain)
     if last in RULES and plain not in operations():
@@ -165,7 +161,7 @@ def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtyp
         return bound(cls, order, OPTIONS.get(plain, {}), args, kwargs, dtype)
     if last in layers():
         return bound(*layers()[last], args, kwargs, dtype)
-    raise Unknown(f"{shown(name)} has no class here")
+    raise UnknownCallError(f"{shown(name)} has no class here")
 
 
 def in_place_of(name: str) -> str:
@@ -200,7 +196,7 @@ def bound(
         elif fields:
             options[fields.pop(0)] = value
         elif value is not None:
-            raise Unknown(f"{cls.__name__} has no option for the argument {value!r:.40}")
+            raise UnknownCallError(f"{cls.__name__} has no option for the argument {value!r:.40}")
     for name, value in kwargs.items():
         if name == "dtype" and name not in inspect.signature(cls).parameters and value in (None, dtype):
             continue
@@ -214,7 +210,7 @@ def bound(
     try:
         return Step(cls(**{n: plain_value(v) for n, v in options.items()}), tree)
     except (TypeError, ValueError) as e:
-        raise Unknown(str(e)) from e
+        raise UnknownCallError(str(e)) from e
 
 
 def _place(cls: type[Layer], name: str) -> int:
@@ -239,9 +235,9 @@ def _put(cls: type[Layer], name: str, value: Any, inputs: dict[str, Any], option
     elif name in known:
         options[name] = value
     elif value is not None and name not in IGNORED and name not in ("input", "mode", "dtype"):
-        raise Unknown(f"{cls.__name__} has no option {name} = {value!r:.40}")
+        raise UnknownCallError(f"{cls.__name__} has no option {name} = {value!r:.40}")
     elif name == "mode" and value not in (None, "constant"):
-        raise Unknown(f"{cls.__name__} has no mode {value!r}")
+        raise UnknownCallError(f"{cls.__name__} has no mode {value!r}")
 
 
 def plain_value(value: Any) -> Any:
@@ -279,9 +275,9 @@ def _last(name: str) -> str:
 
 
 def _make(name: str, **options: Any) -> Layer:
-    """A layer by its class's name; Unknown where there is none yet."""
+    """A layer by its class's name; UnknownCallError where there is none yet."""
     if name not in registry():
-        raise Unknown(f"nn.{name} has no class here")
+        raise UnknownCallError(f"nn.{name} has no class here")
     return registry()[name](**{n: plain_value(v) for n, v in options.items()})
 
 
@@ -295,7 +291,7 @@ def _held(**params: Any) -> dict[str, Any]:
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Step:
     if weight.ndim != 2:
-        raise Unknown(f"F.linear with a weight of {weight.ndim} axes has no class here")
+        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes has no class here")
     layer = _make("Linear", in_features=weight.shape[1], out_features=weight.shape[0], bias=bias is not None)
     return Step(layer, input, _held(weight=weight, bias=bias))
 
@@ -337,25 +333,21 @@ def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any
 
 
 def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Step:
-    layer = _make(
-        "RMSNorm", normalized_shape=tuple(normalized_shape), eps=eps, elementwise_affine=weight is not None
-    )
+    layer = _make("RMSNorm", normalized_shape=tuple(normalized_shape), eps=eps, elementwise_affine=weight is not None)
     return Step(layer, input, _held(weight=weight))
 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
     _weight_first(weight, bias)
     if weight is not None and bias is None:
-        raise Unknown("F.group_norm with a weight and no bias has no class here")
-    layer = _make(
-        "GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None
-    )
+        raise UnknownCallError("F.group_norm with a weight and no bias has no class here")
+    layer = _make("GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None)
     return Step(layer, input, _held(weight=weight, bias=bias))
 
 
 def _weight_first(weight: Any, bias: Any) -> None:
     if weight is None and bias is not None:
-        raise Unknown("a norm with a bias and no weight has no class here")
+        raise UnknownCallError("a norm with a bias and no weight has no class here")
 
 
 def _batch_norm(
@@ -381,7 +373,9 @@ def _embedding(
     scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Step:  # fmt: skip
     if max_norm is not None:
-        raise Unknown("F.embedding with max_norm changes its weight in the forward pass, and has no class here")
+        raise UnknownCallError(
+            "F.embedding with max_norm changes its weight in the forward pass, and has no class here"
+        )
     if padding_idx is not None and padding_idx < 0:
         padding_idx += weight.shape[0]
     layer = _make(
@@ -422,7 +416,9 @@ def _to(cls: type[Layer], name: str, args: tuple, kwargs: Mapping[str, Any], dty
     if wanted is None or wanted == x.dtype:
         return Step(registry()["Identity"]() if x.is_floating_point() else cls(), x)
     if wanted.is_floating_point and wanted != dtype:
-        raise Unknown(f"{shown(name)} to {wanted} has no class here: a graph has one floating dtype, here {dtype}")
+        raise UnknownCallError(
+            f"{shown(name)} to {wanted} has no class here: a graph has one floating dtype, here {dtype}"
+        )
     return Step(cls(str(wanted).removeprefix("torch.")), x)
 
 
@@ -434,7 +430,7 @@ def _shaped(option: str) -> Callable[..., Step]:
         given = rest or [v for k, v in kwargs.items() if k not in IGNORED]
         shape = given[0] if len(given) == 1 and not isinstance(given[0], int) else given
         if isinstance(shape, torch.dtype):
-            raise Unknown(f"{shown(name)} with a dtype has no class here")
+            raise UnknownCallError(f"{shown(name)} with a dtype has no class here")
         shape = shape.shape if isinstance(shape, torch.Tensor) else shape
         return Step(cls(**{option: tuple(int(n) for n in shape)}), x)
 
@@ -454,7 +450,9 @@ def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: M
     inputs = [v for n, v in given.items() if n not in options]
     unfit = next((v for v in inputs if v is not None and (not has_tensor(v) or isinstance(v, PackedSequence))), None)
     if unfit is not None:
-        raise Unknown(f"nn.{type(module).__name__} called with {type(unfit).__name__} {unfit!r:.40} has no class here")
+        raise UnknownCallError(
+            f"nn.{type(module).__name__} called with {type(unfit).__name__} {unfit!r:.40} has no class here"
+        )
     names = [n for n in inspect.signature(module.forward).parameters if n not in options_of(layer) or n in given]
     inputs = [given.get(n) for n in names if n not in options]
     while inputs and inputs[-1] is None:

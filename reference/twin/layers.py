@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
+from manualbp.base import Array, Layer, Params, flatten, options_of, registry
 from manualbp.graph import Graph
 
 from ..twin import graphs, modules, operations
@@ -122,7 +122,7 @@ def read_as_it_is(module: nn.Module) -> Layer:
 
 @cache
 def identities() -> dict[type, type[Layer]]:
-    """The layer of every class of torch.nn, and of the twins, that has one: classes themselves, not names of classes."""
+    """The layer of every class of torch.nn, and of the twins, that has one: by the class, not by its name."""
     places = [(place, name, cls) for place in (nn, modules, graphs) for name, cls in registry().items()]
     return {getattr(place, name): cls for place, name, cls in places if isinstance(getattr(place, name, None), type)}
 

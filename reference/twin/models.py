@@ -14,7 +14,7 @@ from manualbp.graph import Graph, Node
 
 from . import passes
 from .layers import _build, array, identities, read_as_it_is, unreadable
-from .reading import Reader
+from .reading import Reader, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
@@ -40,7 +40,9 @@ def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Laye
         return chain, unflatten(held)
     if not args and not kwargs:
         read_as_it_is(model)  # says why not, or
-        raise TypeError(f"from_torch reads this {type(model).__name__} by running it: give it a sample, from_torch(model, x)")
+        raise TypeError(
+            f"from_torch reads this {type(model).__name__} by running it: give it a sample, from_torch(model, x)"
+        )
     found = read_by_running(model, args, kwargs, dtype_of(model, args, kwargs), [], True)
     return found.graph, found.params
 
@@ -54,7 +56,9 @@ def check(model: nn.Module) -> None:
         if isinstance(m, torch.jit.ScriptModule):
             raise TypeError(f"{at} is compiled by torch.jit: give the module that it was made from")
         if hasattr(m, "_orig_mod"):
-            raise TypeError(f"{at} is made by torch.compile: give the module inside, {path + '.' * bool(path)}_orig_mod")
+            raise TypeError(
+                f"{at} is made by torch.compile: give the module inside, {path + '.' * bool(path)}_orig_mod"
+            )
         if m._backward_hooks or m._backward_pre_hooks:
             raise TypeError(
                 f"{at} has a backward hook, which may change gradients: remove it (handle.remove()) and ask again"
@@ -104,8 +108,7 @@ def sequence(model: nn.Module) -> Graph | None:
             return False
         own = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
         pairs = tuple((local, first[id(t)]) for local, t in own)
-        kept = None if all(name == f"{path}.{local}" for local, name in pairs) else pairs
-        nodes.append(Node(path, layer, nodes[-1].name if nodes else "x", kept))
+        nodes.append(Node(path, layer, nodes[-1].name if nodes else "x", located(pairs, path)))
         return True
 
     return Graph(*nodes) if type(model) is nn.Sequential and add(model, "") and nodes else None
@@ -113,7 +116,11 @@ def sequence(model: nn.Module) -> Graph | None:
 
 def whole(module: nn.Module) -> Layer | None:
     """The layer of a module that is taken whole: of a class that is here, itself and inside; None for any other."""
-    if unreadable(module) or issubclass(identities()[type(module)], Container) or nn.modules.module._has_any_global_hook():
+    if (
+        unreadable(module)
+        or issubclass(identities()[type(module)], Container)
+        or nn.modules.module._has_any_global_hook()
+    ):
         return None
     try:
         layer = read_as_it_is(module)
@@ -137,7 +144,9 @@ def named_arguments(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) ->
     try:
         taken = inspect.signature(model.forward).bind(*args, **kwargs)
     except TypeError as e:
-        raise ValueError(f"{type(model).__name__}.forward{inspect.signature(model.forward)} takes no such sample: {e}") from None
+        raise ValueError(
+            f"{type(model).__name__}.forward{inspect.signature(model.forward)} takes no such sample: {e}"
+        ) from None
     names: list[str] = []
     for p in taken.signature.parameters.values():
         if p.kind is p.VAR_POSITIONAL:
@@ -177,7 +186,9 @@ def read_by_running(
 
 def refused(model: nn.Module, given: passes.Given, e: Exception) -> ValueError:
     """A sentence for a model that ends in an error."""
-    shown = ", ".join(f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items())
+    shown = ", ".join(
+        f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items()
+    )
     return ValueError(
         f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. "
         f"A sample is what you call the model with: from_torch(model, x)"

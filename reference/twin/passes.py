@@ -14,12 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 from .calls import name_of, tensors_in
 
-RANDOM = frozenset(
-    "torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm "
-    "torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson "
-    "Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_ "
-    "Tensor.cauchy_ Tensor.geometric_ torch.binomial".split()
-)
+DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
+    torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial
+    Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
+    Tensor.cauchy_ Tensor.geometric_"""
+RANDOM = {*DRAWS.split()}
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
     f: f.__name__ for f in (
         F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,

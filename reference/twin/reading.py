@@ -11,12 +11,12 @@ from unittest import mock
 import torch
 from torch import nn
 
-from manualbp.base import Layer, flatten, options_of, registry
+from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls
-from .calls import Step, Unknown, tensors_in
+from .calls import Step, UnknownCallError, tensors_in
 from .passes import Given, OwnRun, outputs
 
 HERE = __file__.rpartition("/twin/")[0]
@@ -46,7 +46,7 @@ class Value:
 
 
 class Reader(OwnRun):
-    """Notes every call while the model runs. `find` says what layer a module is, or None if it is to be read through."""
+    """Notes every call while the model runs. `find` says what layer a module is, None if it is to be read through."""
 
     def __init__(self, model: nn.Module, find: Any, dtype: torch.dtype, draws: list, first: bool) -> None:
         super().__init__(dtype, draws, first)
@@ -101,7 +101,7 @@ class Reader(OwnRun):
         value = self.values.get(id(t))
         if value is None:
             if t.requires_grad:
-                raise Unknown(
+                raise UnknownCallError(
                     "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a "
                     "function gave that is not torch's"
                 )
@@ -131,7 +131,7 @@ class Reader(OwnRun):
             step = calls.step_of("Tensor.__setitem__", (t, index, view), {}, self.dtype)
             self.know(t, self.add(self.here("setitem"), step.layer, self.named(step.inputs)))
             return self.values[id(t)]
-        raise Unknown(
+        raise UnknownCallError(
             "a tensor is used after a view of it, or what it is a view of, was changed in place: write "
             "x = x.clone() before the change, or the change without an underscore"
         )
@@ -198,9 +198,10 @@ class Reader(OwnRun):
         try:
             step = calls.step_of(name, args, kwargs, self.dtype)
             inputs, params = self.named(step.inputs), self.pairs(step)
-        except Unknown as e:
+        except UnknownCallError as e:
             step = Step(Missing(name, str(e), self.place()), ())
             inputs, params = self.known_names(given), None
+        before = self.saved([*given, *step.params.values()])
         y = func(*args, **kwargs)
         self.settle(step.params.values())
         result = target if target is not None else y
@@ -212,7 +213,14 @@ class Reader(OwnRun):
             self.alias(y, given[0])
             return y
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
-        self.keep(self.add(self.here(base), step.layer, inputs, params), result)
+        node = self.add(self.here(base), step.layer, inputs, params)
+
+        def again(tensors: Mapping[int, torch.Tensor]) -> Any:
+            found = func(*swapped(args, tensors), **swapped(kwargs, tensors))
+            return found if target is None else tensors[id(target)]
+
+        self.note(node, step, again, before)
+        self.keep(node, result)
         if name == "Tensor.__getitem__" and isinstance(y, torch.Tensor) and y._is_view():
             self.views.append((y, args[0], args[1]))
         if type(step.layer).__name__ != "Detach":
@@ -246,14 +254,14 @@ class Reader(OwnRun):
     def module(self, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A module's call: whole if it is of a class that is here, else read through."""
         path = self.paths.get(id(m), type(m).__name__)
-        layer = None if self.inside or id(m) not in self.paths else self.find(m)
-        if layer is not None:
-            try:
-                step = calls.call_arguments(layer, m, args, kwargs)
-                inputs = self.named(step.inputs)
-            except (Unknown, TypeError):
-                layer = None  # read through: what is wrong shows there
-        if layer is None:
+        with torch._C.DisableTorchFunction():
+            step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
+            if step is not None:
+                inputs, before = (
+                    self.named(step.inputs),
+                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
+                )
+        if step is None:
             self.stack.append(path)
             try:
                 return original(m, *args, **kwargs)
@@ -264,30 +272,50 @@ class Reader(OwnRun):
             y = original(m, *args, **kwargs)
         finally:
             self.inside -= 1
-        first = path and path not in {node.name for node in self.nodes}
-        name = path if first else self.fresh(path or type(m).__name__.lower())
-        self.nodes.append(Node(name, step.layer, inputs, self.where(m, name, path)))
-        self.keep(name, y)
-        self.cut(y, [*tensors_in((args, kwargs)), *m.parameters()])
-        self.settle(m.buffers())
+        with torch._C.DisableTorchFunction():
+            first = path and path not in {node.name for node in self.nodes}
+            name = path if first else self.fresh(path or type(m).__name__.lower())
+            pairs = tuple((local, self.name(t)) for local, t in step.params.items())
+            self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
+            own = {local: id(t) for local, t in step.params.items()}
+
+            def again(tensors: Mapping[int, torch.Tensor]) -> Any:
+                state = {local: tensors[i] for local, i in own.items()}
+                return torch.func.functional_call(m, state, swapped(args, tensors), swapped(kwargs, tensors))
+
+            self.note(name, step, again, before)
+            self.keep(name, y)
+            self.cut(y, [*tensors_in((args, kwargs)), *m.parameters()])
+            self.settle(m.buffers())
         return y
+
+    def whole(self, m: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step | None:
+        """A module that is taken whole, with its parameters and buffers; None for one that is read through."""
+        layer = self.find(m)
+        if layer is None:
+            return None
+        options = options_of(layer)
+        own = dict(m.named_parameters(remove_duplicate=False))
+        own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
+        try:
+            step = calls.call_arguments(layer, m, args, kwargs)
+            self.named((step.inputs, tuple(own.values())))
+        except (UnknownCallError, TypeError):
+            return None  # what is wrong shows when it is read through
+        return Step(step.layer, step.inputs, own)
+
+    def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
+        """What tensors are before a call, for who makes it again."""
+        return {}
+
+    def note(self, name: str, step: Step, again: Any, before: Mapping[int, torch.Tensor]) -> None:
+        """How to make the call of a node again, on other tensors."""
 
     def settle(self, buffers: Any) -> None:
         """Buffers that a layer changed are still its own: its `track` moves them."""
         for t in buffers:
             if (value := self.values.get(id(t))) is not None and value.name in self.buffers:
                 self.values[id(t)] = Value(value.name, t._version, value.path, value.fixed)
-
-    def where(self, m: nn.Module, name: str, path: str) -> Any:
-        """Where a module's parameters are: under its own name, under another's, or each somewhere else."""
-        options = options_of(self.find(m))
-        own = dict(m.named_parameters(remove_duplicate=False))
-        own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
-        pairs = tuple((local, self.name(t)) for local, t in own.items())
-        prefixes = {full.removesuffix(f".{local}") if full.endswith(f".{local}") else None for local, full in pairs}
-        if not pairs or prefixes == {name}:
-            return None
-        return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
 
     def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A torch.autograd.Function: a checkpoint is what it runs; any other has a backward of its own."""
@@ -301,7 +329,9 @@ class Reader(OwnRun):
         given = [*tensors_in((args, kwargs))]
         if not self.inside:
             told = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
-            self.keep(self.add(self.here(cls.__name__), Missing(cls.__name__, told, self.place()), self.known_names(given)), y)
+            self.keep(
+                self.add(self.here(cls.__name__), Missing(cls.__name__, told, self.place()), self.known_names(given)), y
+            )
         return y
 
     def place(self) -> str:
@@ -337,7 +367,7 @@ class Reader(OwnRun):
         try:
             names = self.named(tensors)
             after = {n: self.name(t) for n, t in left.items() if id(t) in self.values}
-        except Unknown as e:
+        except UnknownCallError as e:
             raise TypeError(f"from_torch cannot read this model: {e}") from None
         moved = tuple((n, new) for n, new in after.items() if new != n and n in given.buffers)
         used = {*leaves_of(names), *(new for _, new in moved)}
@@ -352,7 +382,9 @@ class Reader(OwnRun):
         owned = {name for node in kept for name in self.owned(node)}
         bare = tuple((n, shapes[n]) for n in given.params if n not in owned)
         still = tuple((n, shapes[n]) for n in (*given.buffers, *self.constants) if n not in owned and n in used)
-        return Graph(*kept, inputs=tuple(given.inputs), outputs=names, keys=keys, parameters=bare, constants=still, moved=moved)
+        return Graph(
+            *kept, inputs=tuple(given.inputs), outputs=names, keys=keys, parameters=bare, constants=still, moved=moved
+        )
 
     def owned(self, node: Node) -> set[str]:
         """The names of parameters and buffers that are a node's own."""
@@ -360,6 +392,28 @@ class Reader(OwnRun):
             return {name for _, name in node.params}
         prefix = node.where("")
         return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
+
+
+def located(pairs: tuple[tuple[str, str], ...], name: str) -> Any:
+    """Where a node's parameters are: under its own name, under another's, or each somewhere else."""
+    prefixes = {full.removesuffix(f".{local}") if full.endswith(f".{local}") else None for local, full in pairs}
+    if not pairs or prefixes == {name}:
+        return None
+    return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
+
+
+def swapped(value: Any, tensors: Mapping[int, torch.Tensor]) -> Any:
+    """The arguments of a call with other tensors in the place of its own."""
+    if isinstance(value, torch.Tensor):
+        return tensors.get(id(value), value)
+    if isinstance(value, dict):
+        return {k: swapped(v, tensors) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [swapped(v, tensors) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, slice):
+        return slice(*(swapped(v, tensors) for v in (value.start, value.stop, value.step)))
+    return value
 
 
 def told(missing: list[Missing]) -> str:
@@ -380,7 +434,7 @@ def told(missing: list[Missing]) -> str:
 
 DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
 REFUSED = {
-    "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it, or write what it does as an operation",
+    "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
     "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
     "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",
 }
