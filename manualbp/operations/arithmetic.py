@@ -6,7 +6,7 @@ import numpy as np
 
 from ..base import Array, Tree
 from ..sampling import Values
-from .base import Operation, alike, check_broadcast, gradient, partner
+from .base import Operation, alike, check_broadcast, clear, gradient, partner
 
 POSITIVE = "Sequential(Softplus(), Add(other=0.5))"  # what stands in random networks before what takes numbers above 0
 
@@ -173,7 +173,21 @@ class Mul(Binary):
         return b * dy, a * dy
 
 
-class Div(Binary):
+class Quotient(Binary, family=True):
+    """A pair whose second operand divides."""
+
+    options = {"input": (2.0, 5.0, 0.3), "other": (2.0, -4.0, 0.3)}
+    guards = (None, POSITIVE)
+
+    def derives(self, x):
+        a, b = self.operands(x)
+        return self.analytic or clear(a / b)
+
+    def draw_b(self, values, shape):
+        return values.signs(shape) * values.positive(shape)
+
+
+class Div(Quotient):
     """The quotient, entry by entry; with a rounding mode, brought to a whole number.
 
     Forward   y = a/b;   rounding_mode "floor": the next whole number below, "trunc": the next one towards 0
@@ -192,8 +206,7 @@ class Div(Binary):
         "torch.div", "torch.divide", "torch.true_divide", "Tensor.div", "Tensor.div_", "Tensor.__truediv__",
         "Tensor.__rtruediv__", "Tensor.__rdiv__", "Tensor.__itruediv__", "Tensor.true_divide",
     )  # fmt: skip
-    options = {"input": (2.0, 1.0, 0.3), "other": (2.0, -4.0, 0.3), "rounding_mode": (None, None, "floor", "trunc")}
-    guards = (None, POSITIVE)
+    options = Quotient.options | {"rounding_mode": (None, None, "floor", "trunc")}
 
     def __post_init__(self):
         super().__post_init__()
@@ -214,11 +227,8 @@ class Div(Binary):
             return np.zeros_like(dy), np.zeros_like(dy)
         return dy / b, -(a / b) * dy / b
 
-    def draw_b(self, values, shape):
-        return values.signs(shape) * values.positive(shape)
 
-
-class FloorDivide(Binary):
+class FloorDivide(Quotient):
     """How often b goes into a, whole times: Div with rounding_mode "floor", under the name that // has in torch.
 
     Forward   y = ⌊a/b⌋
@@ -232,9 +242,7 @@ class FloorDivide(Binary):
         "torch.floor_divide", "Tensor.floor_divide", "Tensor.__floordiv__", "Tensor.__rfloordiv__",
         "Tensor.__ifloordiv__",
     )  # fmt: skip
-    options = {"input": (2.0, 1.0, 0.3), "other": (2.0, -4.0, 0.3)}
     analytic = False
-    guards = (None, POSITIVE)
 
     def f(self, a, b):
         return a // b
@@ -242,11 +250,8 @@ class FloorDivide(Binary):
     def df(self, a, b, y, dy):
         return np.zeros_like(dy), np.zeros_like(dy)
 
-    def draw_b(self, values, shape):
-        return values.signs(shape) * values.positive(shape)
 
-
-class Remainder(Binary):
+class Remainder(Quotient):
     """What is left of a after whole multiples of b, with the sign of b.
 
     Forward   y = a − b⌊a/b⌋
@@ -260,18 +265,13 @@ class Remainder(Binary):
     """
 
     calls = ("torch.remainder", "Tensor.remainder", "Tensor.__mod__", "Tensor.__rmod__", "Tensor.__imod__")
-    options = {"input": (2.0, 5.0, 0.3), "other": (2.0, -4.0, 0.3)}
     analytic = False
-    guards = (None, POSITIVE)
 
     def f(self, a, b):
         return a % b
 
     def df(self, a, b, y, dy):
         return dy, -(a // b) * dy
-
-    def draw_b(self, values, shape):
-        return values.signs(shape) * values.positive(shape)
 
 
 class Pow(Pair):

@@ -46,6 +46,11 @@ def gradient(d: Any, of: Any) -> Array | None:
     return unbroadcast(d, of.shape) if is_real(of) else None
 
 
+def clear(q: Array) -> bool:
+    """Are all these far enough from whole numbers, where a step jumps, for differences to see no jump?"""
+    return bool((np.abs(q - np.rint(q)) > 1 / 64).all())
+
+
 def alike(arrays: Sequence[Any]) -> list[Any]:
     """Integers beside real arrays, in the dtype of these: as torch has it, where NumPy makes float64 of them."""
     real = next((a for a in arrays if is_real(a)), None)

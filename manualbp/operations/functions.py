@@ -8,7 +8,7 @@ import numpy as np
 from ..activation import Elementwise
 from ..elementary import erf, magnitude
 from .arithmetic import POSITIVE
-from .base import NUMBER, Operation, is_real
+from .base import NUMBER, Operation, clear, is_real
 
 SQUEEZED = "Hardtanh(-20.0, 20.0)"
 
@@ -310,10 +310,14 @@ class Erf(Function):
 class Step(Function, family=True):
     """A function that is constant between its jumps, so its slope is 0, at the jumps too, as in torch."""
 
+    jumps: ClassVar[float] = 0.0  # how far they lie from whole numbers
     analytic = False
 
     def df(self, x, y):
         return np.zeros_like(x)
+
+    def derives(self, x):
+        return clear(x - self.jumps)
 
 
 class Sign(Step):
@@ -376,6 +380,7 @@ class Round(Step):
     """
 
     calls = ("torch.round", "Tensor.round")
+    jumps = 0.5
 
     def f(self, x):
         return np.rint(x)

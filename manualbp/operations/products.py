@@ -222,6 +222,10 @@ class Einsum(Operation):
         "...i,ji->...j": ("3B",),
     }
 
+    @property
+    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.equation.count(",") + 1
+
     def letters(self, x: tuple) -> tuple[list[str], str]:
         """The letters of every input and of the output, ellipses written out in capitals."""
         left, arrow, out = self.equation.replace(" ", "").partition("->")

@@ -171,7 +171,7 @@ def _wrapped(choose: Choose, cls: type, shape: tuple[int, ...], exact: bool, dep
     """A container whose body gives the shape it takes: a Linear brings the width back where it was changed."""
     body = _link(choose, shape, exact, depth)
     found = output_shape(body, shape)
-    if found != shape and found and found[:-1] == shape[:-1]:
+    if found != shape and found and shape and found[:-1] == shape[:-1]:
         body = container.Sequential(body, linear.Linear(found[-1], shape[-1]))
     elif found != shape:
         body = linear.Linear(shape[-1], shape[-1]) if shape else linear.Identity()

@@ -17,7 +17,12 @@ class Operation(Whole):
         self.name, self.options = name, options
 
     def forward(self, x: Any) -> Any:
-        return TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options)
+        return plain(TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options))
+
+
+def plain(y: Any) -> Any:
+    """Views laid out anew: some of torch's layers refuse transposed inputs, as NLLLoss of images does (torch 2.13)."""
+    return y.contiguous() if isinstance(y, torch.Tensor) else tuple(map(plain, y))
 
 
 def pair(f: Callable, second: str = "other") -> Callable:
