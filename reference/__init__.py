@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 PLACES = {
     "gradient_of": "declared",
-    "Case": "draw.case", "check_laws": "laws", "check_model": "models", "Indices": "draw.trial", "Report": "report.report",
+    "Case": "draw.case", "check_laws": "laws", "check_model": "models", "Indices": "draw.trial",
+    "Report": "report.report",
     "from_torch": "twin.layers", "to_torch": "twin.layers",
 } | dict.fromkeys(
     ("check_function", "check_gradients", "check_layer", "check_optimizer", "check_pointwise"), "check"

@@ -16,10 +16,10 @@ from .compare.comparison import Tensor, within
 from .draw.case import cast
 from .sides.run import leaves
 from .twin import randomness
-from .twin.calls import Step, tensors_in
 from .twin.layers import array
 from .twin.models import whole
 from .twin.reading import Reader
+from .twin.step import Step, tensors_in
 
 PRECISIONS = ("float32", "float64", "longdouble")
 

@@ -7,8 +7,7 @@ any other argument is an option under torch's name. What is neither known here n
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -16,22 +15,11 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from manualbp.base import Layer, options_of, registry
+from manualbp.operations import Operation
 
-Tensors = Any  # a tensor, None, or a (nested) tuple of these
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call as a layer: what it takes, and tensors that are its parameters, under the layer's own names."""
-
-    layer: Layer
-    inputs: Tensors
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-
-class UnknownCallError(Exception):
-    """A call, or an argument of one, that no class here has."""
-
+from .functions import FUNCTIONS
+from .rules import RULES
+from .step import Step, UnknownCallError, has_tensor, plain_value
 
 SAYS = """shape size dim ndim numel nelement dtype device layout is_cuda is_cpu is_meta is_sparse is_quantized
     is_mkldnn requires_grad requires_grad_ is_leaf grad_fn grad stride is_contiguous storage_offset _version names
@@ -40,7 +28,9 @@ SAYS = """shape size dim ndim numel nelement dtype device layout is_cuda is_cpu 
     is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes is_set_to is_xla is_ipu"""
 SAYS_OF = """is_tensor is_floating_point numel is_complex result_type is_grad_enabled broadcast_shapes is_same_size
     _assert _check _is_functional_tensor"""
+FACTORIES = "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_tensor"
 METADATA = {f"Tensor.{n}" for n in SAYS.split()} | {f"torch.{n}" for n in SAYS_OF.split()}  # computes with no entry
+METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch")}
 
 VALUES = "item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ equal allclose"
 READS_A_VALUE = {f"Tensor.{n}" for n in f"{VALUES} is_nonzero".split()} | {  # the graph holds for the sample's value
@@ -52,21 +42,26 @@ SAME = {  # gives back the numbers it is given
     "Tensor.resolve_conj", "torch.positive", "Tensor.positive", "Tensor.__pos__",
 }  # fmt: skip
 
+TABLES = FUNCTIONS.keys() | RULES.keys()
+
 IGNORED = {  # arguments that change no number
     "inplace", "out", "memory_format", "layout", "device", "non_blocking", "copy", "requires_grad", "pin_memory",
-    "_stacklevel", "sorted", "stable", "generator", "half_to_float", "size_average", "reduce",
+    "_stacklevel", "sorted", "stable", "generator",
 }  # fmt: skip
 
+HARMLESS = {("mode", "constant"), ("_stacklevel", 3), ("_stacklevel", 5)}
+ALIASES = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names, which torch takes, too
+
 VARARGS = {  # the last argument, where it may be spread: x.view(2, 3)
-    "Reshape": "shape", "Permute": "dims", "Expand": "size", "Tile": "repeats", "Flip": "dims",
+    "Flip": "dims",
 }  # fmt: skip
 
 SIGNATURES = {  # of operations, where tensors and options do not simply come in the order of the class
     "Add": "input other", "Sub": "input other", "Mul": "input other", "Div": "input other", "Pow": "input exponent",
-    "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Pad": "input pad mode value",
-    "Maximum": "input other", "Minimum": "input other", "Compare": "input other", "Atan2": "input other",
-    "Where": "condition input other", "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
-    "Affine": "input weight bias",
+    "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
+    "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
+    "Maximum": "input other", "Minimum": "input other", "MaskedFill": "input mask value",
+    "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
 }  # fmt: skip
 
 OPTIONS = {  # what the name of a call says by itself
@@ -125,10 +120,15 @@ def name_of(function: Any) -> str:
     return name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
 
 
-@cache
 def operations() -> dict[str, type[Layer]]:
-    """The operation of every call that one says it is."""
-    return {call: cls for cls in registry().values() for call in getattr(cls, "calls", ())}
+    """The operation of every call that one says it is; classes of your own among them."""
+
+    def below(cls: type) -> Iterator[type]:
+        for sub in cls.__subclasses__():
+            yield from ([sub] if not sub.family else [])
+            yield from below(sub)
+
+    return {call: cls for cls in below(Operation) for call in cls.calls}
 
 
 @cache
@@ -148,32 +148,33 @@ def layers() -> dict[str, tuple[type[Layer], tuple[str, ...], dict[str, Any]]]:
 
 def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
     """The layer that a call is. UnknownCallError if there is none, or an argument has no meaning in it."""
-    plain = next((n for n in (name, in_place_of(name)) if n in operations() or _last(n) in (RULES | layers())), name)
-    last = _last(plain)
-    if last in RULES and plain not in operations():
-        return RULES[last](*args, **{k: v for k, v in kwargs.items() if k not in IGNORED})
-    if plain in operations():
-        cls = operations()[plain]
-        if cls.__name__ in SPECIAL:
-            return SPECIAL[cls.__name__](cls, plain, args, kwargs, dtype)
+    known = operations()
+    plain = next((n for n in (name, in_place_of(name)) if n in known or last(n) in TABLES | layers().keys()), name)
+    kwargs = {ALIASES.get(k, k): v for k, v in kwargs.items() if k not in IGNORED}
+    if last(plain) in FUNCTIONS:
+        return FUNCTIONS[last(plain)](*args, **kwargs)
+    if last(plain) in RULES and (plain not in known or known[plain].__module__.startswith("manualbp.")):
+        return RULES[last(plain)](plain, dtype, *args, **kwargs)
+    if plain in known:
+        cls = known[plain]
         order = tuple(SIGNATURES.get(cls.__name__, "").split())
-        order = (order[1], order[0], *order[2:]) if last in REFLECTED and order else order
+        order = (order[1], order[0], *order[2:]) if last(plain) in REFLECTED and order else order
         return bound(cls, order, OPTIONS.get(plain, {}), args, kwargs, dtype)
-    if last in layers():
-        return bound(*layers()[last], args, kwargs, dtype)
-    raise UnknownCallError(f"{shown(name)} has no class here")
+    if last(plain) in layers():
+        return bound(*layers()[last(plain)], args, kwargs, dtype)
+    raise UnknownCallError("no class here")
 
 
 def in_place_of(name: str) -> str:
     """The name without the underscore of an in-place call: Tensor.relu_, Tensor.__iadd__."""
-    if _last(name) in CHANGING:
+    if last(name) in CHANGING:
         return name.replace("__i", "__")
     return name.removesuffix("_") if not name.endswith("__") else name
 
 
 def is_in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
     """Does the call change a tensor that it is given?"""
-    return in_place_of(name) != name or bool(kwargs.get("inplace")) or "out" in kwargs or _last(name) == "__setitem__"
+    return in_place_of(name) != name or bool(kwargs.get("inplace")) or "out" in kwargs or last(name) == "__setitem__"
 
 
 def bound(
@@ -198,9 +199,7 @@ def bound(
         elif value is not None:
             raise UnknownCallError(f"{cls.__name__} has no option for the argument {value!r:.40}")
     for name, value in kwargs.items():
-        if name == "dtype" and name not in inspect.signature(cls).parameters and value in (None, dtype):
-            continue
-        if name not in IGNORED:
+        if name != "dtype" or value not in (None, dtype):
             _put(cls, name, value, inputs, options)
     if order:
         inputs = {n: inputs[n] for n in sorted(inputs, key=lambda n: _place(cls, n))}
@@ -234,213 +233,16 @@ def _put(cls: type[Layer], name: str, value: Any, inputs: dict[str, Any], option
             inputs[name] = value
     elif name in known:
         options[name] = value
-    elif value is not None and name not in IGNORED and name not in ("input", "mode", "dtype"):
+    elif value is not None and (name, value) not in HARMLESS and name not in IGNORED:
         raise UnknownCallError(f"{cls.__name__} has no option {name} = {value!r:.40}")
-    elif name == "mode" and value not in (None, "constant"):
-        raise UnknownCallError(f"{cls.__name__} has no mode {value!r}")
-
-
-def plain_value(value: Any) -> Any:
-    """torch.Size, lists and dtypes as an option has them."""
-    if isinstance(value, (tuple, list)):
-        return tuple(map(plain_value, value))
-    return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
-
-
-def has_tensor(value: Any) -> bool:
-    """Is it a tensor, or a list or tuple with one in it?"""
-    return isinstance(value, torch.Tensor) or (isinstance(value, (tuple, list)) and any(map(has_tensor, value)))
-
-
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors of nested lists, tuples, dicts and slices."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from tensors_in(part)
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from tensors_in(part)
-    elif isinstance(value, slice):
-        yield from tensors_in((value.start, value.stop, value.step))
 
 
 def shown(name: str) -> str:
     return name.replace("torch.nn.functional.", "F.")
 
 
-def _last(name: str) -> str:
+def last(name: str) -> str:
     return name.rsplit(".")[-1]
-
-
-def _make(name: str, **options: Any) -> Layer:
-    """A layer by its class's name; UnknownCallError where there is none yet."""
-    if name not in registry():
-        raise UnknownCallError(f"nn.{name} has no class here")
-    return registry()[name](**{n: plain_value(v) for n, v in options.items()})
-
-
-def _held(**params: Any) -> dict[str, Any]:
-    """The parameters that are given."""
-    return {n: p for n, p in params.items() if p is not None}
-
-
-# Functions of torch.nn.functional that take parameters: the layer, whose sizes are those of the weights.
-
-
-def _linear(input: Any, weight: Any, bias: Any = None) -> Step:
-    if weight.ndim != 2:
-        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes has no class here")
-    layer = _make("Linear", in_features=weight.shape[1], out_features=weight.shape[0], bias=bias is not None)
-    return Step(layer, input, _held(weight=weight, bias=bias))
-
-
-def _conv(n: int) -> Callable[..., Step]:
-    def rule(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-    ) -> Step:
-        layer = _make(
-            f"Conv{n}d", in_channels=weight.shape[1] * groups, out_channels=weight.shape[0],
-            kernel_size=tuple(weight.shape[2:]), stride=stride, padding=padding, dilation=dilation, groups=groups,
-            bias=bias is not None,
-        )  # fmt: skip
-        return Step(layer, input, _held(weight=weight, bias=bias))
-
-    return rule
-
-
-def _conv_transpose(n: int) -> Callable[..., Step]:
-    def rule(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-        groups: int = 1, dilation: Any = 1,
-    ) -> Step:  # fmt: skip
-        layer = _make(
-            f"ConvTranspose{n}d", in_channels=weight.shape[0], out_channels=weight.shape[1] * groups,
-            kernel_size=tuple(weight.shape[2:]), stride=stride, padding=padding, output_padding=output_padding,
-            groups=groups, bias=bias is not None, dilation=dilation,
-        )  # fmt: skip
-        return Step(layer, input, _held(weight=weight, bias=bias))
-
-    return rule
-
-
-def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
-    options = {"elementwise_affine": weight is not None, "bias": bias is not None or weight is None}
-    layer = _make("LayerNorm", normalized_shape=tuple(normalized_shape), eps=eps, **options)
-    return Step(layer, input, _held(weight=weight, bias=bias))
-
-
-def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Step:
-    layer = _make("RMSNorm", normalized_shape=tuple(normalized_shape), eps=eps, elementwise_affine=weight is not None)
-    return Step(layer, input, _held(weight=weight))
-
-
-def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
-    if weight is not None and bias is None:
-        raise UnknownCallError("F.group_norm with a weight and no bias has no class here")
-    layer = _make("GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None)
-    return Step(layer, input, _held(weight=weight, bias=bias))
-
-
-def _weight_first(weight: Any, bias: Any) -> None:
-    if weight is None and bias is not None:
-        raise UnknownCallError("a norm with a bias and no weight has no class here")
-
-
-def _batch_norm(
-    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5,
-) -> Step:  # fmt: skip
-    _weight_first(weight, bias)
-    tracked = running_mean is not None
-    layer = _make(
-        f"BatchNorm{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,
-        affine=weight is not None, track_running_stats=tracked, training=training,
-        **({"bias": False} if weight is not None and bias is None else {}),
-    )  # fmt: skip
-    counted = torch.tensor(0) if tracked else None  # the function has no such count, and with a momentum no use for it
-    params = _held(
-        weight=weight, bias=bias, running_mean=running_mean, running_var=running_var, num_batches_tracked=counted
-    )
-    return Step(layer, input, params)
-
-
-def _embedding(
-    input: Any, weight: Any, padding_idx: int | None = None, max_norm: Any = None, norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False, sparse: bool = False,
-) -> Step:  # fmt: skip
-    if max_norm is not None:
-        raise UnknownCallError(
-            "F.embedding with max_norm changes its weight in the forward pass, and has no class here"
-        )
-    if padding_idx is not None and padding_idx < 0:
-        padding_idx += weight.shape[0]
-    layer = _make(
-        "Embedding", num_embeddings=weight.shape[0], embedding_dim=weight.shape[1], padding_idx=padding_idx,
-        scale_grad_by_freq=scale_grad_by_freq,
-    )  # fmt: skip
-    return Step(layer, input, _held(weight=weight))
-
-
-def _prelu(input: Any, weight: Any) -> Step:
-    return Step(_make("PReLU", num_parameters=weight.numel()), input, _held(weight=weight))
-
-
-def _bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Step:
-    out, n, m = weight.shape
-    layer = _make("Bilinear", in1_features=n, in2_features=m, out_features=out, bias=bias is not None)
-    return Step(layer, (input1, input2), _held(weight=weight, bias=bias))
-
-
-RULES: dict[str, Callable[..., Step]] = {
-    "linear": _linear, "conv1d": _conv(1), "conv2d": _conv(2), "conv3d": _conv(3), "embedding": _embedding,
-    "conv_transpose1d": _conv_transpose(1), "conv_transpose2d": _conv_transpose(2), "prelu": _prelu,
-    "conv_transpose3d": _conv_transpose(3), "layer_norm": _layer_norm, "rms_norm": _rms_norm,
-    "group_norm": _group_norm, "batch_norm": _batch_norm, "bilinear": _bilinear,
-}  # fmt: skip
-
-
-# Operations whose arguments need a look: dtypes, another tensor's shape, an index.
-
-
-def _to(cls: type[Layer], name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
-    """x.to(dtype), x.float(), x.type_as(other): a floating dtype is that of the whole graph."""
-    x, *rest = args
-    wanted = {"float": torch.float32, "double": torch.float64, "long": torch.int64, "int": torch.int32,
-              "bool": torch.bool, "half": torch.float16, "bfloat16": torch.bfloat16}.get(_last(name))  # fmt: skip
-    for value in (*rest, *kwargs.values()):
-        wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
-    if wanted is None or wanted == x.dtype:
-        return Step(registry()["Identity"]() if x.is_floating_point() else cls(), x)
-    if wanted.is_floating_point and wanted != dtype:
-        raise UnknownCallError(
-            f"{shown(name)} to {wanted} has no class here: a graph has one floating dtype, here {dtype}"
-        )
-    return Step(cls(str(wanted).removeprefix("torch.")), x)
-
-
-def _shaped(option: str) -> Callable[..., Step]:
-    """Operations that take a shape, spread, as a tuple, or as another tensor's."""
-
-    def rule(cls: type[Layer], name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
-        x, *rest = args
-        given = rest or [v for k, v in kwargs.items() if k not in IGNORED]
-        shape = given[0] if len(given) == 1 and not isinstance(given[0], int) else given
-        if isinstance(shape, torch.dtype):
-            raise UnknownCallError(f"{shown(name)} with a dtype has no class here")
-        shape = shape.shape if isinstance(shape, torch.Tensor) else shape
-        return Step(cls(**{option: tuple(int(n) for n in shape)}), x)
-
-    return rule
-
-
-SPECIAL: dict[str, Callable[..., Step]] = {
-    "To": _to, "Reshape": _shaped("shape"), "Expand": _shaped("size"), "Tile": _shaped("repeats"),
-    "Permute": _shaped("dims"),
-}  # fmt: skip
 
 
 def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step:

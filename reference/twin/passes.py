@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 from torch.overrides import TorchFunctionMode
 
-from .calls import name_of, tensors_in
+from .calls import name_of
+from .step import tensors_in
 
 DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
     torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial

@@ -15,11 +15,11 @@ from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
-from . import calls
-from .calls import Step, UnknownCallError, tensors_in
+from . import calls, passes
 from .passes import Given, OwnRun, outputs
+from .rules import EXPANDED
+from .step import Step, UnknownCallError, tensors_in
 
-HERE = __file__.rpartition("/twin/")[0]
 TORCH = torch.__file__.rpartition("/")[0]
 
 
@@ -182,7 +182,7 @@ class Reader(OwnRun):
             )
         target = self.target(name, args, kwargs)
         held = target is not None and self.values.get(id(target), Value("", 0)).name in self.buffers
-        if all(map(self.fixed, given)) and not held and calls._last(name) not in DROPS:
+        if all(map(self.fixed, given)) and not held and calls.last(name) not in DROPS:
             return func(*args, **kwargs)
         return self.record(name, func, args, kwargs, given, target)
 
@@ -195,6 +195,9 @@ class Reader(OwnRun):
                 f"from_torch cannot read this model: {calls.shown(name)} changes the parameter "
                 f"{self.values[id(target)].name} in the forward pass\n  {self.place()}"
             )
+        if name in EXPANDED:
+            with self:
+                return EXPANDED[name](*args, **kwargs)
         try:
             step = calls.step_of(name, args, kwargs, self.dtype)
             inputs, params = self.named(step.inputs), self.pairs(step)
@@ -336,12 +339,16 @@ class Reader(OwnRun):
 
     def place(self) -> str:
         """Where in the user's code a call is: module, file, line, text."""
-        frame = sys._getframe(1)
-        while frame.f_back and frame.f_code.co_filename.startswith((HERE, TORCH, "<frozen")):
+        frame, module = sys._getframe(1), f"in {self.stack[-1] or 'the model'}"
+        while frame.f_back and frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        while frame.f_back and frame.f_code.co_filename.startswith((TORCH, __file__, passes.__file__, "<frozen")):
+            if frame.f_code.co_filename == passes.__file__ and frame.f_code.co_name == "run":
+                return module  # a module of torch's own
             frame = frame.f_back
         file, line = frame.f_code.co_filename, frame.f_lineno
         text = linecache.getline(file, line).strip()
-        return f"in {self.stack[-1] or 'the model'}, {file}:{line}" + (f": {text}" if text else "")
+        return f"{module}, {file}:{line}" + (f": {text}" if text else "")
 
     @contextmanager
     def reading(self):
@@ -418,9 +425,9 @@ def swapped(value: Any, tensors: Mapping[int, torch.Tensor]) -> Any:
 
 def told(missing: list[Missing]) -> str:
     """The calls without a class, and the one class to write."""
-    lines = {f"  {calls.shown(m.call)}: {m.reason}; {m.place}": None for m in missing}
+    lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
     first = missing[0].call
-    cls = "".join(part.capitalize() for part in calls._last(first).strip("_").split("_"))
+    cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
     return "\n".join([
         f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",
         *lines,
