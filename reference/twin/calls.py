@@ -151,6 +151,8 @@ def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtyp
     known = operations()
     plain = next((n for n in (name, in_place_of(name)) if n in known or last(n) in TABLES | layers().keys()), name)
     kwargs = {ALIASES.get(k, k): v for k, v in kwargs.items() if k not in IGNORED}
+    if kwargs.get("dtype", dtype) in (None, dtype) and last(plain) != "to":
+        kwargs.pop("dtype", None)  # the one that all have
     if last(plain) in FUNCTIONS:
         return FUNCTIONS[last(plain)](*args, **kwargs)
     if last(plain) in RULES and (plain not in known or known[plain].__module__.startswith("manualbp.")):
@@ -199,8 +201,7 @@ def bound(
         elif value is not None:
             raise UnknownCallError(f"{cls.__name__} has no option for the argument {value!r:.40}")
     for name, value in kwargs.items():
-        if name != "dtype" or value not in (None, dtype):
-            _put(cls, name, value, inputs, options)
+        _put(cls, name, value, inputs, options)
     if order:
         inputs = {n: inputs[n] for n in sorted(inputs, key=lambda n: _place(cls, n))}
     given = [v for v in inputs.values() if v is not None]

@@ -13,11 +13,12 @@ CASTS = {
 }  # fmt: skip
 
 
-def to(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
     """x.to(dtype), x.float(), x.type_as(other): a floating dtype is that of the whole graph."""
     wanted = CASTS.get(name.rsplit(".")[-1])
     for value in (*rest, *options.values()):
         wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
+    wanted = dtype if wanted == torch.float32 else wanted  # a model that names its own dtype means that of the run
     if wanted is None or wanted == x.dtype:
         return Step(make("Identity"), x)
     if wanted.is_floating_point and wanted != dtype:
@@ -28,7 +29,7 @@ def to(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Ste
 def shaped(cls: str, option: str) -> Callable[..., Step]:
     """Operations that take sizes, spread, as a tuple, or as another tensor's."""
 
-    def rule(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
         given = list(rest) or list(options.values())
         sizes = given[0] if len(given) == 1 and not isinstance(given[0], int) else given
         if isinstance(sizes, torch.dtype):
@@ -58,20 +59,20 @@ def indexed(index: Any) -> tuple[str, tuple[torch.Tensor, ...]]:
     return ", ".join(parts), tuple(tensors)
 
 
-def get_item(name: str, dtype: torch.dtype, x: Any, index: Any) -> Step:
+def get_item(name: str, dtype: torch.dtype, x: Any, /, index: Any) -> Step:
     text, tensors = indexed(index)
     return Step(make("GetItem", index=text), (x, *tensors) if tensors else x)
 
 
-def select(name: str, dtype: torch.dtype, x: Any, dim: int, index: Any) -> Step:
+def select(name: str, dtype: torch.dtype, x: Any, /, dim: int, index: Any) -> Step:
     return get_item(name, dtype, x, (*(slice(None),) * (dim % x.ndim), int(index)))
 
 
-def narrow(name: str, dtype: torch.dtype, x: Any, dim: int, start: Any, length: Any) -> Step:
+def narrow(name: str, dtype: torch.dtype, x: Any, /, dim: int, start: Any, length: Any) -> Step:
     return get_item(name, dtype, x, (*(slice(None),) * (dim % x.ndim), slice(int(start), int(start) + int(length))))
 
 
-def set_item(name: str, dtype: torch.dtype, x: Any, index: Any, value: Any, accumulate: bool = False) -> Step:
+def set_item(name: str, dtype: torch.dtype, x: Any, /, index: Any, value: Any, accumulate: bool = False) -> Step:
     text, tensors = indexed(tuple(index) if isinstance(index, list) else index)
     if isinstance(value, torch.Tensor):
         return Step(make("SetItem", index=text, accumulate=accumulate), (x, value, *tensors))
@@ -82,7 +83,7 @@ def set_item(name: str, dtype: torch.dtype, x: Any, index: Any, value: Any, accu
 def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
     """torch.max and min: of two tensors, along an axis with the places, or over all."""
 
-    def rule(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
         other = options.get("other", rest[0] if rest else None)
         if isinstance(other, torch.Tensor):
             return Step(make(two), (x, other))
@@ -96,7 +97,7 @@ def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
 def spread_of(cls: str) -> Callable[..., Step]:
     """Variance and standard deviation: `unbiased` is a correction of 1, as is the default."""
 
-    def rule(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
         names = ("unbiased",) if rest and isinstance(rest[0], bool) else ("dim", "unbiased", "keepdim")
         given = dict(zip(names, rest)) | options
         unbiased = given.pop("unbiased", None)
@@ -107,7 +108,7 @@ def spread_of(cls: str) -> Callable[..., Step]:
     return rule
 
 
-def norm(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+def norm(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
     """torch.norm's p and torch.linalg's ord; of matrices other norms than the entries' are none here."""
     given = dict(zip(("p", "dim", "keepdim"), rest)) | options
     p = given.pop("ord", given.pop("p", None))
@@ -120,7 +121,7 @@ def norm(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> S
     )
 
 
-def pad(name: str, dtype: torch.dtype, x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Step:
+def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: str = "constant", value: Any = None) -> Step:
     """Zeros or another constant; the other modes are layers."""
     if mode == "constant":
         return Step(make("Pad", pad=tuple(pad), value=float(value or 0.0)), x)
@@ -128,7 +129,7 @@ def pad(name: str, dtype: torch.dtype, x: Any, pad: Any, mode: str = "constant",
     return Step(make(f"{kind}Pad{len(pad) // 2}d", padding=tuple(pad)), x)
 
 
-def clamp(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> Step:
+def clamp(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
     """Bounds that are numbers are options, bounds that are tensors inputs."""
     names = ("max",) if "max" in name else ("min",) if "min" in name else ("min", "max")
     given = dict(zip(names, rest)) | options
@@ -139,7 +140,7 @@ def clamp(name: str, dtype: torch.dtype, x: Any, *rest: Any, **options: Any) -> 
     return Step(make("Clamp", **numbers), (x, *tensors) if tensors else x)
 
 
-def where(name: str, dtype: torch.dtype, *args: Any, **options: Any) -> Step:
+def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     """torch.where(c, a, b), and a.where(c, b): numbers stand for a or b as options."""
     given = dict(zip(("condition", "input", "other"), args)) | {k: v for k, v in options.items() if k != "self"}
     if isinstance(given["input"], torch.Tensor) and given["input"].dtype == torch.bool and name == "Tensor.where":
