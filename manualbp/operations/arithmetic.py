@@ -6,7 +6,7 @@ import numpy as np
 
 from ..base import Array, Tree
 from ..sampling import Values
-from .base import Operation, alike, check_broadcast, clear, gradient, partner
+from .base import Operation, alike, check_broadcast, gradient, partner, unreached
 
 POSITIVE = "Sequential(Softplus(), Add(other=0.5))"  # what stands in random networks before what takes numbers above 0
 
@@ -60,7 +60,7 @@ class Pair(Operation, family=True):
         x, a, b, y = cache
         inputs = x if isinstance(x, tuple) else (x,)
         if dy is None:  # of integers
-            return (None if len(inputs) == 1 else (None, None)), {}
+            return unreached(x), {}
         with np.errstate(all="ignore"):
             slopes = [d for d, number in zip(self.df(a, b, y, dy), self.numbers) if number is None]
             dx = [gradient(np.broadcast_to(d, y.shape), v) for d, v in zip(slopes, inputs)]
@@ -179,12 +179,18 @@ class Quotient(Binary, family=True):
     options = {"input": (2.0, 5.0, 0.3), "other": (2.0, -4.0, 0.3)}
     guards = (None, POSITIVE)
 
-    def derives(self, x):
-        a, b = self.operands(x)
-        return self.analytic or clear(a / b)
-
     def draw_b(self, values, shape):
         return values.signs(shape) * values.positive(shape)
+
+
+def floored(a: Any, b: Any) -> Any:
+    """⌊a/b⌋, off the real axis as a constant."""
+    return a // b if not np.iscomplexobj(a / b) else np.floor((a / b).real) + 0j
+
+
+def truncated(a: Any, b: Any) -> Any:
+    """a/b without its fraction, in the dtype of a and b, off the real axis as a constant."""
+    return np.trunc((a / b).real).astype(np.result_type(a, b))
 
 
 class Div(Quotient):
@@ -213,14 +219,10 @@ class Div(Quotient):
         if self.rounding_mode not in (None, "floor", "trunc"):
             raise ValueError(f'{self}: rounding_mode is None, "floor" or "trunc"')
 
-    @property
-    def analytic(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.rounding_mode is None
-
     def f(self, a, b):
-        if self.rounding_mode == "floor":
-            return a // b
-        return a / b if self.rounding_mode is None else np.trunc(a / b).astype(np.result_type(a, b))
+        if self.rounding_mode is None:
+            return a / b
+        return floored(a, b) if self.rounding_mode == "floor" else truncated(a, b)
 
     def df(self, a, b, y, dy):
         if self.rounding_mode is not None:
@@ -242,10 +244,9 @@ class FloorDivide(Quotient):
         "torch.floor_divide", "Tensor.floor_divide", "Tensor.__floordiv__", "Tensor.__rfloordiv__",
         "Tensor.__ifloordiv__",
     )  # fmt: skip
-    analytic = False
 
     def f(self, a, b):
-        return a // b
+        return floored(a, b)
 
     def df(self, a, b, y, dy):
         return np.zeros_like(dy), np.zeros_like(dy)
@@ -265,13 +266,12 @@ class Remainder(Quotient):
     """
 
     calls = ("torch.remainder", "Tensor.remainder", "Tensor.__mod__", "Tensor.__rmod__", "Tensor.__imod__")
-    analytic = False
 
     def f(self, a, b):
-        return a % b
+        return a % b if not np.iscomplexobj(a / b) else a - b * floored(a, b)
 
     def df(self, a, b, y, dy):
-        return dy, -(a // b) * dy
+        return dy, -floored(a, b) * dy
 
 
 class Pow(Pair):
@@ -294,7 +294,7 @@ class Pow(Pair):
     calls = ("torch.pow", "Tensor.pow", "Tensor.pow_", "Tensor.__pow__", "Tensor.__rpow__", "Tensor.__ipow__")
     options = {"input": (2.0, 10000.0, 0.3), "exponent": (2, 3, 1, 0, 0.5, -1, -0.5, 1.7)}
     dyadic = True
-    guards = (POSITIVE, "Hardtanh(-4.0, 4.0)")
+    guards = (f"Sequential(Hardtanh(-4.0, 4.0), {POSITIVE})", "Hardtanh(-4.0, 4.0)")
 
     def f(self, a, b):
         return a**b

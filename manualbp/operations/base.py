@@ -19,6 +19,7 @@ class Operation(Layer, family=True):
     others are options under torch's names. Real inputs have a gradient, integers and masks have None.
     """
 
+    in_networks: ClassVar[bool] = True  # can it stand inside of random networks? Not what gives integers or a mask
     calls: ClassVar[tuple[str, ...]] = ()  # the torch functions and methods that it is
     guards: ClassVar[tuple[str | None, ...]] = ()  # in random networks, what keeps each input where y has a value
     ranks = (0, 1, 2, 3, 4)
@@ -46,9 +47,11 @@ def gradient(d: Any, of: Any) -> Array | None:
     return unbroadcast(d, of.shape) if is_real(of) else None
 
 
-def clear(q: Array) -> bool:
-    """Are all these far enough from whole numbers, where a step jumps, for differences to see no jump?"""
-    return bool((np.abs(q - np.rint(q)) > 1 / 64).all())
+def unreached(x: Tree) -> Tree:
+    """The gradient by inputs that do not reach L: 0 for real ones, None for others."""
+    if isinstance(x, tuple):
+        return tuple(map(unreached, x))
+    return np.zeros_like(x) if is_real(x) else None
 
 
 def alike(arrays: Sequence[Any]) -> list[Any]:
@@ -96,6 +99,12 @@ def axes_of(layer: Layer, dim: Axes, x: Array) -> tuple[int, ...]:
     return tuple(d % rank for d in given) if np.ndim(x) else ()
 
 
+def axis_of(layer: Layer, dim: int, x: Any) -> int:
+    """The one axis meant by `dim`, not negative."""
+    layer.takes(-len(shape(x)) <= dim < len(shape(x)), x, f"(*) with an axis {dim}", NUMBER)
+    return dim % x.ndim
+
+
 def some_axes(choose: Any, rank: int) -> Axes:
     """None, one axis or two different ones, counted from either end."""
     if rank == 0:
@@ -105,6 +114,7 @@ def some_axes(choose: Any, rank: int) -> Axes:
     return choose(one, None, (one, choose(*others))) if others else choose(one, None)
 
 
-def tuple_of(dx: Sequence[Any], x: Tree) -> Tree:
-    """Gradients nested as the inputs are: one as it is, several in a tuple."""
-    return tuple(dx) if isinstance(x, tuple) else dx[0]
+def check_range(layer: Layer, index: Array, size: int) -> None:
+    """ValueError unless every index is in 0, …, size − 1."""
+    if index.size and not 0 <= index.min() <= index.max() < size:
+        raise ValueError(f"{layer} takes indices in 0, …, {size - 1}; it got {index.min()} to {index.max()}")

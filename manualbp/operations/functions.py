@@ -6,11 +6,12 @@ from typing import ClassVar
 import numpy as np
 
 from ..activation import Elementwise
+from ..base import Array
 from ..elementary import erf, magnitude
 from .arithmetic import POSITIVE
-from .base import NUMBER, Operation, clear, is_real
+from .base import NUMBER, Operation, is_real
 
-SQUEEZED = "Hardtanh(-20.0, 20.0)"
+SQUEEZED = "Hardtanh(-4.0, 4.0)"
 
 
 class Function(Elementwise, Operation, family=True):
@@ -308,16 +309,17 @@ class Erf(Function):
 
 
 class Step(Function, family=True):
-    """A function that is constant between its jumps, so its slope is 0, at the jumps too, as in torch."""
+    """A function that is constant between its jumps, so its slope is 0, at the jumps too, as in torch. A subclass says
+    which, of real numbers; off the real axis it goes on as a constant."""
 
-    jumps: ClassVar[float] = 0.0  # how far they lie from whole numbers
-    analytic = False
+    def step(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def f(self, x):
+        return np.asarray(self.step(np.real(x)), x.dtype)
 
     def df(self, x, y):
         return np.zeros_like(x)
-
-    def derives(self, x):
-        return clear(x - self.jumps)
 
 
 class Sign(Step):
@@ -333,7 +335,7 @@ class Sign(Step):
     calls = ("torch.sign", "torch.sgn", "Tensor.sign")
     dyadic = True
 
-    def f(self, x):
+    def step(self, x):
         return np.sign(x)
 
 
@@ -349,7 +351,7 @@ class Floor(Step):
 
     calls = ("torch.floor", "Tensor.floor", "Tensor.floor_")
 
-    def f(self, x):
+    def step(self, x):
         return np.floor(x)
 
 
@@ -365,7 +367,7 @@ class Ceil(Step):
 
     calls = ("torch.ceil", "Tensor.ceil")
 
-    def f(self, x):
+    def step(self, x):
         return np.ceil(x)
 
 
@@ -380,7 +382,6 @@ class Round(Step):
     """
 
     calls = ("torch.round", "Tensor.round")
-    jumps = 0.5
 
-    def f(self, x):
+    def step(self, x):
         return np.rint(x)

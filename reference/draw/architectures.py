@@ -121,6 +121,7 @@ def links(exact: bool = False) -> tuple[type[Layer], ...]:
     return tuple(
         c for c in registry().values()
         if not issubclass(c, (Loss, Container, container.Select)) and not c.integer and (c.dyadic or not exact)
+        and not (issubclass(c, Operation) and not c.in_networks)
     )  # fmt: skip
 
 
