@@ -19,10 +19,15 @@ from typing import Any, ClassVar, Self, dataclass_transform
 import numpy as np
 
 from .sampling import Choose, Values
+from .tree import Params as Params
+from .tree import Path, leaves, spelt, tree_map_with_path
+from .tree import Tree as Tree
+from .tree import add as add
+from .tree import flatten as flatten
+from .tree import tree_map as tree_map
+from .tree import unflatten as unflatten
 
 Array = np.ndarray
-Params = dict[str, Any]  # nested: a child's name leads to its own Params, a parameter's name to its array
-Tree = Any  # an array, None, or a (nested) tuple of these, as the inputs and outputs of a layer are
 
 REAL = "fdgFDGO"  # float32, float64, longdouble, their complex twins, and objects that compute (certificates)
 INTEGER = "bBhHiIlLqQ?"
@@ -42,6 +47,7 @@ class Layer:
 
     family: ClassVar[bool] = True
     random: bool | property = False  # does forward need a Generator: forward(params, x, rng)?
+    buffers: ClassVar[tuple[str, ...]] = ()  # names among its parameters of what `track` moves and no gradient does
 
     # What random examples of this class look like; `reference.draw.strategies` reads these, nothing else does.
     ranks: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # of its first input
@@ -84,16 +90,36 @@ class Layer:
         """The parameters with the running statistics moved by one forward pass. Most layers have none."""
         return params
 
+    def inside(self) -> dict[str, "Layer"]:
+        """The layers among its options, by name."""
+        return {spelt(path): value for path, value in leaves(options_of(self)) if isinstance(value, Layer)}
+
+    def map_named(self, f: Callable[[str, "Layer"], "Layer"]) -> Self:
+        """The same layer with f(name, layer) in the place of every layer inside it."""
+
+        def changed(path: Path, value: Any) -> Any:
+            return f(spelt(path), value) if isinstance(value, Layer) else value
+
+        return self.replace(**tree_map_with_path(changed, options_of(self)))
+
+    def map(self, f: Callable[["Layer"], "Layer"]) -> Self:
+        """The same layer with f(layer) in the place of every layer inside it."""
+        return self.map_named(lambda _, layer: f(layer))
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, "Layer"]]:
+        """(path, layer) of this layer, whose path is "", and of every layer inside it and inside these."""
+        yield path, self
+        for name, layer in self.inside().items():
+            yield from layer.walk(f"{path}.{name}" if path else name)
+
+    def buffer_names(self) -> set[str]:
+        """The names of its buffers, and of those of every layer inside it, as `flatten` gives them."""
+        return {f"{path}.{name}" if path else name for path, layer in self.walk() for name in layer.buffers}
+
     def train(self, mode: bool = True) -> Self:
         """The same layer in training mode: another value, this one stays as it is."""
-
-        def switched(value: Any) -> Any:
-            if isinstance(value, Layer):
-                return value.train(mode)
-            return tuple(map(switched, value)) if isinstance(value, tuple) else value
-
-        changes = {name: switched(value) for name, value in options_of(self).items()}
-        return self.replace(**changes | ({"training": mode} if "training" in changes else {}))
+        switched = self.map(lambda layer: layer.train(mode))
+        return switched.replace(training=mode) if "training" in options_of(self) else switched
 
     def eval(self) -> Self:
         """The same layer in evaluation mode."""
@@ -220,52 +246,6 @@ def needs_rng(layer: Layer, rng: np.random.Generator | None) -> np.random.Genera
             f"or layer.eval().forward(params, x) for its value without them"
         )
     return rng
-
-
-def flatten(params: Params, prefix: str = "") -> dict[str, Array]:
-    """Nested parameters as one dict under the names of torch's state_dict: {"0": {"weight": W}} -> {"0.weight": W}."""
-    flat: dict[str, Array] = {}
-    for name, value in params.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def unflatten(flat: Mapping[str, Any]) -> Params:
-    """The inverse of `flatten`."""
-    params: Params = {}
-    for name, value in flat.items():
-        *path, last = name.split(".")
-        inner = params
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return params
-
-
-def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
-    """f of every array in nested dicts and tuples; None stays None."""
-    if isinstance(tree, dict):
-        return {name: tree_map(f, value) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(tree_map(f, value) for value in tree)
-    return None if tree is None else f(tree)
-
-
-def add(a: Any, b: Any) -> Any:
-    """The sum of two gradients of the same nesting: where a value is used twice, its gradients add.
-
-    A missing entry, or None, stands for zero.
-    """
-    if a is None or b is None:
-        return b if a is None else a
-    if isinstance(a, dict):
-        return {name: add(a.get(name), b.get(name)) for name in a | b}
-    if isinstance(a, tuple):
-        return tuple(map(add, a, b))
-    return a + b
 
 
 def unbroadcast(g: Array, to: tuple[int, ...]) -> Array:

@@ -29,6 +29,7 @@ class _NormBase(Normalization, family=True):
     bias: bool = True
     training: bool = True
 
+    buffers = ("running_mean", "running_var", "num_batches_tracked")  # where they are tracked
     shapes: ClassVar[str]  # of x, for messages; `ranks` are its numbers of axes
     counts: ClassVar[bool]  # does num_batches_tracked count?
     options = {

@@ -7,9 +7,11 @@
 writes. A file is replaced as a whole or not at all, whenever the process dies.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -118,6 +120,7 @@ def _write(path: FilePath, flat: dict[str, Array], metadata: dict[str, str] | No
     """All bytes go to a new file beside `path`, and to the disk; only then does it take the name of the old one."""
     data = safetensors.numpy.save({name: _storable(name, a) for name, a in flat.items()}, metadata)
     target = Path(os.path.realpath(path))  # a symbolic link stays one
+    _remove_abandoned(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -125,8 +128,18 @@ def _write(path: FilePath, flat: dict[str, Array], metadata: dict[str, str] | No
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except FileNotFoundError:  # another process, which saves to the same file, took this one for abandoned
+        _write(path, flat, metadata)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """What writers that were killed have left beside the file."""
+    for path in target.parent.iterdir():
+        if re.fullmatch(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp", path.name):
+            with contextlib.suppress(OSError):  # another process was faster; on Windows it may still be written
+                path.unlink()
 
 
 def _storable(name: str, a: Array) -> Array:

@@ -13,6 +13,9 @@ class Container(Layer, family=True):
     def children(self) -> dict[str, Layer]:
         raise NotImplementedError
 
+    def inside(self):
+        return self.children()
+
     @property
     def random(self) -> bool:
         return any(child.random for child in self.children().values())
@@ -58,6 +61,9 @@ class Many(Container, family=True):
 
     def children(self):
         return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def map_named(self, f):
+        return self.replace(layers=tuple(f(name, layer) for name, layer in self.children().items()))
 
 
 class Sequential(Many):

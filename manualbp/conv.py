@@ -108,6 +108,10 @@ class _ConvNd(Layer, family=True):
         """W as (g, o, ck)."""
         return params["weight"].reshape(self.groups, self.out_channels // self.groups, -1)
 
+    def rows(self, dy: Array, X: Array) -> Array:
+        """dy as (n, g, o, p), as W X is."""
+        return dy.reshape(*X.shape[:2], self.out_channels // self.groups, X.shape[3])
+
     def forward(self, params, x):
         n, sides = self.axes, self.sides()
         lead, sizes = shape(x)[: -n - 1], shape(x)[-n:]
@@ -121,24 +125,24 @@ class _ConvNd(Layer, family=True):
         X = X.reshape(math.prod(lead), self.groups, W.shape[2], math.prod(out))
         y = (W @ X).reshape(*lead, self.out_channels, *out)  # (3)
         if self.bias:
-            y += params["bias"].reshape(-1, *(1,) * n)
+            y += params["bias"].reshape(-1, *(1,) * n)  # (3)
         return y, (X, x.shape)
 
     def gradients(self, params, cache, dy):
         X, _ = cache
-        g = dy.reshape(*X.shape[:2], self.out_channels // self.groups, X.shape[3])
-        grads = {"weight": (g @ X.swapaxes(2, 3)).sum(0).reshape(params["weight"].shape)}  # (4)
-        return grads | ({"bias": g.sum((0, 3)).reshape(-1)} if self.bias else {})  # (4)
+        dy = self.rows(dy, X)
+        dW, db = (dy @ X.swapaxes(2, 3)).sum(0), dy.sum((0, 3))  # (4)
+        return {"weight": dW.reshape(params["weight"].shape)} | ({"bias": db.reshape(-1)} if self.bias else {})
 
     def backward(self, params, cache, dy):
         X, x_shape = cache
         n, sides, W = self.axes, self.sides(), self.matrix(params)
         sizes, out = x_shape[-n:], dy.shape[-n:]
-        g = dy.reshape(*X.shape[:2], W.shape[1], X.shape[3])
         dz = np.zeros(x_shape[:-n] + grown(sizes, sides), dy.dtype)
-        taps_of_W = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # (k, g, c, o)
-        for dz_k, W_k in zip(taps(dz, out, *self.kernel()), np.ascontiguousarray(taps_of_W)):
-            dz_k += (W_k @ g).reshape(dz_k.shape)  # (5), through a view of dz
+        WT = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
+        for dz_k, WT_k in zip(taps(dz, out, *self.kernel()), np.ascontiguousarray(WT)):
+            dX_k = WT_k @ self.rows(dy, X)  # (4), the rows of X that tap k has
+            dz_k += dX_k.reshape(dz_k.shape)  # (5), through a view of dz
         return unpad(dz, sizes, sides, self.padding_mode), self.gradients(params, cache, dy)  # (6)
 
     @classmethod

@@ -110,14 +110,14 @@ class Graph(Container):
     def children(self):
         return {node.name: node.layer for node in self.layers}
 
-    def replace(self, **changes):
-        if any(isinstance(layer, Layer) for layer in changes.get("layers", ())):
-            pairs = zip(self.layers, changes["layers"], strict=True)
-            changes["layers"] = tuple(dataclasses.replace(node, layer=layer) for node, layer in pairs)
-        return super().replace(**changes)
+    def map_named(self, f):
+        return self.replace(
+            layers=tuple(dataclasses.replace(node, layer=f(node.name, node.layer)) for node in self.layers)
+        )
 
-    def train(self, mode=True):
-        return self.replace(layers=tuple(layer.train(mode) for layer in self.children().values()))
+    def buffer_names(self):
+        inside = {node.where(local) for node in self.layers for local in node.layer.buffer_names()}
+        return inside | {name for name, _ in self.constants}
 
     def __repr__(self) -> str:
         parts = list(map(expression, self.layers))

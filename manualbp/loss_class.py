@@ -167,8 +167,9 @@ class OneOfC(Loss, family=True):
     """A loss of the logarithms ℓ of the probabilities of C classes against a target, which is turned into masses q:
 
     class index k    q_c = w_k (1 − s) [c = k] + w_c s/C,   n = Σ w_k;    q = 0 and no part in n if k = ignore_index
-    probabilities t  q_c = w_c ((1 − s) t_c + s/C),         n = the number of targets
-    Forward          v = −Σ_c q_c ℓ_c, with 0 · ∞ = 0;  y = Σv/n, Σv or v
+    probabilities t  q_c = w_c ((1 − s) t_c + s/C),         n = the number of targets                             (1)
+    Forward          v = −Σ_c q_c ℓ_c, with 0 · ∞ = 0;  y = Σv/n, Σv or v                                         (2)
+    Backward         dt_c = ∂q_c/∂t_c · (−ℓ_c) dv = −w_c (1 − s) ℓ_c dv                                           (3)
 
     s is the label smoothing. A subclass gives ℓ and, in `slope`, dx of ℓ, q and dv.
     """
@@ -191,16 +192,16 @@ class OneOfC(Loss, family=True):
         self.takes(shape(x)[:2][-1:] > (0,), x, "(C,) or (N, C, *)")
         axis = min(x.ndim - 1, 1)
         self.fits(x, t)
-        q, n = self.masses(x, t, axis)
+        q, n = self.masses(x, t, axis)  # (1)
         logs = self.logs(x, axis)
-        v = -(q * np.where(q == 0, 0, logs)).sum(axis)
+        v = -(q * np.where(q == 0, 0, logs)).sum(axis)  # (2)
         return reduce(v, self.reduction, n), (logs, q, n, axis, t)
 
     def backward(self, params, cache, dy):
         logs, q, n, axis, t = cache
         v_shape = q.shape[:axis] + q.shape[axis + 1 :]
         dv = np.expand_dims(unreduce(dy, v_shape, self.reduction, n), axis)
-        dt = -(1 - self.smoothing) * self.along(logs, axis) * logs * dv if is_real(t) else None
+        dt = -self.along(logs, axis) * (1 - self.smoothing) * logs * dv if is_real(t) else None  # (3)
         return (self.slope(logs, q, dv, axis), dt), {}
 
     def along(self, x: Array, axis: int) -> Array:
@@ -281,12 +282,13 @@ class NLLLoss(OneOfC):
 class CrossEntropyLoss(OneOfC):
     """−log of the probability, by softmax, of the class that the target names; or the target is a distribution.
 
-    Forward   ℓ_c = log p_c = x_c − log Σⱼ eˣʲ,    v = −Σ_c q_c ℓ_c,    with s = label_smoothing
+    Forward   p = softmax x,   ℓ_c = log p_c = x_c − log Σⱼ eˣʲ,    v = −Σ_c q_c ℓ_c,    with s = label_smoothing
               t a class k:        q_c = w_k (1 − s) [c = k] + w_c s/C;   q = 0 where k = ignore_index
               t probabilities:    q_c = w_c ((1 − s) t_c + s/C)
               "mean": y = Σv/n,   n = Σ w_k over the targets that count, for probabilities their number
-    Backward  ∂ℓ_j/∂x_c = δ_jc − p_c, so with Q = Σ_c q_c:   ∂v/∂x_c = p_c Q − q_c = p_c (Q − q_c) + q_c (p_c − 1),
-              and p_c − 1 = expm1 ℓ_c keeps its digits where p_c is near 1
+    Backward  ∂ℓ_j/∂x_c = δ_jc − p_c, so with Q = Σ_c q_c
+              ∂v/∂x_c = p_c Q − q_c,                     softmax − target for a target whose masses sum to 1
+                      = p_c (Q − q_c) + q_c (p_c − 1),   where p_c − 1 = expm1 ℓ_c keeps its digits near p_c = 1
               ∂v/∂t_c = −w_c (1 − s) ℓ_c  for probabilities
     Shapes    x: (C,) or (N, C, *);  t: integers () or (N, *), or probabilities of x's shape;  y: () or x's shape
               without C;  weight: (C,)
@@ -313,8 +315,8 @@ class CrossEntropyLoss(OneOfC):
         return log_softmax(x, axis)
 
     def slope(self, logs, q, dv, axis):
-        total = q.sum(axis, keepdims=True)
-        return (np.exp(logs) * (total - q) + q * np.expm1(logs)) * dv
+        p, p_less_1, Q = np.exp(logs), np.expm1(logs), q.sum(axis, keepdims=True)
+        return (p * (Q - q) + q * p_less_1) * dv
 
     def targets(self, whole, places):
         return f"{super().targets(whole, places)}, or probabilities of shape {whole}"

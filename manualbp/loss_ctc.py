@@ -56,7 +56,7 @@ class CTCLoss(Loss):
         T, L = self.lengths(T, x.shape[1], len(x)), self.lengths(L, x.shape[1])
         labels = np.full((len(L), 2 * max(L) + 1), self.blank)  # 1
         labels[:, 1::2] = self.padded(t, L, x.shape[2])
-        alpha = self.walk(x, labels, T)
+        alpha = self.alphas(x, labels, T)
         ends, v = self.read(alpha[-1], L)
         y = np.where((v == np.inf) & self.zero_infinity, 0, v) / self.shares(L, x.dtype)
         y = reduce(y.reshape(given[0].shape[1:-1]), self.reduction, len(L))
@@ -67,7 +67,7 @@ class CTCLoss(Loss):
         dv = unreduce(dy, given[0].shape[1:-1], self.reduction, len(L)).reshape(-1) / self.shares(L, x.dtype)
         dv = np.where(v == np.inf, 0 if self.zero_infinity else np.nan, dv)
         read = np.zeros_like(x)
-        for step, gamma in self.walk_back(alpha, ends, v, labels, T):
+        for step, gamma in self.gammas(alpha, ends, v, labels, T):
             np.add.at(read[step], (np.arange(len(L))[:, None], labels), gamma)  # 6
         within = np.arange(len(x))[:, None, None] < T[:, None]
         with np.errstate(over="ignore", invalid="ignore"):  # e^x for x that is no logarithm of a probability
@@ -78,7 +78,7 @@ class CTCLoss(Loss):
         """What v is divided by before a mean is taken."""
         return np.maximum(L, 1).astype(dtype) if self.reduction == "mean" else 1
 
-    def walk(self, x: Array, labels: Array, T: Array) -> Array:
+    def alphas(self, x: Array, labels: Array, T: Array) -> Array:
         """α of every step. After its own T a sequence stays as it is."""
         emitted = np.take_along_axis(x, labels[None], 2)
         alpha = [np.full(labels.shape, -np.inf, x.dtype)]
@@ -103,7 +103,7 @@ class CTCLoss(Loss):
         last[:, 1] = np.where(L == 0, -np.inf, last[:, 1])
         return ends, -logsumexp(last, 1)  # 3
 
-    def walk_back(self, alpha: Array, ends: Array, v: Array, labels: Array, T: Array) -> Iterator[tuple[int, Array]]:
+    def gammas(self, alpha: Array, ends: Array, v: Array, labels: Array, T: Array) -> Iterator[tuple[int, Array]]:
         """γ of every step, from the last to the first; 0 beyond a sequence's T."""
         gamma = np.zeros_like(alpha[0])
         last = np.take_along_axis(alpha[-1], ends, 1)

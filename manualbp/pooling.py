@@ -69,9 +69,10 @@ class _PoolNd(Layer, family=True):
 class _MaxPoolNd(_PoolNd, family=True):
     """The largest entry of every window.
 
-    Forward   y[p] = maxₖ x[s·p + d·k];  i(p) = the s·p + d·k where it stands
+    Forward   y[p] = maxₖ x[s·p + d·k]                                                                        (1)
+              i(p) = the s·p + d·k where it stands: the last k in order that is larger than all before it     (2)
     Backward  near x the largest entry stays where it is, so y[p] = x[i(p)] and ∂y[p]/∂x[j] = [i(p) = j]:
-              dx[j] = Σ dy[p]  over all p with i(p) = j
+              dx[j] = Σ dy[p]  over all p with i(p) = j, one after another:  dx[i(p)] += dy[p]                (3)
     Shapes    x: (N, C, L) for 1d, (N, C, H, W) for 2d, (N, C, D, H, W) for 3d, or without N;
               y: likewise with  L of y = ⌊(L + 2 padding − d (k − 1) − 1)/s⌋ + 1,  ⌈…⌉ with ceil_mode, where a last
               window that would begin behind x is left out. With return_indices y is (y, i), i as one number that counts
@@ -106,8 +107,8 @@ class _MaxPoolNd(_PoolNd, family=True):
         for z_k, at_k in zip(taps(z, out, *self.kernel()), at_taps):
             z_k = np.ascontiguousarray(z_k)  # it is read three times
             larger = (np.real(z_k) > np.real(y)) | (z_k != z_k)  # NaN alone differs from itself
-            i = np.maximum(i, larger * at_k)  # at_k grows with k: the last k that was larger is the largest
-            y = np.maximum(y, z_k)
+            i = np.maximum(i, larger * at_k)  # (2), since at_k grows with k
+            y = np.maximum(y, z_k)  # (1)
         return ((y, i) if self.return_indices else y), (i, x.shape)
 
     def backward(self, params, cache, dy):
@@ -117,7 +118,7 @@ class _MaxPoolNd(_PoolNd, family=True):
         planes = math.prod(lead)
         first = np.arange(0, planes * n, n).reshape(*lead, *(1,) * self.axes)  # where each plane of x begins
         dx = np.zeros(planes * n, dy.dtype)
-        np.add.at(dx, (first + i).ravel(), dy.ravel())
+        np.add.at(dx, (first + i).ravel(), dy.ravel())  # (3)
         return dx.reshape(x_shape), {}
 
     @classmethod
@@ -133,10 +134,13 @@ class _MaxPoolNd(_PoolNd, family=True):
 class _AvgPoolNd(_PoolNd, family=True):
     """The mean of every window.
 
-    Forward   z = x between zeros;  y[p] = (1/n(p)) Σₖ z[s·p + k]  over all k
-              n(p): the window's entries in x and its padding, in x alone unless count_include_pad, or divisor_override
+    Forward   z = x between zeros                                                                             (0)
+              n(p): the window's entries in x and its padding, in x alone unless count_include_pad,
+              or divisor_override                                                                             (1)
+              y[p] = Σₖ z[s·p + k] / n(p)                                                                     (2)
     Backward  z[q] is in the window of every p with s·p + k = q for some k, with weight 1/n(p):
-              dz[q] = Σ dy[p]/n(p)  over all p, k with s·p + k = q;  dx = the part of dz where x lies
+              dz[s·p + k] += dy[p]/n(p)  for every k and all p                                                (3)
+              dx = the part of dz where x lies                                                                (4)
     Shapes    those of MaxPool1d, MaxPool2d, MaxPool3d with d = 1
     Errors    ValueError if x has other axes or is shorter than the window, padding exceeds half the window, or
               divisor_override is 0
@@ -168,19 +172,19 @@ class _AvgPoolNd(_PoolNd, family=True):
 
     def forward(self, params, x):
         sizes, out, sides = self.windows(x, self.ceil_mode)
-        n = self.divisor_override or self.divisor(sizes, out).astype(x.dtype)
+        z, n = pad(x, sides), self.divisor_override or self.divisor(sizes, out).astype(x.dtype)  # (0), (1)
         y = np.zeros(x.shape[: -self.axes] + out, x.dtype)
-        for z_k in taps(pad(x, sides), out, *self.kernel()):
+        for z_k in taps(z, out, *self.kernel()):
             y += z_k
-        return y / n, (n, sizes, sides)
+        return y / n, (n, sizes, sides)  # (2)
 
     def backward(self, params, cache, dy):
         n, sizes, sides = cache
-        g = dy / n
+        dy_n = dy / n
         dz = np.zeros(dy.shape[: -self.axes] + grown(sizes, sides), dy.dtype)
         for dz_k in taps(dz, dy.shape[-self.axes :], *self.kernel()):
-            dz_k += g  # through a view of dz
-        return unpad(dz, sizes, sides), {}
+            dz_k += dy_n  # (3), through a view of dz
+        return unpad(dz, sizes, sides), {}  # (4)
 
 
 class MaxPool1d(_MaxPoolNd):

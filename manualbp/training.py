@@ -5,7 +5,7 @@ done = fit(objective, objective.init(rng), Adam(), (x, t), epochs=10, batch_size
 y = predict(model, done.params["model"], x_new)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .base import Array, Layer, Params, Tree, describe, flatten, run, tree_map
 from .checkpoint import Checkpoint, FilePath, matched, save_checkpoint
 from .container import Objective
 from .optim.base import Optimizer
+from .tree import leaves
 
 
 def fit(
@@ -141,27 +142,18 @@ def _joined(parts: list[Tree]) -> Tree:
     return None if parts[0] is None else np.concatenate(parts)
 
 
-def _leaves(data: Tree, name: str) -> Iterator[tuple[str, Any]]:
-    """The arrays of a (nested) tuple, with names that say where: data[1][0]."""
-    if isinstance(data, tuple):
-        for i, part in enumerate(data):
-            yield from _leaves(part, f"{name}[{i}]")
-    elif data is not None:
-        yield name, data
-
-
 def _rows(data: Tree, rows: Any) -> Tree:
     """These examples of every array."""
     return tree_map(lambda a: a[rows], data)
 
 
 def _length(data: Tree) -> int:
-    return len(next(_leaves(data, ""))[1])
+    return next(len(a) for _, a in leaves(data) if a is not None)
 
 
 def _examples(data: Tree, name: str) -> int:
     """How many examples data hold; a ValueError if that is unclear or none, or if a number is NaN or infinite."""
-    found = dict(_leaves(data, name))
+    found = {place: a for place, a in flatten(data, name).items() if a is not None}
     for place, a in found.items():
         if not isinstance(a, np.ndarray) or a.ndim == 0:
             raise ValueError(f"{place} must be an array with examples along its first axis; it is {describe(a)}")

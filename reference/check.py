@@ -11,40 +11,31 @@ All give a `Report`: true where the gradient stands, printed as one screen.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Layer, Params, flatten, options_of, registry, run, unflatten
+from manualbp.base import Layer, flatten, options_of, registry, run, unflatten
 
-from .compare.bound import EPS
-from .compare.comparison import within
-from .compare.examine import LOOKS, examine, floor_of, floor_under, spread, truth_runs
-from .compare.steps import check_step
-from .diagnose import recognise
-from .diagnose.diagnosis import explain
-from .diagnose.evidence import Evidence
+from .diagnose import replays
 from .draw import architectures
-from .draw.case import Case, cast
-from .draw.trial import Trial, numbers, trials
+from .draw.case import Case
+from .draw.trial import Trial, cast, trials
+from .judge import Judged, judge, judge_numbers
+from .judge_updates import judge_step
 from .report.report import Report
+from .sides.candidate import Candidate, Given
+from .sides.function import Function
+from .sides.hand import Hand
+from .sides.module import given_module, twin_of
 from .sides.record import inputs as layer_inputs
-from .sides.run import leaves
-from .sides.yours import (
-    AutogradFunction,
-    LossAndGradient,
-    Object,
-    OfLayer,
-    Pair,
-    Pointwise,
-    Subject,
-    positional,
-    rebuilt,
-)
-from .twin import modules, randomness
-from .twin.layers import from_torch, quiet, to_torch
+from .sides.side import Side
+from .sides.yours import AutogradFunction, LossAndGradient, Object, OfLayer, Pair, Pointwise, Subject, positional
+from .twin import modules
+from .twin.layers import from_torch
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # torch's names of buffers that stand in evaluation
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
@@ -64,31 +55,10 @@ def check_gradients(
     if unknown := gradients.keys() - at.keys():
         raise ValueError(f"gradients of {', '.join(sorted(unknown))} are given, but `at` has only {', '.join(at)}")
     given = {n: np.asarray(g) for n, g in gradients.items()}
-    truth = by_name(loss, tuple(at))
-    trial, one = Trial(at), np.ones(())
+    trial = Trial(at, dy=np.ones(()))
     dtype = "float32" if all(g.dtype == np.float32 for g in given.values()) else "float64"
-    found = truth_runs(truth, at, one)
-    runs = {d: run.grads for d, run in found.items()}
-    noise = spread(truth, Trial(cast(at, "float64")), one, found["float64"], LOOKS)
-    floor = floor_of(trial, one, found[dtype], EPS[dtype])[1]
-    tensors, evidence = [], []
-    for n, g in given.items():
-        right = runs["float64"][n]
-        g = g if dtype == "float32" else np.asarray(g, float)
-        allowed = noise.get(f"d{n}", 0.0) + floor_under(right, floor)
-        t = within(f"d{n}", g, g, g, runs["float32"][n], right, dtype, allowed)
-        tensors.append(t)
-        if not t.ok:
-            others = {k: a for k, a in runs["float64"].items() if a is not None}
-            evidence.append(Evidence(n, g, np.asarray(right), t.bound, at, others, given, numbers(trial)))
-    wrong = [t for t in tensors if not t.ok]
-    if wrong:
-        suspects, notes = explain(evidence, evidence)
-        told = wrong[0].name, suspects, tuple(tensors), (), notes
-        return Report(title, "wrong", "backward", *told, shown=str(trial))
-    verdict = "vacuous" if all(t.power is None for t in tensors) else "rounding"
-    verdict = "identical" if verdict == "rounding" and all(t.identical for t in tensors) else verdict
-    return Report(title, verdict, None, None, (), tuple(tensors), shown=str(trial))
+    judged = Judged(Given(given, dtype), None, Function(by_name(loss, tuple(at)), only=tuple(given)))
+    return judge_numbers(title, judged, trial.cast(dtype))
 
 
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
@@ -122,10 +92,8 @@ def check_function(
     """
     names = tuple(inputs)
     subject = _subject(forward, backward, names, get, set)
-    truth = _truth(against)
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    replay = recognise.of_function(truth)
-    return examine(title, subject, truth, trials(inputs, seed), options, replay)
+    return judge(title, Judged(Candidate(subject), subject, _truth(against), options or {}), trials(inputs, seed))
 
 
 def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], get: Any, put: Any) -> Subject:
@@ -136,7 +104,7 @@ def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], ge
     return Pair(forward, backward, names) if backward is not None else LossAndGradient(forward, names)
 
 
-def _truth(against: Any) -> Callable | None:
+def _truth(against: Any) -> Function | None:
     """The function intended as torch code of positional tensors."""
     if isinstance(against, type) and issubclass(against, nn.Module):
         against = against()
@@ -147,18 +115,20 @@ def _truth(against: Any) -> Callable | None:
             real = next((t.dtype for t in x if t.is_floating_point()), torch.float64)
             return modules.call(module.to(real), x if len(x) > 1 else x[0])
 
-        return called
-    return against
+        return Function(called)
+    return None if against is None else Function(against)
 
 
-def check_pointwise(f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), **more: Any) -> Report:
+def check_pointwise(
+    f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), seed: int = 0, title: str | None = None
+) -> Report:
     """An activation f and its slope df, entry by entry.
 
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
-    subject, truth = Pointwise(f, df), _truth(against)
-    title = more.pop("title", getattr(f, "__name__", "f"))
-    return examine(title, subject, truth, trials({"x": shape}), None, recognise.of_function(truth))
+    subject = Pointwise(f, df)
+    title = title or getattr(f, "__name__", "f")
+    return judge(title, Judged(Candidate(subject), subject, _truth(against)), trials({"x": shape}, seed))
 
 
 def check_layer(
@@ -169,10 +139,9 @@ def check_layer(
     against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
               differences of its own forward decide
     """
-    cls = layer if isinstance(layer, type) else type(layer)
     found = _examples(layer, examples, seed, shape)
-    reports = [_one_layer(case, cls, against) for case in found]
-    return next((r for r in reports if not r), max(reports, key=lambda r: r.power or 0.0))
+    reports = [on_case(case, torch=_twin(case.layer, case.seed, against)) for case in found]
+    return next((r for r in reports if not r.stands), max(reports, key=lambda r: r.power or 0.0))
 
 
 def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | None) -> list[Case]:
@@ -192,97 +161,50 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
     return made
 
 
-def _one_layer(case: Case, cls: type, against: Any) -> Report:
-    replay = recognise.of_layer(case) if cls.__name__ in registry() else None
-    return on_case(case, case.layer, _twin(case.layer, against), replay)
-
-
-def on_case(case: Case, layer: Layer, twin: nn.Module | None, replay: Any = None) -> Report:
-    """The report on a layer, the case's own or another in its place, with the parameters and input of a case."""
-    params, x, _ = case.data()
-    options = {k: float(v) for k, v in options_of(case.layer).items() if isinstance(v, (int, float))}
-    return on_layer(layer, params, x, Trial({}, integers=case.exact, seed=case.seed), twin, options, replay)
+def on_case(case: Case, layer: Layer | None = None, torch: Side | None = None, title: str | None = None) -> Report:
+    """The report on a layer, the case's own or another in its place, with the numbers of a case."""
+    return on_layer(layer or case.layer, case.trial(), torch, case.layer, title)
 
 
 def on_layer(
-    layer: Layer, params: Params, x: Any, trial: Trial, twin: nn.Module | None,
-    options: Mapping[str, float] | None = None, replay: Any = None, title: str | None = None,
-) -> Report:  # fmt: skip
-    """A layer's forward and backward, on these parameters and inputs, beside a module with the same parameters."""
-    buffers = [n for n, _ in twin.named_buffers()] if twin is not None else _buffers(layer, params, x, trial.seed)
-    subject = OfLayer(layer, (params, x), trial.seed, buffers)
-    inputs = {n: a for n, a in leaves(x, "x").items() if isinstance(a, (np.ndarray, np.generic))}
-    arrays = {**inputs, **{n: p for n, p in flatten(params).items() if n not in buffers}}
-    truth = None if twin is None else _as_function(twin, layer, params, x, tuple(inputs), trial.seed)
-    return examine(title or repr(layer), subject, truth, [replace(trial, arrays=arrays)], options, replay)
+    layer: Layer, trial: Trial, torch: Side | None, right: Layer | None = None, title: str | None = None
+) -> Report:
+    """A layer's forward and backward on a trial, beside another side or by its own differences. `right`: the layer
+    that was meant, in which the catalogue's mistakes are made to explain what is wrong."""
+    buffers = _buffers(layer, trial)
+    trial = replace(trial, buffers=buffers)
+    subject = OfLayer(layer, (trial.params, trial.x), trial.seed, buffers)
+    options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
+    known = right is not None and type(right).__name__ in registry()
+    replay = partial(replays.of_layer, right, trial.seed) if known else None
+    return judge(title or repr(layer), Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
 
 
-def _buffers(layer: Layer, params: Params, x: Any, seed: int) -> list[str]:
-    """Without a twin: what training moves, and what has the name of such a statistic."""
-    _, cache = run(layer, params, x, np.random.default_rng(seed))
-    moved, before = flatten(layer.track(params, cache)), flatten(params)
-    return [n for n, a in moved.items() if a is not before[n] or n.rsplit(".")[-1] in STATISTICS]
+def _buffers(layer: Layer, trial: Trial) -> tuple[str, ...]:
+    """The dotted names of the parameters that are not learned."""
+    _, cache = run(layer, trial.params, trial.x, np.random.default_rng(trial.seed))
+    moved, before = flatten(layer.track(trial.params, cache)), flatten(trial.params)
+    return tuple(n for n, a in moved.items() if a is not before[n] or n.rsplit(".")[-1] in STATISTICS)
 
 
-def _twin(layer: Layer, against: Any) -> nn.Module | None:
-    """The module to compare with; None if there is none of this name."""
-    if isinstance(against, nn.Module):
-        return against
-    if isinstance(against, type):
-        return against(**{k: v for k, v in options_of(layer).items() if k != "training"})
+def _twin(layer: Layer, seed: int, against: Any) -> Side | None:
+    """The side to compare with; None if there is none of this name."""
+    if against is not None:
+        return given_module(against, layer, seed)
     name = type(layer).__name__
-    return to_torch(layer) if hasattr(nn, name) or hasattr(modules, name) else None
-
-
-def _as_function(
-    module: nn.Module, layer: Layer, params: Params, x: Any, inputs: tuple[str, ...], seed: int
-) -> Callable:
-    """The module as a function of its inputs and parameters, by position. Its buffers are what `params` holds; what
-    they are after the pass is returned beside the output."""
-    buffers = {n for n, _ in module.named_buffers()}
-    names = tuple(n for n in flatten(params) if n not in buffers)
-    state = {n: torch.from_numpy(np.array(a)) for n, a in flatten(params).items() if n in buffers}
-
-    def truth(*tensors: torch.Tensor) -> Any:
-        real = next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
-        kept = {n: t.to(real if t.is_floating_point() else t.dtype, copy=True) for n, t in state.items()}
-        fresh = {**dict.fromkeys(leaves(x, "x")), **dict(zip(inputs, tensors))}
-        given = rebuilt(x, {n: fresh[n] if n in inputs else a for n, a in leaves(x, "x").items()} | fresh, "x")
-        held = kept | dict(zip(names, tensors[len(inputs) :]))
-        with quiet(), randomness.shared(seed if layer.random else None):
-            y = _functional(module.to(real), held, given)
-        return (y, kept) if kept else y
-
-    return truth
-
-
-class _Called(nn.Module):
-    """A module that takes its inputs as a layer does: a tuple of several."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Any) -> Any:
-        return modules.call(self.inner, x)
-
-
-def _functional(module: nn.Module, state: dict[str, torch.Tensor], x: Any) -> Any:
-    """module(x) with these parameters and buffers instead of its own."""
-    return torch.func.functional_call(_Called(module), {f"inner.{n}": t for n, t in state.items()}, (x,))
+    return twin_of(layer, seed) if hasattr(nn, name) or hasattr(modules, name) else None
 
 
 def check_model(model: nn.Module, sample: Any, seed: int = 0) -> list[Report]:
     """A torch model of supported layers, back-propagated by hand: one report of the whole, and one for each layer."""
     layer, params = from_torch(model)
-    params, x = cast(params, float), cast(sample, float)
-    found = [on_layer(layer, params, x, Trial({}, seed=seed), to_torch(layer, params), title="the whole model")]
-    nested = flatten(params)
-    for path, inner, given, _ in layer_inputs(layer, params, x, seed):
+    trial = Trial(cast(sample, float), params=cast(params, float), seed=seed)
+    found = [on_layer(layer, trial, twin_of(layer, seed), layer, "the whole model")]
+    nested = flatten(trial.params)
+    for path, inner, given, _ in layer_inputs(layer, trial.params, trial.x, seed):
         own = unflatten({n.removeprefix(path + "."): p for n, p in nested.items() if n.startswith(path + ".")})
-        own = own if path else params
-        trial, title = Trial({}, seed=seed), f"{path or 'model'}: {inner}"
-        found.append(on_layer(inner, own, given, trial, _twin(inner, None), title=title))
+        own = Trial(given, params=own if path else trial.params, seed=seed)
+        found.append(on_layer(inner, own, _twin(inner, seed, None), inner, f"{path or 'model'}: {inner}"))
     return found
 
 
@@ -295,4 +217,4 @@ def check_optimizer(
 
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
     """
-    return check_step(step, against, steps, seed, options)
+    return judge_step(step, against, steps, seed, options)

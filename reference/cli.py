@@ -59,11 +59,12 @@ def verify(
     """
     from . import declared
     from . import verify as job
-    from .report import screen
+    from .report import files, screen
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
+    files.check_writable({"--json": json, "--junit": junit})
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
         raise typer.Exit(declared.of_model(model, shape, seed, console, json, junit))
@@ -81,10 +82,7 @@ def verify(
         console.print("\nInterrupted; this was covered until then.")
     screen.tables(console, tally, plan)
     print(screen.summary(tally, plan))
-    if json:
-        screen.write_json(json, tally, plan)
-    if junit:
-        screen.write_junit(junit, tally, plan)
+    files.write(json, junit, screen.as_dict(tally, plan), screen.junit_suite(tally))
     if tally.errors:
         fail(f"a case could not be run: {tally.errors[0]}")
     raise typer.Exit(CODES[tally.verdict])

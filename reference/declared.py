@@ -3,12 +3,10 @@
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -20,8 +18,10 @@ from torch import nn
 from manualbp.base import Layer
 
 from .check import check_function, check_gradients, check_layer, check_model, check_optimizer, check_pointwise
+from .compare.comparison import GOOD
 from .draw.expression import nearest
-from .report.report import GOOD, Report
+from .report import files
+from .report.report import Report
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 
@@ -52,19 +52,14 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
             text, markup=False, soft_wrap=True, style="" if report.verdict in GOOD else "red" if quiet else ""
         )
     good = sum(r.verdict in GOOD for r in reports.values())
-    console.print(f"{good} of {len(reports)} gradients stand", style="bold")
+    console.print(f"{good} of {len(reports)} checks passed", style="bold")
     _write(reports, json_file, junit_file)
     return _code(reports.values())
 
 
 def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str | None) -> None:
-    if json_file:
-        told = {name: report.to_dict() for name, report in reports.items()}
-        Path(json_file).write_text(json.dumps(told, indent=2, default=str) + "\n")
-    if junit_file:
-        suites = ElementTree.Element("testsuites")
-        suites.extend(ElementTree.fromstring(report.to_junit()) for report in reports.values())
-        ElementTree.ElementTree(suites).write(junit_file, encoding="utf-8", xml_declaration=True)
+    told = {name: report.to_dict() for name, report in reports.items()}
+    files.write(json_file, junit_file, told, files.junit(report.junit_suite() for report in reports.values()))
 
 
 def _code(reports: Any) -> int:

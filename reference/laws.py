@@ -18,19 +18,21 @@ from manualbp import container
 from manualbp.base import Layer, flatten, registry, run, tree_map
 
 from .compare.bound import EPS, FACTOR, distance, largest
-from .compare.comparison import compare
+from .compare.comparison import compare_case
 from .compare.slopes import derivatives
-from .draw.case import Case, cast
+from .draw.case import Case
 from .draw.expression import names, parse
 from .draw.strategies import cases
+from .draw.trial import cast
 from .sides import record
-from .sides.run import Named, by_hand, leaves
+from .sides.hand import by_hand
+from .sides.run import GRADIENT, Name, Run, leaves, named
 from .twin.layers import from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
     """Outputs, gradients and buffers are those of torch and autograd; names, too."""
-    found = compare(case)
+    found = compare_case(case)
     told = [f"{t.name}: err {t.error:.3g}, bound {t.bound:.3g} {t.what} {t.worst()}" for t in found.wrong]
     assert not told, f"{case} differs from torch:\n  " + "\n  ".join(told)
 
@@ -68,7 +70,7 @@ def check_linear_in_dy(case: Case) -> None:
             assert error <= FACTOR * 8 * EPS[case.dtype] * room, f"{case}: backward is not linear in dy: {name}"
 
 
-def _uncancelled(case: Case, params: Any, cache: Any, dy: Any, name: str) -> float:
+def _uncancelled(case: Case, params: Any, cache: Any, dy: Any, name: Name) -> float:
     """The largest entry of the gradient under upstream gradients of random signs: its size before terms cancel."""
     rng = np.random.default_rng(2)
     found = 0.0
@@ -123,18 +125,19 @@ def check_dtype_kept(case: Case) -> None:
 
 
 def check_shapes(case: Case) -> None:
-    """dx mirrors x, every gradient its parameter, and real inputs have one."""
+    """dx mirrors x, the gradients mirror the parameters but for the buffers, and every real array has one."""
     params, x, dy = case.data()
     _, cache = _forward(case, params, x)
     dx, grads = case.layer.backward(params, cache, dy)
-    of_x = leaves(x, "x")
-    assert leaves(dx, "x").keys() == of_x.keys(), (
-        f"{case}: dx is nested as {leaves(dx, 'x').keys()}, x as {of_x.keys()}"
-    )
-    pairs = [(n, g, of_x[n]) for n, g in leaves(dx, "x").items()]
-    pairs += [(n, g, flatten(params)[n]) for n, g in flatten(grads).items()]
-    for name, g, a in pairs:
-        assert g is None or np.shape(g) == np.shape(a), f"{case}: the gradient of {name} has shape {np.shape(g)}"
+    for told, found, wanted in (
+        ("dx", leaves(dx, "x"), leaves(x, "x")),
+        ("dp", flatten(grads), {n: p for n, p in flatten(params).items() if n not in case.layer.buffer_names()}),
+    ):
+        assert found.keys() == wanted.keys(), f"{case}: {told} has {[*found]}, and there are {[*wanted]}"
+        for name, a in wanted.items():
+            kind, shape = getattr(a, "dtype", np.dtype(object)).kind, np.shape(found[name])
+            assert found[name] is not None or kind != "f", f"{case}: {name} has no gradient"
+            assert found[name] is None or shape == np.shape(a), f"{case}: the gradient of {name} has shape {shape}"
 
 
 def check_repr(case: Case) -> None:
@@ -199,9 +202,9 @@ def _forward(case: Case, params: Any, x: Any) -> tuple[Any, tuple]:
     return run(case.layer, params, x, np.random.default_rng(case.seed))
 
 
-def _named(pair: tuple[Any, Any]) -> Named:
+def _named(pair: tuple[Any, Any]) -> Run:
     dx, grads = pair
-    return leaves(dx, "x", ".grad") | {f"{name}.grad": g for name, g in flatten(grads).items()}
+    return named(GRADIENT, leaves(dx, "x") | flatten(grads))
 
 
 def _minus(a: Any, b: Any) -> Any:
@@ -210,8 +213,8 @@ def _minus(a: Any, b: Any) -> Any:
     return None if a is None else np.asarray(a - b, dtype=a.dtype)
 
 
-def _copy(named: Named) -> Named:
-    return {name: None if a is None else np.array(a) for name, a in named.items()}
+def _copy(run: Run) -> Run:
+    return {name: None if a is None else np.array(a) for name, a in run.items()}
 
 
 def _read_only(a: Any) -> Any:
@@ -230,7 +233,7 @@ def _strided(a: Any) -> Any:
     return np.stack([a, a], -1)[..., 0]
 
 
-def _same(case: Case, a: Named, b: Named, told: str) -> None:
+def _same(case: Case, a: Any, b: Any, told: str) -> None:
     assert a.keys() == b.keys(), f"{case}: {told}: {a.keys()} and {b.keys()}"
     for name in a:
         assert np.array_equal(*map(np.asarray, (a[name], b[name])), equal_nan=np.asarray(a[name]).dtype.kind == "f"), (

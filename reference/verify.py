@@ -20,13 +20,19 @@ from manualbp.base import registry
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose
 
+from .check import on_case
 from .compare.comparison import Comparison, compare
-from .compare.updates import compare_updates
+from .compare.updates import with_updates
 from .draw import goals
 from .draw.architectures import Drawn, Replayed, verification_case
 from .draw.case import Case
 from .draw.shrink import shrink
+from .draw.trial import Trial
+from .report.report import Report
 from .sides import record
+from .sides.hand import Hand
+from .sides.module import twin_of
+from .sides.run import UPDATE
 
 CHUNK = 50  # cases that one process draws before it reports
 
@@ -44,7 +50,7 @@ class Plan:
 
 
 @dataclass
-class Row:
+class Figures:
     """One line of the table: a class, and what the cases that contain it gave."""
 
     cases: int = 0
@@ -53,15 +59,15 @@ class Row:
     worst: float = 0.0
     powers: list[float] = field(default_factory=list)
 
-    def add(self, found: Comparison) -> None:
+    def add(self, found: Comparison, power: float | None) -> None:
         self.cases += 1
-        self.certified += found.certified
-        self.identical += found.exact
-        self.worst = max(self.worst, 0.0 if found.certified else found.ratio)
-        if found.power is not None and not found.certified:
-            self.powers.append(found.power)
+        self.certified += found.exact
+        self.identical += found.exact and not any(t.error for t in found.tensors if t.bound == 0)
+        self.worst = max(self.worst, 0.0 if found.exact else found.ratio)
+        if power is not None and not found.exact:
+            self.powers.append(power)
 
-    def merge(self, other: "Row") -> None:
+    def merge(self, other: "Figures") -> None:
         self.cases += other.cases
         self.identical += other.identical
         self.certified += other.certified
@@ -76,10 +82,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """A case whose sides differ, after shrinking."""
+    """A case whose sides differ, after shrinking, and what the judge says of it."""
 
     case: Case
     comparison: Comparison
+    report: Report
 
     @property
     def command(self) -> str:
@@ -91,8 +98,8 @@ class Failure:
 class Tally:
     """What was covered, in one process or in all."""
 
-    total: Row = field(default_factory=Row)
-    rows: dict[str, Row] = field(default_factory=dict)
+    total: Figures = field(default_factory=Figures)
+    rows: dict[str, Figures] = field(default_factory=dict)
     goals: Counter = field(default_factory=Counter)
     verdicts: Counter = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -102,19 +109,19 @@ class Tally:
 
     def add(self, case: Case, found: Comparison) -> None:
         self.verdicts[found.verdict] += 1
-        self.total.add(found)
-        names = {type(layer).__name__ for layer in record.walk(case.layer)}
-        for name in names | ({type(case.optimizer).__name__} if case.optimizer else set()):
-            self.rows.setdefault(name, Row()).add(found)
-        grads = [t.hand for t in found.tensors if t.hand is not None and t.name.endswith(".grad")]
-        size = sum(map(np.count_nonzero, grads))
+        self.total.add(found, found.power)
+        for name in {type(layer).__name__ for layer in record.walk(case.layer)}:
+            self.rows.setdefault(name, Figures()).add(found, found.power)
+        if case.optimizer:
+            self.rows.setdefault(type(case.optimizer).__name__, Figures()).add(found, found.power_of_updates)
+        size = sum(np.count_nonzero(t.hand) for t in found.gradients if t.hand is not None)
         self.entries += size
         self.blind += size * found.blind
 
     def merge(self, other: "Tally") -> None:
         self.total.merge(other.total)
         for name, row in other.rows.items():
-            self.rows.setdefault(name, Row()).merge(row)
+            self.rows.setdefault(name, Figures()).merge(row)
         self.goals += other.goals
         self.verdicts += other.verdicts
         self.failures += other.failures
@@ -141,10 +148,12 @@ def classes_of(plan: Plan) -> list[type]:
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
-def check(case: Case, device: str = "cpu") -> Comparison:
+def check(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
     """Gradients of a case, and then its optimizer's updates and state in lock-step."""
-    found = compare(case, device)
-    return compare_updates(case, found) if case.optimizer is not None else found
+    trial = trial or case.trial()
+    hand = Hand(case.layer, case.seed)
+    found = compare(hand, twin_of(case.layer, case.seed, device), trial)
+    return with_updates(case, found, trial, lambda: hand.proves_exact(trial)) if case.optimizer is not None else found
 
 
 def chunk(plan: Plan, number: int) -> Tally:
@@ -158,16 +167,17 @@ def chunk(plan: Plan, number: int) -> Tally:
             if (case := draw(choose)) is None:
                 tally.verdicts["not drawn"] += 1
                 continue
-            found = check(case, plan.device)
+            trial = case.trial()
+            found = check(case, plan.device, trial)
         except Exception as e:
             tally.errors.append(_told(e, choose.indices, draw))
             break
         if found.wrong:
             tally.verdicts["wrong"] += 1
-            tally.failures.append(in_small_integers(smallest(choose.indices, draw, plan.device), plan.device))
+            tally.failures.append(judged(*smallest(choose.indices, draw, plan.device), plan.device))
             break
         tally.add(case, found)
-        tally.goals.update(reached(case))
+        tally.goals.update(reached(case, trial))
     return tally
 
 
@@ -178,21 +188,39 @@ def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case |
     return case if plan.regime != "exact" or (case and case.exact) else None
 
 
-def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: str) -> Failure:
-    """The smallest case that still differs, with its comparison."""
-    found: dict[tuple[int, ...], Failure] = {}
+def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: str) -> tuple[Case, Comparison]:
+    """The smallest case that still differs, with its comparison; in numbers that can be followed by hand, where it
+    still shows with such."""
+    found: dict[tuple[int, ...], tuple[Case, Comparison]] = {}
 
     def fails(candidate: list[int]) -> list[int] | None:
         choose = Replayed(candidate)
         with contextlib.suppress(Exception):
             case = draw(choose)
             if case is not None and (comparison := check(case, device)).wrong:
-                found[tuple(choose.indices)] = Failure(case, comparison)
+                found[tuple(choose.indices)] = case, comparison
                 return choose.indices
         return None
 
     fails(indices)
-    return found[tuple(shrink(indices, fails))]
+    case, comparison = found[tuple(shrink(indices, fails))]
+    for seed in range(0 if case.exact else 20):
+        simple = replace(case, exact=True, seed=seed)
+        with contextlib.suppress(Exception):
+            if (other := check(simple, device)).wrong:
+                return simple, other
+    return case, comparison
+
+
+def judged(case: Case, found: Comparison, device: str = "cpu") -> Failure:
+    """The mismatch with what is known of it: which side is wrong, and what the mistake looks like."""
+    report = Report(repr(case), "wrong", culprit=found.wrong[0].name, tensors=found.wrong)
+    if any(t.of.role != UPDATE for t in found.wrong):
+        real = replace(case, exact=False, optimizer=None)  # small integers lie on kinks, where there is no slope
+        with contextlib.suppress(Exception):  # no explanation is worth a verdict
+            told = on_case(real, torch=twin_of(case.layer, case.seed, device), title=repr(case))
+            report = replace(told, verdict="wrong") if told.wrong_side else report
+    return Failure(case, found, report)
 
 
 def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None]) -> str:
@@ -204,21 +232,10 @@ def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None
     return f"{type(e).__name__}: {e} ({Path(place.filename).name}:{place.lineno}), in {case}"[:4000]
 
 
-def reached(case: Case) -> set[str]:
-    params, x, _ = case.data()
-    return goals.reached(case, record.inputs(case.layer, params, x, case.seed))
-
-
-def in_small_integers(failure: Failure, device: str = "cpu") -> Failure:
-    """The same failure with numbers that can be followed by hand, where it still shows with such."""
-    if failure.case.exact:
-        return failure
-    for seed in range(20):
-        case = replace(failure.case, exact=True, seed=seed)
-        with contextlib.suppress(Exception):
-            if (found := check(case, device)).wrong:
-                return Failure(case, found)
-    return failure
+def reached(case: Case, trial: Trial) -> set[str]:
+    """The coverage goals that a case reaches; its layers' inputs are looked at only where one of them has a goal."""
+    inside = goals.of_layers(case) and record.inputs(case.layer, trial.params, trial.x, case.seed)
+    return goals.reached(case, inside)
 
 
 def verify(

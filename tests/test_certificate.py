@@ -5,8 +5,9 @@ import pytest
 
 from manualbp import LeakyReLU, Linear, Sequential, Tanh
 from reference.compare.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
-from reference.compare.comparison import certify, compare
+from reference.compare.comparison import compare_case
 from reference.draw.case import Case
+from reference.sides.hand import Hand
 
 
 def test_sums_and_products_carry_magnitude_and_quantum():
@@ -42,12 +43,14 @@ def test_arrays_go_there_and_back():
 def test_a_network_that_rounds_has_no_certificate():
     for layer in (Sequential(Linear(2, 2), Tanh()), Sequential(Linear(2, 2), LeakyReLU(0.1))):
         case = Case(layer, (3, 2), seed=1, exact=True)
-        assert not certify(case.layer, *case.data(), case.seed)
+        assert not Hand(case.layer, case.seed).proves_exact(case.trial())
 
 
 def test_a_network_that_does_not_is_identical_bit_for_bit():
-    found = compare(Case(Sequential(Linear(4, 4), LeakyReLU(0.25)), (3, 4), seed=1, exact=True))
-    assert found.certified
+    case = Case(Sequential(Linear(4, 4), LeakyReLU(0.25)), (3, 4), seed=1, exact=True)
+    assert Hand(case.layer, case.seed).proves_exact(case.trial())
+    found = compare_case(case)
+    assert found.exact
     assert found.verdict == "identical"
 
 

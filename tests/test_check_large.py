@@ -115,5 +115,4 @@ def test_a_single_entry_among_many(place):
 
 def test_statistics_that_stand_are_no_parameters():
     layer = m.BatchNorm1d(3, training=False)
-    params, x, _ = Case(layer, (1, 3)).data()
-    assert on_layer(layer, params, x, Trial({}), None)
+    assert on_layer(layer, Case(layer, (1, 3)).trial(), None)

@@ -160,6 +160,32 @@ def test_a_killed_process_leaves_the_old_file(path, params):
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
     assert_same(load(path), params)
+    assert len(os.listdir(path.parent)) == 2
+    (path.parent / f".{path.name}.mine.tmp").touch()
+    (path.parent / ".other.01234567.tmp").touch()
+    save(path, params)
+    assert sorted(os.listdir(path.parent)) == [f".{path.name}.mine.tmp", ".other.01234567.tmp", path.name]
+
+
+def test_a_file_that_another_process_took_for_abandoned_is_written_again(path, params, monkeypatch):
+    replace, calls = os.replace, []
+
+    def first_removed(old, new):
+        calls.append(old)
+        if len(calls) == 1:
+            os.unlink(old)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", first_removed)
+    save(path, params)
+    assert_same(load(path), params)
+    assert len(calls) == 2
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path, params):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        save(tmp_path / "nowhere" / "net.safetensors", params)
 
 
 def test_a_symbolic_link_stays_one(path, params, tmp_path):

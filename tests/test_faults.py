@@ -1,7 +1,12 @@
 """The tests are tested: each classic mistake, put into a layer, is seen by a generic law on random cases."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
+import reference.diagnose
 from manualbp.activation import Tanh
 from manualbp.base import registry
 from manualbp.container import Repeat, Sequential
@@ -10,6 +15,7 @@ from manualbp.optim import Optimizer
 from reference import laws
 from reference.audit import detected
 from reference.audit.detected import examples, holds, pairs, runs
+from reference.draw.case import Case
 from reference.faults import KNOWN, LEFT_OUT, corrupt, faults, right
 
 MOST = 200  # random cases until a mistake must have been seen
@@ -103,3 +109,26 @@ def test_the_right_layer_is_never_called_faulty():
     for name in ("Linear", "LayerNorm"):
         for case in examples(name, 20):
             assert all(check(case) for check in detected.CHECKS.values())
+
+
+def test_a_mistake_that_a_diagnosis_names_is_a_class_of_the_catalogue():
+    for path in Path(reference.diagnose.__file__).parent.rglob("*.py"):
+        texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        ids = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-H]\d\d(\.\w+)?", text)}
+        assert not ids - KNOWN.keys(), path
+
+
+def test_a_crash_is_not_seen_by_a_check_but_writing_to_an_argument_is():
+    class Crashes(Linear):
+        def backward(self, params, cache, dy):
+            raise ValueError("cannot reshape array")
+
+    class WritesToDy(Linear):
+        def backward(self, params, cache, dy):
+            dx, grads = super().backward(params, cache, dy)
+            dy *= 0
+            return dx, grads
+
+    crashes, writes = (Case(cls(2, 3), (4, 2)) for cls in (Crashes, WritesToDy))
+    assert all(check(crashes) for check in detected.CHECKS.values())
+    assert not detected.CHECKS["pure"](writes)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from manualbp import PoissonNLLLoss
-from manualbp.base import registry
+from manualbp import BatchNorm1d, Linear, PoissonNLLLoss, Sequential
+from manualbp.base import flatten, registry
 from reference import laws
 from reference.compare.slopes import derivatives
+from reference.draw.case import Case
 from reference.draw.strategies import cases, networks
+from reference.twin.layers import to_torch
 
 CLASSES = [pytest.param(cls, id=name) for name, cls in registry().items()]
 
@@ -44,5 +46,48 @@ def test_a_case_is_rebuilt_by_its_text(case):
 def test_a_gradient_beyond_double_precision_is_no_fault_of_backward():
     x = np.array([800.0, 0.5]), np.array([1.0, 2.0])
     found = derivatives(PoissonNLLLoss(reduction="sum"), {}, x, np.array(1.5))
-    assert [d.name for d in found] == ["x[1].grad"]
+    assert [str(d.name) for d in found] == ["dx[1]"]
     assert all(d.ok for d in found)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_buffers_are_those_of_torch(cls):
+    @settings(max_examples=8)
+    @given(cases(cls))
+    def same(case):
+        params, twin = flatten(case.data()[0]), to_torch(case.layer)
+        learned = dict(twin.named_parameters()).keys()
+        assert params.keys() & case.layer.buffer_names() == twin.state_dict().keys() - learned
+        assert params.keys() - case.layer.buffer_names() == learned
+
+    same()
+
+
+class WithoutInputs(Linear):
+    def backward(self, params, cache, dy):
+        return None, super().backward(params, cache, dy)[1]
+
+
+class WithoutBias(Linear):
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        return dx, {"weight": grads["weight"]}
+
+
+class Undeclared(BatchNorm1d):
+    buffers = ()
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (WithoutInputs(2, 3), "x has no gradient"),
+        (WithoutBias(2, 3), r"dp has \['weight'\], and there are \['weight', 'bias'\]"),
+        (Sequential(Linear(2, 2), WithoutBias(2, 3)), "dp has .*, and there are .*'1.bias'"),
+        (Undeclared(2), "dp has .*, and there are .*'running_mean'"),
+    ],
+    ids=str,
+)
+def test_a_gradient_that_is_missing_breaks_the_law_of_shapes(layer, told):
+    with pytest.raises(AssertionError, match=told):
+        laws.check_shapes(Case(layer, (4, 2)))

@@ -9,9 +9,11 @@ import pytest
 
 from manualbp.base import registry
 from manualbp.optim import SGD, Group, Optimizer, StepLR, clip_grad_norm
+from reference.compare.updates import lockstep
+from reference.draw.steps import Steps, in_two_groups
 from reference.faults import optim  # noqa: F401  (enters its mistakes)
 from reference.faults.base import KNOWN
-from reference.twin.optimizers import Case, in_two_groups, lockstep, to_torch_optim, to_torch_schedule
+from reference.twin.optimizers import to_torch_optim, to_torch_schedule
 
 MOST = 30  # random cases until a mistake must have been seen
 FAULTS = {id: f for id, f in KNOWN.items() if id.startswith("H")}
@@ -57,14 +59,14 @@ def test_a_mistake_is_seen_and_the_right_rule_passes(id):
             if not seen_in(FAULTS[id], opt, seed):
                 continue
             seen = True
-            assert lockstep(opt, seed).worst()[0] <= 1
+            assert not lockstep(opt, seed).wrong
             break
         assert seen, f"{FAULTS[id]} was not seen in {MOST} cases of {cls.__name__}; it needs: {FAULTS[id].needs}"
 
 
 def seen_in(fault, opt, seed):
     with np.errstate(all="ignore"):
-        return lockstep(with_fault(opt, fault), seed).worst()[0] > 1
+        return bool(lockstep(with_fault(opt, fault), seed).wrong)
 
 
 @pytest.mark.parametrize("id", HIDDEN)
@@ -74,8 +76,8 @@ def test_on_one_step_with_gradients_near_one_it_is_not_seen(id):
         rng = np.random.default_rng(0)
         p, g = rng.standard_normal((3, 4)), rng.choice([-1, 1], (3, 4)) * rng.uniform(0.5, 2, (3, 4))
         opt = with_fault(cls(groups=(Group("another"),)), FAULTS[id])
-        run = lockstep(opt, case=Case({"w": p}, [{"w": g}], [1.0]))
-        assert all(err <= bound for _, name, err, bound in run.compared("float32") if name == "w")
+        run = lockstep(opt, steps=Steps({"w": p}, [{"w": g}], [1.0]), dtype="float32")
+        assert all(t.of.path != "w" for t in run.wrong)
 
 
 @pytest.mark.parametrize("id", sorted(set(FAULTS) - set(HIDDEN) - {"H11", "H12", "H13", "H17.left", "H17.stale"}))
@@ -83,8 +85,8 @@ def test_the_others_are_seen_on_one_step(id):
     """Those that need an option are left out: without it they change nothing."""
     for cls in classes(FAULTS[id]):
         opt = in_two_groups(with_fault(cls(), FAULTS[id]))
-        run = lockstep(opt, case=Case({"w": np.ones(3)}, [{"w": np.array([1.0, -2.0, 0.5])}], [1.0]))
-        assert run.worst("float32")[0] > 1
+        steps = Steps({"w": np.ones(3)}, [{"w": np.array([1.0, -2.0, 0.5])}], [1.0])
+        assert lockstep(opt, steps=steps, dtype="float32").wrong
 
 
 def test_a_mistake_changes_a_step_by_what_its_entry_says():

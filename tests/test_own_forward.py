@@ -9,7 +9,7 @@ from manualbp.base import registry
 from reference import check_function
 from reference.audit.detected import pairs
 from reference.check import on_case
-from reference.compare.comparison import compare
+from reference.compare.comparison import compare_case
 from reference.compare.differences import STEP
 from reference.compare.slopes import extrapolated
 from reference.draw.case import Case
@@ -115,8 +115,8 @@ def shown(fault: Fault) -> tuple[Case, Case] | None:
     """The first case with real numbers whose gradients the mistake changes, and nothing else."""
     for case, faulty in pairs(fault, 40):
         if not case.exact and np.prod(case.shape) <= 300 and case.layer.is_gradient:
-            wrong = compare(replace(faulty, exact=False)).wrong
-            if wrong and all(t.name.endswith(".grad") for t in wrong):
+            wrong = compare_case(replace(faulty, exact=False)).wrong
+            if wrong and all(t.is_gradient for t in wrong):
                 return case, faulty
     return None
 
@@ -124,7 +124,7 @@ def shown(fault: Fault) -> tuple[Case, Case] | None:
 @pytest.mark.parametrize("group", sorted({f.id[0] for f in faults().values()}))
 def test_differences_see_the_catalogue_without_torch(group):
     of_layers = [f for f in faults().values() if f.id[0] == group and f.classes().keys() & registry().keys()]
-    sides = {f.id: on_case(pair[0], pair[1].layer, None).wrong_side for f in of_layers if (pair := shown(f))}
+    sides = {f.id: on_case(pair[0], pair[1].layer).wrong_side for f in of_layers if (pair := shown(f))}
     assert sides or not of_layers
     for id, side in sides.items():
         assert side == "backward", id

@@ -21,10 +21,11 @@ from manualbp import (
     Tanh,
     base,
 )
-from reference.compare.bound import moved
-from reference.compare.comparison import compare, compare_passes
+from reference.compare.comparison import compare, compare_case, compare_passes
+from reference.compare.nudge import moved
 from reference.draw.case import Case
-from reference.sides.run import by_hand
+from reference.sides.hand import Hand
+from reference.sides.module import twin_of
 
 NETWORK = Objective(Sequential(Linear(3, 5), Tanh(), LayerNorm(5), Linear(5, 4), Sigmoid()), MSELoss())
 
@@ -52,24 +53,19 @@ class Off(base.Layer, family=True):
         return dx, base.unflatten(flat | {self.name: g})
 
 
-def wrong(monkeypatch, case, name, by, entry):
-    from reference.compare import comparison as module
-
+def wrong(case, name, by, entry):
     off = Off(case.layer, name, by, entry)
-    monkeypatch.setattr(module, "by_hand", lambda layer, *rest: by_hand(off, *rest))
-    found = compare(case).wrong
-    monkeypatch.undo()
-    return [t.name for t in found]
+    return [t.name for t in compare(Hand(off, case.seed), twin_of(case.layer, case.seed), case.trial()).wrong]
 
 
 @pytest.mark.parametrize("entry", [False, True])
 @pytest.mark.parametrize(("dtype", "by"), [("float64", 1e-9), ("float32", 1e-4)])
 @pytest.mark.parametrize("name", ["model.0.weight", "model.2.weight", "model.2.bias", "model.3.bias"])
-def test_a_small_relative_fault_in_one_tensor_is_seen_and_named(monkeypatch, name, dtype, by, entry):
+def test_a_small_relative_fault_in_one_tensor_is_seen_and_named(name, dtype, by, entry):
     for seed in range(10):
         case = Case(NETWORK, (6, 3), seed=seed, dtype=dtype)
-        assert wrong(monkeypatch, case, name, 0.0, entry) == []
-        assert wrong(monkeypatch, case, name, by, entry) == [name + ".grad"]
+        assert wrong(case, name, 0.0, entry) == []
+        assert wrong(case, name, by, entry) == [name + ".grad"]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +82,11 @@ def test_a_small_relative_fault_in_one_tensor_is_seen_and_named(monkeypatch, nam
 def test_what_cancels_or_saturates_is_no_false_alarm(layer, scale):
     width = 1 if layer == LayerNorm(1) else 3
     for seed in range(30):
-        assert not compare(Case(layer, (5, width), seed=seed, scale=scale)).wrong
+        assert not compare_case(Case(layer, (5, width), seed=seed, scale=scale)).wrong
 
 
 def test_a_pass_states_its_power_and_its_blind_fraction():
-    found = compare(Case(NETWORK, (6, 3), seed=1))
+    found = compare_case(Case(NETWORK, (6, 3), seed=1))
     assert found.verdict == "rounding"
     assert found.power is not None
     assert found.power < 1e-9
@@ -114,7 +110,7 @@ def test_a_label_that_must_not_move_loosens_no_bound(monkeypatch):
     layer = CosineEmbeddingLoss(reduction="sum")
     right = CosineEmbeddingLoss.backward
     monkeypatch.setattr(CosineEmbeddingLoss, "backward", lambda self, p, c, dy: right(self, p, c, -dy))
-    assert all(compare(Case(layer, (5, 3), seed=seed)).wrong for seed in range(5))
+    assert all(compare_case(Case(layer, (5, 3), seed=seed)).wrong for seed in range(5))
 
 
 def test_inputs_without_a_gradient_move_unless_they_are_whole():
@@ -123,15 +119,15 @@ def test_inputs_without_a_gradient_move_unless_they_are_whole():
     assert (moved(rng, x, gradient=False) != x).any()
     assert moved(rng, t, gradient=False) is t
     assert (moved(rng, t) != t).any()
-    assert not compare(Case(LayerNorm((1,)), (4, 1), seed=21637)).wrong
+    assert not compare_case(Case(LayerNorm((1,)), (4, 1), seed=21637)).wrong
 
 
 def test_where_float32_of_torch_alone_overflows_its_float64_decides():
     x, t = np.array([[-91.5], [1.0]], np.float32), np.array([[0.3], [0.6]], np.float32)
     layer = Objective(Sigmoid(), BCELoss())
-    found = compare_passes(layer, {}, (x, t), np.float32(0.7), dtype="float32")
+    found = compare_passes(layer, {}, (x, t), np.float32(0.7))
     assert found.verdict == "rounding"
-    dt = next(tensor for tensor in found.tensors if tensor.name == "x[1].grad")
+    dt = next(tensor for tensor in found.tensors if tensor.name == "dx[1]")
     assert np.isfinite(dt.torch).all()
     assert dt.power is not None
 
@@ -140,16 +136,16 @@ def test_where_float32_of_torch_alone_overflows_its_float64_decides():
 def test_where_no_output_is_finite_no_gradient_is_compared(monkeypatch, size, seen):
     monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (np.nan * dy, {}))
     layer, x = Sequential(ReLU(), Sum(Identity(), Identity())), np.full((1, 2), size, np.float32)
-    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == seen
+    assert compare_passes(layer, {}, x, np.ones_like(x)).verdict == seen
 
 
 def test_beside_an_output_that_overflows_a_gradient_need_not_be_finite(monkeypatch):
     x = np.array([[2e38, 1.0]], np.float32)
     layer = Sequential(ReLU(), Sum(Identity(), Identity()))
     monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (np.where(dy > 1, np.nan, dy), {}))
-    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "vacuous"
+    assert compare_passes(layer, {}, x, np.ones_like(x)).verdict == "vacuous"
     monkeypatch.setattr(ReLU, "backward", lambda self, p, c, dy: (2 * dy, {}))
-    assert compare_passes(layer, {}, x, np.ones_like(x), dtype="float32").verdict == "wrong"
+    assert compare_passes(layer, {}, x, np.ones_like(x)).verdict == "wrong"
 
 
 def test_what_underflows_on_one_side_is_no_mistake():

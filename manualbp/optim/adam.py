@@ -2,7 +2,13 @@
 
 import numpy as np
 
+from ..base import Array
 from .base import Group, Optimizer
+
+
+def hat(m: Array, b: float, t: int) -> Array:
+    """m̂ = m/(1 − βᵗ): a running mean that began at 0, without the factor that makes it too small."""
+    return m / (1 - b**t)
 
 
 class _Adam(Optimizer, family=True):
@@ -24,7 +30,7 @@ class _Adam(Optimizer, family=True):
         new = {"exp_avg": m, "exp_avg_sq": v}
         if self.amsgrad:
             new["max_exp_avg_sq"] = v = np.maximum(s["max_exp_avg_sq"], v)
-        return p - self.lr / (1 - b1**t) * m / (np.sqrt(v) / (1 - b2**t) ** 0.5 + self.eps), new
+        return p - self.lr / (np.sqrt(hat(v, b2, t)) + self.eps) * hat(m, b1, t), new
 
 
 class Adam(_Adam):
@@ -34,7 +40,7 @@ class Adam(_Adam):
               m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  both 0 before the first step. If the mean of g stays the
               same, E m = Σₖ (1 − β₁)β₁ᵗ⁻ᵏ E g = (1 − β₁ᵗ) E g: m is too small by that factor at first, v likewise, so
               m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ);  if amsgrad, v̂ has the largest v so far in v's place
-              p ← p − lr m̂/(√v̂ + ε)
+              p ← p − lr/(√v̂ + ε) m̂
     Shapes    p, g, m, v: one shape
     Errors    ValueError unless lr, eps, weight_decay ≥ 0 and betas in [0, 1)
     Source    Kingma, Ba 2014, arXiv:1412.6980, algorithm 1; amsgrad: Reddi, Kale, Kumar 2018, arXiv:1904.09237,

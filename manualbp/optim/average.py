@@ -10,10 +10,10 @@ from typing import Any, dataclass_transform
 
 import numpy as np
 
-from ..base import Array, Layer, Params, as_call, flatten, options_of, run, unflatten
+from ..base import Array, Layer, Params, as_call, flatten, run, unflatten
 from ..batchnorm import _BatchNorm
 
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+BUFFERS = _BatchNorm.buffers  # of a network these are the only ones, and an average has no network to ask
 
 
 @dataclass_transform(frozen_default=True)
@@ -94,9 +94,10 @@ def update_bn(net: Layer, params: Params, batches: Iterable[Any], rng: np.random
     Source    torch.optim.swa_utils.update_bn
     """
     net, start = _counting(net.train()), {}
+    norms = {path for path, layer in net.walk() if isinstance(layer, _BatchNorm)}
     for name, p in flatten(params).items():
         path, _, last = name.rpartition(".")
-        if last in BUFFERS and isinstance(_at(net, path), _BatchNorm):
+        if last in BUFFERS and path in norms:
             p = np.ones_like(p) if last == "running_var" else np.zeros_like(p)
         start[name] = p
     params = unflatten(start)
@@ -106,18 +107,7 @@ def update_bn(net: Layer, params: Params, batches: Iterable[Any], rng: np.random
     return params
 
 
-def _counting(value: Any) -> Any:
+def _counting(net: Layer) -> Layer:
     """The same network, whose batch normalisations take the plain mean of all batches."""
-    if isinstance(value, tuple):
-        return tuple(map(_counting, value))
-    if not isinstance(value, Layer):
-        return value
-    changes = {"momentum": None} if isinstance(value, _BatchNorm) else {}
-    return value.replace(**{name: _counting(v) for name, v in options_of(value).items()} | changes)
-
-
-def _at(net: Any, path: str) -> Any:
-    """The layer whose parameters stand under this name."""
-    for part in filter(None, path.split(".")):
-        net = net.children().get(part) if hasattr(net, "children") else getattr(net, part, None)
-    return net
+    net = net.map(_counting)
+    return net.replace(momentum=None) if isinstance(net, _BatchNorm) else net

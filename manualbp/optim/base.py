@@ -60,6 +60,7 @@ class Optimizer:
     counted: ClassVar[bool] = True  # does torch keep the number of the step in its state?
     sparse: ClassVar[bool] = False  # does it take Rows as gradients (made dense, unless it overrides `gradient`)?
     by_closure: ClassVar[bool] = False  # is step given a closure in the place of gradients?
+    by_rows: ClassVar[bool] = False  # are its gradients Rows?
 
     # What random examples of this class look like; `reference` reads these.
     ranks: ClassVar[tuple[int, ...]] = (0, 1, 2, 3, 4, 5)  # of the parameters that it moves
@@ -99,12 +100,13 @@ class Optimizer:
 
     def step(self, params: Params, grads: Params, state: State) -> tuple[Params, State]:
         """Every parameter that has a gradient, moved by its group's rule; the rest (buffers too) as they were."""
-        new, new_state = flatten(params), dict(state)
+        new, new_state, groups = flatten(params), dict(state), dict[int, Self]()
         with np.errstate(all="ignore"):  # as in torch, what leaves the range of numbers becomes inf or nan
             for name, g in flatten(grads).items():
                 if g is not None:
                     p = self.checked(name, new, g)
-                    opt = self.of(name)
+                    i = self.group_of(name)
+                    opt = groups[i] = groups.get(i) or self.of(name)
                     s = state.get(name) or {"step": 0, **opt.start(p)}
                     t = s["step"] + 1
                     p, moved = opt.rule(t, p, opt.gradient(name, g), s)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .adam import hat
 from .base import Group, Optimizer
 
 
@@ -60,4 +61,8 @@ class NAdam(Optimizer):
         new = self.lr * (1 - self.mu(t)) / (1 - product)
         old = self.lr * self.mu(t + 1) / (1 - product * self.mu(t + 1))
         g = new * g + old * m
-        return p - g / (np.sqrt(v / (1 - b2**t)) + self.eps), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
+        return p - g / (np.sqrt(hat(v, b2, t)) + self.eps), {
+            "mu_product": product,
+            "exp_avg": m,
+            "exp_avg_sq": v,
+        }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .adam import hat
 from .base import Group, Optimizer
 
 
@@ -50,8 +51,8 @@ class RAdam(Optimizer):
             g = self.descent(p, g)
         m = b1 * s["exp_avg"] + (1 - b1) * g
         v = b2 * s["exp_avg_sq"] + (1 - b2) * g * g
-        step, scale = self.lr / (1 - b1**t), self.rectified(t)
-        u = step * m if scale is None else step * scale * m / (np.sqrt(v) + self.eps)
+        u, scale = self.lr * hat(m, b1, t), self.rectified(t)
+        u = u if scale is None else scale * u / (np.sqrt(v) + self.eps)
         return p - u, {"exp_avg": m, "exp_avg_sq": v}
 
     def rectified(self, t: int) -> float | None:

@@ -78,6 +78,7 @@ class SparseAdam(Optimizer):
     groups: tuple[Group, ...] = ()
 
     ranks = (1, 2, 3, 4, 5)
+    by_rows = True
     options = {
         "lr": (0.1, 1e-3),
         "betas": ((0.9, 0.999), (0.5, 0.75), (0.0, 0.9), (0.8, 0.5)),
@@ -90,7 +91,8 @@ class SparseAdam(Optimizer):
         self.needs(self.lr > 0 and self.eps > 0, "lr, eps > 0")
 
     def gradient(self, name, g):
-        self.needs(isinstance(g, Rows), f"Rows as gradients, and Adam takes arrays; that of {name!r} is {describe(g)}")
+        if not isinstance(g, Rows):
+            self.needs(False, f"Rows as gradients, and Adam takes arrays; that of {name!r} is {describe(g)}")
         return g.summed()
 
     def to_slots(self, s):

@@ -17,10 +17,9 @@ from manualbp.base import registry
 from manualbp.optim.base import Optimizer
 
 from ..check import check_optimizer, on_case
-from ..diagnose import recognise
 from ..faults import Fault, corrupt, faults
 from ..report.report import Report
-from ..twin.layers import to_torch
+from ..sides.module import twin_of
 from .detected import gathered, pairs
 
 SHAPES, MOST = 5, 200  # cases that show a mistake, among so many at most
@@ -67,7 +66,7 @@ def _of_layers(fault: Fault) -> Iterator[Report]:
     for case, faulty in pairs(fault, MOST):
         if (shape := f"{case.shape} {case.layer}") not in seen:
             seen.add(shape)
-            yield on_case(case, faulty.layer, to_torch(case.layer), recognise.of_layer(case))
+            yield on_case(case, faulty.layer, twin_of(case.layer, case.seed))
 
 
 def _of_updates(fault: Fault, name: str) -> Iterator[Report]:

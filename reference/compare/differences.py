@@ -1,20 +1,21 @@
 """Gradients by differences of the candidate's own forward: what it must be the derivative of, whatever was intended."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 
-from manualbp.base import Array, Tree
+from manualbp.base import Array
 
 from ..draw.trial import Trial
-from ..sides.yours import Subject, flat
-from .bound import EPS, FACTOR, distance, largest
-from .comparison import Tensor
+from ..sides.run import GRADIENT, Name, Run, flat
+from ..sides.yours import Subject
+from .bound import EPS, FACTOR, distance, largest, measured
 from .slopes import SHARP, extrapolated
+from .tensor import Tensor, different
 
 STEP = 2.0**-7  # the first step of the differences, in float64
 FAR = 8.0  # how long a direction is at most, so that its step stays a small one whatever the number of entries
@@ -32,7 +33,6 @@ class Near:
 
     subject: Subject
     trial: Trial
-    dy: Tree
 
     def slope(self, v: Mapping[str, Direction], told: float) -> tuple[float, float]:
         """The derivative of L along v, and its uncertainty. `told`, what the candidate says it is, gets a second look
@@ -42,7 +42,7 @@ class Near:
         def along(h: float) -> tuple[float, float]:
             arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in self.trial.arrays.items()}
             y = self.subject.forward(arrays)[0]
-            pairs = [(a, d) for a, d in zip(flat(y), flat(self.dy)) if d is not None]
+            pairs = [(a, d) for a, d in zip(flat(y), flat(self.trial.dy)) if d is not None]
             each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
             return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
 
@@ -50,27 +50,39 @@ class Near:
         return (slope, u) if abs(told - slope) <= FACTOR * u else extrapolated(along, STEP, EPS["float64"], told)
 
 
-def is_own_derivative(subject: Subject, trial: Trial, dy: Tree, grads: Grads) -> bool | None:
-    """Are the gradients the derivatives of the subject's own forward, along a random direction of all its inputs?"""
+def is_own_derivative(subject: Subject, trial: Trial, grads: Grads, only: Collection[str] | None = None) -> bool | None:
+    """Are the gradients (or those of these names) the derivatives of the subject's own forward, along a random
+    direction of all their inputs?"""
     if trial.integers:
         return None
-    real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"}
+    real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f" and (only is None or n in only)}
     if any(not _fits(grads.get(n), a) for n, a in real.items()):
         return False
+    if not real:
+        return None
     rounding = ROUNDED * max(map(largest, real.values()))
-    return _on_line(Near(subject, trial, dy), tuple(real), grads, rounding).ok
+    return _on_line(Near(subject, trial), tuple(real), grads, rounding).ok
+
+
+def own_rounding(runs: Mapping[Any, Run]) -> dict[str, float]:
+    """What rounding in a backward may do to every gradient, beside one that does not round: by its own runs in
+    several precisions."""
+    h32, h64, h80 = (runs[d] for d in (np.float32, np.float64, np.longdouble))
+    known = {n: g for n, g in h64.items() if n.role == GRADIENT and g is not None and h32[n] is not None}
+    return {n.path: measured(largest(g), "float64", h32[n], g, h80[n], g, g, cap=None) / FACTOR
+            for n, g in known.items()}  # fmt: skip
 
 
 def by_differences(
-    subject: Subject, trial: Trial, dy: Tree, grads: Grads, rounding: Mapping[str, float]
+    subject: Subject, trial: Trial, grads: Grads, rounding: Mapping[str, float]
 ) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
     """Every gradient beside the slopes of the own forward, and these slopes by name.
 
     Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
-    `rounding`: the bound of what rounding does to the entries of each gradient.
+    `rounding`: what rounding does to the entries of each gradient.
     """
-    near = Near(subject, trial, dy)
-    tensors = tuple(_compared(near, name, grads, rounding.get(name, 0.0) / FACTOR) for name in grads)
+    near = Near(subject, trial)
+    tensors = tuple(_compared(near, name, grads, rounding.get(name, 0.0)) for name in grads)
     return tensors, {n: t.torch for n, t in zip(grads, tensors) if t.torch is not None and t.what != ON_A_LINE}
 
 
@@ -80,11 +92,11 @@ def _compared(near: Near, name: str, grads: Grads, rounding: float) -> Tensor:
     if g is None or not _fits(g, a):
         told = "yours is missing" if g is None else f"shape {g.shape}, the input has {a.shape}"
         told = told if g is None or g.shape != a.shape else "yours is not finite"
-        return Tensor(f"d{name}", g, None, float("inf"), 0.0, False, None, 1.0, told)
+        return different(Name(GRADIENT, name), g, None, told)
     if near.trial.size > MANY:
         return _on_line(near, (name,), grads, rounding)
     slopes, room = _entries(near, name, g)
-    return _numerical(f"d{name}", g, slopes, room, rounding + ROUNDED * largest(slopes))
+    return _numerical(name, g, slopes, room, rounding + ROUNDED * largest(slopes))
 
 
 def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) -> Tensor:
@@ -95,7 +107,7 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
     most = sum(_norm(np.asarray(grads[n])) * math.prod(map(_norm, d)) for n, d in v.items())
     slope, u = near.slope(v, told)
     floor = ROUNDED * most + rounding * sum(math.prod(float(np.abs(u).sum()) for u in d) for d in v.values())
-    return _numerical(f"d{names[0]}", *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
+    return _numerical(names[0], *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
 
 
 def direction(rng: np.random.Generator, a: Array) -> Direction:
@@ -152,5 +164,13 @@ def _numerical(name: str, g: Array, slopes: Array, room: Array, floor: float, wh
     right, s = np.where(borne, g, slopes), largest(slopes[sure])
     blind = float(np.mean(~sure | (np.abs(g) <= bound))) if g.size else 0.0
     return Tensor(
-        name, g, right, distance(g, right), float(bound), False, bound / s if s > bound else None, blind, what
+        Name(GRADIENT, name),
+        g,
+        right,
+        distance(g, right),
+        float(bound),
+        False,
+        bound / s if s > bound else None,
+        blind,
+        what,
     )

@@ -17,9 +17,10 @@ import numpy as np
 
 from manualbp.base import Layer, Params, Tree, flatten, run, unflatten
 
-from ..draw.case import cast
+from ..draw.trial import Trial, cast
+from ..sides.hand import Hand
 from ..sides.record import walk
-from ..sides.run import by_hand, leaves
+from ..sides.run import GRADIENT, Name, leaves
 from .bound import FACTOR, largest
 
 EPS = 2.0**-52
@@ -35,7 +36,7 @@ COARSER = TINY / EPS  # of longdouble's rounding to double's
 class Derivative:
     """One tensor's directional derivative: by the layer's backward, and from its forward alone."""
 
-    name: str
+    name: Name
     backward: float
     forward: float
     bound: float
@@ -47,20 +48,19 @@ class Derivative:
 
 def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None) -> list[Derivative]:
     """For every tensor that has a gradient: is it the derivative of this very forward?"""
-    wide = [cast(tree, np.longdouble) for tree in (params, x, dy)]
-    with np.errstate(all="ignore"):
-        gradients = by_hand(layer, *wide, seed)
-        narrow = by_hand(layer, *(cast(tree, np.float64) for tree in wide), seed)
+    trial = Trial(x, params=params, dy=dy).cast(np.longdouble)
+    wide = trial.params, trial.x, trial.dy
+    gradients, narrow = Hand(layer, seed).run(trial), Hand(layer, seed).run(trial.cast(np.float64))
     slope = _complex_step if all(part.analytic for part in walk(layer)) else _differences
     rng = np.random.default_rng(0 if seed is None else seed)
     # Under saturation 1 − y² is 0 while the derivative is 10⁻²⁸: what backward cancels is of the upstream's size.
     top = max(largest(a) for a in [*gradients.values(), *leaves(dy, "dy").values()] if a is not None)
     found = []
     for name, g in gradients.items():
-        if not name.endswith(".grad") or g is None or narrow[name] is None or not np.isfinite(g).all():
+        if name.role != GRADIENT or g is None or narrow[name] is None or not np.isfinite(g).all():
             continue  # no gradient, or no derivative: as of log p at p = 0
         v = rng.standard_normal(g.shape).astype(np.longdouble)
-        forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n, h, v))
+        forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n.path, h, v))
         a80, a64 = (float((a * v).sum()) for a in (g, narrow[name]))
         if not np.isfinite(a80):  # beyond double precision
             continue
@@ -70,29 +70,29 @@ def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | Non
 
 
 def _loss(
-    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, name: str, h: Any, v: Any
+    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None, path: str, h: Any, v: Any
 ) -> tuple[Any, float]:
     """Σ dy ⊙ y with one tensor moved by h v, and Σ |dy ⊙ y|: the scale of its rounding."""
     step = h if np.iscomplexobj(h) else np.longdouble(h)
     if np.iscomplexobj(h):
         params, x, v = (cast(tree, h.dtype) for tree in (params, x, v))
-    params, x = move(params, x, name, step * v)
+    params, x = move(params, x, path, step * v)
     with np.errstate(all="ignore"):
         y, _ = run(layer, params, x, None if seed is None else np.random.default_rng(seed))
         pairs = [(a, d) for a, d in zip(leaves(y, "y").values(), leaves(dy, "y").values()) if d is not None]
         return sum((d * a).sum() for a, d in pairs), float(sum(np.abs(d * a).sum() for a, d in pairs))
 
 
-def move(params: Params, x: Tree, name: str, by: Any) -> tuple[Params, Tree]:
-    """Parameters and inputs with `by` added to the tensor whose gradient has this name."""
+def move(params: Params, x: Tree, path: str, by: Any) -> tuple[Params, Tree]:
+    """Parameters and inputs with `by` added to the one of this path."""
     flat = flatten(params)
-    if (p := name.removesuffix(".grad")) in flat:
-        return unflatten(flat | {p: flat[p] + by}), x
+    if path in flat:
+        return unflatten(flat | {path: flat[path] + by}), x
 
-    def inside(tree: Tree, path: str) -> Tree:
+    def inside(tree: Tree, here: str) -> Tree:
         if isinstance(tree, tuple):
-            return tuple(inside(part, f"{path}[{i}]") for i, part in enumerate(tree))
-        return tree + by if path == p else tree
+            return tuple(inside(part, f"{here}[{i}]") for i, part in enumerate(tree))
+        return tree + by if here == path else tree
 
     return params, inside(x, "x")
 

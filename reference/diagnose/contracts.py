@@ -9,9 +9,9 @@ import numpy as np
 from manualbp.base import tree_map
 
 from ..compare.bound import distance, largest
-from ..draw.case import cast
-from ..draw.trial import Trial, corner
-from ..sides.yours import Arrays, Subject, flat
+from ..draw.trial import Trial, cast, corner
+from ..sides.run import flat
+from ..sides.yours import Arrays, Subject
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ class Evidence:
     known    every array at hand: inputs by name, "dy", "y"
     grads    the right gradients by name; given: all gradients that were given
     numbers  what a constant may equal: sizes ("N": 5), options ("p": 0.3), and what follows from them ("√d": 2.0)
+    trial    the number of its trial: tensors of one share their arrays
     replays  the wrong gradients of this name that each fault of the catalogue gives on this very case, by its id
     """
 
@@ -28,6 +29,7 @@ class Evidence:
     numbers: Mapping[str, float] = field(default_factory=dict)
     replays: Callable[[], Mapping[str, Array]] = dict
     forward: bool = False
+    trial: int = 0
 
 
 @dataclass(frozen=True)

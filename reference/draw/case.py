@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import INTEGER, Layer, Params, Tree, as_call, run, tree_map
+from manualbp.base import Layer, Params, Tree, as_call, run, tree_map
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Values
+
+from .trial import Trial, cast
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +30,7 @@ class Case:
     scale: float = 1.0
     optimizer: Optimizer | None = None
 
-    def data(self) -> tuple[Params, Tree, Tree]:
+    def trial(self) -> Trial:
         """Parameters, inputs and an upstream gradient, all random: never zeros or ones alone."""
         rng = np.random.default_rng(self.seed)
         values = Values(rng, self.exact, self.scale)
@@ -36,23 +38,19 @@ class Case:
         params, x = (
             cast(tree, self.dtype) for tree in (self.layer.sample_params(values), self.layer.sample(values, self.shape))
         )
-        y, _ = run(self.layer, params, x, np.random.default_rng(self.seed))
+        with np.errstate(all="ignore"):
+            y, _ = run(self.layer, params, x, np.random.default_rng(self.seed))
         unscaled = Values(rng, self.exact)
         dy = tree_map(lambda a: unscaled.real(np.shape(a)) if np.asarray(a).dtype.kind == "f" else None, y)
-        return params, x, cast(dy, self.dtype)
+        return Trial(x, integers=self.exact, seed=self.seed, params=params, dy=cast(dy, self.dtype))
+
+    def data(self) -> tuple[Params, Tree, Tree]:
+        """The numbers of its trial: parameters, inputs, upstream gradient."""
+        trial = self.trial()
+        return trial.params, trial.x, trial.dy
 
     def __repr__(self) -> str:
         return as_call(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
-
-
-def cast(tree: Any, dtype: Any) -> Any:
-    """Real arrays in another dtype; integers, masks and None as they are."""
-
-    def convert(a: Any) -> Any:
-        a = np.asarray(a)
-        return a if a.dtype.char in INTEGER else a.astype(dtype)
-
-    return tree_map(convert, tree)

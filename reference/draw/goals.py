@@ -94,6 +94,12 @@ GOALS: tuple[Goal, ...] = (
 )
 
 
+def of_layers(case: Case) -> list[Goal]:
+    """The goals of the classes in a case."""
+    names = {type(layer).__name__ for layer in walk(case.layer)}
+    return [goal for goal in GOALS if names & set(goal.classes)]
+
+
 def reached(case: Case, records: Iterable[Record]) -> set[str]:
     """The goals that one case reaches: of the layers inside it, and of its architecture."""
     found = set()

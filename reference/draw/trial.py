@@ -2,16 +2,19 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from manualbp.base import describe
+from manualbp.base import INTEGER, Params, Tree, describe, flatten, tree_map
 from manualbp.sampling import Values
+
+from ..sides.run import leaves
 
 LARGE = 100_000  # entries from which on no run is repeated, and contracts and mistakes are looked for on a corner
 
@@ -27,21 +30,57 @@ class Indices:
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of inputs. `integers`: small ones, which lie on kinks and ties."""
+    """The numbers of one comparison.
 
-    arrays: Mapping[str, Any]
+    x         inputs: {name: array} of a function, or whatever a layer takes: an array or a (nested) tuple
+    sizes     what the sizes were called, and their values
+    integers  small integers and dyadic fractions, which lie on kinks and ties
+    params    a layer's parameters; `buffers`: the dotted names of those without a gradient
+    dy        the upstream gradient, nested as the output
+    """
+
+    x: Tree
     sizes: Mapping[str, int] = field(default_factory=dict)
     integers: bool = False
     seed: int = 0
+    params: Params = field(default_factory=dict)
+    buffers: tuple[str, ...] = ()
+    dy: Tree = None
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """Inputs and learned parameters by name: everything that has, or could have, a gradient."""
+        if isinstance(self.x, dict):
+            return dict(self.x)
+        inputs = {n: a for n, a in leaves(self.x, "x").items() if isinstance(a, (np.ndarray, np.generic))}
+        return inputs | {n: p for n, p in flatten(self.params).items() if n not in self.buffers}
+
+    @cached_property
+    def real(self) -> list[Any]:
+        """The real ones of these."""
+        return [a for a in map(np.asarray, self.arrays.values()) if a.dtype.kind == "f"]
+
+    @cached_property
+    def dtype(self) -> str:
+        """The precision that it is given in: float32 if all real inputs are."""
+        return "float32" if self.real and all(a.dtype == np.float32 for a in self.real) else "float64"
 
     @property
     def size(self) -> int:
-        """The number of entries of all inputs."""
+        """The number of entries of all inputs and parameters."""
         return sum(np.size(a) for a in self.arrays.values())
 
     @property
     def large(self) -> bool:
         return self.size >= LARGE
+
+    def map(self, f: Callable[[Tree], Tree]) -> "Trial":
+        """The same with f of inputs, parameters and upstream gradient."""
+        return replace(self, x=f(self.x), params=f(self.params), dy=f(self.dy))
+
+    def cast(self, dtype: Any) -> "Trial":
+        """The same in another precision: integers and masks as they are."""
+        return self.map(lambda tree: cast(tree, dtype))
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
@@ -147,3 +186,13 @@ def numbers(trial: Trial, extra: Mapping[str, float] | None = None) -> dict[str,
         if a.ndim > 1:
             found[f"{name}.size"] = a.size
     return {n: float(v) for n, v in (found | dict(extra or {})).items() if math.isfinite(v)}
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Real arrays in another dtype; integers, masks and None as they are."""
+
+    def convert(a: Any) -> Any:
+        a = np.asarray(a)
+        return a if a.dtype.char in INTEGER else a.astype(dtype)
+
+    return tree_map(convert, tree)

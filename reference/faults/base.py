@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from manualbp.base import Layer, options_of, registry
+from manualbp.base import Layer, registry
 from manualbp.optim.base import Optimizer
 
 from ..draw.case import Case
@@ -113,12 +113,7 @@ def corrupt(layer: Any, fault: Fault) -> Any:
     """The same network, in which every layer that can have this fault, itself or any inside it, has it. Or the same
     optimizer with it."""
 
-    def inside(value: Any) -> Any:
-        if isinstance(value, Layer):
-            return corrupt(value, fault)
-        return tuple(map(inside, value)) if isinstance(value, tuple) else value
-
-    other = layer.replace(**{name: inside(value) for name, value in options_of(layer).items()})
+    other = layer.map(lambda inner: corrupt(inner, fault)) if isinstance(layer, Layer) else layer.replace()
     if fault.applies(type(layer)):
         object.__setattr__(other, "__class__", _made(fault, type(layer)))
     return other

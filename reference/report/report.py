@@ -1,17 +1,15 @@
 """What a check of somebody's gradient found: true if it stands, and on one screen what is wrong if not."""
 
 import html
-import json
-import math
-import os
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from ..compare.comparison import Tensor
+from ..compare.comparison import GOOD
+from ..compare.tensor import Tensor
 from ..diagnose.evidence import Suspect
+from . import files
 
-GOOD = ("identical", "rounding")
 SAYS = {
     "identical": "identical, bit for bit",
     "rounding": "equal within rounding",
@@ -23,6 +21,7 @@ SIDES = {
     "forward": "The backward pass is right for this forward, but the forward is not the function intended.",
     "backward": "The forward is as intended; the backward pass is wrong.",
     "both": "The forward is not the function intended, and the backward pass is not its derivative either.",
+    "against": "The other side is wrong: what was judged is the derivative of its own forward.",
     "contract": "The numbers of a single clean call are right; how the functions behave is not.",
 }
 
@@ -50,11 +49,13 @@ class Report:
     trials: int = 1
     shown: str = ""
 
+    @property
+    def stands(self) -> bool:
+        """Is what was checked right?"""
+        return self.verdict in GOOD
+
     def __bool__(self) -> bool:
-        good = self.verdict in GOOD
-        if not good and "PYTEST_CURRENT_TEST" in os.environ:
-            print(self)  # pytest cuts a long repr short, but shows what a failing test printed
-        return good
+        return self.stands
 
     @property
     def ratio(self) -> float:
@@ -110,32 +111,25 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""
         return {
-            "title": self.title, "verdict": self.verdict, "verified": self.verdict in GOOD,
-            "wrong_side": self.wrong_side, "culprit": self.culprit, "contracts": list(self.contracts),
-            "suspects": [vars(s) for s in self.suspects], "trials": self.trials, "shown": self.shown,
-            "tensors": [
-                {"name": t.name, "error": _finite(t.error), "bound": t.bound, "ratio": _finite(t.ratio),
-                 "power": t.power, "blind": t.blind, "ok": t.ok, "what": t.what, "worst": t.worst()}
-                for t in self.tensors
-            ],
+            "title": self.title, "verdict": self.verdict, "verified": self.stands, "wrong_side": self.wrong_side,
+            "culprit": self.culprit, "contracts": list(self.contracts), "suspects": [vars(s) for s in self.suspects],
+            "trials": self.trials, "shown": self.shown, "tensors": list(map(files.of_tensor, self.tensors)),
             "notes": list(self.notes),
         }  # fmt: skip
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, default=str)
+        return files.as_json(self.to_dict())
 
-    def to_junit(self) -> str:
+    def junit_suite(self) -> ElementTree.Element:
         """One test suite with one test case a tensor, and one for the contracts."""
-        names = [*(t.name for t in self.tensors), "contract"]
         wrong = {t.name: f"err {t.error:.3g}, bound {t.bound:.3g} {t.what}" for t in self.tensors if not t.ok}
         wrong |= {"contract": "; ".join(self.contracts)} if self.contracts else {}
-        counts = {"tests": str(len(names)), "failures": str(len(wrong))}
-        suite = ElementTree.Element("testsuite", name=self.title, **counts)
-        for name in names:
-            case = ElementTree.SubElement(suite, "testcase", classname=self.title, name=name)
-            if name in wrong:
-                ElementTree.SubElement(case, "failure", message=wrong[name]).text = str(self)
-        return ElementTree.tostring(suite, encoding="unicode")
+        names = [*(t.name for t in self.tensors), "contract"]
+        failures = {n: (message, str(self)) for n, message in wrong.items()}
+        return files.junit_suite(self.title, (files.TestCase(self.title, n, failures.get(n)) for n in names))
+
+    def to_junit(self) -> str:
+        return ElementTree.tostring(self.junit_suite(), encoding="unicode")
 
 
 def _ratio(t: Tensor) -> str:
@@ -144,7 +138,3 @@ def _ratio(t: Tensor) -> str:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.0e}"
-
-
-def _finite(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)

@@ -1,11 +1,7 @@
 """What a verification found: on the screen, and as JSON and JUnit files."""
 
-import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,11 +13,20 @@ from manualbp.base import registry
 from manualbp.loss import Loss
 from manualbp.optim.base import Optimizer
 
-from ..compare.comparison import Comparison, Tensor, compare
-from ..compare.slopes import derivatives
+from ..compare.comparison import Comparison
+from ..compare.tensor import Tensor
 from ..draw.case import Case
-from ..verify import Failure, Plan, Row, Tally
+from ..sides.record import walk
+from ..verify import Failure, Figures, Plan, Tally
+from . import files
+from .report import Report
 
+MISMATCH = {
+    "backward": "By the derivative of the hand-written forward the gradient by hand is wrong.",
+    "against": "By the derivative of the hand-written forward PyTorch's gradient is wrong, that by hand is right.",
+    "forward": "The outputs differ; the gradient by hand is the derivative of the hand-written forward.",
+    "both": "The outputs differ, and the gradient by hand is not the derivative of the hand-written forward.",
+}
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
 
 
@@ -62,7 +67,7 @@ def tables(console: Console, tally: Tally, plan: Plan) -> None:
         mismatch(console, failure)
 
 
-def _table(title: str, rows: dict[str, Row]) -> Table:
+def _table(title: str, rows: dict[str, Figures]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
     table.add_column("class")
     for heading in ("cases", "exact: identical", "real: worst err/bound", "median power"):
@@ -95,32 +100,27 @@ def summary(tally: Tally, plan: Plan) -> str:
 
 
 def mismatch(console: Console, failure: Failure) -> None:
-    """The smallest case found, every tensor that differs, and the command that runs it again."""
+    """The smallest case found, every tensor that differs, which side is wrong, and the command that runs it again."""
     console.print("\n[bold red]Mismatch[/] in the smallest network found:")
     one(console, failure.case, failure.comparison, only_wrong=True)
-    if told := side(failure.case):
-        console.print(f"  {told}", markup=False, soft_wrap=True)
+    for line in explanation(failure.report):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print("To run exactly this case again:")
     console.print(f"  {failure.command}", style="bold", markup=False, soft_wrap=True)
 
 
-def side(case: Case) -> str:
-    """Which side is wrong, by the derivative of the hand-written forward; nothing where that cannot tell."""
-    case = replace(case, exact=False)  # small integers lie on kinks
-    wrong = {t.name for t in compare(case).wrong}
-    if not wrong or not all(name.endswith(".grad") for name in wrong):
-        return ""
-    right = {d.ok for d in derivatives(case.layer, *case.data(), case.seed) if d.name in wrong}
-    if len(right) != 1:
-        return ""
-    whose = "PyTorch's gradient is wrong, that by hand is right" if right.pop() else "the gradient by hand is wrong"
-    return f"By the derivative of the hand-written forward {whose}."
+def explanation(report: Report) -> Iterator[str]:
+    """Which side is wrong, and the mistake that it looks like."""
+    if report.wrong_side in MISMATCH:
+        yield MISMATCH[report.wrong_side]
+    for suspect in report.suspects[:1]:
+        yield f"What the mistake looks like: {suspect}"
 
 
 def one(console: Console, case: Case, found: Comparison, only_wrong: bool = False) -> None:
     """One comparison: the case, and a line for each tensor."""
     console.print(f"  {case!r}", markup=False, soft_wrap=True)
-    regime = "exact regime, ==" if found.certified else "real regime, derived bound"
+    regime = "exact regime, ==" if found.exact else "real regime, derived bound"
     console.print(f"  {found.verdict} ({regime}, {found.dtype})")
     table = Table(header_style="dim")
     table.add_column("tensor", no_wrap=True)
@@ -144,16 +144,19 @@ def place_of(t: Tensor) -> str:
 
 
 def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
-    """The figures, for a machine."""
+    """The figures of a verification, for a machine."""
     rows = {
         name: {
             "kind": kind_of(name), "cases": r.cases, "certified": r.certified, "identical": r.identical,
-            "worst_ratio": _finite(r.worst), "median_power": r.power,
+            "worst_ratio": files.figure(r.worst), "median_power": r.power,
         }
         for name, r in sorted(tally.rows.items())
     }  # fmt: skip
-    failures = [{"case": repr(f.case), "command": f.command, "tensors": [_as_dict(t) for t in f.comparison.wrong]}
-                for f in tally.failures]  # fmt: skip
+    failures = [
+        {"case": repr(f.case), "command": f.command, "tensors": list(map(files.of_tensor, f.comparison.wrong)),
+         "wrong_side": f.report.wrong_side, "suspects": [vars(s) for s in f.report.suspects]}
+        for f in tally.failures
+    ]  # fmt: skip
     return {
         "verdict": tally.verdict, "summary": summary(tally, plan), "plan": vars(plan), "cases": tally.total.cases,
         "rows": rows, "failures": failures, "goals_missing": tally.missing(plan), "errors": tally.errors,
@@ -161,31 +164,14 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _as_dict(t: Tensor) -> dict[str, Any]:
-    return {"name": t.name, "error": _finite(t.error), "bound": t.bound, "what": t.what, "worst": t.worst()}
-
-
-def _finite(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-def write_json(path: str, tally: Tally, plan: Plan) -> None:
-    Path(path).write_text(json.dumps(as_dict(tally, plan), indent=2, default=str) + "\n")
-
-
-def write_junit(path: str, tally: Tally, plan: Plan) -> None:
+def junit_suite(tally: Tally) -> ElementTree.Element:
     """A test case for every class; a failure in each class that a mismatch contains."""
     broken = {name: f for f in tally.failures for name in classes_in(f.case)}
     names = sorted(tally.rows.keys() | broken.keys())
-    suite = ElementTree.Element("testsuite", name="manualbp verify", tests=str(len(names)), failures=str(len(broken)))
-    for name in names:
-        element = ElementTree.SubElement(suite, "testcase", classname=f"manualbp.{kind_of(name)}", name=name)
-        if name in broken:
-            ElementTree.SubElement(element, "failure", message=repr(broken[name].case)).text = broken[name].command
-    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    failures = {n: (repr(f.case), "\n".join([*explanation(f.report), f.command])) for n, f in broken.items()}
+    cases = (files.TestCase(f"manualbp.{kind_of(n)}", n, failures.get(n)) for n in names)
+    return files.junit_suite("manualbp verify", cases)
 
 
 def classes_in(case: Case) -> set[str]:
-    from ..sides.record import walk
-
     return {type(layer).__name__ for layer in walk(case.layer)}

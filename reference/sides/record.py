@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, Params, Tree, options_of, run, tree_map
-from manualbp.graph import Graph
+from manualbp.base import Layer, Params, Tree, run, tree_map
+from manualbp.container import Container
+from manualbp.tree import leaves
 
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
@@ -15,7 +16,7 @@ def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> li
     """(path, layer, x, y) of every layer that is no container, in the order of the forward pass."""
     log: list[Record] = []
     rng = None if seed is None else np.random.default_rng(seed)
-    run(_within(layer, "", lambda part, path: Spy(part, log.append, path)), params, x, rng)
+    run(_within(layer, lambda path, part: Spy(part, log.append, path)), params, x, rng)
     return log
 
 
@@ -39,13 +40,11 @@ class Spy(Layer, family=True):
         return self.layer.backward(params, cache, dy)
 
 
-def _within(layer: Layer, path: str, change: Callable[[Layer, str], Layer]) -> Layer:
+def _within(layer: Layer, change: Callable[[str, Layer], Layer], path: str = "") -> Layer:
     """The same network, every layer in it that is no container changed."""
-    children = getattr(layer, "children", None)
-    if children is None:
-        return change(layer, path)
-    changed = {name: _within(child, f"{path}.{name}".strip("."), change) for name, child in children().items()}
-    return layer.replace(layers=tuple(changed.values())) if layer.variadic else layer.replace(**changed)
+    if not isinstance(layer, Container):
+        return change(path, layer)
+    return layer.map_named(lambda name, inner: _within(inner, change, f"{path}.{name}" if path else name))
 
 
 class Noisy(Layer, family=True):
@@ -70,24 +69,15 @@ class Noisy(Layer, family=True):
 
 def noisy(layer: Layer, rng: np.random.Generator, eps: float) -> Layer:
     """The same network with such noise in every layer that cancels inside itself."""
-    return _within(layer, "", lambda part, _: Noisy(part, rng, eps) if part.cancels else part)
+    return _within(layer, lambda _, part: Noisy(part, rng, eps) if part.cancels else part)
 
 
 def top(tree: Any) -> float:
     """The largest finite magnitude of the real arrays of a tree."""
-    if isinstance(tree, (dict, tuple)):
-        return max(map(top, tree.values() if isinstance(tree, dict) else tree), default=0.0)
-    a = np.asarray(0.0 if tree is None else tree)
-    return float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) if a.dtype.kind == "f" else 0.0
+    arrays = [np.asarray(0.0 if a is None else a) for _, a in leaves(tree)]
+    return max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays if a.dtype.kind == "f"), default=0.0)
 
 
 def walk(layer: Layer) -> Iterator[Layer]:
     """The layer and every layer inside it."""
-    yield layer
-    if isinstance(layer, Graph):
-        for inner in layer.children().values():
-            yield from walk(inner)
-    for value in options_of(layer).values():
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, Layer):
-                yield from walk(inner)
+    return (inner for _, inner in layer.walk())

@@ -1,110 +1,68 @@
-"""One pass forward and back, by hand and by autograd, under the same names.
+"""What one side gives on one trial: arrays under names, and how names are spelt where they are printed."""
 
-y, y[0], y[1][0]        outputs                 x.grad, x[1].grad     gradients by the inputs
-0.weight.grad           gradients by the parameters                   0.running_mean        buffers after the pass
-"""
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from typing import Any
+from manualbp.base import Array, Tree
 
-import numpy as np
-import torch
-
-from manualbp.base import Array, Layer, Params, Tree, flatten, run
-
-from ..twin import layers, modules, randomness
-from ..twin.layers import quiet
-
-Named = dict[str, Array | None]
+OUTPUT, VALUE, GRADIENT, BUFFER, UPDATE = "output", "value", "gradient", "buffer", "update"
 
 
-def leaves(tree: Tree, name: str, end: str = "") -> Named:
-    """The arrays of a (nested) tuple under the names "y[0]", "y[1][0]", …"""
+class Name(NamedTuple):
+    """What an array is, and of what.
+
+    output    y, y[0], y[1][0]
+    value     an intermediate, by the name that its function gives it
+    gradient  of what is called x, x[1], w, 0.weight: printed dx, dx[1], dw, 0.weight.grad
+    buffer    after the pass: 0.running_mean
+    update    a parameter, or its state, after a step: 0.weight after step 2, 0.weight/exp_avg after step 2
+    """
+
+    role: str
+    path: str
+    step: int = 0
+
+    def __str__(self) -> str:
+        if self.role == UPDATE:
+            return f"{self.path} after step {self.step}"
+        if self.role != GRADIENT:
+            return self.path
+        return f"{self.path}.grad" if "." in self.path else f"d{self.path}"
+
+
+Run = dict[Name, Array | None]
+
+
+def leaves(tree: Tree, path: str) -> dict[str, Any]:
+    """The arrays of a (nested) tuple under the paths y[0], y[1][0], …; those of a dict under its own names."""
+    if isinstance(tree, dict):
+        return {k: v for name, part in tree.items() for k, v in leaves(part, name).items()}
     if isinstance(tree, tuple):
-        return {k: v for i, t in enumerate(tree) for k, v in leaves(t, f"{name}[{i}]", end).items()}
-    return {name + end: tree}
+        return {k: v for i, part in enumerate(tree) for k, v in leaves(part, f"{path}[{i}]").items()}
+    return {path: tree}
 
 
-def of_output(name: str) -> bool:
-    """Is it the name of the output, or of one of several?"""
-    return name == "y" or name.startswith("y[")
+def named(role: str, arrays: dict[str, Any]) -> Run:
+    """These arrays as what their role says."""
+    return {Name(role, path): a for path, a in arrays.items()}
 
 
-def by_hand(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None) -> Named:
-    """What the layer's own forward, backward and track give."""
-    rng = None if seed is None else np.random.default_rng(seed)
-    y, cache = run(layer, params, x, rng)
-    dx, grads = layer.backward(params, cache, dy)
-    flat_grads = flatten(grads)
-    moved = {k: v for k, v in flatten(layer.track(params, cache)).items() if k not in flat_grads}
-    grads = {f"{name}.grad": g for name, g in flat_grads.items()}
-    return leaves(y, "y") | leaves(dx, "x", ".grad") | grads | moved
+def of_role(run: Run, *roles: str) -> dict[str, Array]:
+    """The arrays of these roles that are there, by path."""
+    return {name.path: a for name, a in run.items() if name.role in roles and a is not None}
 
 
-def by_autograd(
-    layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | None = None, device: str = "cpu",
-    module: torch.nn.Module | None = None,
-) -> Named:  # fmt: skip
-    """What the torch twin (or the module given) and autograd give, in the dtype of the parameters and inputs."""
-    dtype = dtype_of(x, params)
-    module = module or layers.to_torch(layer, params, dtype, device)
-    inputs = to_tensors(x, device, requires_grad=True)
-    with quiet(), randomness.shared(seed if layer.random else None):
-        y = modules.call(module, inputs)
-    y = _tuple(y)
-    _backward(y, dy, device)
-    found = {name: None if p.grad is None else layers.array(p.grad) for name, p in module.named_parameters()}
-    grads: Named = {
-        f"{name}.grad": np.zeros(tuple(p.shape), dtype) if found[name] is None else found[name]
-        for name, p in module.named_parameters()
-    }
-    buffers = {name: layers.array(b) for name, b in module.state_dict().items() if name not in found}
-    return leaves(_arrays(y), "y") | leaves(_input_gradients(inputs), "x", ".grad") | grads | buffers
+def flat(tree: Any) -> list:
+    """The leaves of nested tuples and lists, in order."""
+    return [leaf for part in tree for leaf in flat(part)] if isinstance(tree, (tuple, list)) else [tree]
 
 
-def _backward(y: Any, dy: Tree, device: str) -> None:
-    """autograd from every output that has an upstream gradient."""
-    flat = [(t, dy_t) for t, dy_t in zip(_flat(y), _flat(dy), strict=True) if dy_t is not None]
-    flat = [(t, torch.as_tensor(np.asarray(dy_t)).to(device)) for t, dy_t in flat if t.requires_grad]
-    if flat:
-        torch.autograd.backward([t for t, _ in flat], [dy_t for _, dy_t in flat])
+def of_output(path: str) -> bool:
+    """Is it the path of the output, or of one of several?"""
+    return path == "y" or path.startswith("y[")
 
 
-def _tuple(y: Any) -> Any:
-    """Named tuples and lists as tuples."""
-    return tuple(map(_tuple, y)) if isinstance(y, (tuple, list)) else y
-
-
-def _flat(tree: Any) -> list:
-    return [leaf for t in tree for leaf in _flat(t)] if isinstance(tree, tuple) else [tree]
-
-
-def _arrays(tree: Any) -> Tree:
-    return tuple(map(_arrays, tree)) if isinstance(tree, tuple) else None if tree is None else layers.array(tree)
-
-
-def _input_gradients(x: Any) -> Tree:
-    if isinstance(x, tuple):
-        return tuple(map(_input_gradients, x))
-    if not isinstance(x, torch.Tensor) or not x.requires_grad:
-        return None
-    return layers.array(torch.zeros_like(x) if x.grad is None else x.grad)
-
-
-def to_tensors(x: Tree, device: str = "cpu", requires_grad: bool = False) -> Any:
-    """A tree of arrays as a tree of tensors; real ones can have a gradient."""
-    if isinstance(x, tuple):
-        return tuple(to_tensors(part, device, requires_grad) for part in x)
-    if not isinstance(x, (np.ndarray, np.generic)):
-        return x
-    t = layers.tensor(np.asarray(x), device)
-    return t.requires_grad_() if requires_grad and t.is_floating_point() else t
-
-
-def dtype_of(*trees: Any) -> str:
-    """The dtype of the first real array found: the one a pass runs in."""
-    for tree in trees:
-        parts = flatten(tree).values() if isinstance(tree, dict) else _flat(tree)
-        for part in parts:
-            if getattr(part, "dtype", np.dtype(int)).kind == "f":
-                return part.dtype.name
-    return "float64"
+def in_order(names: Any) -> Iterator[Name]:
+    """Forward first, then the gradients: the first wrong one is where it goes wrong."""
+    yield from (n for n in names if n.role != GRADIENT)
+    yield from (n for n in names if n.role == GRADIENT)

@@ -14,16 +14,10 @@ import torch
 
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
 
-from ..draw.case import cast
-from .run import leaves
+from ..draw.trial import cast
+from .run import flat, leaves
 
 Arrays = dict[str, Any]
-FORWARD = " (forward)"  # after the name of an intermediate or a buffer, which have gradients of the same name
-
-
-def of_gradient(name: str) -> bool:
-    """Is it the name of a gradient, dW, rather than of an output or an intermediate?"""
-    return name.startswith("d") and not name.endswith(FORWARD)
 
 
 class Subject:
@@ -235,10 +229,6 @@ def named(found: Any, names: tuple[str, ...], arrays: Arrays) -> Arrays:
         if len(each) == len(order):
             return dict(zip(order, each))
     raise ValueError(f"backward gives {len(each)} gradients; the inputs are {', '.join(names)}: one for each is wanted")
-
-
-def flat(tree: Any) -> list:
-    return [leaf for part in tree for leaf in flat(part)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 def as_tensor(a: Any) -> torch.Tensor:

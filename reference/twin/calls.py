@@ -91,7 +91,7 @@ LAYERS = """
     adaptive_max_pool2d AdaptiveMaxPool2d | adaptive_max_pool3d AdaptiveMaxPool3d
     lp_pool1d LPPool1d | lp_pool2d LPPool2d | lp_pool3d LPPool3d
     pixel_shuffle PixelShuffle | pixel_unshuffle PixelUnshuffle | channel_shuffle ChannelShuffle
-    interpolate Upsample input size scale_factor mode align_corners | unfold Unfold | fold Fold
+    unfold Unfold | fold Fold
     flatten Flatten input start_dim=0 end_dim=-1 | local_response_norm LocalResponseNorm
     cosine_similarity CosineSimilarity | pairwise_distance PairwiseDistance
     mse_loss MSELoss input target size_average reduce reduction

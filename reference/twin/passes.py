@@ -112,9 +112,11 @@ def state_of(model: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch
 
 
 def given(
-    dtype: torch.dtype, params: Mapping[str, Any], buffers: Mapping[str, Any], args: tuple, kwargs: Mapping[str, Any]
-) -> tuple[Given, dict[str, torch.Tensor]]:
-    """Fresh leaves of all that is real, and the copies of inputs that the model sees, by name."""
+    dtype: torch.dtype, params: Mapping[str, Any], buffers: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any],
+    instead: Mapping[str, Any] | None = None,
+) -> tuple[Given, dict[str, torch.Tensor]]:  # fmt: skip
+    """Fresh leaves of all that is real, and the copies of inputs that the model sees, by name. `instead`: other arrays
+    in the place of the sample's, by name."""
 
     def leaf(t: torch.Tensor) -> torch.Tensor:
         t = t.detach()
@@ -124,6 +126,8 @@ def given(
     seen: dict[str, torch.Tensor] = {}
 
     def copied(value: Any, name: str) -> Any:
+        if instead is not None and name in instead:
+            value = np.array(instead[name])
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if isinstance(value, torch.Tensor):

@@ -2,7 +2,7 @@
 
 import linecache
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from .passes import Given, OwnRun, outputs
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, tensors_in
 
+Again = Callable[[Callable[[Any], Any]], Any]  # a call made again, its tensors replaced by a function of each
 TORCH = torch.__file__.rpartition("/")[0]
 
 
@@ -218,9 +219,10 @@ class Reader(OwnRun):
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
 
-        def again(tensors: Mapping[int, torch.Tensor]) -> Any:
-            found = func(*swapped(args, tensors), **swapped(kwargs, tensors))
-            return found if target is None else tensors[id(target)]
+        def again(other: Callable[[Any], Any]) -> Any:
+            given, named = swapped(args, other), swapped(kwargs, other)
+            found = func(*given, **named)
+            return found if target is None else self.target(name, given, named)
 
         self.note(node, step, again, before)
         self.keep(node, result)
@@ -280,11 +282,10 @@ class Reader(OwnRun):
             name = path if first else self.fresh(path or type(m).__name__.lower())
             pairs = tuple((local, self.name(t)) for local, t in step.params.items())
             self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
-            own = {local: id(t) for local, t in step.params.items()}
 
-            def again(tensors: Mapping[int, torch.Tensor]) -> Any:
-                state = {local: tensors[i] for local, i in own.items()}
-                return torch.func.functional_call(m, state, swapped(args, tensors), swapped(kwargs, tensors))
+            def again(other: Callable[[Any], Any]) -> Any:
+                state = {local: other(t) for local, t in step.params.items()}
+                return torch.func.functional_call(m, state, swapped(args, other), swapped(kwargs, other))
 
             self.note(name, step, again, before)
             self.keep(name, y)
@@ -311,7 +312,7 @@ class Reader(OwnRun):
         """What tensors are before a call, for who makes it again."""
         return {}
 
-    def note(self, name: str, step: Step, again: Any, before: Mapping[int, torch.Tensor]) -> None:
+    def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
         """How to make the call of a node again, on other tensors."""
 
     def settle(self, buffers: Any) -> None:
@@ -409,17 +410,17 @@ def located(pairs: tuple[tuple[str, str], ...], name: str) -> Any:
     return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
 
 
-def swapped(value: Any, tensors: Mapping[int, torch.Tensor]) -> Any:
+def swapped(value: Any, other: Callable[[Any], Any]) -> Any:
     """The arguments of a call with other tensors in the place of its own."""
     if isinstance(value, torch.Tensor):
-        return tensors.get(id(value), value)
+        return other(value)
     if isinstance(value, dict):
-        return {k: swapped(v, tensors) for k, v in value.items()}
+        return {k: swapped(v, other) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
-        parts = [swapped(v, tensors) for v in value]
+        parts = [swapped(v, other) for v in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if isinstance(value, slice):
-        return slice(*(swapped(v, tensors) for v in (value.start, value.stop, value.step)))
+        return slice(*(swapped(v, other) for v in (value.start, value.stop, value.step)))
     return value
 
 

@@ -80,6 +80,25 @@ def set_item(name: str, dtype: torch.dtype, x: Any, /, index: Any, value: Any, a
     return Step(layer, (x, *tensors) if tensors else x)
 
 
+def filled(value: float | None) -> Callable[..., Step]:
+    """x.fill_(value), x.zero_(): every entry replaced, so that x no longer counts."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        return set_item(name, dtype, x, ..., next(iter((*rest, *options.values())), value))
+
+    return rule
+
+
+def interpolate(
+    name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
+) -> Step:  # fmt: skip
+    if antialias:
+        raise UnknownCallError("antialias has no class here")
+    options = {"size": size, "scale_factor": scale_factor, "mode": mode, "align_corners": align_corners}
+    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor), x)
+
+
 def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
     """torch.max and min: of two tensors, along an axis with the places, or over all."""
 
@@ -187,5 +206,5 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
-    "where": where,
+    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None), "interpolate": interpolate,
 }  # fmt: skip

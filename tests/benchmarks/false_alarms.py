@@ -20,7 +20,7 @@ from reference.check import on_case
 from reference.draw.architectures import Drawn, case_of, network, seed_of
 from reference.draw.case import Case
 from reference.sides import record
-from reference.twin.layers import to_torch
+from reference.sides.module import twin_of
 
 ODD = (
     (m.Sequential(m.Linear(3, 4), m.BatchNorm1d(4)), (5, 3)),
@@ -62,7 +62,7 @@ def main() -> None:
     for i in track(range(given.first, given.first + given.functions)):
         if (case := drawn(i)) is not None and np.prod(case.shape) < 500:
             alone = i % 3 == 0 and has_derivative(case)
-            report = on_case(case, case.layer, None if alone else to_torch(case.layer))
+            report = on_case(case, torch=None if alone else twin_of(case.layer, case.seed))
             counts[alone][report.verdict] += 1
             if report.verdict in ("wrong", "convention"):
                 print(f"FALSE ALARM {i}: {case!r}\n{report}")

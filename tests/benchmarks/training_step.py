@@ -35,8 +35,8 @@ import manualbp as bp
 from manualbp.base import Layer, Params, Tree, flatten, tree_map
 from manualbp.optim import SGD
 from reference.compare.comparison import compare_passes
+from reference.sides.module import to_tensors
 from reference.sides.record import walk
-from reference.sides.run import to_tensors
 from reference.twin.layers import to_torch
 
 LR = 1e-3

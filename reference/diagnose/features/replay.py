@@ -24,11 +24,11 @@ Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mapping[str, Array]]]:
     """Each wrong tensor, with all that is inside the network, and what each mistake gives for it."""
     trials: dict[int, list[Evidence]] = {}
-    for e in evidence:  # one trial's evidence shares the arrays known
-        trials.setdefault(id(e.known), []).append(e)
+    for e in evidence:
+        trials.setdefault(e.trial, []).append(e)
     cases = {key: of_trial(of) for key, of in trials.items()}
     for e in evidence:
-        case, network, told = cases[id(e.known)]
+        case, network, told = cases[e.trial]
         here = {mistake: arrays[e.name] for mistake, arrays in told.items() if e.name in arrays}
         yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
 

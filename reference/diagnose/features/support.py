@@ -128,7 +128,7 @@ def _edge(s: Seen, r: Region, t: There) -> Found:
     if c:
         yield Finding(f"yours = {c:.6g} · right {r.name}", "E17" if r.kind == "tail" else "E16", 0.85)
     elif s.wrong.sum() > 2 and not t.yours.any():
-        yield Finding(f"yours = 0 {r.name}", "E10" if pooled else None, 0.7, "", "There is no gradient " + r.name + ".",
+        yield Finding(f"yours = 0 {r.name}", None, 0.7, "", "There is no gradient " + r.name + ".",
                       "look for a loop or a slice that ends too early")  # fmt: skip
 
 
@@ -193,7 +193,9 @@ def ties(s: Seen) -> Found:
     if not s.right[s.wrong].any() and np.isin(s.yours[s.wrong], dy).all():
         yield Finding("among equal entries several get all of dy: Σ yours ≠ Σ right", "E12", 0.85)
     elif abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum():
-        yield Finding("Σ yours = Σ right, but at other places among equal entries", "E13", 0.85)
+        moved = np.isin(s.yours[s.wrong & (s.yours != 0)], dy).all()
+        relation = "Σ yours = Σ right, but at other places among equal entries"
+        yield Finding(relation, "E13.last" if moved else "E13.even", 0.85)
 
 
 FEATURES = (support, dropped, ties)

@@ -1,0 +1,275 @@
+"""A gradient tried on inputs: the verdict, which side is wrong, where it first goes wrong, what the mistake is.
+
+`check.py` and `verify.py` bring what is judged into the form that is judged here: two sides and the trials.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Array, Tree, tree_map
+
+from .compare.bound import largest
+from .compare.comparison import Comparison, compare, overflown, precisions
+from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
+from .compare.tensor import Tensor, exactly
+from .diagnose.contracts import broken_contracts
+from .diagnose.diagnosis import explain, of_contracts
+from .diagnose.evidence import Evidence, Suspect
+from .draw.trial import Trial, corner, numbers
+from .report.report import Report
+from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
+from .sides.side import Side
+from .sides.yours import Subject
+
+Replay = Callable[[Trial], Mapping[str, Run]]
+PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
+NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is judged: its side; the subject that it is, by which its forward alone can be run; and beside what.
+
+    torch    the function intended; None: the differences of the own forward decide
+    options  numbers that it depends on: a wrong factor may be one of them
+    replay   what each mistake of the catalogue gives on a trial
+    """
+
+    hand: Side
+    subject: Subject | None
+    torch: Side | None
+    options: Mapping[str, float] = field(default_factory=dict)
+    replay: Replay | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One trial: both sides compared."""
+
+    trial: Trial
+    found: Comparison
+
+    @property
+    def wrong(self) -> tuple[Tensor, ...]:
+        return self.found.wrong
+
+
+def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
+    """The report on what was tried."""
+    tried, refused = _each(judged, trials)
+    broken = broken_contracts(judged.subject, [t.trial for t in tried])
+    contracts = tuple(b.text for b in broken)
+    shown = next((t for t in tried if t.wrong), None)
+    if shown is None:
+        return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
+    small = [_in_small(judged, t) for t in tried]
+    if _torch_is_wrong(judged, small):
+        return _torch_wrong(title, shown, len(tried))
+    return _wrong(title, judged, tried, small, broken, refused)
+
+
+def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
+    """The report on gradients that are numbers: there is no function to run again."""
+    tried = Tried(trial, compare(judged.hand, judged.torch, trial))  # type: ignore[arg-type]
+    if not tried.wrong:
+        return _passed(title, [tried], (), (), ())
+    evidence = _evidence(judged, tried, 0, None)
+    suspects, notes = explain(evidence, evidence)
+    return Report(
+        title, "wrong", "backward", tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial)
+    )
+
+
+def _wrong(
+    title: str, judged: Judged, tried: Sequence[Tried], small: Sequence[Tried], broken: Sequence[Any],
+    refused: tuple[str, ...],
+) -> Report:  # fmt: skip
+    shown = next(t for t in tried if t.wrong)
+    whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
+    pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
+    suspects, notes = explain(pieces, whole)
+    suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
+    conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
+    side = None if conventional else _side(judged, small)
+    return Report(
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.found.tensors,
+        tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+    )  # fmt: skip
+
+
+def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[str, ...]]:
+    """Every trial that both sides can be run on, and a sentence for each that ends in an error."""
+    tried, errors = [], {}
+    for trial in trials:
+        try:
+            tried.append(one(judged, trial))
+        except Exception as e:
+            errors[str(trial)] = e
+    if not tried:
+        raise next(iter(errors.values()))
+    return tried, tuple(f"{type(e).__name__} for {trial}: {e}" for trial, e in errors.items())
+
+
+def one(judged: Judged, trial: Trial) -> Tried:
+    """One trial, with an upstream gradient drawn where it has none."""
+    trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
+    if judged.torch is None:
+        return _without_torch(judged, trial)
+    return Tried(trial, compare(judged.hand, judged.torch, trial))
+
+
+def _upstream(judged: Judged, trial: Trial) -> Tree:
+    """A random upstream gradient of the shape of the output, never ones; 1 where backward takes none."""
+    y = (judged.torch or judged.hand).outputs(trial)
+    if judged.subject.no_upstream:
+        return tree_map(lambda a: np.ones(np.shape(a)), y)
+    rng = np.random.default_rng(trial.seed + 1)
+    if trial.integers:
+        return tree_map(lambda a: rng.integers(1, 4, np.shape(a)) * rng.choice([-1.0, 1.0], np.shape(a)), y)
+    draw = rng.standard_normal if not trial.large else partial(rng.uniform, -2, 2)  # three times as fast
+    return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
+
+
+def _without_torch(judged: Judged, trial: Trial) -> Tried:
+    """No function to compare with: the differences of the own forward decide."""
+    if trial.integers:  # they lie on kinks, where there is no slope
+        return Tried(trial, Comparison((), dtype=trial.dtype))
+    trial = trial.cast("float64")  # float32 is too coarse for differences
+    yours = judged.hand.run(trial)
+    grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in trial.arrays}
+    rounding = {} if trial.large else own_rounding(precisions(judged.hand, trial, yours))
+    tensors, right = by_differences(judged.subject, trial, grads, rounding)
+    outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]
+    tensors = overflown([*outputs, *tensors])[len(outputs) :]
+    return Tried(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
+
+
+def _passed(
+    title: str, tried: Sequence[Tried], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
+    notes: tuple[str, ...],
+) -> Report:  # fmt: skip
+    shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
+    seen = [x for t in tried for x in t.found.gradients]
+    verdict, side = "identical" if all(x.identical for x in seen) else "rounding", None
+    if contracts:
+        verdict, side = "wrong", "contract"
+    elif all(x.power is None for x in seen):
+        verdict = "vacuous"
+    return Report(
+        title, verdict, side, None, suspects, shown.found.tensors, contracts, notes, len(tried), str(shown.trial)
+    )
+
+
+def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
+    """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not?"""
+    failed = [t for t in tried if t.wrong]
+    if judged.torch is None or any(not x.is_gradient for t in failed for x in t.wrong):
+        return False
+    told = [t for t in failed if not t.trial.integers]
+    return bool(told) and all(
+        _is_derivative(judged, t, t.found.runs[0]) is True and _is_derivative(judged, t, t.found.runs[1]) is False
+        for t in told
+    )
+
+
+def _torch_wrong(title: str, shown: Tried, trials: int) -> Report:
+    good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
+    return Report(
+        title, "rounding", "against", shown.wrong[0].name, (), shown.found.tensors, (), (good,), trials,
+        str(shown.trial),
+    )  # fmt: skip
+
+
+def _is_derivative(judged: Judged, tried: Tried, run: Run) -> bool | None:
+    """Are a run's wrong gradients the derivatives of the own forward? None where that cannot tell."""
+    return is_own_derivative(judged.subject, tried.trial, of_role(run, GRADIENT), [x.of.path for x in tried.wrong])
+
+
+def _side(judged: Judged, tried: Sequence[Tried]) -> str:
+    """Which side is wrong: by the outputs, and by the differences of the own forward."""
+    failed = [t for t in tried if t.wrong]
+    if all(x.is_gradient for t in failed for x in t.wrong):
+        return "backward"
+    own = (is_own_derivative(judged.subject, t.trial, of_role(t.found.runs[0], GRADIENT)) for t in failed)
+    return "both" if any(holds is False for holds in own) else "forward"
+
+
+def _is_convention(judged: Judged, tried: Tried) -> bool:
+    """Does every gradient that differs lie between those that torch gives beside the kink?
+
+    Off the kink, on all sides of it, torch's gradients are undisputed; a choice at the kink is between them, entry by
+    entry and in sum.
+    """
+    if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
+        return False
+    rng = np.random.default_rng(tried.trial.seed + 3)
+    near = [judged.torch.run(_beside(rng, tried.trial)) for _ in range(AROUND)]
+    return all(_between(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near]) for x in tried.wrong)
+
+
+def _beside(rng: np.random.Generator, trial: Trial) -> Trial:
+    def off(a: Any) -> Array:
+        a = np.asarray(a)
+        return a + NEAR * rng.standard_normal(a.shape).astype(a.dtype) if a.dtype.kind == "f" else a
+
+    return replace(trial, x=tree_map(off, trial.x), params=tree_map(off, trial.params))
+
+
+def _between(yours: Array | None, around: list[Array | None]) -> bool:
+    if yours is None or around[0] is None or yours.shape != around[0].shape:
+        return False
+    each = np.stack([a for a in around if a is not None])
+    room = 1e-4 * (1 + largest(each))
+    low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
+    total = float(yours.sum())
+    inside = bool(((yours >= low) & (yours <= high)).all())
+    return inside and sums.min() - room * yours.size <= total <= sums.max() + room * yours.size
+
+
+def _in_small(judged: Judged, tried: Tried) -> Tried:
+    """The same mistake on a corner of the data, where it is cheap to name; as it is where that does not show it."""
+    if not tried.wrong or not (tried.trial.large or any(x.what == ON_A_LINE for x in tried.wrong)):
+        return tried
+    try:
+        found = one(judged, corner(tried.trial))
+    except Exception:  # a function of one size only
+        return tried
+    return found if {x.of for x in tried.wrong} <= {x.of for x in found.wrong} else tried
+
+
+def _few(evidence: list[Evidence]) -> list[Evidence]:
+    """The first pieces of every tensor: more trials make a name no surer, only later."""
+    return [e for i, e in enumerate(evidence) if sum(e.name == other.name for other in evidence[:i]) < PIECES]
+
+
+def _evidence(judged: Judged, tried: Tried, number: int, replay: Replay | None) -> list[Evidence]:
+    """What is known of every wrong tensor of a trial."""
+    trial, (yours, right) = tried.trial, tried.found.runs
+    known: dict[str, Any] = {_apart(n): np.asarray(a) for n, a in trial.arrays.items()}
+    known |= {n.replace("y", "dy", 1): np.asarray(a) for n, a in leaves(trial.dy, "y").items() if a is not None}
+    known |= of_role(right, OUTPUT, VALUE, BUFFER)
+    both = [{_apart(n): g for n, g in of_role(run, GRADIENT).items()} for run in (right, yours)]
+    mistakes = cache(partial(replay, trial)) if replay and not trial.large else dict
+    found = []
+    for t in tried.wrong:
+        if t.torch is not None and t.what != ON_A_LINE:
+            given = np.zeros(0) if t.hand is None else np.asarray(t.hand)
+            replays = partial(_of_name, mistakes, t.of)
+            name = _apart(t.of.path) if t.is_gradient else t.of.path
+            told = np.asarray(t.torch), t.bound, known, *both, numbers(trial, judged.options), replays
+            found.append(Evidence(name, given, *told, not t.is_gradient, number))
+    return found
+
+
+def _of_name(mistakes: Callable[[], Mapping[str, Run]], name: Name) -> dict[str, Array]:
+    return {id: a for id, run in mistakes().items() if (a := run.get(name)) is not None}
+
+
+def _apart(name: str) -> str:
+    """The name of an input, which may be called y or dy as well as the output and its gradient are."""
+    bare = name.removeprefix("d")
+    return f"{name} (input)" if bare == "y" or bare.startswith("y[") else name

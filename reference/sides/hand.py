@@ -1,0 +1,63 @@
+"""The hand-written side: a layer's own forward, backward and track."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Layer, Tree, flatten, run
+
+from ..compare.bound import EPS, WIDE
+from ..compare.certificate import Rounds, dyadic, plain
+from ..draw.trial import Trial
+from . import record
+from .run import BUFFER, GRADIENT, OUTPUT, Run, leaves, named
+from .side import Side
+
+
+@dataclass(frozen=True)
+class Hand(Side):
+    """A layer; `seed` is of its random numbers (None: it draws none)."""
+
+    layer: Layer
+    seed: int | None = None
+
+    precisions = (np.float32, np.float64, np.longdouble) if WIDE else (np.float32, np.float64)
+
+    def run(self, trial: Trial) -> Run:
+        with np.errstate(all="ignore"):  # what overflows is compared, not warned of
+            y, cache = run(self.layer, trial.params, trial.x, self._rng())
+            dx, grads = self.layer.backward(trial.params, cache, trial.dy)
+            of_params = flatten(grads)
+            after = {n: a for n, a in flatten(self.layer.track(trial.params, cache)).items() if n not in of_params}
+        gradients = leaves(dx, "x") | of_params
+        return named(OUTPUT, leaves(y, "y")) | named(GRADIENT, gradients) | named(BUFFER, after)
+
+    def outputs(self, trial: Trial) -> Tree:
+        with np.errstate(all="ignore"):
+            return run(self.layer, trial.params, trial.x, self._rng())[0]
+
+    def proves_exact(self, trial: Trial) -> bool:
+        """By the certificate: the same code on numbers that know when they would be rounded."""
+        lifted = trial.map(lambda tree: dyadic(tree, trial.dtype))
+        try:
+            found = self.run(lifted)
+        except (Rounds, TypeError, AttributeError, ValueError):
+            return False  # an exp, a root: no method of a dyadic number; and NumPy makes no array of a single object
+        except SystemError:  # NumPy's matmul of objects goes on after the first of these, and trips over it
+            return False
+        told = self.run(trial)
+        return all(a is None or np.array_equal(plain(a), np.asarray(told[n], dtype=float)) for n, a in found.items())
+
+    def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
+        if not any(part.cancels for part in record.walk(self.layer)):
+            return None
+        return Hand(record.noisy(self.layer, rng, EPS[trial.dtype]), self.seed).run(trial)
+
+    def _rng(self) -> Any:
+        return None if self.seed is None else np.random.default_rng(self.seed)
+
+
+def by_hand(layer: Layer, params: Any, x: Tree, dy: Tree, seed: int | None = None) -> Run:
+    """One pass of a layer on data given."""
+    return Hand(layer, seed).run(Trial(x, params=params, dy=dy))
