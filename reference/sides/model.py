@@ -52,7 +52,8 @@ class Graphed(Side):
             y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
             dx, grads = graph.backward(params, cache, trial.dy)
             after = flatten(graph.track(params, cache))
-        by_input = dict(zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True))
+        by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
+        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
         by_param = {n: g for n, g in flatten(grads).items() if n not in trial.buffers}
         buffers = {n: after[n] for n in trial.buffers}
         return named(OUTPUT, flatten(y, "y")) | named(GRADIENT, by_input | by_param) | named(BUFFER, buffers)
@@ -84,8 +85,7 @@ class Own(Side):
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
             raise ValueError(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
-        compared = (given.inputs | given.params).items()
-        grads = {n: gradient(t) if t.is_floating_point() else None for n, t in compared}
+        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.is_floating_point()}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
 
