@@ -17,7 +17,7 @@ from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
 from .compare.tensor import Tensor, exactly
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import explain, of_contracts
+from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
@@ -61,7 +61,8 @@ class Tried:
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
     tried, refused = _each(judged, trials)
-    broken = broken_contracts(judged.subject, [t.trial for t in tried])
+    found = broken_contracts(judged.subject, [t.trial for t in tried])
+    broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)
     shown = next((t for t in tried if t.wrong), None)
     if shown is None:
@@ -96,7 +97,7 @@ def _wrong(
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
     return Report(
-        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.found.tensors,
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side), shown.found.tensors,
         tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
     )  # fmt: skip
 
