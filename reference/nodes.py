@@ -35,7 +35,7 @@ class Call(Side):
 
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
-        params = {n: leaf(a) for n, a in flatten(trial.params).items()}
+        params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
         with torch.enable_grad(), quiet(), randomness.shared(self.seed):
             y = passes.tree(self.again(self.substitute(inputs, params, trial)))
         pairs = pairs_of(y, trial.dy)
@@ -154,9 +154,9 @@ def to_leaves(x: Tree) -> Any:
     return tuple(map(to_leaves, x)) if isinstance(x, tuple) else None if x is None else leaf(x)
 
 
-def leaf(a: Any) -> torch.Tensor:
+def leaf(a: Any, learned: bool = True) -> torch.Tensor:
     t = tensor(np.asarray(a))
-    return t.requires_grad_() if t.is_floating_point() else t
+    return t.requires_grad_() if learned and t.is_floating_point() else t
 
 
 def gradients(inputs: Any) -> Tree:

@@ -1,6 +1,7 @@
 """Models of people's own, read by running them once, beside themselves."""
 
 import dataclasses
+import re
 import warnings
 
 import numpy as np
@@ -17,6 +18,7 @@ from reference.draw.expression import parse
 from reference.models import examine_model
 
 NAMES = [*samples()]
+SELF_MADE = re.compile(r"\[|detach|setitem")  # nodes that stand for no call: an entry of a tuple, what no_grad cuts off
 
 
 def read(model, *sample):
@@ -49,7 +51,7 @@ def test_every_node_of_a_model_is_right_alone(name):
     model, sample = samples()[name]
     report = check_model(model, *sample, by_layer=True)
     assert report, str(report)
-    assert report.nodes.keys() >= {n for n in report.graph.children() if "[" not in n and "detach" not in n}
+    assert report.nodes.keys() >= {n for n in report.graph.children() if not SELF_MADE.search(n)}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +94,10 @@ RELU, SHARED = nn.ReLU(), nn.Linear(3, 3)
     ids=["one ReLU", "one Linear", "one Linear in two blocks"],
 )  # fmt: skip
 def test_a_module_used_twice_in_a_sequential_is_there_twice(model):
+    torch.manual_seed(1)
     model, x = model.double(), torch.randn(5, 3).double()
+    for p in model.parameters():
+        nn.init.uniform_(p, -0.5, 1.0)  # so that some of the last ReLU's inputs lie above 0
     layer, params = from_torch(model)
     y, _ = layer.forward(params, x.numpy())
     assert close(y, model(x))

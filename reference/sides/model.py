@@ -50,7 +50,8 @@ class Graphed(Side):
         x = tuple(trial.x[n] for n in graph.inputs)
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of
             y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
-            dx, grads = graph.backward(params, cache, trial.dy)
+            dy = dict(zip(graph.keys, trial.dy, strict=True)) if graph.keys else trial.dy
+            dx, grads = graph.backward(params, cache, dy)
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
         by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
@@ -90,7 +91,7 @@ class Own(Side):
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
 
     def outputs(self, trial: Trial) -> Tree:
-        return keyed(*passes.outputs(self.forward(trial)[0]))
+        return keyed(passes.outputs(self.forward(trial)[0])[0], ())
 
     def forward(self, trial: Trial) -> tuple[Any, passes.Given, dict[str, torch.Tensor]]:
         """What the model gives on the numbers of a trial."""

@@ -176,7 +176,8 @@ def in_place_of(name: str) -> str:
 
 def is_in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
     """Does the call change a tensor that it is given?"""
-    return in_place_of(name) != name or bool(kwargs.get("inplace")) or "out" in kwargs or last(name) == "__setitem__"
+    out, changes = kwargs.get("out") is not None, bool(kwargs.get("inplace"))
+    return in_place_of(name) != name or changes or out or last(name) == "__setitem__"
 
 
 def bound(

@@ -4,7 +4,7 @@ import linecache
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -36,14 +36,16 @@ class Missing(Layer, family=True):
 class Value:
     """A tensor as the graph has it: the name of a node, input, parameter or buffer, and the place in what that gives.
 
-    version  of the tensor when it was this value: torch counts up at every change in place, of it or of a view
-    fixed    does it depend on no input and no parameter?
+    version   of the tensor when it was this value: torch counts up at every change in place, of it or of a view
+    fixed     does it depend on no input and no parameter?
+    gradient  had the tensor one?
     """
 
     name: str
     version: int
     path: tuple[int, ...] = ()
     fixed: bool = False
+    gradient: bool = False
 
 
 class Reader(OwnRun):
@@ -75,7 +77,7 @@ class Reader(OwnRun):
         self.taken |= set(seen)
 
     def know(self, t: torch.Tensor, name: str, path: tuple[int, ...] = (), fixed: bool = False) -> None:
-        self.values[id(t)] = Value(name, t._version, path, fixed)
+        self.values[id(t)] = Value(name, t._version, path, fixed, t.requires_grad)
         self.alive.append(t)
 
     def fixed(self, t: torch.Tensor) -> bool:
@@ -107,10 +109,14 @@ class Reader(OwnRun):
                     "function gave that is not torch's"
                 )
             value = self.constant(t)
+        if t.requires_grad and not value.gradient:
+            raise UnknownCallError(
+                "a tensor got its gradient from no call of torch, as a torch.autograd.Function with a backward of its own"
+            )
         if value.version != t._version:
             value = self.repaired(t, value)
         for i in value.path:
-            value = Value(self.add(f"{value.name}[{i}]", Select(i), value.name), value.version)
+            value = replace(value, name=self.add(f"{value.name}[{i}]", Select(i), value.name), path=())
             self.values[id(t)] = value
         return value.name
 
@@ -128,7 +134,7 @@ class Reader(OwnRun):
         found = [(view, index) for view, base, index in self.views if base is t and id(view) in since]
         if len(since) == 1 and found and "Tensor.__setitem__" in calls.operations():
             view, index = found[-1]
-            self.values[id(t)] = Value(value.name, t._version, value.path)
+            self.values[id(t)] = replace(value, version=t._version)
             step = calls.step_of("Tensor.__setitem__", (t, index, view), {}, self.dtype)
             self.know(t, self.add(self.here("setitem"), step.layer, self.named(step.inputs)))
             return self.values[id(t)]
@@ -319,7 +325,7 @@ class Reader(OwnRun):
         """Buffers that a layer changed are still its own: its `track` moves them."""
         for t in buffers:
             if (value := self.values.get(id(t))) is not None and value.name in self.buffers:
-                self.values[id(t)] = Value(value.name, t._version, value.path, value.fixed)
+                self.values[id(t)] = replace(value, version=t._version)
 
     def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A torch.autograd.Function: a checkpoint is what it runs; any other has a backward of its own."""
@@ -376,7 +382,9 @@ class Reader(OwnRun):
             names = self.named(tensors)
             after = {n: self.name(t) for n, t in left.items() if id(t) in self.values}
         except UnknownCallError as e:
-            raise TypeError(f"from_torch cannot read this model: {e}") from None
+            raise TypeError(
+                f"from_torch cannot read this model: {e}\n  in the model, where it gives its output"
+            ) from None
         moved = tuple((n, new) for n, new in after.items() if new != n and n in given.buffers)
         used = {*leaves_of(names), *(new for _, new in moved)}
         kept: list[Node] = []

@@ -89,6 +89,12 @@ def filled(value: float | None) -> Callable[..., Step]:
     return rule
 
 
+def flatten(name: str, dtype: torch.dtype, x: Any, /, start_dim: int = 0, end_dim: int = -1) -> Step:
+    if x.is_floating_point():
+        return Step(make("Ravel", start_dim=start_dim, end_dim=end_dim), x)
+    return Step(make("Reshape", shape=tuple(torch.flatten(x, start_dim, end_dim).shape)), x)
+
+
 def interpolate(
     name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
@@ -206,5 +212,6 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
-    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None), "interpolate": interpolate,
+    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None), "interpolate": interpolate, "flatten": flatten,
+    "ravel": flatten,
 }  # fmt: skip
