@@ -183,9 +183,13 @@ class Quotient(Binary, family=True):
         return values.signs(shape) * values.positive(shape)
 
 
+def is_complex(a: Any, b: Any) -> bool:
+    return np.iscomplexobj(a) or np.iscomplexobj(b)
+
+
 def floored(a: Any, b: Any) -> Any:
     """⌊a/b⌋, off the real axis as a constant."""
-    return a // b if not np.iscomplexobj(a / b) else np.floor((a / b).real) + 0j
+    return np.floor((a / b).real) + 0j if is_complex(a, b) else a // b
 
 
 def truncated(a: Any, b: Any) -> Any:
@@ -268,7 +272,7 @@ class Remainder(Quotient):
     calls = ("torch.remainder", "Tensor.remainder", "Tensor.__mod__", "Tensor.__rmod__", "Tensor.__imod__")
 
     def f(self, a, b):
-        return a % b if not np.iscomplexobj(a / b) else a - b * floored(a, b)
+        return a - b * floored(a, b) if is_complex(a, b) else a % b
 
     def df(self, a, b, y, dy):
         return dy, -floored(a, b) * dy

@@ -33,8 +33,8 @@ class Larger(Binary, family=True):
         return np.where(self.wins(a, b) | nan, a, b)
 
     def df(self, a, b, y, dy):
-        half = np.where(np.equal(a, b), dy / 2, 0)
-        return np.where(self.wins(a, b), dy, half), np.where(self.wins(b, a), dy, half)
+        share = np.where(np.equal(a, b), dy / 2, dy)
+        return np.where(self.wins(b, a), 0, share), np.where(self.wins(a, b), 0, share)
 
 
 class Maximum(Larger):

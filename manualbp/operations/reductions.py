@@ -150,6 +150,13 @@ class Std(Var):
         c = x - x.mean(axes, keepdims=True)
         return c * np.where(y == 0, 0, dy / (self.left(x, axes) * y)).astype(y.dtype)
 
+    def derives(self, x):
+        return bool(self.f(x, axes_of(self, self.dim, x)).all())
+
+    def sample(self, values, shape):
+        """Sometimes equal entries throughout."""
+        return np.zeros(shape) if values.rng.integers(8) == 0 else values.real(shape)
+
 
 class Extreme(Reduction, family=True):
     """The largest or the smallest entry. Equal ones share dy equally, as in torch."""
@@ -250,8 +257,8 @@ class Prod(Reduction):
     """The product along one axis, or of all entries.
 
     Forward   y = Πⱼ xⱼ over dim
-    Backward  ∂y/∂xᵢ = Πⱼ≠ᵢ xⱼ, the product of those before times the product of those after, also where some xⱼ = 0:
-              dx = (Πⱼ<ᵢ xⱼ)(Πⱼ>ᵢ xⱼ) dy
+    Backward  ∂y/∂xᵢ = Πⱼ≠ᵢ xⱼ.  With q = Π xⱼ over the entries that are not 0, and k zeros among them all:
+              k = 0: dxᵢ = q/xᵢ dy;   k = 1: q dy at the zero, 0 elsewhere;   k > 1: 0
     Shapes    x: (*, S, *), y: (*, *), or (*, 1, *) with keepdim
     Errors    ValueError if x has no axis dim
     Source    torch.prod
@@ -267,22 +274,16 @@ class Prod(Reduction):
         return x.prod(axes, keepdims=True)
 
     def back(self, x, y, dy, axes):
-        rows = x.reshape(-1) if self.dim is None else np.moveaxis(x, axes[0], -1) if axes else x.reshape(1)
-        others = (before(rows) * before(rows[..., ::-1])[..., ::-1]).astype(x.dtype)
-        return (others.reshape(x.shape) if self.dim is None or not axes else np.moveaxis(others, -1, axes[0])) * dy
+        zero = x == 0
+        factors, k = np.where(zero, 1, x).astype(x.dtype), zero.sum(axes, keepdims=True)
+        q = factors.prod(axes, keepdims=True)
+        return np.where(k == 0, q / factors, np.where(zero & (k == 1), q, 0)) * dy
 
     @classmethod
     def example(cls, choose, shape):
         rank = max(len(shape), 1)
         dim = choose(*range(-rank, rank), None)
         return cls(dim, dim is not None and choose(False, True))
-
-
-def before(x: Array) -> Array:
-    """Πⱼ<ᵢ xⱼ along the last axis."""
-    shifted = np.ones_like(x)
-    shifted[..., 1:] = x[..., :-1]
-    return np.cumprod(shifted, -1)
 
 
 class Along(Operation, family=True):

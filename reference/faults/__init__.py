@@ -3,7 +3,7 @@
 net = corrupt(Sequential(Linear(3, 3), Tanh()), faults()["B01"])     the same network with that mistake in it
 """
 
-from ..faults import activation, attention, conv, index, linear, loss, norm, optim, recurrent  # noqa: F401  (they enter theirs)
+from ..faults import activation, attention, conv, index, linear, loss, norm, operations, optim, recurrent  # noqa: F401  (they enter theirs)
 from .base import KNOWN, Fault, Right, corrupt, fault, faults, right
 
 # Entries of the catalogue that are no class here, each with the reason.

@@ -298,7 +298,8 @@ class SlopeTwice(Right):
     Relation  yours = f′(x) · torch's
     Remedy    each layer multiplies by its own derivative only
     Needs     slopes other than 0 and 1
-    Equal     ReLU, ReLU6, Hardtanh, Hardshrink, Softshrink, Threshold: slopes of 0 and 1 are their own squares
+    Equal     ReLU, ReLU6, Hardtanh, Hardshrink, Softshrink, Threshold, Sign, Floor, Ceil, Round: slopes of 0 and 1 are
+              their own squares
     """
 
     def backward(self, params, cache, dy):
