@@ -168,8 +168,9 @@ class Graph(Container):
     def _named(self, params: Params, x: Tree) -> dict[str, Any]:
         """Inputs, parameters and buffers by name."""
         given = (x,) if len(self.inputs) == 1 else x
-        if not isinstance(given, tuple) or len(given) != len(self.inputs):
-            raise ValueError(f"this graph takes ({', '.join(self.inputs)}); it got {describe(x)}")
+        arrays = isinstance(given, tuple) and all(isinstance(a, (np.ndarray, np.generic)) for a in given)
+        if not arrays or len(given) != len(self.inputs):
+            raise ValueError(f"this Graph takes arrays ({', '.join(self.inputs)}); it got {describe(x)}")
         return flatten(params) | dict(zip(self.inputs, given, strict=True))
 
     def _keyed(self, y: Tree) -> Tree:

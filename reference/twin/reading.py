@@ -111,7 +111,7 @@ class Reader(OwnRun):
             value = self.constant(t)
         if t.requires_grad and not value.gradient:
             raise UnknownCallError(
-                "a tensor got its gradient from no call of torch, as a torch.autograd.Function with a backward of its own"
+                "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
             )
         if value.version != t._version:
             value = self.repaired(t, value)

@@ -212,6 +212,6 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
-    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None), "interpolate": interpolate, "flatten": flatten,
-    "ravel": flatten,
+    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
+    "interpolate": interpolate, "flatten": flatten, "ravel": flatten,
 }  # fmt: skip
