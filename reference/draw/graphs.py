@@ -81,9 +81,21 @@ def joining(choose: Choose, shape: Shape, exact: bool) -> Layer | None:
         layer = choose(*found).example(choose, shape)
         sample = None if layer is None else layer.sample(Values(np.random.default_rng(0)), shape)
         real = isinstance(sample, tuple) and all(getattr(a, "dtype", None) == np.float64 for a in sample)
-        if layer is not None and real and tuple(map(np.shape, sample)) == (shape, shape):
+        if layer is not None and real and tuple(map(np.shape, sample)) == (shape, shape) and takes_any(layer, shape):
             return layer
     return None
+
+
+def takes_any(layer: Layer, shape: Shape) -> bool:
+    """Has it a value for numbers of either sign? A loss may want probabilities."""
+    rng = np.random.default_rng(0)
+    params = layer.init(rng)
+    try:
+        with np.errstate(all="ignore"):
+            ys = [run(layer, params, tuple(rng.standard_normal((2, *shape))), rng)[0] for _ in range(12)]
+    except ValueError:
+        return False
+    return all(np.isfinite(y).all() for y in ys)
 
 
 def gives(layer: Layer, shapes: tuple[Shape, ...]) -> Shape:
