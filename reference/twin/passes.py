@@ -52,14 +52,14 @@ class OwnRun(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
         name = name_of(func)
+        if name == "Tensor.float":
+            name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], self.dtype), {}
         if name in RANDOM:
             return self.draw(name, func, args, kwargs)
         return self.compute(name, func, args, kwargs)
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Any other call."""
-        if name == "Tensor.float":
-            return args[0].to(self.dtype)
         return getattr(F, SHARED[func])(*args, **kwargs) if func in SHARED else func(*args, **kwargs)
 
     def in_dtype(self, value: Any) -> Any:
