@@ -185,7 +185,11 @@ class Graph(Container):
     def gradients(self, params, cache, dy):
         return self._learned(params, self._down(params, cache, dy, {*flatten(params)}))
 
-    def _down(self, params: Params, cache: tuple, dy: Tree, wanted: set[str]) -> dict[str, Any]:
+    def adjoints(self, params: Params, cache: tuple, dy: Tree) -> dict[str, Tree]:
+        """dv of every value by name: of inputs, parameters and, what backward keeps for itself, of nodes."""
+        return self._down(params, cache, dy, {*self.inputs, *flatten(params)}, keep=True)
+
+    def _down(self, params: Params, cache: tuple, dy: Tree, wanted: set[str], keep: bool = False) -> dict[str, Any]:
         """dv of every value in `wanted`, by name: from the last node to the first, summed where paths meet."""
         caches, _, y, computed, _ = cache
         values = flatten(params) | computed
@@ -194,7 +198,7 @@ class Graph(Container):
         dy = tuple(dy[key] for key in self.keys) if self.keys else dy
         collect(d, self.outputs, zero_where_none(dy, y))
         for node, (inner, y_k) in zip(reversed(self.layers), reversed(caches), strict=True):
-            dv = d.pop(node.name, None)
+            dv = d.get(node.name) if keep else d.pop(node.name, None)
             if node.name not in needed or (dv is None and y_k is None):
                 continue
             own = node.own(params, values)

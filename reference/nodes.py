@@ -86,6 +86,12 @@ class Recorder(Reader):
 
 def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Comparison]:
     """Every node whose name matches, in order, compared with the call of torch that it is."""
+    recorder = recorded(own, trial, only)
+    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+
+
+def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
+    """The model's own run, forward and back, with what every node was given and got back."""
     dtype = getattr(torch, precision(trial).name)
     recorder = Recorder(own, dtype, only)
     given, seen = own.given(trial, dtype)
@@ -94,7 +100,7 @@ def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, s
         y, _ = passes.run(own.model, given, recorder)
     if pairs := pairs_of(passes.outputs(y)[0], trial.dy):
         torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
-    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+    return recorder
 
 
 def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Comparison:

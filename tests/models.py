@@ -218,6 +218,22 @@ class Averaged(nn.Module):
         return (h - self.mean) * h.detach().exp()
 
 
+class Waves(nn.Module):
+    """Constants made in the forward pass: positions by waves, a mask, in the model's own dtype."""
+
+    def __init__(self, width=6):
+        super().__init__()
+        self.width, self.fc = width, nn.Linear(width, width)
+        self.base = torch.full((width // 2,), 10.0)  # no buffer
+
+    def forward(self, x):
+        steps = torch.arange(x.size(1)).float()[:, None] / self.base ** (torch.arange(self.width // 2) / 3.3)
+        h = self.fc(x + torch.cat([steps.sin(), steps.cos()], -1)).to(torch.float32)
+        hidden = torch.ones(x.size(1), x.size(1), dtype=torch.bool).triu(1)
+        scores = (h @ h.transpose(1, 2)).masked_fill(hidden, torch.finfo(h.dtype).min)
+        return F.softmax(scores, dim=-1, dtype=torch.float32) @ h
+
+
 class Noise(nn.Module):
     """Stochastic depth with torch's own random numbers, and dropout by function."""
 
@@ -243,4 +259,5 @@ def samples():
         "own LayerNorm": (nn.Sequential(nn.Linear(3, 4), LayerNorm(4), nn.Linear(4, 2)), (r(5, 3),)),
         "weight_norm": (nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), (r(2, 3),)),
         "own statistic": (Averaged(), (r(5, 4),)), "noise": (Noise(), (r(5, 4),)),
+        "waves": (Waves(), (r(2, 4, 6),)),
     }  # fmt: skip

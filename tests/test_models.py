@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 import manualbp as m
 from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
+from reference.chain import explain_model
 from reference.draw.expression import parse
 from reference.models import examine_model
 
@@ -410,3 +411,26 @@ def test_evaluation_mode_is_read_as_it_is():
     graph, _, y = read(model, x)
     assert close(y, model(x))
     assert graph.train().children()["blocks.0.bn1"].training
+
+
+# The chain rule of a model, written out
+
+
+def test_the_chain_rule_has_every_step_and_where_gradients_meet():
+    model, sample = samples()["resnet"]
+    text = explain_model(model.double(), *sample)
+    for name in from_torch(model, *(t.double() for t in sample))[0].children():
+        assert name in text
+    assert "2 gradients meet" in text
+    assert "BatchNorm2d\n  Forward" in text
+    lines = [line.split() for line in text.splitlines() if line.startswith("blocks.0.add ")]
+    assert lines[0][-3:-1] == [lines[0][-2]] * 2, lines  # the gradient's length, by hand and by torch
+
+
+def test_one_step_is_shown_with_its_derivation_and_its_numbers():
+    model, sample = samples()["skip"]
+    text = explain_model(model, *sample, node="act")
+    assert "dx = (1 − y²) dy" in text
+    assert "dx           err" in text
+    with pytest.raises(ValueError, match="there are up, act, down"):
+        explain_model(model, *sample, node="axt")

@@ -71,8 +71,8 @@ VISION = {"weights": None}
 SEGMENT = {"weights": None, "weights_backbone": None, "place": "segmentation"}
 GROUPED = {"num_key_value_heads": 1}
 TV = (
-    "resnet18 resnet50 resnext50_32x4d vgg11_bn densenet121 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 "
-    "squeezenet1_1 mnasnet0_5 efficientnet_b0 regnet_y_400mf regnet_x_400mf alexnet convnext_tiny"
+    "resnet18 resnet50 resnext50_32x4d densenet121 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 "
+    "squeezenet1_1 mnasnet0_5 efficientnet_b0 regnet_y_400mf regnet_x_400mf convnext_tiny"
 )
 TIMM = (
     "resnet10t resnet18d seresnet18 ecaresnet26t res2net50_26w_4s mobilenetv3_small_050 mobilenetv4_conv_small "
