@@ -38,6 +38,7 @@ from .sides.record import inputs as layer_inputs
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
+from .twin.conventions import as_in
 from .twin.layers import from_torch
 
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
@@ -174,7 +175,7 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
 
 def on_case(case: Case, layer: Layer | None = None, torch: Side | None = None, title: str | None = None) -> Report:
     """The report on a layer, the case's own or another in its place, with the numbers of a case."""
-    return on_layer(layer or case.layer, case.trial(), torch, case.layer, title)
+    return on_layer(as_in(layer or case.layer), case.trial(), torch, case.layer, title)
 
 
 def on_layer(

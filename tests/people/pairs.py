@@ -202,8 +202,7 @@ ELEMENTWISE = [
     wrong("the mask times x instead of dy", lambda w: (np.clip(w, -1, 1), w), lambda dy, w: (np.abs(w) < 1) * w,
           against=lambda w: w.clamp(-1, 1), inputs={"w": ("N", "D")}, side="backward", says="does not depend on dy"),
     wrong("product over zeros, without a truth", lambda x: (np.cumprod(x, 1), (x, np.cumprod(x, 1))),
-          lambda dy, c: np.cumsum((dy * c[1])[:, ::-1], 1)[:, ::-1] / c[0], inputs=ND,
-          todo="engine: without `against` nothing is looked at on integers"),
+          lambda dy, c: np.cumsum((dy * c[1])[:, ::-1], 1)[:, ::-1] / c[0], inputs=ND),
     error("a forward that is nowhere finite", lambda x: (np.log(-np.abs(x) - 1), x), lambda dy, x: dy / x, inputs=ND,
           says="not finite on anything.*Positive"),
 ]  # fmt: skip
