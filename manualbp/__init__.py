@@ -65,6 +65,8 @@ from .flatten import Flatten as Flatten
 from .flatten import Unflatten as Unflatten
 from .fold import Fold as Fold
 from .fold import Unfold as Unfold
+from .graph import Graph as Graph
+from .graph import Node as Node
 from .instancenorm import InstanceNorm1d as InstanceNorm1d
 from .instancenorm import InstanceNorm2d as InstanceNorm2d
 from .instancenorm import InstanceNorm3d as InstanceNorm3d
@@ -162,6 +164,7 @@ from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
+    "Node",
     "base",
     "checkpoint",
     "flatten",

@@ -53,7 +53,10 @@ def verify(
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="The summary line alone.")] = False,
-    shape: Annotated[str | None, typer.Option(help="Shape of the model's input, as 8,3,32,32.")] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of the model's input, as 8,3,32,32 (repeatable).")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Of a model the nodes whose names match, as 'layer3.*'.")] = "*",
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
@@ -66,8 +69,8 @@ def verify(
 
         manualbp verify net.py:model --shape 4,10
     """
-    from . import declared
     from . import verify as job
+    from . import verify_model
     from .report import files, screen
 
     choose("--regime", regime, ("both", "exact", "real"))
@@ -76,7 +79,7 @@ def verify(
     files.check_writable({"--json": json, "--junit": junit})
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
-        raise typer.Exit(declared.of_model(model, shape, seed, console, json, junit))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))

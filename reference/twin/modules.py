@@ -24,6 +24,17 @@ def call(module: nn.Module, x: Any) -> Any:
     return module(**dict(zip(names, x, strict=False)), **options)
 
 
+class Called(nn.Module):
+    """A module that takes its inputs as a layer does: a tuple of several."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return call(self.inner, x)
+
+
 def bind(module: nn.Module, options: dict[str, Any]) -> nn.Module:
     """The module, called with these arguments from now on (`need_weights`, `is_causal`, …)."""
     if options:
@@ -129,6 +140,9 @@ def _plain_input(module: nn.Module, x: tuple) -> tuple:
 def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
     if y.requires_grad:
         y.register_hook(_plain)
+
+
+PLAIN = (_plain_input, _plain_gradient)
 
 
 @contextmanager
