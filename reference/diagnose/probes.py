@@ -27,32 +27,42 @@ def of_calls(subject: Subject, trials: Sequence[Trial], wrong: Sequence[str]) ->
         return ()
 
 
+SAYS = {
+    "constant": "{} not depend on dy: multiply by the gradient that arrives from above",
+    "curved": "{} not double when dy does: a gradient is linear in dy",
+    "forward": "{} what forward makes of dy; the gradient is what its transpose makes of dy",
+}
+
+
 def _facts(subject: Subject, trial: Trial, wrong: Sequence[str]) -> Iterator[str]:
     y, dy, first = _run(subject, trial.arrays)
     _, _, other = _run(subject, trial.arrays, tree_map(lambda a: -0.5 * a + 1, dy))
     _, _, twice = _run(subject, trial.arrays, tree_map(lambda a: 2 * a, dy))
+    found: dict[str, list[str]] = {kind: [] for kind in SAYS}
     for n in wrong:
         g = first.get(n)
         if g is None or not np.size(g) or not np.any(g):
             continue
         if _same(g, other[n]):
-            yield f"your d{n} does not depend on dy: multiply by the gradient that arrives from above"
+            found["constant"].append(n)
         elif not _same(2 * np.asarray(g), twice[n]):
-            yield f"your d{n} is not linear in dy: twice the dy gives not twice the d{n}"
-        elif told := _of_forward(subject, trial, n, np.asarray(g), dy, y):
-            yield told
+            found["curved"].append(n)
+        elif _of_forward(subject, trial, n, np.asarray(g), dy, y):
+            found["forward"].append(n)
+    for kind, names in found.items():
+        verb = {True: ("does", "do"), False: ("is", "are")}[kind != "forward"][len(names) > 1]
+        if names:
+            yield f"your {', '.join(f'd{n}' for n in names)} " + SAYS[kind].format(verb)
 
 
-def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: Any) -> str | None:
+def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: Any) -> bool:
     """Is it what forward makes of dy, so that its transpose is wanted?"""
     if isinstance(dy, tuple) or np.shape(dy) != np.shape(trial.arrays[name]) or np.shape(dy) != np.shape(y):
-        return None
+        return False
     arrays = {n: np.array(a) for n, a in trial.arrays.items()}
     of_dy = subject.fresh().forward(arrays | {name: np.array(dy)})[0]
     at_zero = subject.fresh().forward(arrays | {name: np.zeros_like(dy)})[0]
-    if isinstance(of_dy, tuple) or not np.isfinite(of_dy - at_zero).all() or not _same(g, of_dy - at_zero):
-        return None
-    return f"your d{name} is what forward makes of dy; the gradient is what its transpose makes of dy"
+    return not isinstance(of_dy, tuple) and bool(np.isfinite(of_dy - at_zero).all()) and _same(g, of_dy - at_zero)
 
 
 def _run(subject: Subject, arrays: Mapping[str, Any], dy: Any = None) -> tuple[Any, Any, Arrays]:

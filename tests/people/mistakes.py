@@ -197,7 +197,12 @@ MISTAKES = [
         says="does not depend on dy",
     ),
     wrongly(
-        "sign of dy alone", lambda x: 3 * x, lambda dy, x: 3 * np.sign(dy), lambda x: 3 * x, ND, says="not linear in dy"
+        "sign of dy alone",
+        lambda x: 3 * x,
+        lambda dy, x: 3 * np.sign(dy),
+        lambda x: 3 * x,
+        ND,
+        says="not double when dy does",
     ),
     wrongly(
         "dy clipped",
@@ -205,7 +210,7 @@ MISTAKES = [
         lambda dy, x: 2 * np.clip(dy, -0.5, 0.5),
         lambda x: 2 * x,
         ND,
-        says="not linear in dy",
+        says="not double when dy does",
     ),
     wrongly(
         "norm of a row held constant",

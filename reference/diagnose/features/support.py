@@ -200,9 +200,8 @@ def masks(s: Seen) -> Found:
         each = (more, "it lets through what it should stop"), (less, "it stops what it should let through")
         told = " and ".join(text for count, text in each if count)
         remedy = "compare the condition with that of forward: which side, which bound, strict or not"
-        yield Finding(
-            "yours and right are dy behind different masks", None, 0.8, "", f"The mask is another: {told}.", remedy
-        )
+        relation, text = "yours and right are dy behind different masks", f"The mask is another: {told}."
+        yield Finding(relation, None, 0.4, "", text, remedy)
 
 
 def _is_interval(x: Array, kept: Array) -> bool:
