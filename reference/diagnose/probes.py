@@ -15,14 +15,24 @@ from ..sides.yours import Arrays, Subject
 NEAR = 1e-9  # relative: two results of one formula
 
 
-def of_calls(subject: Subject, trials: Sequence[Trial], wrong: Sequence[str]) -> tuple[str, ...]:
-    """Sentences on the gradients of these names, wrong ones: how do they depend on dy?"""
-    trial = next((t for t in trials if not t.integers and not t.large), None)
-    if trial is None or subject.no_upstream or not wrong:
+def further_facts(
+    subject: Subject | None, tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool
+) -> tuple[str, ...]:
+    """Sentences on gradients that are wrong. tried: the trials, with what is right of each, by name; explained: where
+    a size is 1 is no news then."""
+    wrong = list(dict.fromkeys(n for _, of in tried for n, right in of.items() if not right))
+    failed = [trial for trial, of in tried if not all(of.values()) and not trial.integers and not trial.large]
+    real = [(trial, of) for trial, of in tried if not trial.integers and trial.sizes]
+    return (*_of_calls(subject, failed, wrong), *across(real, explained))
+
+
+def _of_calls(subject: Subject | None, failed: Sequence[Trial], wrong: Sequence[str]) -> tuple[str, ...]:
+    """How wrong gradients depend on dy."""
+    if subject is None or subject.no_upstream or not failed:
         return ()
     try:
         with np.errstate(all="ignore"):
-            return tuple(_facts(subject, trial, wrong))
+            return tuple(_facts(subject, failed[0], wrong))
     except Exception:  # no more calls are taken: then there is no such fact
         return ()
 
@@ -89,7 +99,7 @@ def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -
         right = [t.sizes for t, of in tried if of.get(n, True)]
         wrong = [t.sizes for t, of in tried if not of.get(n, True)]
         if wrong and right and (where := _where(right, wrong, explained)):
-            told.setdefault(where, []).append(n)
+            told.setdefault(where, []).append(f"d{n}")
     return tuple(
         f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} right where {where}, wrong elsewhere"
         for where, names in told.items()
