@@ -139,16 +139,23 @@ def check(
 @app.command()
 def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
     Example:
 
         manualbp explain --steps 1000
+
+        manualbp explain --html example.html
     """
+    if html:
+        from .teach.example_page import write
+
+        return write(html)
     from .explain import explain as show
 
-    show(steps)
+    return show(steps)
 
 
 def choose(option: str, value: str, allowed: Any) -> None:
