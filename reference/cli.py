@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
+from .teach import commands
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
+app.command()(commands.learn)
 
 
 def _print_version(asked: bool) -> None:
