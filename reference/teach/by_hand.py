@@ -85,12 +85,12 @@ def meant(
     if "layer" not in check:
         return by_complex_step(check["truth"], arrays, seed), None
     own, params, x = check["layer"](*arrays.values())
-    layer = own if layer is None else layer
-    y, cache = layer.forward(params, x)
-    dx, grads = layer.backward(params, cache, upstream(y, seed))
+    used: Any = layer or own
+    y, cache = used.forward(params, x)
+    dx, grads = used.backward(params, cache, upstream(y, seed))
     pairs = [*zip(leaves(x), leaves(dx)), *((a, flatten(grads).get(n)) for n, a in flatten(params).items())]
     found = {f"d{n}": np.asarray(g) for n, a in arrays.items() for b, g in pairs if b is a and g is not None}
-    return of_output(y) | found, layer
+    return of_output(y) | found, used
 
 
 def by_complex_step(truth: Any, arrays: Mapping[str, Any], seed: int) -> Numbers:
