@@ -19,6 +19,7 @@ app = typer.Typer(
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
 app.command()(commands.learn)
+app.command()(commands.book)
 
 
 def _print_version(asked: bool) -> None:

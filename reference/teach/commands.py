@@ -40,3 +40,17 @@ def learn(
     if solution is None:
         return job.hand_out(name, console, folder)
     raise typer.Exit(job.learn(name, Path(solution), console, folder, limit))
+
+
+def book(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FOLDER", help="Where the pages go.")] = "site",
+) -> None:
+    """The book: a page for every layer, loss and optimizer, made from the code, that works from disk.
+
+    Example:
+
+        manualbp book -o site/
+    """
+    from .book import write
+
+    print(f"{write(out)} pages in {out}: open {Path(out) / 'index.html'}")
