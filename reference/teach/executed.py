@@ -114,7 +114,7 @@ def compared(name: str, a: Any, b: Any) -> Number:
 def shown(a: Any) -> str:
     """At most a dozen numbers of an array, in four digits."""
     flat = np.ravel(a)
-    text = ", ".join(f"{v:.4g}" if flat.dtype.kind == "f" else str(v) for v in flat[:12])
+    text = ", ".join(f"{v + 0.0:.4g}" if flat.dtype.kind == "f" else str(v) for v in flat[:12])
     return (text + (", …" if flat.size > 12 else "")).replace("-", "−")
 
 

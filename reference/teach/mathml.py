@@ -22,11 +22,13 @@ SHORT = {
     "so", "to", "up", "us", "we", "An", "As", "At", "By", "If", "In", "It", "No", "Of", "On", "So", "To", "We",
 }  # fmt: skip
 PUNCTUATION = set("(),.;:|[]{}…—–?!“”\"'")
+BREAKS = "=←≈≤≥<>+−·⊙"
+LONG = 14  # tokens from which on a run may be broken
 COMBINING = "\u0300-\u036f"
 SUB, SUP = "".join(SUBSCRIPTS), "".join(SUPERSCRIPTS)
 TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+)|(?P<number>\d+(?:[.,]\d+)*)|"
-    rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
+    rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`)|(?P<number>\d+(?:[.,]\d+)*)|"
+    rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
     rf"(?P<greek>[Α-Ωα-ωϑϕℓ][{COMBINING}]?(?:_[A-Za-z0-9]+)?)|"
     rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>.)"
 )
@@ -85,7 +87,7 @@ def typeset(text: str) -> str:
         while run and (run[-1][0] == "space" or run[-1][1] in ",.;:"):
             after.insert(0, run.pop())
         if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
-            out.append(f"<math>{Row(run).all()}</math>")
+            out.append("<wbr>".join(f"<math>{Row(part).all()}</math>" for part in broken(run)))
         else:
             out.extend(html.escape(t) for _, t in run)
         out.extend(gap(t) if kind == "space" else html.escape(t) for kind, t in after)
@@ -108,8 +110,21 @@ def typeset(text: str) -> str:
     return "".join(out)
 
 
+def broken(run: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """A long run in the parts between which a line may break: before what stands between terms, in no parentheses."""
+    if len(run) < LONG:
+        return [run]
+    parts, depth = [[run[0]]], (run[0][1] in "([{") - (run[0][1] in ")]}")
+    for i, (kind, text) in enumerate(run[1:], 1):
+        depth += (text in "([{") - (text in ")]}")
+        if depth <= 0 and kind == "other" and text in BREAKS and run[i - 1][0] == "space" and len(parts[-1]) > 3:
+            parts.append([])
+        parts[-1].append((kind, text))
+    return parts
+
+
 def code(text: str) -> str:
-    return f"<code>{html.escape(text)}</code>"
+    return f"<code>{html.escape(text.strip('`'))}</code>"
 
 
 def gap(space: str) -> str:
@@ -124,7 +139,7 @@ class Row:
         self.run = [t for t in run if t[0] != "space"]
         apart = [i - sum(t[0] == "space" for t in run[:i]) for i, t in enumerate(run) if run[i - 1][0] == "space" and i]
         self.apart = {i for i in apart if i and self.product(i)}
-        self.at = 0
+        self.at, self.starts_a_line = 0, len(self.run) > 2 and self.run[0][1] != "−"
 
     def product(self, i: int) -> bool:
         """Are this thing and the one before factors, with nothing between but a space?"""
@@ -184,7 +199,8 @@ class Row:
         if text in "∂∞∅∇":
             return f"<mi>{text}</mi>"
         stretch = ' stretchy="false"' if text in "()[]{}|⌊⌋⌈⌉⟨⟩‖" else ""
-        return f"<mo{stretch}>{html.escape(text)}</mo>"
+        first = ' form="infix"' if text in BREAKS and self.at == 1 and self.starts_a_line else ""
+        return f"<mo{stretch}{first}>{html.escape(text)}</mo>"
 
     def inner(self) -> str:
         """What stands in a pair of parentheses, without them: a root or an exponent needs none."""
@@ -238,7 +254,7 @@ def with_scripts(base: str, below: str, above: str) -> str:
 def plain(text: str) -> str:
     """A line as the text content of its typeset form is, without spaces: what a test compares."""
     keep = [t if k == "code" else t.replace("_", "") for k, t in tokens(text)]
-    return re.sub(r"[\s^√()]", "", unscripted("".join(keep)))
+    return re.sub(r"[\s^√()`]", "", unscripted("".join(keep)))
 
 
 def unscripted(text: str) -> str:

@@ -22,7 +22,7 @@ from reference.teach.questions import QUESTIONS
 
 CLASSES = {**registry(), **registry(Optimizer)}
 TORCH_ROUNDS = {"ASGD": 1e-9, "NAdam": 1e-9, "Muon": 1e-3}  # it keeps numbers in float32, or computes in bfloat16
-MATH = re.compile(r"[\s^√()]")
+MATH = re.compile(r"[\s^√()`]")
 
 
 @pytest.fixture(scope="module")

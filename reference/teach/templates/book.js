@@ -28,6 +28,18 @@ function found(query) {
   return scored.filter(([score]) => score).sort((a, b) => b[0] - a[0]).slice(0, 12).map(([, page]) => page);
 }
 
+function scrollable() {
+  for (const part of document.querySelectorAll(".steps li, .eq, p, dd, dt")) {
+    const wide = part.scrollWidth > part.clientWidth + 1;
+    part.classList.toggle("scrolls", wide);
+    if (wide) part.tabIndex = 0;
+    else part.removeAttribute("tabindex");
+  }
+}
+
+scrollable();
+window.addEventListener("resize", scrollable);
+
 const query = document.getElementById("query");
 const hits = document.getElementById("hits");
 
