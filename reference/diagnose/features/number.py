@@ -137,8 +137,10 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     if equals(-1) and s.loss:
         yield "A05", 0.95
     for n, v in s.e.numbers.items():
-        if 0 < v < 1 and equals(1 - v, 1 / (1 - v)):
+        if 0 < v < 1 and equals(1 - v):
             yield "G18", 0.96
+        if 0 < v < 1 and equals(1 / (1 - v)):
+            yield "G18.twice", 0.96
         if v > 0 and any(word in n.lower() for word in ("delta", "δ", "beta", "β")) and equals(v, 1 / v):
             yield "A18", 0.96
         if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)) and _of_attention(s):
