@@ -5,7 +5,7 @@
 Each file is named as the one in torch/nn/modules that it can be read beside. A new class is one more line here.
 """
 
-from . import base, checkpoint, optim, training
+from . import base, checkpoint, operations, optim, training
 from .activation import CELU as CELU
 from .activation import ELU as ELU
 from .activation import GELU as GELU
@@ -37,6 +37,7 @@ from .base import registry as registry
 from .batchnorm import BatchNorm1d as BatchNorm1d
 from .batchnorm import BatchNorm2d as BatchNorm2d
 from .batchnorm import BatchNorm3d as BatchNorm3d
+from .batchnorm import SyncBatchNorm as SyncBatchNorm
 from .channelshuffle import ChannelShuffle as ChannelShuffle
 from .container import Concat as Concat
 from .container import Objective as Objective
@@ -64,9 +65,12 @@ from .flatten import Flatten as Flatten
 from .flatten import Unflatten as Unflatten
 from .fold import Fold as Fold
 from .fold import Unfold as Unfold
+from .graph import Graph as Graph
+from .graph import Node as Node
 from .instancenorm import InstanceNorm1d as InstanceNorm1d
 from .instancenorm import InstanceNorm2d as InstanceNorm2d
 from .instancenorm import InstanceNorm3d as InstanceNorm3d
+from .linear import Bilinear as Bilinear
 from .linear import Identity as Identity
 from .linear import Linear as Linear
 from .loss import GaussianNLLLoss as GaussianNLLLoss
@@ -89,8 +93,9 @@ from .loss_margin import MarginRankingLoss as MarginRankingLoss
 from .loss_margin import MultiLabelMarginLoss as MultiLabelMarginLoss
 from .loss_margin import MultiMarginLoss as MultiMarginLoss
 from .loss_margin import SoftMarginLoss as SoftMarginLoss
-from .loss_margin import TripletMarginLoss as TripletMarginLoss
-from .loss_margin import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .loss_triplet import TripletMarginLoss as TripletMarginLoss
+from .loss_triplet import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .normalization import CrossMapLRN2d as CrossMapLRN2d
 from .normalization import GroupNorm as GroupNorm
 from .normalization import LayerNorm as LayerNorm
 from .normalization import LocalResponseNorm as LocalResponseNorm
@@ -141,6 +146,11 @@ from .softmax import Softmax2d as Softmax2d
 from .softmax import Softmin as Softmin
 from .sparse import Embedding as Embedding
 from .sparse import EmbeddingBag as EmbeddingBag
+from .transformer import Transformer as Transformer
+from .transformer import TransformerDecoder as TransformerDecoder
+from .transformer import TransformerEncoder as TransformerEncoder
+from .transformer_layer import TransformerDecoderLayer as TransformerDecoderLayer
+from .transformer_layer import TransformerEncoderLayer as TransformerEncoderLayer
 from .tree import flatten as flatten  # over the file of that name
 from .tree import tree_map as tree_map
 from .tree import unflatten as unflatten
@@ -154,13 +164,15 @@ from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
+    "Node",
     "base",
     "checkpoint",
     "flatten",
+    "operations",
     "optim",
     "registry",
     "training",
     "tree_map",
     "unflatten",
-    *registry(),
+    *(name for name in registry() if name not in operations.__all__),  # as Max or Mean, which would confuse here
 ]

@@ -92,7 +92,8 @@ class Layer:
 
     def inside(self) -> dict[str, "Layer"]:
         """The layers among its options, by name."""
-        return {spelt(path): value for path, value in leaves(options_of(self)) if isinstance(value, Layer)}
+        nested = {name: option for name, option in options_of(self).items() if isinstance(option, (Layer, tuple))}
+        return {spelt(path): value for path, value in leaves(nested) if isinstance(value, Layer)}
 
     def map_named(self, f: Callable[[str, "Layer"], "Layer"]) -> Self:
         """The same layer with f(name, layer) in the place of every layer inside it."""

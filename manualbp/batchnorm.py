@@ -195,3 +195,18 @@ class BatchNorm3d(_BatchNorm):
     """
 
     ranks, shapes = (5,), "(N, num_features, D, H, W)"
+
+
+class SyncBatchNorm(_BatchNorm):
+    """BatchNorm1d's formulas for any number of axes; in torch over the batches of several processes at once.
+
+    Forward   y = γ(x−μ)r + β
+    Backward  dβ = Σdy,  dγ = Σdy x̂,  dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) in training, rg in evaluation, g = γdy
+    Shapes    x, y: (N, num_features, *); weight, bias, running_mean, running_var: (num_features,)
+    Errors    ValueError for another number of channels, or if by the batch a channel has a single value
+    Source    Ioffe, Szegedy 2015, arXiv:1502.03167; torch.nn.SyncBatchNorm on one process, where it is BatchNorm
+    Caveat    the mean over all processes is that of one process that has all their samples: torch's process_group
+              says who shares, and is not here
+    """
+
+    ranks, shapes = (2, 3, 4, 5), "(N, num_features, *)"

@@ -27,7 +27,7 @@ from .draw.trial import cast
 from .sides import record
 from .sides.hand import by_hand
 from .sides.run import GRADIENT, Name, Run, leaves, named
-from .twin.layers import from_torch, to_torch
+from .twin.layers import CALL_OPTIONS, from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
@@ -170,7 +170,6 @@ def check_twin_returns(case: Case) -> None:
 
 
 ALL = [*HealthCheck]
-CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal", "output_size")  # of torch's forward
 
 LAWS: tuple[Callable[[Case], None], ...] = (
     check_equals_torch, check_equals_differences, check_linear_in_dy, check_pure, check_layouts, check_dtype_kept,

@@ -34,6 +34,7 @@ UNPOOL = ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d")
 RESIZED = ("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")
 KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
 RECURRENT = ("LSTM", "RNN", "GRU")
+TRANSFORMER = ("TransformerEncoderLayer", "TransformerDecoderLayer")
 
 
 def _first(x: Any) -> Any:
@@ -59,6 +60,15 @@ def _ties(layer: Any, x: Any) -> bool:
     """Equal neighbours under a maximum."""
     x = _first(x)
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
+
+
+def _masks(x: Any) -> tuple[Any, Any]:
+    """key_padding_mask and attn_mask of attention."""
+    return (*x[3:], None, None)[:2]
+
+
+def _kind(mask: Any) -> str:
+    return "" if mask is None else mask.dtype.kind
 
 
 def _time(layer: Any, x: Any) -> int:
@@ -145,6 +155,15 @@ GOALS: tuple[Goal, ...] = (
     Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
     Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
+    Goal("keys left out", ("MultiheadAttention",), lambda f, x: _masks(x)[0] is not None),
+    Goal("a mask of True and False", ("MultiheadAttention",), lambda f, x: any(_kind(m) == "b" for m in _masks(x))),
+    Goal("a real mask", ("MultiheadAttention",), lambda f, x: any(_kind(m) == "f" for m in _masks(x))),
+    Goal("a mask for every head", ("MultiheadAttention",), lambda f, x: np.ndim(_masks(x)[1]) == 3),
+    Goal("a causal mask", ("MultiheadAttention",), lambda f, x: f.is_causal),
+    Goal("a memory of another length", TRANSFORMER[1:], lambda f, x: x[0].shape != x[1].shape),
+    Goal("a norm before its sublayer", TRANSFORMER, lambda f, x: f.norm_first),
+    Goal("a norm after the sum", TRANSFORMER, lambda f, x: not f.norm_first),
+    Goal("an activation that is a layer", TRANSFORMER, lambda f, x: not isinstance(f.activation, str)),
     Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
     Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
     Goal("entries dropped", ("Dropout",), lambda f, x: f.training and 0 < f.p < 1),

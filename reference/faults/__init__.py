@@ -3,7 +3,21 @@
 net = corrupt(Sequential(Linear(3, 3), Tanh()), faults()["B01"])     the same network with that mistake in it
 """
 
-from ..faults import activation, attention, conv, index, linear, loss, norm, optim, recurrent, resize, spatial  # noqa: F401  (they enter theirs)
+from . import (  # noqa: F401  (they enter theirs)
+    activation,
+    attention,
+    conv,
+    index,
+    linear,
+    loss,
+    norm,
+    operations,
+    optim,
+    recurrent,
+    resize,
+    spatial,
+    transformer,
+)  # fmt: skip
 from .base import KNOWN, Fault, Right, corrupt, fault, faults, right
 
 # Entries of the catalogue that are no class here, each with the reason.
