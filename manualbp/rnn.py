@@ -4,6 +4,7 @@
 # (every class declares its options itself, since their order is torch's; the families read them)
 
 import math
+import operator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,7 +84,10 @@ class _Recurrent(Layer, family=True):
         """Of the weights and biases in a = x W_ihᵀ + b_ih and s = h W_hhᵀ + b_hh."""
         axes = tuple(range(da.ndim - 1))
         weights = {"weight_ih": _product(da, x), "weight_hh": _product(ds, h)}
-        return weights | ({"bias_ih": da.sum(axes), "bias_hh": ds.sum(axes)} if self.bias else {})
+        if not self.bias:
+            return weights
+        db = da.sum(axes)
+        return weights | {"bias_ih": db, "bias_hh": db if ds is da else ds.sum(axes)}
 
     @classmethod
     def example(cls, choose, shape):
@@ -96,9 +100,20 @@ class _Recurrent(Layer, family=True):
 
 
 def _affine(x: Array, params: Params, of: str) -> Array:
-    """x Wᵀ + b."""
-    y = x @ params[f"weight_{of}"].T
+    """x Wᵀ + b, as one product over all axes but the last."""
+    W = params[f"weight_{of}"]
+    y = (x.reshape(-1, x.shape[-1]) @ W.T).reshape(*x.shape[:-1], len(W))
     return y + params[f"bias_{of}"] if f"bias_{of}" in params else y
+
+
+def _through(da: Array, W: Array) -> Array:
+    """da W, as one product: the gradient of x where a = x Wᵀ."""
+    return (da.reshape(-1, len(W)) @ W).reshape(*da.shape[:-1], W.shape[1])
+
+
+def _parts(a: Array, count: int) -> Array:
+    """The last axis cut into so many equal parts, along a first axis. np.split takes longer than a step of an LSTM."""
+    return a.reshape(*a.shape[:-1], count, -1).swapaxes(0, -2)
 
 
 def _product(dq: Array, x: Array) -> Array:
@@ -174,10 +189,16 @@ class _RNNBase(_Recurrent, family=True):
                 ys.append(y[time])
                 ends.append(end)
                 caches.append(cache)
-            x = np.concatenate(ys, -1)
+            x = np.concatenate(ys, -1) if self.bidirectional else ys[0]
         return (self._turn(x), _alone(_pile(ends))), (x.shape, tuple(masks), tuple(caches), form)
 
     def backward(self, params, cache, dy):
+        return self._back(params, cache, dy)
+
+    def gradients(self, params, cache, dy):
+        return self._back(params, cache, dy, of_input=False)[1]
+
+    def _back(self, params: Params, cache: tuple, dy: Tree, of_input: bool = True) -> tuple[Tree, Params]:
         y_shape, masks, caches, form = cache
         drop, (dy, d_ends) = Dropout(self.dropout, self.training), dy
         dx = np.zeros(y_shape, caches[-1][1].dtype) if dy is None else self._turn(dy)
@@ -190,10 +211,11 @@ class _RNNBase(_Recurrent, family=True):
             dys, dxs = np.split(dx, 1 + self.bidirectional, -1), []
             for (k, suffix, time), dy in zip(self._runs(layer), dys, strict=True):
                 d_end = (None if q is None else q[k] for q in d_ends)
-                dx, dhx[k], g = self._scan_back(_of(params, suffix), caches[k], dy[time], *d_end)
-                dxs.append(dx[time])
+                da, dhx[k], g = self._scan_back(_of(params, suffix), caches[k], dy[time], *d_end)
+                if layer or of_input:
+                    dxs.append(_through(da, params["weight_ih" + suffix])[time])  # (1′)
                 grads |= {name + suffix: dq for name, dq in g.items()}
-            dx = sum(dxs[1:], dxs[0])
+            dx = sum(dxs[1:], dxs[0]) if dxs else dx
         return _mirror(self._turn(dx), _pile(dhx), form), {name: grads[name] for name in params}
 
     def _inputs(self, x: Tree) -> tuple[Array, tuple[Array, ...], Form]:
@@ -214,8 +236,9 @@ class _RNNBase(_Recurrent, family=True):
     def _scan(self, W: Params, x: Array, *state: Array) -> tuple[Array, tuple[Array, ...], tuple]:
         """One layer in one direction: outputs, last state, and what `_scan_back` reads."""
         h, u, kept = [state[0]], [], []
+        W_hh, b_hh = np.ascontiguousarray(W["weight_hh"].T), W.get("bias_hh")
         for a in _affine(x, W, "ih"):  # (1), at once for all t
-            s = _affine(h[-1], W, "hh")  # (2)
+            s = h[-1] @ W_hh if b_hh is None else h[-1] @ W_hh + b_hh  # (2)
             state, k = self.step(a, s, *state)  # (3)
             u.append(state[0])
             kept.append(k)
@@ -225,7 +248,7 @@ class _RNNBase(_Recurrent, family=True):
         return h[1:], state, (x, h, np.stack(u) if self.proj_size else None, tuple(kept))
 
     def _scan_back(self, W: Params, cache: tuple, dy: Array, *dstate: Array | None) -> tuple:
-        """Gradients of its input, its first state and its parameters."""
+        """da, and the gradients of its first state and its parameters."""
         x, h, u, kept = cache
         das, dss, dhs = [], [], []
         for dy_t, k in zip(dy[::-1], kept[::-1], strict=True):
@@ -235,9 +258,12 @@ class _RNNBase(_Recurrent, family=True):
             das.append(da)
             dss.append(ds)
             dhs.append(dh)
-        da, ds, dh = (np.stack(q[::-1]) for q in (das, dss, dhs))
-        grads = self._gradients(da, ds, x, h[:-1]) | ({"weight_hr": _product(dh, u)} if self.proj_size else {})
-        return da @ W["weight_ih"], dstate, grads  # (1′)
+        da = np.stack(das[::-1])
+        ds = da if all(map(operator.is_, das, dss)) else np.stack(dss[::-1])
+        grads = self._gradients(da, ds, x, h[:-1])
+        if self.proj_size:
+            grads |= {"weight_hr": _product(np.stack(dhs[::-1]), u)}
+        return da, dstate, grads
 
     @classmethod
     def example(cls, choose, shape):
@@ -340,19 +366,28 @@ class LSTM(_RNNBase):
     states = "h0 c0"
     options = _OPTIONS | {"proj_size": (0, 1, 2)}
 
+    @property
+    def _g(self) -> slice:
+        """The place of g among the four."""
+        return slice(2 * self.hidden_size, 3 * self.hidden_size)
+
     def step(self, a, s, *state):
-        c = state[1]
-        i, f, g, o = np.split(a + s, 4, -1)
-        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        c, z = state[1], a + s
+        gates = sigmoid(z)  # of all four at once, then g's is overwritten
+        gates[..., self._g] = np.tanh(z[..., self._g])
+        i, f, g, o = _parts(gates, 4)
         c_t = f * c + i * g
         r = np.tanh(c_t)
-        return (o * r, c_t), (i, f, g, o, c, r)
+        return (o * r, c_t), (gates, c, r)
 
     def step_back(self, kept, *dstate):
-        (i, f, g, o, c, r), (du, dc) = kept, dstate
+        (gates, c, r), (du, dc) = kept, dstate
+        i, f, g, o = _parts(gates, 4)
         dc = add(dc, du * o * (1 - r * r))
-        di, df, dg, do = dc * g, dc * c, dc * i, du * r
-        da = np.concatenate([di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o)], -1)
+        dgates = np.concatenate([dc * g, dc * c, dc * i, du * r], -1)  # di, df, dg, do
+        slopes = gates * (1 - gates)  # σ′ of all four at once, then tanh′ for g
+        slopes[..., self._g] = 1 - g * g
+        da = dgates * slopes
         return da, da, None, dc * f
 
 
@@ -387,7 +422,7 @@ class GRU(_RNNBase):
 
     def step(self, a, s, *state):
         (h,) = state
-        (a_r, a_z, a_n), (s_r, s_z, s_n) = np.split(a, 3, -1), np.split(s, 3, -1)
+        (a_r, a_z, a_n), (s_r, s_z, s_n) = _parts(a, 3), _parts(s, 3)
         r, z = sigmoid(a_r + s_r), sigmoid(a_z + s_z)
         n = np.tanh(a_n + r * s_n)
         return ((1 - z) * n + z * h,), (r, z, n, h, s_n)

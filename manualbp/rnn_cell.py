@@ -73,7 +73,7 @@ class LSTMCell(_RNNCellBase):
     hidden_size: int
     bias: bool = True
 
-    gates, states = LSTM.gates, LSTM.states
+    gates, states, _g = LSTM.gates, LSTM.states, LSTM._g
     step, step_back = LSTM.step, LSTM.step_back
 
 

@@ -57,7 +57,8 @@ def _ties(layer: Any, x: Any) -> bool:
 
 def _masks(x: Any) -> tuple[Any, Any]:
     """key_padding_mask and attn_mask of attention."""
-    return (*x[3:], None, None)[:2]
+    padding, mask, *_ = (*x[3:], None, None)
+    return padding, mask
 
 
 def _kind(mask: Any) -> str:
