@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from .check import check_pointwise as check_pointwise
     from .declared import gradient_of as gradient_of
     from .draw.case import Case as Case
-    from .draw.trial import Indices as Indices
+    from .draw.specs import SPD as SPD
+    from .draw.specs import Between as Between
+    from .draw.specs import Complex as Complex
+    from .draw.specs import Constant as Constant
+    from .draw.specs import Indices as Indices
+    from .draw.specs import OneHot as OneHot
+    from .draw.specs import Orthogonal as Orthogonal
+    from .draw.specs import Positive as Positive
+    from .draw.specs import Probabilities as Probabilities
+    from .draw.specs import Sorted as Sorted
     from .laws import check_laws as check_laws
     from .report.report import Report as Report
     from .twin.layers import from_torch as from_torch
@@ -25,10 +34,13 @@ if TYPE_CHECKING:
 
 PLACES = {
     "gradient_of": "declared",
-    "Case": "draw.case", "check_laws": "laws", "Indices": "draw.trial", "Report": "report.report",
+    "Case": "draw.case", "check_laws": "laws", "Report": "report.report",
     "from_torch": "twin.layers", "to_torch": "twin.layers",
 } | dict.fromkeys(
     ("check_function", "check_gradients", "check_layer", "check_model", "check_optimizer", "check_pointwise"), "check"
+) | dict.fromkeys(
+    ("Between", "Complex", "Constant", "Indices", "OneHot", "Orthogonal", "Positive", "Probabilities", "SPD", "Sorted"),
+    "draw.specs",
 )  # fmt: skip
 
 

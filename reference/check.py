@@ -18,26 +18,29 @@ import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Layer, flatten, options_of, registry, run, unflatten
+from manualbp.base import Layer, flatten, options_of, registry, unflatten
 
 from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
-from .draw.trial import Trial, cast, trials
+from .draw.plans import Inputs
+from .draw.trial import Trial, cast
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
+from .sides.arguments import calling
+from .sides.bring import Brought, bring, constants
 from .sides.candidate import Candidate, Given
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
 from .sides.record import inputs as layer_inputs
 from .sides.side import Side
-from .sides.yours import AutogradFunction, LossAndGradient, Object, OfLayer, Pair, Pointwise, Subject, positional
+from .sides.yours import OfLayer, Pointwise
 from .twin import modules
+from .twin.conventions import as_in
 from .twin.layers import from_torch
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # torch's names of buffers that stand in evaluation
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
 
 
@@ -63,48 +66,56 @@ def check_gradients(
 
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
     """A function of positional tensors that calls f by position, or by name where f's own names are these."""
-    own = positional(f)
-    if set(own) == set(names) and tuple(own) != names:
-        return lambda *tensors: f(**dict(zip(names, tensors, strict=True)))
-    return f
+    call = calling(f, names, "loss")
+    return lambda *tensors: call(dict(zip(names, tensors, strict=True)))
 
 
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
-    seed: int = 0, title: str | None = None,
+    where: Callable | None = None, accumulates: bool = False, seed: int = 0, title: str | None = None,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
     forward   (x, w, b) -> y or y, cache;  or a class or object with forward and backward methods; or a
-              torch.autograd.Function
+              torch.autograd.Function, its apply, or torch code around it
     backward  (dy, cache), (dy, x, w, b) or (dy) -> gradients in the order of the inputs, or a dict by name;
               left out: forward(x, …) gives (loss, gradients) at once
-    inputs    name -> shape, with sizes by name (("N", "D")) or as numbers; or an array; or Indices(("N",), below="C");
-              or a hypothesis strategy
+    inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
+              Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
+              what is not differentiated; a hypothesis strategy; numbers, strings and flags are handed on. By name,
+              where the names are those of forward, else in this order
     against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
               your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too
     get, set  for objects: where a gradient is, where a parameter goes: get(obj, name), set(obj, name, array)
     options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
+    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0
+    accumulates  gradients are meant to be added up from call to call, as torch's are
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
-    names = tuple(inputs)
-    subject = _subject(forward, backward, names, get, set)
+    job = bring(
+        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+        accumulates=accumulates, seed=seed,
+    )  # fmt: skip
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    return judge(title, Judged(Candidate(subject), subject, _truth(against), options or {}), trials(inputs, seed))
+    torch = None if job.truth is None else Function(job.truth)
+    report = judge(title, Judged(Candidate(job.subject), job.subject, torch, job.options), job.trials)
+    return _with_notes(report, job)
 
 
-def _subject(forward: Any, backward: Callable | None, names: tuple[str, ...], get: Any, put: Any) -> Subject:
-    if isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
-        return AutogradFunction(forward, names)
-    if hasattr(forward, "forward") and hasattr(forward, "backward"):
-        return Object(forward, names, get, put)
-    return Pair(forward, backward, names) if backward is not None else LossAndGradient(forward, names)
+def _with_notes(report: Report, job: Brought) -> Report:
+    """With what was found before anything was compared."""
+    report = replace(report, notes=(*report.notes, *job.notes))
+    if not job.differs:
+        return report
+    side = "forward" if report.verdict in ("identical", "rounding") else "both"
+    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
 
 
-def _truth(against: Any) -> Function | None:
+def _truth(against: Any) -> Callable | None:
     """The function intended as torch code of positional tensors."""
     if isinstance(against, type) and issubclass(against, nn.Module):
         against = against()
@@ -115,8 +126,8 @@ def _truth(against: Any) -> Function | None:
             real = next((t.dtype for t in x if t.is_floating_point()), torch.float64)
             return modules.call(module.to(real), x if len(x) > 1 else x[0])
 
-        return Function(called)
-    return None if against is None else Function(against)
+        return called
+    return against
 
 
 def check_pointwise(
@@ -126,9 +137,10 @@ def check_pointwise(
 
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
-    subject = Pointwise(f, df)
-    title = title or getattr(f, "__name__", "f")
-    return judge(title, Judged(Candidate(subject), subject, _truth(against)), trials({"x": shape}, seed))
+    subject, truth, title = Pointwise(f, df), _truth(against), title or getattr(f, "__name__", "f")
+    inputs = Inputs({"x": shape}, constants=constants((f, df, against), {}))
+    trials = [t for plan in inputs.plans(seed) if (t := inputs.trial(plan)) is not None]
+    return judge(title, Judged(Candidate(subject), subject, None if truth is None else Function(truth)), trials)
 
 
 def check_layer(
@@ -163,7 +175,7 @@ def _examples(layer: Any, examples: int, seed: int, shape: tuple[int, ...] | Non
 
 def on_case(case: Case, layer: Layer | None = None, torch: Side | None = None, title: str | None = None) -> Report:
     """The report on a layer, the case's own or another in its place, with the numbers of a case."""
-    return on_layer(layer or case.layer, case.trial(), torch, case.layer, title)
+    return on_layer(as_in(layer or case.layer), case.trial(), torch, case.layer, title)
 
 
 def on_layer(
@@ -171,20 +183,13 @@ def on_layer(
 ) -> Report:
     """A layer's forward and backward on a trial, beside another side or by its own differences. `right`: the layer
     that was meant, in which the catalogue's mistakes are made to explain what is wrong."""
-    buffers = _buffers(layer, trial)
+    buffers = tuple(sorted(layer.buffer_names() & flatten(trial.params).keys()))
     trial = replace(trial, buffers=buffers)
     subject = OfLayer(layer, (trial.params, trial.x), trial.seed, buffers)
     options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
     known = right is not None and type(right).__name__ in registry()
     replay = partial(replays.of_layer, right, trial.seed) if known else None
     return judge(title or repr(layer), Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
-
-
-def _buffers(layer: Layer, trial: Trial) -> tuple[str, ...]:
-    """The dotted names of the parameters that are not learned."""
-    _, cache = run(layer, trial.params, trial.x, np.random.default_rng(trial.seed))
-    moved, before = flatten(layer.track(trial.params, cache)), flatten(trial.params)
-    return tuple(n for n, a in moved.items() if a is not before[n] or n.rsplit(".")[-1] in STATISTICS)
 
 
 def _twin(layer: Layer, seed: int, against: Any) -> Side | None:

@@ -15,9 +15,9 @@ from manualbp.base import Array, Tree, tree_map
 from .compare.bound import largest
 from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
-from .compare.tensor import Tensor, exactly
+from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import explain, of_contracts
+from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
@@ -26,6 +26,7 @@ from .sides.side import Side
 from .sides.yours import Subject
 
 Replay = Callable[[Trial], Mapping[str, Run]]
+GRID = 2.0**10  # the size of numbers that are few enough of their unit
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
 
@@ -61,7 +62,8 @@ class Tried:
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
     tried, refused = _each(judged, trials)
-    broken = broken_contracts(judged.subject, [t.trial for t in tried])
+    found = broken_contracts(judged.subject, [t.trial for t in tried])
+    broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)
     shown = next((t for t in tried if t.wrong), None)
     if shown is None:
@@ -96,8 +98,8 @@ def _wrong(
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
     return Report(
-        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, suspects, shown.found.tensors,
-        tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+        title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
+        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
     )  # fmt: skip
 
 
@@ -116,16 +118,23 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
+    if judged.torch is not None and not trial.large and _on_a_grid(trial):
+        trial = replace(trial, integers=True)  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if judged.torch is None:
         return _without_torch(judged, trial)
     return Tried(trial, compare(judged.hand, judged.torch, trial))
 
 
+def _on_a_grid(trial: Trial) -> bool:
+    """Are all real inputs small multiples of 1/64, as integers and halves are?"""
+    return all(np.array_equal(64 * a, np.round(64 * a)) and largest(a) < GRID for a in trial.real)
+
+
 def _upstream(judged: Judged, trial: Trial) -> Tree:
     """A random upstream gradient of the shape of the output, never ones; 1 where backward takes none."""
     y = (judged.torch or judged.hand).outputs(trial)
-    if judged.subject.no_upstream:
+    if judged.subject is not None and judged.subject.no_upstream:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:
@@ -136,8 +145,8 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
 
 def _without_torch(judged: Judged, trial: Trial) -> Tried:
     """No function to compare with: the differences of the own forward decide."""
-    if trial.integers:  # they lie on kinks, where there is no slope
-        return Tried(trial, Comparison((), dtype=trial.dtype))
+    if trial.integers:
+        return _on_kinks(judged, trial)
     trial = trial.cast("float64")  # float32 is too coarse for differences
     yours = judged.hand.run(trial)
     grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in trial.arrays}
@@ -146,6 +155,16 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
     outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]
     tensors = overflown([*outputs, *tensors])[len(outputs) :]
     return Tried(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
+
+
+def _on_kinks(judged: Judged, trial: Trial) -> Tried:
+    """Where there may be no slope, a gradient must be a number all the same wherever the output is one."""
+    with np.errstate(all="ignore"):
+        yours = judged.hand.run(trial)
+    finite = all(np.isfinite(np.asarray(a)).all() for a in of_role(yours, OUTPUT).values())
+    lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
+    tensors = tuple(different(n, g, None, "NaN where the output is finite") for n, g in lost if finite)
+    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, yours)))
 
 
 def _passed(

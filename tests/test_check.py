@@ -299,10 +299,10 @@ def test_an_upstream_gradient_must_stay():
     assert "changes dy" in report.contracts[0]
 
 
-def test_a_size_that_is_refused_is_said_and_costs_no_verdict():
+def test_a_batch_of_one_that_is_refused_is_a_note():
     report = affine(lambda dy, cache: backward(np.squeeze(dy), cache))
     assert report
-    assert "N = 1" in report.notes[0]
+    assert any("your backward raised" in n and "N = 1" in n and "test_check.py, line" in n for n in report.notes)
 
 
 def test_a_cache_outside_of_the_cache_is_found():
@@ -330,8 +330,8 @@ def test_gradients_that_are_added_up_are_found():
 
 def test_a_dtype_that_drifts_is_told():
     report = check_pointwise(np.tanh, lambda x: (1 - np.tanh(x) ** 2).astype(np.float64), against=torch.tanh)
-    assert report.wrong_side == "contract"
-    assert "float32" in report.contracts[0]
+    assert report
+    assert "float32" in report.notes[0]
 
 
 def test_an_ignored_upstream_gradient_is_wrong():

@@ -15,9 +15,9 @@ In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32
 
 All are the largest entries of the tensor. The strict bound is a part of every other, so what stays within it passes
 whatever more runs would say; they are made only where it is exceeded. A wrong formula does not loosen the bound, since
-every precision shares the mistake; and what the judged side does in another precision counts at most CAP times what
-torch's rounding and the strict bound come to, so that code which is bad in a precision that it was not made for gets
-no more room for it.
+every precision shares the mistake; and what the judged side does in another precision counts at most √ε S, half of the
+digits, or CAP times what torch's rounding and the strict bound come to (`capped`), so that code which is bad in a
+precision that it was not made for gets no more room for it.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def strict(s: float, dtype: str) -> float:
 
 
 def measured(
-    s: float, dtype: str, h32: Array, h64: Array, h80: Array, t32: Array, t64: Array, cap: float | None = CAP
+    s: float, dtype: str, h32: Array, h64: Array, h80: Array, t32: Array, t64: Array, capped: bool = True
 ) -> float:
     """The bound with the rounding of both sides, each of which has run in several precisions."""
     if dtype == "float32":
@@ -46,7 +46,12 @@ def measured(
     else:
         theirs, own = RATIO * distance(t32, t64), distance(h64, h80) + RATIO * distance(h32, h64)
     least = EPS[dtype] * s + LEAST[dtype] + theirs
-    return FACTOR * (least + (own if cap is None else min(own, cap * least)))
+    return FACTOR * (least + (min(own, most(s, least, dtype)) if capped else own))
+
+
+def most(s: float, least: float, dtype: str) -> float:
+    """How much of the judged side's own rounding counts, where torch's and the last bits come to `least`."""
+    return EPS[dtype] ** 0.5 * s / FACTOR + CAP * least
 
 
 def largest(a: Array) -> float:

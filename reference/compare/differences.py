@@ -69,7 +69,7 @@ def own_rounding(runs: Mapping[Any, Run]) -> dict[str, float]:
     several precisions."""
     h32, h64, h80 = (runs[d] for d in (np.float32, np.float64, np.longdouble))
     known = {n: g for n, g in h64.items() if n.role == GRADIENT and g is not None and h32[n] is not None}
-    return {n.path: measured(largest(g), "float64", h32[n], g, h80[n], g, g, cap=None) / FACTOR
+    return {n.path: measured(largest(g), "float64", h32[n], g, h80[n], g, g, capped=False) / FACTOR
             for n, g in known.items()}  # fmt: skip
 
 

@@ -5,8 +5,8 @@ data, parameters and dy are moved by a few units of their last place, several ti
 
     room of an entry  its own jump, as at a kink, and the largest move of the tensor that is no jump
 
-A wrong but smooth formula moves by its conditioning only, some 10⁻¹⁵. The judged side's moves count at most CAP times
-torch's and what the strict bound gives. On small integers that nothing rounds, jumps count nothing: there a choice at
+A wrong but smooth formula moves by its conditioning only, some 10⁻¹⁵. Of the judged side's moves there count no more
+than of its rounding (`bound.most`). On small integers that nothing rounds, jumps count nothing: there a choice at
 a kink is made, not met by accident.
 
 What cancels inside a layer leaves noise that moved data need not show, as LayerNorm over one entry, whose gradient is 0
@@ -15,6 +15,7 @@ nothing can be looked into, the last bits of the largest input (under an output)
 gradient) are the floor of a tensor that is so small beside them that it may be nothing but noise.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from manualbp.base import flatten as flattened
 from ..draw.trial import Trial
 from ..sides.run import GRADIENT, Name, Run, flat
 from ..sides.side import Side
-from .bound import CAP, EPS, difference, largest
+from .bound import EPS, difference, largest, most
 
 FACTOR = 8.0  # by how much more than the largest move seen
 LOOKS, MORE = 8, 32  # runs on moved data; further ones where so few may have met no kink by luck
@@ -80,15 +81,14 @@ def _moves(a: Array, b: Array, top: float, jumps: bool) -> Array:
 def _joined(mine: Any, theirs: Any, right: Array, floor: float, dtype: str) -> Any:
     s = largest(right)
     under = floor if s <= FAINT[dtype] * floor else 0.0
-    return np.maximum(np.minimum(mine, CAP * (theirs + EPS[dtype] * s + under)), theirs) + under
+    return np.maximum(np.minimum(mine, most(s, theirs + EPS[dtype] * s + under, dtype)), theirs) + under
 
 
 def moved_trial(rng: np.random.Generator, trial: Trial, smooth: set[str]) -> Trial:
     """Inputs, parameters and dy moved by their last bits. `smooth`: the paths whose gradients are not 0."""
     params = unflatten({n: moved(rng, a, n in smooth) for n, a in flattened(trial.params).items()})
     dy = tree_map(partial(moved, rng), trial.dy)
-    return Trial(_moved_inputs(rng, trial.x, "x", smooth), trial.sizes, trial.integers, trial.seed, params,
-                 trial.buffers, dy)  # fmt: skip
+    return replace(trial, x=_moved_inputs(rng, trial.x, "x", smooth), params=params, dy=dy)
 
 
 def _moved_inputs(rng: np.random.Generator, x: Any, path: str, smooth: set[str]) -> Any:

@@ -57,11 +57,12 @@ def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | Non
     top = max(largest(a) for a in [*gradients.values(), *leaves(dy, "dy").values()] if a is not None)
     found = []
     for name, g in gradients.items():
-        if name.role != GRADIENT or g is None or narrow[name] is None or not np.isfinite(g).all():
+        g64 = narrow[name]
+        if name.role != GRADIENT or g is None or g64 is None or not np.isfinite(g).all():
             continue  # no gradient, or no derivative: as of log p at p = 0
         v = rng.standard_normal(g.shape).astype(np.longdouble)
         forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n.path, h, v))
-        a80, a64 = (float((a * v).sum()) for a in (g, narrow[name]))
+        a80, a64 = (float((a * v).sum()) for a in (g, g64))
         if not np.isfinite(a80):  # beyond double precision
             continue
         bound = FACTOR * (abs(a80 - a64) + EPS * float(np.abs(g * v).sum()) + uncertainty + TINY * top)

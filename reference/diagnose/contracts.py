@@ -1,10 +1,11 @@
 """What a forward and a backward must not do, whatever their numbers are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from manualbp.base import tree_map
 
@@ -16,16 +17,18 @@ from ..sides.yours import Arrays, Subject
 
 @dataclass(frozen=True)
 class Broken:
-    """A contract that is broken, in a sentence, and the mistake of the catalogue that this is, if it is one."""
+    """A contract that is broken, in a sentence, and the mistake of the catalogue that this is, if it is one. note: the
+    numbers are right all the same, so that no verdict depends on it."""
 
     text: str
     fault: str | None = None
+    note: bool = False
 
 
 def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[Broken, ...]:
     """What is not as it must be, of which there is one for each contract at most."""
     trial = next((t for t in trials if not t.integers), trials[0])
-    laws = [_arguments, _second_backward, _stale_cache, _aliases, _dtype, _layout]
+    laws = [_arguments, _second_backward, _stale_cache, _aliases, _reused, _dtype, _layout]
     if trial.large:
         if _runs(subject, small := corner(trial)):
             trial = small
@@ -51,7 +54,8 @@ def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, tri
         with np.errstate(all="ignore"):
             return law(subject.fresh(), trial)
     except Exception as e:
-        return Broken(f"{law.__doc__}: {type(e).__name__}: {e}")
+        said = str(e).strip().splitlines() or [""]
+        return Broken(f"not so: {law.__doc__}; here {type(e).__name__}: {said[0]}", note=True)
 
 
 def _inputs(trial: Trial) -> Arrays:
@@ -80,7 +84,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _arguments(subject: Subject, trial: Trial) -> Broken | None:
-    """the arguments must stay as they are"""
+    """the arguments stay as they are"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(dict(trial.arrays), arrays):
@@ -88,28 +92,34 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     dy = _dy(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
-    if name := _differ(dict(trial.arrays), arrays):
-        return Broken(f"backward changes the input {name} in place")
     if any(not np.array_equal(a, b) for a, b in zip(flat(before), flat(dy))):
         return Broken("backward changes dy in place: who called it still needs it")
+    if name := _differ(dict(trial.arrays), arrays):
+        watched = ", which autograd watches over" if subject.reuses else ""
+        return Broken(f"backward changes the input {name} in place{watched}", note=subject.reuses)
     pairs = [(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None]
     if any(not _same(a, b) for a, b in pairs):
-        return Broken("backward changes the output of forward in place")
+        return Broken("backward changes the output of forward in place", note=subject.reuses)
     return None
 
 
 def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     """backward may be called twice"""
+    if subject.accumulates:
+        return None
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     first = _kept(subject.backward(dy, cache))
     name = _differ(first, second := _kept(subject.backward(dy, cache)))
     if not name:
         return None
-    third = _kept(subject.backward(dy, cache))
-    if np.allclose(third[name] - second[name], second[name] - first[name]):
+    twice = dy if subject.no_upstream else tree_map(lambda a: 2 * a, dy)
+    third = _kept(subject.backward(twice, cache))
+    step, factor = second[name] - first[name], 1 if subject.no_upstream else 2
+    of_zero = not subject.no_upstream or np.allclose(step, first[name])
+    if of_zero and np.allclose(third[name] - second[name], factor * step):
         return Broken(f"gradients are added up and never set to zero: a second backward adds to d{name}", "B08")
-    return Broken(f"a second backward gives another d{name}")
+    return Broken(f"backward writes over what it saved: a second one gives another d{name}", note=True)
 
 
 def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
@@ -118,17 +128,19 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right = _kept(subject.backward(dy, cache))
-    if subject.stateful:
-        subject.backward(dy, subject.forward(other)[1])
+    if not subject.stateful:
         y, cache = subject.forward(_inputs(trial))
+        subject.forward(other)
         if name := _differ(right, _kept(subject.backward(dy, cache))):
-            return Broken(f"after another forward and backward d{name} is another: something is left of the last")
+            told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
+            return Broken(told, "B10")
         return None
-    y, cache = subject.forward(_inputs(trial))
-    subject.forward(other)
-    if name := _differ(right, _kept(subject.backward(dy, cache))):
-        told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
-        return Broken(told, "B10")
+    if not subject.accumulates:
+        used = subject.fresh()
+        used.backward(dy, used.forward(other)[1])
+        y, cache = used.forward(_inputs(trial))
+        if name := _differ(right, _kept(used.backward(dy, cache))):
+            return Broken(f"after another forward and backward d{name} is another: something is left of the last")
     return None
 
 
@@ -141,10 +153,28 @@ def _aliases(subject: Subject, trial: Trial) -> Broken | None:
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             if np.shares_memory(grads[a], grads[b]) and not np.array_equal(grads[a], grads[b]):
-                return Broken(f"d{a} and d{b} share memory: to change one changes the other")
+                return Broken(f"d{a} and d{b} share memory: to change one changes the other", note=True)
         for b, x in arrays.items():
             if np.shares_memory(grads[a], x):
-                return Broken(f"d{a} shares memory with the input {b}: an update in place would change it")
+                told = f"d{a} shares memory with the input {b}: an update in place would change it"
+                return Broken(told, note=True)
+    return None
+
+
+def _reused(subject: Subject, trial: Trial) -> Broken | None:
+    """the gradients of one call stay when another is made"""
+    if subject.stateful:  # what an object keeps in itself is its own
+        return None
+    y, cache = subject.forward(_inputs(trial))
+    dy = _dy(subject, y)
+    first = dict(subject.backward(dy, cache))
+    before = _kept(first)
+    again, cache = subject.forward(_inputs(trial))
+    subject.backward(tree_map(lambda a: -2 * a, dy) if not subject.no_upstream else dy, cache)
+    if name := _differ(before, first):
+        return Broken(f"the next backward writes over d{name} of the last: state shares its memory with a gradient")
+    if any(not _same(a, b) for a, b in zip(flat(y), flat(again)) if a is not None):
+        return Broken("the next forward writes over the output of the last: state shares its memory with y")
     return None
 
 
@@ -155,23 +185,62 @@ def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     grads = subject.backward(cast(_dy(subject, y), np.float32), cache)
     for n, g in grads.items():
         if isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.dtype != np.float32 and n in trial.arrays:
-            return Broken(f"float32 goes in, but d{n} comes out as {g.dtype}")
+            return Broken(f"float32 goes in, but d{n} comes out as {g.dtype}", note=True)
     return None
+
+
+LAYOUTS = {
+    "transposed in memory (Fortran order)": lambda a: np.array(a, order="F"),
+    "strided, as every second entry of an array is": lambda a: np.repeat(a[..., None], 2, -1)[..., 0],
+}
 
 
 def _layout(subject: Subject, trial: Trial) -> Broken | None:
-    """an input that is not contiguous is taken"""
+    """any layout in memory is taken"""
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
-    right = _kept(subject.backward(dy, cache))
-    strided = {n: np.stack([a, a], -1)[..., 0] for n, a in _inputs(trial).items()}
-    _, cache = subject.forward(strided)
-    found = subject.backward(tree_map(lambda a: np.stack([a, a], -1)[..., 0], dy), cache)
-    # Strides change the order of sums, nothing else: 2¹⁰ ε of the largest number about.
+    right, refused = _kept(subject.backward(dy, cache)), None
+    room = _room(right, trial, dy)
+    constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
+    again = subject.fresh()
+    _, cache = again.forward(_inputs(trial))
+    of_constant = right if subject.no_upstream else _kept(again.backward(constant, cache))
+    for told, arrays, upstream, wanted in _laid_out(subject, trial, dy, constant, right, of_constant):
+        try:
+            again = subject.fresh()
+            _, cache = again.forward(arrays)
+            found = again.backward(upstream, cache)
+        except Exception as e:
+            said = str(e).strip().splitlines() or [""]
+            refused = refused or Broken(f"{told} is refused: {type(e).__name__}: {said[0]}", note=True)
+            continue
+        for n, g in wanted.items():
+            if g is not None and distance(g, np.asarray(found[n])) > room:
+                return Broken(f"d{n} is another for {told}")
+    return refused
+
+
+def _laid_out(
+    subject: Subject, trial: Trial, dy: Any, constant: Any, right: Arrays, of_constant: Arrays
+) -> Iterator[tuple[str, Arrays, Any, Arrays]]:
+    """The same numbers, inputs or dy laid out otherwise: in words, inputs, dy, and the gradients that must come out."""
+    for told, laid in LAYOUTS.items():
+        if not subject.random:  # numbers that are drawn like x are drawn in the order of its memory
+            yield f"an input that is {told}", {n: laid(a) for n, a in _inputs(trial).items()}, dy, right
+        if not subject.no_upstream:
+            yield f"a dy that is {told}", _inputs(trial), tree_map(laid, dy), right
+    if not subject.no_upstream:
+        told = "a dy that is one number broadcast (stride 0), as after y.sum()"
+        yield told, _inputs(trial), tree_map(_broadcast, constant), of_constant
+
+
+def _broadcast(a: Any) -> Any:
+    """The first number, in the shape of a, without memory of its own for the others."""
+    return as_strided(np.array(a.flat[:1]), a.shape, (0,) * a.ndim) if np.size(a) else a
+
+
+def _room(right: Arrays, trial: Trial, dy: Any) -> float:
+    """Strides change the order of sums, nothing else: 2¹⁰ ε of the largest number about."""
     about = [a for a in [*right.values(), *_inputs(trial).values(), *flat(dy)] if a is not None]
     eps = max((np.finfo(a.dtype).eps for a in about if a.dtype.kind == "f"), default=0.0)
-    room = 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))
-    for n, g in right.items():
-        if g is not None and distance(g, np.asarray(found[n])) > room:
-            return Broken(f"d{n} is another for an input that is not contiguous in memory")
-    return None
+    return 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))

@@ -15,12 +15,13 @@ from ..faults import KNOWN
 from .contracts import Broken
 from .evidence import Evidence, Suspect
 from .facts import facts
-from .features import CHEAP, FEATURES
+from .features import CHEAP, FEATURES, OF_ROUNDING
 from .features.replay import replay, with_replays
 from .features.seen import Finding, Found, Seen
 
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
+FAINT = ("F15", "C10", "D06", "D18")  # mistakes that may be as small as rounding in a shorter format
 LEAKS = ("B08", "B10")  # what passes from one call to the next makes numbers wrong, too
 LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
 
@@ -28,7 +29,8 @@ LARGE = 20_000  # entries of a tensor above which only the cheap features are tr
 def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
     """The mistakes that explain what was seen, the likeliest first; none where nothing does."""
     pairs = [(Seen(e), told) for e, told in with_replays(evidence)]
-    seen, replayed = [s for s, _ in pairs], [list(replay(s, told)) for s, told in pairs]
+    seen = [s for s, _ in pairs]
+    replayed = [[f for f in replay(s, told) if not s.faint or f.fault in FAINT] for s, told in pairs]
     sure = bool(set.intersection(*({f.fault for f in each} for each in replayed))) if replayed else False
     found: dict[tuple[str | None, str], dict[int, Finding]] = defaultdict(dict)
     for i, s in enumerate(seen):
@@ -48,10 +50,20 @@ def _breadth(s: Suspect) -> int:
 
 def explain(small: Sequence[Evidence], whole: Sequence[Evidence]) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
     """The suspects, sought in `small`, and the facts of `whole`. A verdict is never lost with an explanation of it."""
+    suspects, notes = (), ()
     try:
-        return diagnose(small), facts(whole)
+        suspects = diagnose(small)
     except Exception as e:
-        return (), (f"the diagnosis failed with {type(e).__name__}: {e}; the verdict does not depend on it",)
+        notes = (f"the diagnosis failed with {type(e).__name__}: {e}; the verdict does not depend on it",)
+    try:
+        return suspects, (*notes, *facts(whole))
+    except Exception as e:
+        return suspects, (*notes, f"the facts could not be found: {type(e).__name__}: {e}")
+
+
+def of_side(suspects: Sequence[Suspect], side: str | None) -> tuple[Suspect, ...]:
+    """Where the backward is right and the forward is not, what would explain a wrong backward is no mistake."""
+    return tuple(s for s in suspects if s.forward or side != "forward")
 
 
 def of_contracts(broken: Sequence[Broken], alone: bool) -> tuple[Suspect, ...]:
@@ -73,9 +85,13 @@ def of_contracts(broken: Sequence[Broken], alone: bool) -> tuple[Suspect, ...]:
 
 def findings(s: Seen, sure: bool = False) -> Found:
     """What the features find in one wrong tensor; only the cheap ones where a replay gives every number back."""
-    for feature in FEATURES if s.right.size <= LARGE and not sure else CHEAP:
+    tried = OF_ROUNDING if s.faint else FEATURES if s.right.size <= LARGE and not sure else CHEAP
+    for feature in tried:
         with np.errstate(all="ignore"):
-            yield from feature(s)
+            try:
+                yield from feature(s)
+            except (ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError):  # it says nothing, others may
+                continue
 
 
 @dataclass(frozen=True)
@@ -143,4 +159,5 @@ def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen],
         finding.shown_by or (fault.needs.replace("–", "") if fault else ""),
         of_all,
         round(score, 3),
+        any(s.e.forward for s in seen if s.name in told),
     )

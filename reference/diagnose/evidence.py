@@ -43,6 +43,7 @@ class Suspect:
     shown_by  which input would have shown it sooner
     evidence  what speaks for it
     score     0 to 1; suspects are ranked by it
+    forward   does it explain an output?
     """
 
     fault: str | None
@@ -52,6 +53,7 @@ class Suspect:
     shown_by: str = ""
     evidence: str = ""
     score: float = 0.5
+    forward: bool = False
 
     def __str__(self) -> str:
         lines = [self.text + (f"  [{self.fault}]" if self.fault else "")]

@@ -142,7 +142,7 @@ def plain(choose: Choose, shape: tuple[int, ...], exact: bool, cls: type[Layer] 
     fitting = [cls] if cls else [c for c in links(exact) if len(shape) in c.ranks]
     for _ in range(5 if fitting else 0):
         drawn = choose(*fitting)
-        layer = drawn.example(dyadic_only(choose) if exact else choose, shape)
+        layer = drawn.link(dyadic_only(choose) if exact else choose, shape)
         if layer is None:
             continue
         if layer.arity > 1:

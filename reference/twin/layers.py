@@ -21,6 +21,7 @@ from manualbp.composite import Composite
 from ..twin import modules
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
+RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -45,7 +46,7 @@ def _build(layer: Layer) -> nn.Module:
     children = [_build(child) for child in options.pop("layers", ())]
     at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
     options = {RENAMED.get((name, k), k): v for k, v in options.items()}
-    module = cls(*children, **{k: _argument(v) for k, v in options.items()})
+    module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     if isinstance(module, nn.modules.batchnorm._NormBase):  # BatchNorm and InstanceNorm of any number of axes
@@ -213,6 +214,7 @@ def _usual_transformer(m: Any, options: dict[str, Any], made: dict[str, Layer]) 
 
 CALL_OPTIONS = (  # of torch's forward: a module does not know them
     "need_weights", "average_attn_weights", "is_causal", "src_is_causal", "tgt_is_causal", "memory_is_causal",
+    "output_size",
 )  # fmt: skip
 
 

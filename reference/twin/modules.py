@@ -170,7 +170,7 @@ class CELU(nn.Module):
         self.alpha = alpha
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        z = x.clamp(max=0) / self.alpha
+        z = torch.where(x > 0, 0, x) / self.alpha
         e = self.alpha * torch.exp(z)  # its slope keeps all digits; the value's are those of expm1
         return nn.functional.relu(x) + (self.alpha * torch.expm1(z)).detach() + (e - e.detach())
 

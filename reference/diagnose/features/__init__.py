@@ -16,6 +16,7 @@ from ..features import chain, kind, norm, number, place, product, residual, slop
 
 MODULES = kind, number, place, slope, softmax, norm, product, chain, residual, support
 FEATURES = tuple(feature for module in MODULES for feature in module.FEATURES)
+OF_ROUNDING = kind.FEATURES + number.FEATURES + norm.FEATURES + support.FEATURES  # where all that is wrong is faint
 CHEAP = kind.FEATURES + number.FEATURES + support.FEATURES  # also for tensors of many entries
 
-__all__ = ["CHEAP", "FEATURES"]
+__all__ = ["CHEAP", "FEATURES", "OF_ROUNDING"]

@@ -22,12 +22,34 @@ def missing(s: Seen) -> Found:
     if s.e.forward or not s.right.any() or not (nothing or (s.comparable and not s.yours.any())):
         return
     told = "missing" if nothing else "0"
+    if not nothing and s.right.size > np.count_nonzero(s.right) and s.dy is not None and s.dy.all():
+        text = "The gradient is 0 throughout, as behind a mask that is never true."
+        yield Finding("yours is 0", None, 0.85, "", text, "look at the mask, and at what it is compared with")
+        return
     targets = [n for n, a in s.inputs.items() if s.own is not None and a.shape == s.own.shape]
     if s.loss and s.own is not None and s.name in targets[1:]:
         yield Finding(f"yours is {told}", "A23", 0.95)
-    if STATE.search(s.name):
+    if STATE.search(s.name) and _recurrent(s):
         yield Finding(f"yours is {told}", "G10", 0.94)
     yield Finding(f"yours is {told}", "F13", 0.9)
+
+
+def _recurrent(s: Seen) -> bool:
+    """Is there a matrix that a state of this size could go through to the next?"""
+    width = s.right.shape[-1] if s.right.ndim else 0
+    return any(a.ndim == 2 and width > 1 and width in a.shape and not (a.shape[0] % width or a.shape[1] % width)
+               for n, a in s.inputs.items() if n != s.name)  # fmt: skip
+
+
+def through(s: Seen) -> Found:
+    """A gradient where the function intended has none anywhere: straight through, or that of a surrogate."""
+    if s.e.forward or not s.comparable or s.right.any() or not s.yours.any() or s.dy is None or not s.dy.any():
+        return
+    straight = s.dy.shape == s.right.shape and s.alike(s.dy)
+    what = "dy passes straight through" if straight else "The gradient is not 0, as that of a surrogate"
+    text = f"{what}, where forward is constant piece by piece, so that its derivative is 0."
+    remedy = "if that is intended, say so with detach: against=lambda x: x + (f(x) - x).detach()"
+    yield Finding(f"yours = {'dy' if straight else 'another function'}, right = 0", None, 0.9, "", text, remedy)
 
 
 def other_shape(s: Seen) -> Found:
@@ -38,8 +60,10 @@ def other_shape(s: Seen) -> Found:
     yield from _not_summed(s)
     told = f"yours has the shape {_named(s, a)}, right is {_named(s, b)}"
     if a.size == b.size and s.is_right(a.reshape(b.shape)):
-        text = "The numbers are right, but the shape is not that of the input."
+        whose = "function intended" if s.e.forward else "input"
+        text = f"The numbers are right, but the shape is not that of the {whose}."
         remedy = "sum with or without keepdims so that the gradient has its input's shape, or reshape at the end"
+        remedy = "reshape at the end" if s.e.forward else remedy
         yield Finding(told, None, 0.85, "", text, remedy, "any input; compare the shapes")
     if a.ndim == b.ndim > 1 and s.is_right(a.T):
         yield transposed()
@@ -61,6 +85,8 @@ def other_shape(s: Seen) -> Found:
 
 def _not_summed(s: Seen) -> Found:
     """A gradient that still has the axes along which its input was repeated."""
+    if s.e.forward or s.yours.size == s.right.size:
+        return
     for axes in _subsets(s.yours.ndim):
         total = s.yours.sum(axes)
         if total.size != s.right.size or not s.is_right(total.reshape(s.right.shape)):
@@ -114,7 +140,13 @@ def not_finite(s: Seen) -> Found:
     shown = f"{bad.sum()} of {bad.size} entries are not finite"
     for n, hit in _zeros(s):
         if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
-            yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown)
+            if "along" in n or _of_sign(s, ~bad):
+                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown)
+                continue
+            zero = n.removesuffix(" = 0").replace(" = ", " − ")
+            text = f"Something is divided by {zero}, which is 0 there."
+            remedy = "derive it without that division: from the factors themselves, or with a limit of its own"
+            yield Finding(f"yours is not finite where {n}", None, 0.9, shown, text, remedy)
     large = any(a.size and np.abs(a).max() > 80 for a in s.inputs.values())
     if large and not s.loss and not _of_softmax(s):
         yield Finding("yours is not finite where the input is large", "C11", 0.9, shown)
@@ -122,6 +154,15 @@ def not_finite(s: Seen) -> Found:
         yield Finding("yours is not finite beside a large input", "A20", 0.88, shown)
     if not large and any(v == 1 for v in s.e.numbers.values()) and bad.all():
         yield Finding("yours is not finite where there is one entry to average over", "D18", 0.8, shown)
+
+
+def _of_sign(s: Seen, finite: Array) -> bool:
+    """Is right of one size, or as large as dy, wherever it is not 0, as the slope of |d| is?"""
+    size = np.abs(s.right[finite])
+    if s.dy is not None and s.dy.shape == s.right.shape:
+        size = size / np.where(s.dy[finite] == 0, np.nan, np.abs(s.dy[finite]))
+    size = size[np.isfinite(size) & (size != 0)]
+    return bool(size.size and np.ptp(size) <= 1e-9 * size.max())
 
 
 def _of_softmax(s: Seen) -> bool:
@@ -148,11 +189,15 @@ def noise(s: Seen) -> Found:
     if not s.comparable or s.eps > 1e-10 or not s.right.any():
         return
     error = s.error / np.abs(s.right).max()
-    for dtype, least, most, fault in ((np.float32, 1e-10, 1e-4, "F15"), (np.float16, 1e-6, 0.1, "F05")):
+    rows = any(a.dtype.kind in "iu" and a.size for a in s.whole.values())
+    for dtype, least, most, fault in ((np.float32, 1e-10, 1e-4, "F15"), (np.float16, 1e-6, 0.1, "F05" * rows)):
         kept = np.array_equal(s.yours.astype(dtype).astype(float), s.yours)
         name, digits = np.dtype(dtype).name, np.finfo(dtype).precision
         if kept and least < error < most and not _short(s, dtype):
-            yield Finding(f"yours = right rounded to {name}", fault, 0.95, f"relative error {error:.0e}")
+            text = "" if fault else f"It is computed in {name}, although the data are float64."
+            remedy = "" if fault else "keep the dtype of the input, or check it as what it is"
+            shown = f"relative error {error:.0e}"
+            yield Finding(f"yours = right rounded to {name}", fault or None, 0.95, shown, text, remedy)
         elif fault == "F15" and 1e-9 < error < 1e-6 and _scattered(s):
             relation = f"yours agrees with right to {digits} digits, without a pattern"
             yield Finding(relation, fault, 0.7, f"relative error {error:.0e}")
@@ -169,4 +214,4 @@ def _scattered(s: Seen) -> bool:
     return d.size > 3 and 0.15 < float((d > 0).mean()) < 0.85
 
 
-FEATURES = (missing, other_shape, not_finite, noise)
+FEATURES = (missing, through, other_shape, not_finite, noise)

@@ -17,7 +17,6 @@ PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2
 PLAIN |= {"ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
 SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
 DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1), "√({}/{})": (0.5, -0.5)}
-SAME = 2.0**12  # units of the last place within which two constants are one
 MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
     "A01": "A sum stands where a mean should.",
@@ -92,7 +91,7 @@ def _signed(sign: str, symbol: str) -> str:
 def spelled(s: Seen, c: float) -> list[Form]:
     """The simplest expressions that a constant equals."""
     known, values = forms(tuple(sorted(numbers(s).items())))
-    hits = np.flatnonzero(np.abs(values - c) <= SAME * s.eps * abs(c))
+    hits = np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))
     return sorted((known[i] for i in hits), key=lambda f: f.cost)[:MOST]
 
 
@@ -104,7 +103,7 @@ def shown(s: Seen, form: Form) -> str:
 
 def equal(s: Seen, c: float, *values: float) -> bool:
     """Is c one of these, but for rounding?"""
-    return any(abs(c - v) <= SAME * s.eps * abs(c) for v in values if math.isfinite(v))
+    return any(abs(c - v) <= s.slack * abs(c) for v in values if math.isfinite(v))
 
 
 def constant_factor(s: Seen) -> Found:
@@ -121,9 +120,13 @@ def constant_factor(s: Seen) -> Found:
     for form in known if not named else ():
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
+        if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
+            text = "The gradient is reversed: forward hands x on as it is."
+            remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
         yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
     if s.informative(s.right):
-        text, remedy = f"{what} is {c:.6g} times what it should be.", "look for one constant factor"
+        near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
+        text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
 
 
@@ -137,8 +140,8 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
             yield "G18", 0.96
         if v > 0 and any(word in n.lower() for word in ("delta", "δ", "beta", "β")) and equals(v, 1 / v):
             yield "A18", 0.96
-        if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)):
-            yield "G12", 0.93 if _of_attention(s) else 0.7
+        if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)) and _of_attention(s):
+            yield "G12", 0.93
     yield from _of_a_loss(s, equals) if s.loss else _of_a_layer(s, equals)
 
 
@@ -151,7 +154,7 @@ def _of_attention(s: Seen) -> bool:
 def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     total, batch, places, each = sizes(s)
     given = numbers(s)
-    if equals(2, 0.5):
+    if equals(2, 0.5) and _of_difference(s):
         yield "A04", 0.94
     if any(equals(v / total, total / v) for n, v in given.items() if n.startswith("Σ") and "[" in n):
         yield "A12", 0.97
@@ -167,8 +170,11 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     ):
         if n > 1 and equals(*values):
             yield fault, score
-    if equals(2):
-        yield from (("F12", 0.8), ("B08", 0.7))
+
+
+def _of_difference(s: Seen) -> bool:
+    """Is there something of the same shape to take the distance from?"""
+    return s.own is not None and any(a.shape == s.own.shape for n, a in s.inputs.items() if n != s.name)
 
 
 def sizes(s: Seen) -> tuple[int, int, int, int]:
@@ -186,16 +192,12 @@ def sizes(s: Seen) -> tuple[int, int, int, int]:
 def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     arrays = [a for a in (*s.inputs.values(), s.y, s.dy) if a is not None and a.size]
     counts = {n for a in arrays for n in (*a.shape, a.size, *(a.size // k for k in a.shape))}
-    if equals(2):
-        yield from (("F12", 0.85), ("B08", 0.75), ("A04", 0.7))
-    elif equals(0.5):
-        yield "A04", 0.8
     for n in counts - {1}:
         if equals(1 / n):
             yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93) if s.right.ndim == 1 else ("A03", 0.85)
             yield "A03", 0.85
         elif equals(n):
-            yield from (("A01", 0.85), ("F12", 0.7))
+            yield "A01", 0.85
 
 
 def is_bias(s: Seen) -> bool:
@@ -230,13 +232,12 @@ def _vectors(s: Seen, v: Array) -> Iterator[tuple[str, str | None, float]]:
     seen = np.isfinite(v)
 
     def equals(w: Array) -> bool:
-        same = w.shape == v.shape and np.allclose(v[seen], w[seen], rtol=4 * SAME * s.eps, atol=0)
+        same = w.shape == v.shape and np.allclose(v[seen], w[seen], rtol=4 * s.slack, atol=0)
         return bool(same and np.unique(v[seen]).size > 1)
 
     for n, w in (s.inputs if s.y is None else {**s.inputs, "y": s.y}).items():
-        dx = s.own is not None and s.own.ndim > 1
         each = {n: w, f"1/{n}": 1 / w, f"{n}²": w * w, f"1/{n}²": 1 / w**2, f"1 − {n}": 1 - w}
-        yield from ((f, "D07" if f == f"1/{n}" and dx else None, 0.8) for f, u in each.items() if equals(u))
+        yield from ((f, None, 0.8) for f, u in each.items() if equals(u))
         for m, t in _indices(s, v.size, w.size if w.ndim == 1 else 0):
             yield from ((f, None, 0.85) for f, u in ((f"{n}[{m}]", w[t]), (f"1/{n}[{m}]", 1 / w[t])) if equals(u))
     if s.dy is not None and any(u.ndim and equals(1 / u.reshape(-1)) for u in spread(s.dy, s.right.shape)):

@@ -71,8 +71,11 @@ def flipped(s: Seen) -> Found:
     for axes in (k for r in range(1, len(long) + 1) for k in itertools.combinations(long, r)):
         if s.alike(np.flip(s.right, axes)):
             relation = f"yours = right flipped along axes {', '.join(map(str, axes))}"
-            if min(axes) >= 2:
+            if min(axes) >= 2 and s.convolved and any(s.right.shape[i] > 2 for i in axes):
                 yield Finding(relation, "E02", 0.95)
+            elif len(axes) == 1 and s.right.shape[axes[0]] == 2:
+                text = f"The two entries along axis {axes[0]} change places."
+                yield Finding(relation, None, 0.85, "", text, "look at which of both each formula belongs to")
             else:
                 yield Finding(relation, None, 0.85, "", "The gradient runs backwards along an axis.", "flip it")
 
@@ -95,7 +98,7 @@ def shifted(s: Seen) -> Found:
     """Rolled round, or moved with other entries at the border."""
     for axis, n in enumerate(s.right.shape if s.comparable else ()):
         for by in (k for k in range(1 - n, n) if k):
-            rolled = 2 * abs(by) <= n and s.alike(np.roll(s.right, by, axis))
+            rolled = n > 2 and 2 * abs(by) <= n and s.alike(np.roll(s.right, by, axis))
             yours, right = (_part(a, k, axis) for a, k in ((s.yours, by), (s.right, -by)))
             if rolled or (yours.size > max(3, 0.4 * s.right.size) and s.informative(right) and _same(s, yours, right)):
                 yield _shift(s, axis, by)
@@ -114,9 +117,8 @@ def _same(s: Seen, a: Array, b: Array) -> bool:
 
 def _shift(s: Seen, axis: int, by: int) -> Finding:
     relation = f"yours[i] = right[i {'−' if by > 0 else '+'} {abs(by)}] along axis {axis}"
-    if s.own is not None and s.own.ndim > 2:
-        alone = sum(a.ndim > 2 for a in s.inputs.values()) == 1  # pooling has no weight
-        return Finding(relation, "E15" if alone else "E04", 0.88)
+    if s.pooled or s.convolved:
+        return Finding(relation, "E15" if s.pooled else "E04", 0.88)
     text = "The gradient is shifted along an axis."
     return Finding(relation, None, 0.8, "", text, f"look for an index that is off by {abs(by)}")
 
@@ -175,7 +177,7 @@ def _slices(s: Seen, axis: int, n: int) -> Found:
 def swapped(s: Seen) -> Found:
     """The gradient of another input."""
     for n, g in s.grads.items() if s.comparable else ():
-        if n == s.name or g.shape != s.yours.shape or not s.alike(g):
+        if n == s.name or g.shape != s.yours.shape or not g.any() or not s.alike(g):
             continue
         relation = f"your d{s.name} = right d{n}"
         if n in s.given and not s.is_right_of(s.given[n], s.right):

@@ -95,7 +95,8 @@ def _one_path(s: Seen, p: Product, tried: list[Product]) -> Found:
     shared = s.name in p.symbol + rest.symbol  # one weight in two places
     first = any(n in s.inputs for n in p.names)
     fault = ("B09" if first else "F04") if shared else "F11"
-    yield Finding(f"yours = {p.symbol}, right = {p.symbol} + {rest.symbol}", fault, 0.93)
+    text = f"Of the two paths by which {s.name} reaches the output only one gives its gradient." * (fault == "F11")
+    yield Finding(f"yours = {p.symbol}, right = {p.symbol} + {rest.symbol}", fault, 0.93, "", text)
 
 
 def _too_many(s: Seen, tried: list[Product]) -> Found:

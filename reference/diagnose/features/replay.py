@@ -83,7 +83,7 @@ def other_function(evidence: Sequence[Evidence], case: Case) -> dict[str, dict[s
         return {}
     yours = replace(case, ys={**case.ys, **wrong}, grads={})
     network = recognised(yours)
-    if network is None:
+    if network is None or network.scale != 1:  # a number is a multiple of any other
         return {}
     return {FUNCTION + _title(network.layer): network.gradients(case) | network.forward(yours)}
 
@@ -92,7 +92,10 @@ def _title(layer: Layer) -> str:
     """The same for all sizes."""
     if isinstance(layer, (Sequential, Objective)):
         return " → ".join(type(f).__name__ for f in walk(layer) if not getattr(f, "children", None))
-    return type(layer).__name__ if flatten(layer.init(np.random.default_rng(0))) else repr(layer)
+    if not flatten(layer.init(np.random.default_rng(0))):
+        return repr(layer)
+    eps = getattr(layer, "eps", None)
+    return type(layer).__name__ + (f" with ε = {eps:g}" if eps is not None else "")
 
 
 def enriched(e: Evidence, network: Network, case: Case) -> Evidence:
@@ -140,7 +143,7 @@ def replay(s: Seen, told: Mapping[str, Array]) -> Found:
 
 
 def _of_other_function(title: str) -> Finding:
-    name = title.split("(")[0]
+    name = title.split("(")[0].split(" ")[0]
     fault = {"GELU": "C10", "HuberLoss": "A18", "SmoothL1Loss": "A18"}.get(name)
     text = f"Your function is {title}, which is not the one intended."
     return Finding(

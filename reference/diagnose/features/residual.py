@@ -22,7 +22,7 @@ def term(s: Seen) -> Found:
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
         if c is not None:
-            yield from _of_dy(c) if n == "dy" and _is_one(c) else _told(s, n, c)
+            yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c)
 
 
 def _terms(s: Seen) -> Iterator[tuple[str, Array]]:
@@ -55,8 +55,12 @@ def _is_one(c: float) -> bool:
     return abs(abs(c) - 1) < 1e-9
 
 
-def _of_dy(c: float) -> Found:
-    """A path on which dy passes unchanged, as over the bridge of a residual block."""
+def _of_dy(s: Seen, c: float) -> Found:
+    """A path on which dy passes unchanged, as over the bridge of a residual block, where there is another one, too."""
+    if not s.two_paths:
+        if s.right.any():
+            yield from _told(s, "dy", c)
+        return
     yield Finding(f"yours − right = {'' if c > 0 else '−'}dy", "F12" if c > 0 else "F11", 0.95)
 
 

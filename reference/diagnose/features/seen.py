@@ -13,6 +13,9 @@ from ...sides.run import of_output
 from ..evidence import Evidence
 
 ROOM = 2.0**8  # units of the last place that a formula written in another order may be off
+CONSTANT = 2.0**12  # units of the last place within which two constants are one
+LOOSEST = 1e-8  # relative: where differences decide
+FAINT = 1e-6  # relative error below which no formula but those of rounding and of ε is looked for
 LOOSE = 1e-9  # relative, in float64: enough to see which formula a right gradient follows
 
 
@@ -113,6 +116,37 @@ class Seen:
         size, s = largest(told), largest(self.right)
         gain = max(1.0, size / s) if s else 1.0
         return min(4 * self.e.bound * gain + ROOM * self.eps * size, self.error / 8)
+
+    @cached_property
+    def slack(self) -> float:
+        """Relative: how far a constant may be from what it equals, where right itself is known to the bound only."""
+        size = largest(self.right)
+        return max(CONSTANT * self.eps, min(4 * self.e.bound / size, LOOSEST) if size else 0.0)
+
+    @cached_property
+    def faint(self) -> bool:
+        """Is all that is wrong far smaller than right, so that every formula near right would do?"""
+        return self.comparable and 0 < self.error <= FAINT * largest(self.right)
+
+    @cached_property
+    def two_paths(self) -> bool:
+        """Is right something else than dy, and than 0, nearly everywhere, as dy and the gradient of a body are?"""
+        dy = self.dy
+        if dy is None or dy.shape != self.right.shape or not self.right.size:
+            return False
+        return float(np.mean((self.right != dy) & (self.right != 0))) > 0.5
+
+    @cached_property
+    def pooled(self) -> bool:
+        """Could it be pooling: one array, of which y is a smaller one of as many axes?"""
+        x, y = self.own, self.y
+        return x is not None and y is not None and len(self.inputs) == 1 and x.ndim == y.ndim > 2 and x.shape != y.shape
+
+    @cached_property
+    def convolved(self) -> bool:
+        """Could it be a convolution: another array of at least three axes, and y of as many as these?"""
+        large = [a for a in self.inputs.values() if a.ndim > 2]
+        return len(large) > 1 and self.y is not None and all(a.ndim == self.y.ndim for a in large)
 
     @cached_property
     def worst(self) -> tuple[int, float]:

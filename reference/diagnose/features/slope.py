@@ -115,7 +115,9 @@ def other_slope(s: Seen) -> Found:
         if not s.alike(dy * psi):
             continue
         fault = ANY.get(told) or MISTAKES.get((told, type(f).__name__))
-        if told == "1" and f is None and len(s.inputs) > 1:
+        if not s.right.any():  # `kind.through` says what that is
+            continue
+        if told == "1" and f is None and len(s.inputs) > 1 and s.two_paths:
             yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
         elif fault:
             yield Finding(f"yours = {told} · dy, right = {right} · dy", fault, 0.95)

@@ -118,12 +118,13 @@ def _padding(s: Seen, r: Region, t: There) -> Found:
 
 def _masked(s: Seen, r: Region, t: There) -> Found:
     if not t.right.any():
-        yield Finding(f"yours is not 0 where {r.name}", "G14", 0.85)
+        text = "" if _matrices(s) else f"The gradient is not 0 where {r.name}, as it should be."
+        yield Finding(f"yours is not 0 where {r.name}", "G14" if _matrices(s) else None, 0.85, "", text, "mask it, too")
 
 
 def _edge(s: Seen, r: Region, t: There) -> Found:
     """At an end, or at both."""
-    pooled = s.own is not None and s.own.ndim > 2
+    pooled = s.pooled
     c = s.constant(t.yours, t.right) if pooled and s.informative(t.right) else None
     if c:
         yield Finding(f"yours = {c:.6g} · right {r.name}", "E17" if r.kind == "tail" else "E16", 0.85)
@@ -134,7 +135,15 @@ def _edge(s: Seen, r: Region, t: There) -> Found:
 
 def _diagonal(s: Seen, r: Region, t: There) -> Found:
     if s.wrong.sum() > 2 and (not t.right.any() or not t.yours.any()):
-        yield Finding(f"yours is {'not ' * bool(t.yours.any())}0 {r.name}", "G15", 0.85)
+        told = f"is {'not ' * bool(t.yours.any())}0 {r.name}"
+        text = "" if _matrices(s) else f"The gradient {told}, where it should {'not ' * bool(t.right.any())}be."
+        remedy = "" if _matrices(s) else "look at which triangle is kept, and whether the diagonal belongs to it"
+        yield Finding(f"yours {told}", "G15" if _matrices(s) else None, 0.85, "", text, remedy)
+
+
+def _matrices(s: Seen) -> bool:
+    """Queries, keys and values at least, as in attention."""
+    return sum(a.ndim > 1 for a in s.inputs.values()) > 2
 
 
 def _any(s: Seen, r: Region, t: There) -> Found:
@@ -144,6 +153,9 @@ def _any(s: Seen, r: Region, t: There) -> Found:
         yield Finding(
             f"yours = 0 where {r.name}", None, 0.75, "", text, "look for a mask or an index that goes too far"
         )
+    if t.dy is not None and s.right[~r.mask].any() and s.is_right_of(t.yours * t.dy, t.right):
+        text = f"Where {r.name} the upstream gradient is left out."
+        yield Finding(f"yours = right / dy where {r.name}", None, 0.85, "", text, "multiply by dy there, too")
     c = s.constant(t.yours, t.right) if s.informative(t.right) else None
     for form in spelled(s, c)[:2] if c is not None else ():
         text = f"Where {r.name} the gradient is {form.symbol} times what it should be, elsewhere it is right."
@@ -167,7 +179,7 @@ def dropped(s: Seen) -> Found:
         return
     (a,), (b,) = factors
     if (yours != 0).tolist() != (right != 0).tolist():
-        if a == b:
+        if a == b != 1:
             yield Finding("yours is 0 at other places than right", "G19", 0.95)
     elif a == 1 != b:
         yield Finding("yours = (1 − p) · right", "G18", 0.95, f"p = {1 - 1 / b:.4g}")

@@ -1,0 +1,128 @@
+"""Which trials are made of the inputs: real numbers of several sizes, small integers, repeated values, kinks."""
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.sampling import Values
+
+from .specs import drawn, entries, names_in
+from .trial import Trial
+
+# Sizes for the first, second, … name: different ones, since a forgotten transpose hides in a square and a forgotten
+# 1/N behind N = C; then a square, one of everything, a batch of one; 2, behind which 2 and N are the same.
+SIZES = (
+    (3, 5, 2, 7, 4, 6), (6, 4, 7, 3, 5, 2), (4, 4, 4, 4, 4, 4), (1, 3, 2, 5, 4, 6), (7, 2, 5, 3, 6, 4),
+    (2, 6, 3, 5, 7, 4),
+)  # fmt: skip
+OTHERS = 24  # further sizes and numbers that are tried in the place of ones that are refused
+LARGEST = 8  # of these sizes
+REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A trial to be made: sizes in the order of their names, and what numbers."""
+
+    sizes: tuple[int, ...]
+    kind: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Specs by name, conditions on the sizes, and the numbers that the code names."""
+
+    specs: Mapping[str, Any]
+    where: Callable[[Mapping[str, int]], Any] | None = None
+    constants: tuple[float, ...] = ()
+
+    @property
+    def sizes(self) -> list[str]:
+        """The names of sizes, in the order in which they appear."""
+        return list(dict.fromkeys(n for spec in self.specs.values() for e in entries(spec) for n in names_in(e)))
+
+    @property
+    def given(self) -> bool:
+        """Is all of it arrays, so that there is one trial?"""
+        return all(isinstance(getattr(s, "shape", None), tuple) and isinstance(s, (np.ndarray, np.generic))
+                   for s in (getattr(spec, "of", spec) for spec in self.specs.values()))  # fmt: skip
+
+    def trial(self, plan: Plan) -> Trial | None:
+        """The trial of a plan; None if such sizes are none."""
+        sizes = dict(zip(self.sizes, itertools.cycle(plan.sizes)))
+        if self.where is not None and not self.where(sizes):
+            return None
+        rng = np.random.default_rng(plan.seed)
+        values, pool = Values(rng, exact=plan.kind == INTEGERS), self._pool(plan.kind, rng)
+        try:
+            arrays = {name: drawn(spec, values, sizes, pool) for name, spec in self.specs.items()}
+        except ValueError as e:
+            if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
+                return None
+            raise
+        return Trial(arrays, sizes, plan.kind != REAL, plan.seed, plan.kind)
+
+    def _pool(self, kind: str, rng: np.random.Generator) -> np.ndarray | None:
+        if kind == REPEATED:
+            return np.round(rng.standard_normal(3), 2)
+        if kind == KINKS:
+            c = np.array(self.constants)
+            return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
+        return None
+
+    def plans(self, seed: int) -> list[Plan]:
+        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them."""
+        if self.given:
+            return [Plan(SIZES[0], REAL, seed)]
+        sizes = SIZES if self.sizes else SIZES[:3]
+        made = [Plan(s, REAL, seed + i) for i, s in enumerate(sizes)]
+        made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES[:3], *SIZES[4:]))]
+        made += [Plan(SIZES[0], REPEATED, seed + 17)]
+        return made + [Plan(s, KINKS, seed + 19 + i) for i, s in enumerate(SIZES[:2]) if self.constants]
+
+    def instead(self, plan: Plan) -> Iterator[Trial]:
+        """The trial of a plan, then others of its kind, of sizes at random."""
+        rng, names = np.random.default_rng(plan.seed + 1000), len(self.sizes)
+        others = [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
+        each = [plan, *(Plan(s, plan.kind, plan.seed + 100 * (i + 1)) for i, s in enumerate(others))]
+        yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
+
+
+def examples(strategies: Mapping[str, Any], count: int = 8) -> list[dict[str, Any]]:
+    """Examples of hypothesis strategies, always the same; nothing is left in the user's folder."""
+    from hypothesis import HealthCheck, Phase, configuration, given, settings
+    from hypothesis import strategies as st
+
+    found: list[dict[str, Any]] = []
+
+    @settings(
+        max_examples=count, database=None, deadline=None, derandomize=True, phases=(Phase.generate,),
+        suppress_health_check=[*HealthCheck],
+    )  # fmt: skip
+    @given(st.fixed_dictionaries(dict(strategies)))
+    def gather(example: dict[str, Any]) -> None:
+        found.append(example)
+
+    home = configuration.__hypothesis_home_directory
+    with tempfile.TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            gather()
+        finally:
+            configuration.set_hypothesis_home_dir(home)
+    return found
+
+
+def with_examples(inputs: Inputs, found: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Trial]:
+    """Trials of the examples of strategies; what is none is drawn beside them."""
+    for i, example in enumerate(found):
+        rest = Inputs({n: s for n, s in inputs.specs.items() if n not in example}, inputs.where, inputs.constants)
+        beside = rest.trial(Plan(SIZES[i % len(SIZES)], REAL, seed + i))
+        if beside is not None:
+            arrays = {n: np.asarray(example[n]) if n in example else beside.arrays[n] for n in inputs.specs}
+            yield Trial(arrays, beside.sizes, seed=seed + i)

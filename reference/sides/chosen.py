@@ -1,0 +1,220 @@
+"""Which of the ways in somebody's functions are, found by running them once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from manualbp.base import Tree, tree_map
+
+from .arguments import calling
+from .forms import forms, taken
+from .gradients import is_real, leaves_of
+from .objects import Object, maker, methods
+from .pair import LossAndGradient, Pair, tensors_of
+from .raised import RefusedError
+from .subject import Subject
+from .torch_code import AutogradFunction, applied, function_of, has_own_backward
+
+BUGS = (NameError, SyntaxError, ImportError, RecursionError)  # which another form does not mend
+
+
+@dataclass(frozen=True)
+class Given:
+    """What somebody gave: a forward, a backward, the names of the inputs, and what goes with an object."""
+
+    forward: Any
+    backward: Callable | None
+    names: tuple[str, ...]
+    fixed: Mapping[str, Any]  # inputs that are no arrays: numbers, strings, flags
+    constant: tuple[str, ...] = ()
+    get: Callable | None = None
+    put: Callable | None = None
+    lr: float | None = None
+    accumulates: bool = False
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All inputs, arrays or not."""
+        return (*self.names, *self.fixed)
+
+
+def chosen(given: Given, arrays: Mapping[str, Any], outputs: int | None, order: Sequence[str]) -> Subject:
+    """The subject, after a clean run on these arrays. outputs: of the function intended, if known; order: of all
+    inputs as they were given."""
+    if (function := function_of(given.forward)) is not None:
+        _no_second(given, function.__name__)
+        return AutogradFunction(_with(given.fixed, applied(function, order)), given.names)
+    if methods(given.forward) is not None and given.backward is None:
+        return _object(given)
+    if isinstance(given.forward, nn.Module) or (
+        isinstance(given.forward, type) and issubclass(given.forward, nn.Module)
+    ):
+        return _module(given, arrays, order)
+    call = _with(given.fixed, calling(given.forward, order, "forward"))
+    if given.backward is None:
+        return _one_function(given, call, arrays)
+    return _pair(given, call, arrays, outputs)
+
+
+def _no_second(given: Given, name: str) -> None:
+    if given.backward is not None:
+        raise ValueError(f"{name} has its backward inside: leave `backward` out, check_function({name}, against=…)")
+
+
+def _with(fixed: Mapping[str, Any], call: Callable) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda arrays: call({**fixed, **arrays})
+
+
+def _object(given: Given) -> Object:
+    make, built = maker(given.forward, given.every)
+    built = tuple(n for n in built if n not in given.fixed)
+    more = given.get, given.put, built, given.lr, given.accumulates, given.constant
+    return Object(_with(given.fixed, make), given.names, *more)
+
+
+def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Subject:
+    """A module of torch without a backward of its own: what it applies may have one."""
+    module = given.forward() if isinstance(given.forward, type) else given.forward
+    parameters = {n for n, _ in module.named_parameters()} & {*order}
+    rest = [n for n in order if n not in parameters]
+    run = calling(module.forward, rest, "forward")
+
+    def call(tensors: Mapping[str, Any]) -> Any:
+        own = {n: tensors[n] for n in parameters}
+        swapped = torch.nn.utils.stateless._reparametrize_module(module.double(), own, tie_weights=True)
+        with swapped:
+            return run({n: tensors[n] for n in rest})
+
+    return _differentiated(given, _with(given.fixed, call), arrays, type(module).__name__)
+
+
+def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False) -> Subject:
+    """What autograd differentiates, if somebody's own backward is in it. ran: does it run on arrays?"""
+    subject = AutogradFunction(call, given.names)
+    try:
+        y = subject.forward(copies(arrays))[1][0]
+    except Exception as e:
+        raise (ValueError(_no_backward(name)) if ran else RefusedError("forward", e)) from e
+    if has_own_backward(y):
+        return subject
+    raise ValueError(_no_backward(name))
+
+
+def _no_backward(name: str) -> str:
+    return (
+        f"a backward is missing: {name} gives outputs alone. Give both, check_function(forward, backward, …); or one "
+        f"function that returns loss, gradients; or a torch.autograd.Function, check_function(MyFunction, …)"
+    )
+
+
+def _one_function(given: Given, call: Callable, arrays: Mapping[str, Any]) -> Subject:
+    """A loss with its gradients, or torch code around a torch.autograd.Function."""
+    name = getattr(given.forward, "__name__", type(given.forward).__name__)
+    found, error = _tried(call, arrays)
+    tensors = error is not None or any(isinstance(a, torch.Tensor) for a in leaves_of(found))
+    if tensors:
+        real = {n: t.requires_grad_() if t.is_floating_point() else t for n, t in tensors_of(copies(arrays)).items()}
+        found, second = _tried(call, real, copied=False)
+        if second is not None:
+            raise RefusedError("forward", second if "ensor" in str(error) else error or second)
+        if has_own_backward(found):
+            return AutogradFunction(call, given.names)
+    if not (isinstance(found, tuple) and len(found) > 1):
+        return _differentiated(given, call, arrays, name, not tensors)
+    subject = LossAndGradient(call, given.names, given.constant, tensors)
+    ran = _ran(subject, arrays)
+    if isinstance(ran, Exception):
+        raise RefusedError("backward", ran) if not isinstance(ran, ValueError) else ran
+    return subject
+
+
+def _pair(given: Given, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
+    """A forward and a backward in the first form in which they run and give gradients of the inputs' shapes."""
+    assert given.backward is not None
+    if not callable(given.backward):
+        raise ValueError(f"backward is to be a function, as backward(dy, cache); it is {given.backward!r}")
+    errors: list[RefusedError] = []
+    ran: list[Subject] = []
+    for tensors in (False, True):
+        found, error = _tried(call, tensors_of(copies(arrays)) if tensors else arrays, copied=not tensors)
+        if error is not None:
+            errors.append(RefusedError("forward", error))
+            continue
+        if not tensors and any(isinstance(a, torch.Tensor) for a in leaves_of(found)):
+            continue
+        for form in forms(found, given.backward, given.names, outputs):
+            subject = Pair(call, given.backward, given.names, form, tensors, given.constant)
+            fits = _ran(subject, arrays)
+            if fits is True:
+                return subject
+            if fits is False:
+                ran.append(subject)
+            elif isinstance(fits, BUGS):
+                raise RefusedError("backward", fits) from fits
+            else:
+                errors.append(RefusedError("backward", fits))
+    if ran:
+        return ran[0]
+    raise _first(errors, given)
+
+
+def _first(errors: list[RefusedError], given: Given) -> Exception:
+    """The error that says most: of the run on tensors, if arrays were refused as no tensors."""
+    if not errors:
+        return ValueError(_unread(given))
+    first = errors[0]
+    if "ensor" in str(first.error) and len(errors) > 1:
+        first = errors[1]
+    return first.error if isinstance(first.error, ValueError) and not first.error.__traceback__ else first
+
+
+def _unread(given: Given) -> str:
+    takes = ", ".join(taken(given.backward) or ["…"])  # type: ignore[arg-type]
+    return (
+        f"backward({takes}) is not understood: it takes (dy, cache), where the cache is what forward returns beside "
+        f"its output; or (dy, {', '.join(given.names)}); or one of both alone"
+    )
+
+
+def _tried(call: Callable, arrays: Mapping[str, Any], copied: bool = True) -> tuple[Any, Exception | None]:
+    try:
+        with np.errstate(all="ignore"):
+            return call(copies(arrays) if copied else arrays), None
+    except BUGS as e:
+        raise RefusedError("forward", e) from e
+    except Exception as e:
+        return None, e
+
+
+def _ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
+    """Does it give a gradient of the right shape for every real input? An exception, if it does not run."""
+    try:
+        with np.errstate(all="ignore"):
+            y, cache = subject.forward(copies(arrays))
+            grads = subject.backward(upstream(y), cache)
+    except Exception as e:
+        return e
+    wanted = {n: np.shape(a) for n, a in arrays.items() if is_real(a)}
+    known = {n: grads.get(n) for n in wanted}
+    return all(g is None or np.shape(g) == wanted[n] for n, g in known.items()) and any(
+        g is not None for g in known.values()
+    )
+
+
+def upstream(y: Tree, seed: int = 0) -> Tree:
+    """A random upstream gradient of the shape of the output."""
+    rng = np.random.default_rng(seed)
+
+    def of(a: Any) -> Any:
+        d = np.asarray(rng.standard_normal(np.shape(a)))
+        return d + 1j * rng.standard_normal(np.shape(a)) if np.asarray(a).dtype.kind == "c" else d
+
+    return tree_map(of, y)
+
+
+def copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: np.array(a) for n, a in arrays.items()}

@@ -1,0 +1,130 @@
+"""Gradients by name, in whatever form a backward gives them, and arrays of whatever is given."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualbp.base import Tree
+
+from .subject import Arrays
+
+SPELLINGS = ("{}", "d{}", "{}_grad", "grad_{}", "d_{}", "{}.grad", "grad{}", "g_{}", "d{}_", "∂{}")
+
+
+def spelled(name: str) -> tuple[str, ...]:
+    """How the gradient of an input may be called."""
+    return tuple(s.format(name) for s in SPELLINGS)
+
+
+def keyed(found: Mapping[str, Any], names: Sequence[str]) -> Arrays:
+    """The gradients of these names under their own names; what belongs to none keeps its key."""
+    keys: dict[str, str] = {}
+    for n in names:
+        each = [k for k in spelled(n) if k in found]
+        each = each or [k for k in found if isinstance(k, str) and k.lower() in map(str.lower, spelled(n))]
+        if len({*each}) == 1 and each[0] not in keys and (each[0] == n or each[0] not in names):
+            keys[each[0]] = n
+        elif n in found:
+            keys[n] = n
+    return {keys.get(k, k): g for k, g in found.items()}
+
+
+def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant: Sequence[str] = ()) -> Arrays:
+    """Gradients by name, whether they came as a dict, in the order of the inputs, or as one array.
+
+    constant: inputs that are not to be differentiated; a backward may leave them out, as integers
+    """
+    if isinstance(found, Mapping):
+        return _known(keyed(found, names), names, arrays)
+    if (fields := getattr(found, "_fields", None)) and {*keyed(dict.fromkeys(fields), names)} <= {*names}:
+        return keyed(found._asdict(), names)
+    each = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+    real = tuple(n for n in names if is_real(arrays.get(n, 0.0)))
+    for order in (names, real, tuple(n for n in real if n not in constant)):
+        if len(each) == len(order):
+            return dict(zip(order, each))
+    raise ValueError(
+        f"backward gives {len(each)} gradient{'s' * (len(each) != 1)}; the inputs are {', '.join(names)}: one for each "
+        f"is wanted, in this order or by name as {{{', '.join(f'{n!r}: …' for n in names)}}}. For an input that has "
+        f"none return None, or declare it: inputs={{…, {names[-1]!r}: Constant(…)}}"
+    )
+
+
+def _known(found: Arrays, names: Sequence[str], arrays: Mapping[str, Any]) -> Arrays:
+    """The same, unless none of the names is among the keys: then they are called otherwise."""
+    if not found or {*found} & {*names}:
+        return found
+    n = next((n for n in names if is_real(arrays.get(n, 0.0))), names[0])
+    raise ValueError(
+        f"backward gives a dict with the keys {', '.join(map(str, found))}; the inputs are {', '.join(names)}. "
+        f"Call the gradient of {n} one of {', '.join(spelled(n)[:5])}"
+    )
+
+
+def is_real(a: Any) -> bool:
+    return np.asarray(a).dtype.kind in "fc" if not isinstance(a, torch.Tensor) else a.is_floating_point()
+
+
+def array(a: Any) -> Any:
+    """A tensor as an array, on the same memory; what is none stays."""
+    return a.detach().cpu().resolve_conj().resolve_neg().numpy() if isinstance(a, torch.Tensor) else a
+
+
+def arrays_of(tree: Any) -> Any:
+    """The same, of all that stands in lists, tuples and dicts."""
+    if isinstance(tree, Mapping):
+        return {k: arrays_of(a) for k, a in tree.items()}
+    if hasattr(tree, "_fields"):
+        return type(tree)(*map(arrays_of, tree))
+    return type(tree)(map(arrays_of, tree)) if isinstance(tree, (tuple, list)) else array(tree)
+
+
+def as_tensor(a: Any) -> torch.Tensor:
+    """A copy as a tensor that gathers a gradient if it is real."""
+    t = torch.from_numpy(np.array(a))
+    return t.requires_grad_() if t.is_floating_point() else t
+
+
+def shared(a: Any) -> torch.Tensor:
+    """A tensor on the memory of an array, so that what is written into it is seen; a copy where that cannot be."""
+    a = np.asarray(a)
+    usable = a.flags.writeable and all(s >= 0 for s in a.strides)
+    return torch.from_numpy(a if usable else np.array(a))
+
+
+def as_arrays(y: Any) -> Tree:
+    """Outputs of torch code as a tree of arrays of their own."""
+    if isinstance(y, (tuple, list)):
+        return tuple(map(as_arrays, y))
+    return None if y is None else np.array(array(y)) if isinstance(y, torch.Tensor) else np.asarray(y)
+
+
+def plain(y: Any) -> Tree:
+    """Outputs in lists, named tuples and dicts as a tuple."""
+    if isinstance(y, Mapping):
+        return tuple(plain(part) for part in y.values())
+    return tuple(map(plain, y)) if isinstance(y, (tuple, list)) else y
+
+
+def like(dy: Any, y: Any) -> Any:
+    """dy, a tuple of them, in the container that y is: a dict, a list or a named tuple."""
+    if isinstance(y, Mapping):
+        return {k: like(d, part) for (k, part), d in zip(y.items(), dy, strict=True)}
+    if hasattr(y, "_fields"):
+        return type(y)(*(like(d, part) for d, part in zip(dy, y, strict=True)))
+    if isinstance(y, (tuple, list)):
+        return type(y)(like(d, part) for d, part in zip(dy, y, strict=True))
+    return dy
+
+
+def leaves_of(tree: Any) -> Iterator[Any]:
+    """All that is no container."""
+    if isinstance(tree, Mapping):
+        tree = tuple(tree.values())
+    if isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from leaves_of(part)
+    else:
+        yield tree

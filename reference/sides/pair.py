@@ -1,0 +1,78 @@
+"""Functions of arrays: a forward and a backward, a loss with its gradients, an activation and its slope."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from .forms import Form
+from .gradients import arrays_of, named, plain, shared
+from .subject import Subject
+
+Call = Callable[[Mapping[str, Any]], Any]
+USUAL = Form(1, ("dy", "cache"))
+
+
+class Pair(Subject):
+    """Two functions, written in a `Form`; of arrays, or of torch's tensors (autograd stays out of it)."""
+
+    def __init__(
+        self, forward: Call, backward: Callable, names: tuple[str, ...], form: Form = USUAL,
+        tensors: bool = False, constant: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.f, self.b, self.names, self.form = forward, backward, names, form
+        self.of_torch, self.constant, self.no_upstream = tensors, constant, not form.upstream
+
+    def forward(self, arrays):
+        given = tensors_of(arrays) if self.of_torch else arrays
+        with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
+            y, cache = self.form.parted(self.f(given))
+        return (arrays_of(plain(y)) if self.of_torch else plain(y)), (cache, y, given)
+
+    def backward(self, dy, cache):
+        kept, y, given = cache
+        if self.of_torch:
+            dy = tuple(map(shared, dy)) if isinstance(dy, tuple) else shared(dy)
+        with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
+            found = self.b(*self.form.arguments(dy, y, kept, given))
+        return named(arrays_of(found) if self.of_torch else found, self.names, given, self.constant)
+
+
+class LossAndGradient(Subject):
+    """One function that gives the loss and its gradients: loss, (dx, …);  loss, {"x": dx};  or flat, loss, dx, dw."""
+
+    no_upstream = True
+
+    def __init__(self, f: Call, names: tuple[str, ...], constant: Sequence[str] = (), tensors: bool = False) -> None:
+        self.f, self.names, self.constant, self.of_torch = f, names, constant, tensors
+
+    def forward(self, arrays):
+        given = tensors_of(arrays) if self.of_torch else arrays
+        return arrays_of(self.f(given))[0], given
+
+    def backward(self, dy, cache):
+        _, *grads = arrays_of(self.f(cache))
+        alone = len(grads) == 1 and (isinstance(grads[0], (tuple, list, Mapping)) or len(self.names) == 1)
+        return named(grads[0] if alone or len(grads) == 1 else tuple(grads), self.names, cache, self.constant)
+
+
+class Pointwise(Subject):
+    """An activation: f(x) and its slope df(x), entry by entry."""
+
+    def __init__(self, f: Callable, df: Callable, names: tuple[str, ...] = ("x",)) -> None:
+        self.f, self.df, self.names = f, df, names
+
+    def forward(self, arrays):
+        (name,) = self.names
+        return self.f(arrays[name]), arrays[name]
+
+    def backward(self, dy, cache):
+        return {self.names[0]: dy * self.df(cache)}
+
+
+def tensors_of(arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Tensors on the memory of these arrays."""
+    return {n: shared(a) for n, a in arrays.items()}
+
+
+__all__ = ["Call", "LossAndGradient", "Pair", "Pointwise", "tensors_of"]

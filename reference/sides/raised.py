@@ -1,0 +1,38 @@
+"""Who raised: a sentence with the line of the user's own code."""
+
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+LIBRARIES = ("site-packages", "dist-packages", "<frozen", "/lib/python")
+
+
+class RefusedError(Exception):
+    """One side cannot be run on a trial. who: "forward", "backward" or "against"."""
+
+    def __init__(self, who: str, error: Exception) -> None:
+        super().__init__(str(error))
+        self.who, self.error = who, error
+
+    def __str__(self) -> str:
+        who = f"your {self.who}" if self.who in ("forward", "backward") else "`against`"
+        what = str(self.error).strip().splitlines()
+        said = f"{type(self.error).__name__}: {what[0]}" if what else type(self.error).__name__
+        return f"{who} raised {said}{_at(self.error)}"
+
+
+class NotFiniteError(Exception):
+    """A forward gives NaN or infinity on what was drawn."""
+
+
+def _at(error: BaseException) -> str:
+    """The last line that is neither this project's nor a library's."""
+    own = [f for f in traceback.extract_tb(error.__traceback__) if not _foreign(f.filename)]
+    if not own:
+        return ""
+    line = f": {own[-1].line}" if own[-1].line else ""
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name}{line})"
+
+
+def _foreign(file: str) -> bool:
+    return any(word in file for word in LIBRARIES) or Path(file).is_relative_to(HERE)

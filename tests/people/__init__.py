@@ -1,0 +1,1 @@
+"""Backward passes as people write them, right and wrong, each with the verdict that it deserves."""
