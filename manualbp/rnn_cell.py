@@ -6,7 +6,8 @@
 import numpy as np
 
 from .base import add, shape
-from .rnn import GRU, LSTM, RNN, _affine, _alone, _mirror, _Recurrent
+from .rnn import GRU, LSTM, RNN
+from .rnn_base import _affine, _alone, _mirror, _Recurrent
 
 
 class _RNNCellBase(_Recurrent, family=True):

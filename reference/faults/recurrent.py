@@ -55,10 +55,10 @@ class NoTimePath(Right):
     """
 
     def _scan_back(self, W, cache, dy, *dstate):
-        x, h, u, kept = cache
+        x, h, u, kept, live = cache
         das, total = [], {}
         for t in reversed(range(len(x))):
-            one = x[t : t + 1], h[t : t + 2], None if u is None else u[t : t + 1], kept[t : t + 1]
+            one = x[t : t + 1], h[t : t + 2], *(q if q is None else q[t : t + 1] for q in (u, kept, live))
             da, dhx, grads = super()._scan_back(W, one, dy[t : t + 1], *dstate)
             das.append(da)
             total, dstate = add(total, grads), (None, *dhx[1:])
@@ -172,8 +172,8 @@ class NewStateForOld(Right):
     """
 
     def _scan_back(self, W, cache, *dy):
-        x, h, u, kept = cache
-        return super()._scan_back(W, (x, np.concatenate([h[1:], h[-1:]]), u, kept), *dy)
+        x, h, *rest = cache
+        return super()._scan_back(W, (x, np.concatenate([h[1:], h[-1:]]), *rest), *dy)
 
 
 @fault("G21", "RNN")
@@ -199,8 +199,8 @@ class SlopeAtTheOldState(Right):
     """
 
     def _scan_back(self, W, cache, *dy):
-        x, h, u, _ = cache
-        return super()._scan_back(W, (x, h, u, tuple((q,) for q in h[:-1])), *dy)
+        x, h, u, _, live = cache
+        return super()._scan_back(W, (x, h, u, tuple((q,) for q in h[:-1]), live), *dy)
 
 
 @fault("G23", "RNN", "RNNCell")
