@@ -62,9 +62,13 @@ def _ties(layer: Any, x: Any) -> bool:
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
 
 
-def _masks(x: Any) -> tuple[Any, ...]:
+def _lengths(x: Any) -> Any:
+    return x[2] if isinstance(x, tuple) and len(x) == 3 else ()
+
+
+def _masks(x: Any) -> tuple[Any, Any]:
     """key_padding_mask and attn_mask of attention."""
-    padding, mask, *_ = *x[3:], None, None
+    padding, mask, *_ = (*x[3:], None, None)
     return padding, mask
 
 
@@ -156,6 +160,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("two directions", RECURRENT, lambda f, x: f.bidirectional),
     Goal("several recurrent layers", RECURRENT, lambda f, x: f.num_layers > 1),
     Goal("a given initial state", RECURRENT, lambda f, x: isinstance(x, tuple)),
+    Goal("lengths that differ", RECURRENT, lambda f, x: len(np.unique(_lengths(x))) > 1),
+    Goal("lengths in two directions", RECURRENT, lambda f, x: f.bidirectional and len(_lengths(x)) > 0),
     Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
     Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
