@@ -273,6 +273,7 @@ class IndexSelect(Operation):
 
     arity = 2
     dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     calls = ("torch.index_select", "Tensor.index_select")
 
@@ -314,6 +315,7 @@ class IndexAdd(Operation):
 
     arity = 3
     dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     options = {"alpha": (1, 0.5, -2)}
     calls = ("torch.index_add", "Tensor.index_add", "Tensor.index_add_")

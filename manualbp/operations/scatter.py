@@ -36,6 +36,9 @@ class AlongAxis(Operation, family=True):
     def example(cls, choose, shape):
         return cls(choose(*range(len(shape)), -1))
 
+    def before(self):
+        return None, f"Argsort({self.dim})", *(None,) * (self.arity - 2)  # in range, and no place twice
+
     def index(self, values: Values, shape: tuple[int, ...], repeated: bool) -> Array:
         """Random indices, none longer than x but along dim."""
         axis = self.dim % len(shape)

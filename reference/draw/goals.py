@@ -26,6 +26,7 @@ class Goal:
 CONV = ("Conv1d", "Conv2d", "Conv3d")
 POOL = ("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d")
 KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 RECURRENT = ("LSTM", "RNN", "GRU")
 
 
@@ -90,6 +91,15 @@ GOALS: tuple[Goal, ...] = (
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
     Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
     Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
+    Goal("operands of different shapes", ARITHMETIC, lambda f, x: isinstance(x, tuple) and x[0].shape != x[1].shape),
+    Goal("a number beside an array", ARITHMETIC, lambda f, x: not isinstance(x, tuple)),
+    Goal("a batch of matrices", ("Matmul",), lambda f, x: x[0].ndim > 2),
+    Goal(
+        "an index that takes an entry twice", ("Gather", "IndexSelect"), lambda f, x: np.unique(x[1]).size < x[1].size
+    ),
+    Goal("equal largest entries", ("Amax",), lambda f, x: np.size(x) > np.unique(x).size and f.dim is None),
+    Goal("equal operands of a maximum", ("Maximum",), lambda f, x: isinstance(x, tuple) and bool((x[0] == x[1]).any())),
+    Goal("a mask over attention", ("ScaledDotProductAttention",), lambda f, x: len(x) > 3 or f.is_causal),
     Goal("entries dropped", ("Dropout",), lambda f, x: f.training and 0 < f.p < 1),
 )
 
