@@ -37,6 +37,8 @@ from .base import registry as registry
 from .batchnorm import BatchNorm1d as BatchNorm1d
 from .batchnorm import BatchNorm2d as BatchNorm2d
 from .batchnorm import BatchNorm3d as BatchNorm3d
+from .batchnorm import SyncBatchNorm as SyncBatchNorm
+from .channelshuffle import ChannelShuffle as ChannelShuffle
 from .container import Concat as Concat
 from .container import Objective as Objective
 from .container import Parallel as Parallel
@@ -48,6 +50,9 @@ from .container import Sum as Sum
 from .conv import Conv1d as Conv1d
 from .conv import Conv2d as Conv2d
 from .conv import Conv3d as Conv3d
+from .conv_transpose import ConvTranspose1d as ConvTranspose1d
+from .conv_transpose import ConvTranspose2d as ConvTranspose2d
+from .conv_transpose import ConvTranspose3d as ConvTranspose3d
 from .distance import CosineSimilarity as CosineSimilarity
 from .distance import PairwiseDistance as PairwiseDistance
 from .dropout import AlphaDropout as AlphaDropout
@@ -58,9 +63,14 @@ from .dropout import Dropout3d as Dropout3d
 from .dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from .flatten import Flatten as Flatten
 from .flatten import Unflatten as Unflatten
+from .fold import Fold as Fold
+from .fold import Unfold as Unfold
+from .graph import Graph as Graph
+from .graph import Node as Node
 from .instancenorm import InstanceNorm1d as InstanceNorm1d
 from .instancenorm import InstanceNorm2d as InstanceNorm2d
 from .instancenorm import InstanceNorm3d as InstanceNorm3d
+from .linear import Bilinear as Bilinear
 from .linear import Identity as Identity
 from .linear import Linear as Linear
 from .loss import GaussianNLLLoss as GaussianNLLLoss
@@ -83,8 +93,9 @@ from .loss_margin import MarginRankingLoss as MarginRankingLoss
 from .loss_margin import MultiLabelMarginLoss as MultiLabelMarginLoss
 from .loss_margin import MultiMarginLoss as MultiMarginLoss
 from .loss_margin import SoftMarginLoss as SoftMarginLoss
-from .loss_margin import TripletMarginLoss as TripletMarginLoss
-from .loss_margin import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .loss_triplet import TripletMarginLoss as TripletMarginLoss
+from .loss_triplet import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .normalization import CrossMapLRN2d as CrossMapLRN2d
 from .normalization import GroupNorm as GroupNorm
 from .normalization import LayerNorm as LayerNorm
 from .normalization import LocalResponseNorm as LocalResponseNorm
@@ -104,12 +115,25 @@ from .padding import ReplicationPad3d as ReplicationPad3d
 from .padding import ZeroPad1d as ZeroPad1d
 from .padding import ZeroPad2d as ZeroPad2d
 from .padding import ZeroPad3d as ZeroPad3d
+from .pixelshuffle import PixelShuffle as PixelShuffle
+from .pixelshuffle import PixelUnshuffle as PixelUnshuffle
 from .pooling import AvgPool1d as AvgPool1d
 from .pooling import AvgPool2d as AvgPool2d
 from .pooling import AvgPool3d as AvgPool3d
 from .pooling import MaxPool1d as MaxPool1d
 from .pooling import MaxPool2d as MaxPool2d
 from .pooling import MaxPool3d as MaxPool3d
+from .pooling_adaptive import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from .pooling_adaptive import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .pooling_adaptive import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from .pooling_adaptive import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from .pooling_adaptive import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from .pooling_adaptive import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from .pooling_fractional import FractionalMaxPool2d as FractionalMaxPool2d
+from .pooling_fractional import FractionalMaxPool3d as FractionalMaxPool3d
+from .pooling_power import LPPool1d as LPPool1d
+from .pooling_power import LPPool2d as LPPool2d
+from .pooling_power import LPPool3d as LPPool3d
 from .rnn import GRU as GRU
 from .rnn import LSTM as LSTM
 from .rnn import RNN as RNN
@@ -122,13 +146,25 @@ from .softmax import Softmax2d as Softmax2d
 from .softmax import Softmin as Softmin
 from .sparse import Embedding as Embedding
 from .sparse import EmbeddingBag as EmbeddingBag
+from .transformer import Transformer as Transformer
+from .transformer import TransformerDecoder as TransformerDecoder
+from .transformer import TransformerEncoder as TransformerEncoder
+from .transformer_layer import TransformerDecoderLayer as TransformerDecoderLayer
+from .transformer_layer import TransformerEncoderLayer as TransformerEncoderLayer
 from .tree import flatten as flatten  # over the file of that name
 from .tree import tree_map as tree_map
 from .tree import unflatten as unflatten
+from .unpooling import MaxUnpool1d as MaxUnpool1d
+from .unpooling import MaxUnpool2d as MaxUnpool2d
+from .unpooling import MaxUnpool3d as MaxUnpool3d
+from .upsampling import Upsample as Upsample
+from .upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
+from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
+    "Node",
     "base",
     "checkpoint",
     "flatten",

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from .base import INTEGER, Array, Params, describe, shape
+from .composite import Backward, Composite, Forward
 from .container import Sequential
 from .elementary import log_softmax
 from .linear import Linear
@@ -14,7 +14,7 @@ from .loss import Loss, is_real
 from .loss_class import check_classes
 
 
-class AdaptiveLogSoftmaxWithLoss(Loss):
+class AdaptiveLogSoftmaxWithLoss(Composite, Loss):
     """The log-probability of the target's class, where rare classes stand in clusters that the head treats as one
     class each; and its negative mean.
 
@@ -51,23 +51,14 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         if not self.cutoffs or any(int(c) != c for c in bounds) or any(a >= b for a, b in pairwise(bounds)):
             raise ValueError(f"{self}: cutoffs are integers that rise from 1 or more to at most n_classes − 1")
 
-    @property
-    def head(self) -> Linear:
-        return Linear(self.in_features, self.cutoffs[0] + len(self.cutoffs), self.head_bias)
-
-    @property
-    def tail(self) -> dict[str, Sequential]:
-        """Cluster k's scores, by way of fewer features the rarer its classes."""
-        widths = [int(self.in_features // self.div_value ** (k + 1)) for k in range(len(self.cutoffs))]
-        ends = pairwise((*self.cutoffs, self.n_classes))
-        return {
-            str(k): Sequential(Linear(self.in_features, d, False), Linear(d, high - low, False))  # pyright: ignore
-            for k, (d, (low, high)) in enumerate(zip(widths, ends))
-        }
-
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
-        tail = {k: cluster.init(rng, dtype) for k, cluster in self.tail.items()}
-        return {"head": self.head.init(rng, dtype), "tail": tail}
+    def parts(self):
+        """The head, and cluster k's scores by way of fewer features the rarer its classes."""
+        D, parts = self.in_features, {}
+        parts["head"] = Linear(D, self.cutoffs[0] + len(self.cutoffs), self.head_bias)
+        for k, (low, high) in enumerate(pairwise((*self.cutoffs, self.n_classes))):
+            d = int(D // self.div_value ** (k + 1))
+            parts[f"tail.{k}"] = Sequential(Linear(D, d, False), Linear(d, high - low, False))
+        return parts
 
     def forward(self, params, x):
         x, t = self.unpack(x, "input target")
@@ -75,43 +66,38 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         if shape(t) != x.shape[:-1] or is_real(t) or t.dtype.char not in INTEGER:
             raise ValueError(f"{self} takes class indices of shape {x.shape[:-1]} as target; it got {describe(t)}")
         check_classes(self, t, self.n_classes, None)
-        o, caches = np.zeros(t.size, x.dtype), []
-        for layer, p, rows, j in self.parts(params, t.reshape(-1)):
-            z, cache = layer.forward(p, x.reshape(-1, self.in_features)[rows])
-            logs = log_softmax(z, 1)
-            o[rows] += logs[np.arange(len(j)), j]
-            caches.append((cache, logs))
+        o, f, logs = np.zeros(t.size, x.dtype), Forward(self, params), {}
+        for name, rows, j in self.wanted(t.reshape(-1)):
+            logs[name] = log_softmax(f(name, x.reshape(-1, self.in_features)[rows]), 1)
+            o[rows] += logs[name][np.arange(len(j)), j]
         loss = -o.mean() if o.size else o.sum() * np.nan
-        return (o.reshape(t.shape), loss), (x, t, tuple(caches))
+        return (o.reshape(t.shape), loss), (f.caches, x, t, logs)
 
     def backward(self, params, cache, dy):
-        x, t, caches = cache
+        caches, x, t, logs = cache
+        b = Backward(self, params, caches)
         do = np.broadcast_to(dy[0], t.shape).reshape(-1) - dy[1] / max(t.size, 1)
         dx = np.zeros((t.size, self.in_features), x.dtype)
-        grads = []
-        for (layer, p, rows, j), (c, logs) in zip(self.parts(params, t.reshape(-1)), caches):
-            is_j = j[:, None] == np.arange(logs.shape[1])
-            dz = -do[rows][:, None] * np.where(is_j, np.expm1(logs), np.exp(logs))
-            dx_rows, g = layer.backward(p, c, dz)
-            dx[rows] += dx_rows
-            grads.append(g)
-        tail = {str(k): g for k, g in enumerate(grads[1:])}
-        return (dx.reshape(x.shape), None), {"head": grads[0], "tail": tail}
+        for name, rows, j in self.wanted(t.reshape(-1)):
+            is_j = j[:, None] == np.arange(logs[name].shape[1])
+            dx[rows] += b(name, -do[rows][:, None] * np.where(is_j, np.expm1(logs[name]), np.exp(logs[name])))
+        return (dx.reshape(x.shape), None), b.grads
 
-    def parts(self, params: Params, t: Array) -> Iterator[tuple[Any, Params, Array, Array]]:
-        """Head and clusters: the layer, its parameters, the rows it works on, and which of its classes they want."""
+    def wanted(self, t: Array) -> Iterator[tuple[str, Array, Array]]:
+        """Of head and clusters: the name, the rows that it works on, and which of its classes they want."""
         cluster = np.searchsorted(self.cutoffs, t, "right")  # 0 for the head's own classes
         own = np.where(cluster == 0, t, self.cutoffs[0] + cluster - 1)
-        yield self.head, params["head"], np.arange(t.size), own
-        for k, (name, layer) in enumerate(self.tail.items()):
+        yield "head", np.arange(t.size), own
+        for k, first in enumerate(self.cutoffs):
             rows = np.flatnonzero(cluster == k + 1)
-            yield layer, params["tail"][name], rows, t[rows] - self.cutoffs[k]
+            yield f"tail.{k}", rows, t[rows] - first
 
     def log_prob(self, params: Params, x: Array) -> Array:
         """The log-probabilities of all classes, (N, n_classes), for x: (N, in_features)."""
-        own, *clusters = np.split(log_softmax(self.head.forward(params["head"], x)[0], 1), self.cutoffs[:1], 1)
-        tails = [log_softmax(f.forward(params["tail"][k], x)[0], 1) for k, f in self.tail.items()]
-        return np.concatenate([own, *(clusters[0][:, k, None] + f for k, f in enumerate(tails))], 1)
+        f = Forward(self, params)
+        head, *tails = (log_softmax(f(name, x), 1) for name in self.children())
+        own, clusters = np.split(head, self.cutoffs[:1], 1)
+        return np.concatenate([own, *(clusters[:, k, None] + tail for k, tail in enumerate(tails))], 1)
 
     def predict(self, params: Params, x: Array) -> Array:
         """The most probable class of every row, (N,)."""

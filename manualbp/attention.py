@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 
-from .base import REAL, Array, Layer, Params, Tree, describe, needs_rng, run, shape, uniform
+from .base import REAL, Array, Layer, Params, Tree, describe, shape, uniform
+from .composite import Backward, Composite, Forward
 from .dropout import Dropout
 from .elementary import softmax
 from .linear import Linear
+from .sampling import Values
 
 Masks = tuple[Array | None, Array | None]  # key_padding_mask, attn_mask
 
 
-class MultiheadAttention(Layer):
+class MultiheadAttention(Composite):
     """Every query gets a mean of the values, weighted by how well their keys match it; heads do so side by side.
 
     Forward   (1) q = query W_qᵀ + b_q,  k = key W_kᵀ + b_k,  v = value W_vᵀ + b_v
@@ -81,88 +83,82 @@ class MultiheadAttention(Layer):
             raise ValueError(f"{self}: dropout is a probability, in [0, 1]")
 
     @property
-    def _into(self) -> tuple[Linear, ...]:
-        """The projections of query, key and value."""
+    def _widths(self) -> tuple[int, int, int]:
+        """Of query, key and value."""
         E = self.embed_dim
-        return tuple(Linear(E if width is None else width, E, self.bias) for width in (E, self.kdim, self.vdim))
+        return E, E if self.kdim is None else self.kdim, E if self.vdim is None else self.vdim
 
-    @property
-    def _out(self) -> Linear:
-        return Linear(self.embed_dim, self.embed_dim, self.bias)
-
-    @property
-    def _drop(self) -> Dropout:
-        return Dropout(self.dropout, self.training)
-
-    @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._drop.random
+    def parts(self):
+        E = self.embed_dim
+        into = {f"{name}_proj": Linear(width, E, self.bias) for name, width in zip("qkv", self._widths, strict=True)}
+        return into | {"dropout": Dropout(self.dropout, self.training), "out_proj": Linear(E, E, self.bias)}
 
     @property
     def _packed(self) -> bool:
         """Are W_q, W_k and W_v one array? In torch they are, where they have one shape."""
-        return self._into == (self._out,) * 3
+        return self._widths == (self.embed_dim,) * 3
 
     def init(self, rng, dtype=np.float64):
         E = self.embed_dim
-        shapes = {f"{name}_proj_weight": (E, f.in_features) for name, f in zip("qkv", self._into, strict=True)}
+        shapes = {f"{name}_proj_weight": (E, width) for name, width in zip("qkv", self._widths, strict=True)}
         shapes = {"in_proj_weight": (3 * E, E)} if self._packed else shapes
         params: Params = {name: uniform(rng, math.sqrt(6 / sum(size)), size, dtype) for name, size in shapes.items()}
         if self.bias:
             params["in_proj_bias"] = np.zeros(3 * E, dtype)
         for name in ("bias_k", "bias_v") if self.add_bias_kv else ():
             params[name] = (rng.standard_normal((1, 1, E)) / math.sqrt(E)).astype(dtype)
-        out = self._out.init(rng, dtype)
+        out = self.children()["out_proj"].init(rng, dtype)
         return params | {"out_proj": out | ({"bias": np.zeros(E, dtype)} if self.bias else {})}
 
     def forward(self, params, x, rng=None):
-        rng = needs_rng(self, rng) if self.random else None
-        inputs, masks = self._inputs(x)
-        into = [f.forward(p, a) for f, p, a in zip(self._into, self._split(params), inputs, strict=True)]  # (1)
-        q, k, v = (a for a, _ in into)
+        (query, key, value), masks = self._inputs(x)
+        f = Forward(self, self._split(params), rng)
+        q, k, v = f("q_proj", query), f("k_proj", key), f("v_proj", value)  # (1)
         k, v = self._lengthened(k, params, "bias_k"), self._lengthened(v, params, "bias_v")  # (2)
-        o, w, core = self._attend(q, k, v, masks, rng)  # (3) to (7)
-        y, out = self._out.forward(params["out_proj"], o)  # (8)
-        return (self._turn(y), w), (y.shape, out, core, tuple(c for _, c in into), len(x))
+        o, w, core = self._attend(f, q, k, v, masks)  # (3) to (7)
+        y = f("out_proj", o)  # (8)
+        return (self._turn(y), w), (f.caches, core, y.shape, len(x))
 
     def backward(self, params, cache, dy):
-        y_shape, out, core, into, length = cache
+        caches, core, y_shape, length = cache
+        b = Backward(self, self._split(params), caches)
         dy, dw = dy
-        dy = np.zeros(y_shape, core[0].dtype) if dy is None else self._turn(dy)
-        do, d_out = self._out.backward(params["out_proj"], out, dy)  # (8′)
-        dq, dk, dv, dmasks = self._attend_back(core, do, dw)  # (7′) to (3′)
+        do = b("out_proj", np.zeros(y_shape, core[0].dtype) if dy is None else self._turn(dy))  # (8′)
+        dq, dk, dv, dmasks = self._attend_back(b, core, do, dw)  # (7′) to (3′)
         (dk, more_k), (dv, more_v) = self._shortened(dk, "bias_k"), self._shortened(dv, "bias_v")  # (2′)
-        parts = zip(self._into, self._split(params), into, (dq, dk, dv), strict=True)
-        back = [f.backward(p, c, d) for f, p, c, d in parts]  # (1′)
-        dx = (*(self._turn(d) for d, _ in back), *dmasks)[:length]
-        return dx, self._joined([g for _, g in back]) | more_k | more_v | {"out_proj": d_out}
+        dx = b("q_proj", dq), b("k_proj", dk), b("v_proj", dv)  # (1′)
+        return (*map(self._turn, dx), *dmasks)[:length], self._joined(b.grads) | more_k | more_v
 
-    def _attend(self, q, k, v, masks, rng):
+    def _attend(self, f, q, k, v, masks):
         """o, w and what `_attend_back` reads."""
         q, k, v = (self._heads(a) for a in (q, k, v))  # (3)
         z = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])  # (4)
+        P = self._weights(z, masks)  # (5)
+        A = f("dropout", P)  # (6)
+        w = (A.mean(-3) if self.average_attn_weights else A) if self.need_weights else None
+        return _side_by_side(A @ v), w, (v, A, P, q, k, masks)  # (7)
+
+    def _weights(self, z, masks):
         for M in self._added(masks, z):
             z = z + M
-        P = softmax(z)  # (5)
-        if not self.need_weights:
-            P = np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
-        A, drawn = run(self._drop, {}, P, rng)  # (6)
-        w = (A.mean(-3) if self.average_attn_weights else A) if self.need_weights else None
-        return _side_by_side(A @ v), w, (v, A, drawn, P, q, k, masks)  # (7)
+        P = softmax(z)
+        return P if self.need_weights else np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
 
-    def _attend_back(self, cache, do, dw):
+    def _attend_back(self, b, cache, do, dw):
         """Gradients of q, k, v and the masks."""
-        v, A, drawn, P, q, k, masks = cache
+        v, A, P, q, k, masks = cache
         do = self._heads(do)
         dA, dv = do @ v.swapaxes(-1, -2), A.swapaxes(-1, -2) @ do  # (7′)
         if dw is not None:
             dA = dA + (dw[..., None, :, :] / self.num_heads if self.average_attn_weights else dw)
-        dP, _ = self._drop.backward({}, drawn, dA)  # (6′)
+        dP = b("dropout", dA)  # (6′)
         dz = P * (dP - (P * dP).sum(-1, keepdims=True))  # (5′)
-        dmasks = self._mask_gradients(masks, dz)
+        dq, dk = self._scores_back(dz, q, k)  # (4′)
+        return _side_by_side(dq), _side_by_side(dk), _side_by_side(dv), self._mask_gradients(masks, dz)  # (3′)
+
+    def _scores_back(self, dz, q, k):
         dz = dz / math.sqrt(q.shape[-1])
-        dq, dk = dz @ k, dz.swapaxes(-1, -2) @ q  # (4′)
-        return _side_by_side(dq), _side_by_side(dk), _side_by_side(dv), dmasks  # (3′)
+        return dz @ k, dz.swapaxes(-1, -2) @ q
 
     def _inputs(self, x: Tree) -> tuple[tuple[Array, Array, Array], Masks]:
         """query, key and value with N first, and the masks."""
@@ -173,10 +169,10 @@ class MultiheadAttention(Layer):
         self.takes(ok, query, f"{batched} or (L, embed_dim)")
         *N, L, _ = self._turn(query).shape
         S = (*shape(key), 0, 0)[1 if rank == 3 and self.batch_first else 0]
-        for name, a, f, rows in zip(("key", "value"), (key, value), self._into[1:], ("S", S), strict=True):
-            width = "embed_dim" if f.in_features == self.embed_dim else f"{name[0]}dim"
-            text = f"{_text(self._ordered(*N, rows, width))} as {name}"
-            self.takes(shape(a) == self._ordered(*N, S, f.in_features), a, text)
+        for name, a, width, rows in zip(("key", "value"), (key, value), self._widths[1:], ("S", S), strict=True):
+            known = "embed_dim" if width == self.embed_dim else f"{name[0]}dim"
+            text = f"{_text(self._ordered(*N, rows, known))} as {name}"
+            self.takes(shape(a) == self._ordered(*N, S, width), a, text)
         if padding is not None:
             self.takes(shape(padding) == (*N, S), padding, f"{_text((*N, S))} as key_padding_mask", REAL + "?")
         if mask is not None:
@@ -194,18 +190,21 @@ class MultiheadAttention(Layer):
         """To N first, and back."""
         return x if x.ndim == 2 or self.batch_first else x.swapaxes(0, 1)
 
-    def _split(self, params: Params) -> list[Params]:
-        """The parameters of `_into`."""
-        names = [f"{name}_proj_weight" for name in "qkv"]
-        weights = np.split(params["in_proj_weight"], 3) if self._packed else [params[name] for name in names]
+    def _split(self, params: Params) -> Params:
+        """The parameters by child."""
+        names = [f"{name}_proj" for name in "qkv"]
+        weights = np.split(params["in_proj_weight"], 3) if self._packed else [params[f"{n}_weight"] for n in names]
         biases = [{"bias": b} for b in np.split(params["in_proj_bias"], 3)] if self.bias else [{}] * 3
-        return [{"weight": W} | b for W, b in zip(weights, biases, strict=True)]
+        into = {name: {"weight": W} | b for name, W, b in zip(names, weights, biases, strict=True)}
+        return into | {"out_proj": params["out_proj"]}
 
-    def _joined(self, grads: list[Params]) -> Params:
-        """Gradients of `_into` under the names that its parameters have here."""
-        weights = {f"{name}_proj_weight": g["weight"] for name, g in zip("qkv", grads, strict=True)}
+    def _joined(self, grads: Params) -> Params:
+        """Gradients by child under the names that the parameters have here."""
+        into = [grads[f"{name}_proj"] for name in "qkv"]
+        weights = {f"{name}_proj_weight": g["weight"] for name, g in zip("qkv", into, strict=True)}
         weights = {"in_proj_weight": np.concatenate([*weights.values()])} if self._packed else weights
-        return weights | ({"in_proj_bias": np.concatenate([g["bias"] for g in grads])} if self.bias else {})
+        biases = {"in_proj_bias": np.concatenate([g["bias"] for g in into])} if self.bias else {}
+        return weights | biases | {"out_proj": grads["out_proj"]}
 
     def _heads(self, a: Array) -> Array:
         """(…, rows, E) -> (…, num_heads, rows, d)"""
@@ -258,30 +257,40 @@ class MultiheadAttention(Layer):
 
     def sample_params(self, values):
         """Random, with q and k of size 1: a softmax of larger numbers chooses one key, and hides dq and dk."""
-        params, size = super().sample_params(values), math.sqrt(self.embed_dim) * values.scale
+        params, size = Layer.sample_params(self, values), math.sqrt(self.embed_dim) * values.scale
         shrunk = {
             n: p / (size * values.scale if n.endswith("weight") else size) for n, p in params.items() if n != "out_proj"
         }
         return params | shrunk
 
     def sample(self, values, shape):
-        rng = values.rng
-        query, S = values.real(shape), int(rng.integers(1, 6))
+        query, S = values.real(shape), int(values.rng.integers(1, 6))
         *N, L, _ = self._turn(query).shape
-        key, value = (values.real(self._ordered(*N, S, f.in_features)) for f in self._into[1:])
-        real, several, first = rng.random() < 0.5, rng.random() < 0.5, 0 if self.is_causal else rng.integers(S)
-        sizes = (*N, S), (math.prod(N) * self.num_heads, L, S) if several else (L, S)
-        masks = []
-        for size in sizes:
-            mask = values.mask(size)
-            mask[..., first] = False  # so that no row is masked entirely
-            masks.append(np.where(mask, -math.inf, values.real(size)) if real else mask)
-        if self.is_causal:
-            later = np.triu(np.ones((L, S), bool), 1)
-            masks[1] = np.where(later, -math.inf, 0) if real else later
-        padding, mask = (m if rng.random() < 0.5 else None for m in masks)
-        mask = masks[1] if self.is_causal else mask
-        return (query, key, value, padding, mask)[: 5 if mask is not None else 4 if padding is not None else 3]
+        key, value = (values.real(self._ordered(*N, S, width)) for width in self._widths[1:])
+        return without_nones(query, key, value, *random_masks(values, tuple(N), self.num_heads, L, S, self.is_causal))
+
+
+def random_masks(values: Values, N: tuple[int, ...], heads: int, L: int, S: int, causal: bool) -> Masks:
+    """key_padding_mask and attn_mask, real or bool, that leave every query a key; each with a chance of 1/2. The latter
+    is the causal one if `causal`."""
+    rng = values.rng
+    real, several, first = rng.random() < 0.5, rng.random() < 0.5, 0 if causal else rng.integers(S)
+    sizes = (*N, S), (math.prod(N) * heads, L, S) if several else (L, S)
+    masks = []
+    for size in sizes:
+        mask = values.mask(size)
+        mask[..., first] = False
+        masks.append(np.where(mask, -math.inf, values.real(size)) if real else mask)
+    if causal:
+        later = np.triu(np.ones((L, S), bool), 1)
+        masks[1] = np.where(later, -math.inf, 0) if real else later
+    padding, mask = (m if rng.random() < 0.5 else None for m in masks)
+    return padding, masks[1] if causal else mask
+
+
+def without_nones(*x: Array | None) -> tuple[Array | None, ...]:
+    """Inputs without those at the end that are None."""
+    return x[: max(i for i, a in enumerate(x) if a is not None) + 1]
 
 
 def _side_by_side(a: Array) -> Array:

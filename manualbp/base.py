@@ -92,7 +92,8 @@ class Layer:
 
     def inside(self) -> dict[str, "Layer"]:
         """The layers among its options, by name."""
-        return {spelt(path): value for path, value in leaves(options_of(self)) if isinstance(value, Layer)}
+        nested = {name: option for name, option in options_of(self).items() if isinstance(option, (Layer, tuple))}
+        return {spelt(path): value for path, value in leaves(nested) if isinstance(value, Layer)}
 
     def map_named(self, f: Callable[[str, "Layer"], "Layer"]) -> Self:
         """The same layer with f(name, layer) in the place of every layer inside it."""
@@ -138,6 +139,11 @@ class Layer:
     def example(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
         """A random layer of this class that takes a first input of this shape; None if there is none."""
         return cls(**{name: choose(*values) for name, values in cls.options.items()})
+
+    @classmethod
+    def link(cls, choose: Choose, shape: tuple[int, ...]) -> "Layer | None":
+        """The same for a place in a chain, where a layer may need another before it to take one array."""
+        return cls.example(choose, shape)
 
     def sample(self, values: Values, shape: tuple[int, ...]) -> Tree:
         """A random input whose first array has this shape."""

@@ -32,6 +32,7 @@ class _NormBase(Normalization, family=True):
     buffers = ("running_mean", "running_var", "num_batches_tracked")  # where they are tracked
     shapes: ClassVar[str]  # of x, for messages; `ranks` are its numbers of axes
     counts: ClassVar[bool]  # does num_batches_tracked count?
+    empty: ClassVar[bool]  # is a batch without values taken?
     options = {
         "eps": (1e-5, 0.3),
         "momentum": (0.1, None, 0.7),
@@ -84,7 +85,8 @@ class _NormBase(Normalization, family=True):
         rank = len(shape(x))
         ok = rank in self.ranks and x.shape[self.channels(rank)] == self.num_features
         self.takes(ok, x, self.shapes)
-        if self.by_batch and math.prod(x.shape[a] for a in self.averaged(rank)) < 2:
+        n = math.prod(x.shape[a] for a in self.averaged(rank))
+        if self.by_batch and n < 2 and not (self.empty and n == 0):
             raise ValueError(
                 f"{self} needs more than one value per channel, since one has the variance 0; it got {describe(x)}. "
                 f"Give it more, or let it use running statistics: track_running_stats=True, and layer.eval()"
@@ -93,8 +95,10 @@ class _NormBase(Normalization, family=True):
     def forward(self, params, x):
         self.check(x)
         to = (self.num_features,) + (1,) * (x.ndim - 1 - self.channels(x.ndim))
-        if self.by_batch:
+        if self.by_batch and x.size:
             mean, var = moments(x, self.averaged(x.ndim))
+        elif self.by_batch:
+            mean, var = np.zeros((2, *to), x.dtype)  # of an empty batch: nothing is standardised, and nothing moves
         else:
             mean, var = params["running_mean"].reshape(to), params["running_var"].reshape(to)
         xhat, r = standardize(x, mean, var, self.eps)
@@ -103,7 +107,8 @@ class _NormBase(Normalization, family=True):
     def backward(self, params, cache, dy):
         xhat, r, to, *_ = cache
         g, grads = self.scale_backward(params, xhat, dy, to)
-        return standardize_backward(xhat, r, g, self.averaged(dy.ndim)) if self.by_batch else r * g, grads
+        own = self.by_batch and dy.size
+        return standardize_backward(xhat, r, g, self.averaged(dy.ndim)) if own else r * g, grads
 
     def track(self, params, cache):
         if not (self.training and self.track_running_stats):
@@ -111,8 +116,10 @@ class _NormBase(Normalization, family=True):
         xhat, _, _, mean, var = cache
         n = xhat.size // mean.size
         t = int(params["num_batches_tracked"]) + self.counts
-        m = self.rate(t)
         moved = {"num_batches_tracked": np.array(t)}
+        if not xhat.size:
+            return params | moved
+        m = self.rate(t)
         for name, found in (("running_mean", mean), ("running_var", var * (n / (n - 1)))):
             found = found.reshape(-1, self.num_features).mean(0)
             moved[name] = (1 - m) * params[name] + m * found
@@ -131,7 +138,7 @@ class _BatchNorm(_NormBase, family=True):
     """⟨⟩ over every axis but that of the channels, so over the batch too; m = momentum, or 1/t, which makes the running
     statistics the plain average of all batches, where momentum is None."""
 
-    counts = True
+    counts, empty = True, True
 
     @classmethod
     def channels(cls, rank):
@@ -158,7 +165,7 @@ class BatchNorm1d(_BatchNorm):
     Errors    ValueError for another number of axes or channels, or if by the batch a channel has a single value
     Source    Ioffe, Szegedy 2015, arXiv:1502.03167, algorithms 1–2; torch.nn.BatchNorm1d
     Caveat    x̂ uses σ² with 1/n, running_var collects σ² with 1/(n−1); torch's momentum is the weight of the new value;
-              an empty batch is refused in training, where torch gives an empty y
+              an empty batch gives an empty y and moves nothing but num_batches_tracked, as in torch
     """
 
     ranks, shapes = (2, 3), "(N, num_features) or (N, num_features, L)"
@@ -188,3 +195,18 @@ class BatchNorm3d(_BatchNorm):
     """
 
     ranks, shapes = (5,), "(N, num_features, D, H, W)"
+
+
+class SyncBatchNorm(_BatchNorm):
+    """BatchNorm1d's formulas for any number of axes; in torch over the batches of several processes at once.
+
+    Forward   y = γ(x−μ)r + β
+    Backward  dβ = Σdy,  dγ = Σdy x̂,  dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) in training, rg in evaluation, g = γdy
+    Shapes    x, y: (N, num_features, *); weight, bias, running_mean, running_var: (num_features,)
+    Errors    ValueError for another number of channels, or if by the batch a channel has a single value
+    Source    Ioffe, Szegedy 2015, arXiv:1502.03167; torch.nn.SyncBatchNorm on one process, where it is BatchNorm
+    Caveat    the mean over all processes is that of one process that has all their samples: torch's process_group
+              says who shares, and is not here
+    """
+
+    ranks, shapes = (2, 3, 4, 5), "(N, num_features, *)"

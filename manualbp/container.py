@@ -7,8 +7,8 @@ import numpy as np
 from .base import Layer, Params, add, describe, run, tree_map
 
 
-class Container(Layer, family=True):
-    """A layer made of named children; their parameters are nested under their names."""
+class Parent(Layer, family=True):
+    """A layer with named children; their parameters are nested under their names."""
 
     def children(self) -> dict[str, Layer]:
         raise NotImplementedError
@@ -25,6 +25,10 @@ class Container(Layer, family=True):
 
     def sample_params(self, values):
         return _some({name: child.sample_params(values) for name, child in self.children().items()})
+
+
+class Container(Parent, family=True):
+    """A layer whose children are among its options."""
 
     def sample(self, values, shape):
         x = next(iter(self.children().values())).sample(values, shape)

@@ -1,12 +1,14 @@
 """A small kernel that slides over the input: y[o, p] = Σ W[o, c, k] x[c, s·p + d·k]. Beside torch/nn/modules/conv.py.
 
 The kernel slides along the last 1, 2 or 3 axes: p is a position in the output, k one in the kernel, s the stride and d
-the dilation, each with one entry an axis. `taps` shows what every k sees; pooling uses it, too.
+the dilation, each with one entry an axis. `taps` shows what every k sees; pooling uses it, too. `_Kernel` is the linear
+map that a kernel makes, and its adjoint: convolution goes forward with the one and back with the other, transposed
+convolution the other way round.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +33,87 @@ def output_sizes(padded: Ints, kernel: Ints, stride: Ints, dilation: Ints) -> In
     return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded, kernel, stride, dilation))
 
 
-class _ConvNd(Layer, family=True):
+def columns(z: Array, out: Ints, kernel: Ints, stride: Ints, dilation: Ints) -> Array:
+    """What every tap sees, beside each other: X[…, c, k, p] = z[…, c, s·p + d·k], the p of all axes in one."""
+    X = np.stack(list(taps(z, out, kernel, stride, dilation)), -len(out) - 1)
+    return X.reshape(*X.shape[: -len(out)], math.prod(out))
+
+
+def collect(pieces: Iterable[Array], z: Array, out: Ints, kernel: Ints, stride: Ints, dilation: Ints) -> Array:
+    """The adjoint of `columns`: z[…, c, s·p + d·k] += pieces[k][…, c, p], for every k and all p; z is written to."""
+    for z_k, piece in zip(taps(z, out, kernel, stride, dilation), pieces):
+        z_k += piece.reshape(z_k.shape)  # through a view of z
+    return z
+
+
+class _Kernel(Layer, family=True):
+    """A kernel W between two kinds of channels, o and c, with p a position beside o and s·p + d·k one beside c.
+
+    K z    the map from c to o     (K z)[n, o, p] = Σ W[o, c, k] z[n, c, s·p + d·k]  over all c, k
+    Kᵀ g   its adjoint             (Kᵀ g)[n, c, s·p + d·k] += Σ W[o, c, k] g[n, o, p]  over o,  for every k and all p
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int | Ints
+    stride: int | Ints = 1
+    padding: int | Ints | str = 0
+
+    axes: ClassVar[int]
+    dyadic = True
+    if TYPE_CHECKING:  # fields of every subclass, in two orders
+        dilation: int | Ints
+        groups: int
+        bias: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in {"kernel_size": 1, "stride": 1, "dilation": 1}.items():
+            check_ints(self, name, self.axes, least)
+        if min(self.groups, self.in_channels, self.out_channels) < 1:
+            raise ValueError(f"{self}: groups and channels take ints of at least 1")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(f"{self}: groups takes a divisor of in_channels and of out_channels")
+
+    def kernel(self) -> tuple[Ints, Ints, Ints]:
+        """Kernel size, stride and dilation along every axis."""
+        return each(self.kernel_size, self.axes), each(self.stride, self.axes), each(self.dilation, self.axes)
+
+    def channels(self) -> tuple[int, int]:
+        """How many o and how many c there are."""
+        raise NotImplementedError
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
+        o, c = self.channels()
+        size = o, c // self.groups, *self.kernel()[0]
+        bound = 1 / math.sqrt(math.prod(size[1:]))
+        weight = uniform(rng, bound, size, dtype)
+        return {"weight": weight} | ({"bias": uniform(rng, bound, (self.out_channels,), dtype)} if self.bias else {})
+
+    def matrix(self, params: Params) -> Array:
+        """W as (g, o, ck)."""
+        return params["weight"].reshape(self.groups, self.channels()[0] // self.groups, -1)
+
+    def rows(self, a: Array) -> Array:
+        """An array of o and p as (N, g, o, p)."""
+        lead = math.prod(a.shape[: -self.axes - 1])
+        return a.reshape(lead, self.groups, self.channels()[0] // self.groups, math.prod(a.shape[-self.axes :]))
+
+    def columns(self, z: Array, out: Ints) -> Array:
+        """What every tap (c, k) sees, as (N, g, ck, p)."""
+        X = columns(z, out, *self.kernel())
+        seen = self.channels()[1] // self.groups * math.prod(self.kernel()[0])
+        return X.reshape(math.prod(z.shape[: -self.axes - 1]), self.groups, seen, math.prod(out))
+
+    def adjoint(self, params: Params, g: Array, z_shape: Ints, out: Ints) -> Array:
+        """Kᵀ g, where z has this shape and g is (N, g, o, p)."""
+        W = self.matrix(params)
+        WT = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
+        pieces = (WT_k @ g for WT_k in np.ascontiguousarray(WT))  # Conv's (4), the rows of X that tap k has
+        return collect(pieces, np.zeros(z_shape, g.dtype), out, *self.kernel())
+
+
+class _ConvNd(_Kernel, family=True):
     """Correlate the last axes of x with a kernel for every pair of an input and an output channel.
 
     Forward   z = x padded as padding_mode says;  b = 0 if there is no bias                                 (0)
@@ -55,23 +137,13 @@ class _ConvNd(Layer, family=True):
               the odd one stands behind x
     """
 
-    in_channels: int
-    out_channels: int
-    kernel_size: int | Ints
-    stride: int | Ints = 1
-    padding: int | Ints | str = 0
     dilation: int | Ints = 1
     groups: int = 1
     bias: bool = True
     padding_mode: str = "zeros"
 
-    axes: ClassVar[int]
-    dyadic = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in {"kernel_size": 1, "stride": 1, "dilation": 1}.items():
-            check_ints(self, name, self.axes, least)
         if not isinstance(self.padding, str):
             check_ints(self, "padding", self.axes, 0)
         elif self.padding not in ("same", "valid"):
@@ -80,14 +152,9 @@ class _ConvNd(Layer, family=True):
             raise ValueError(f'{self}: padding="same" keeps sizes, so it takes stride=1')
         if self.padding_mode not in ("zeros", *MAPS):
             raise ValueError(f"{self}: padding_mode takes one of zeros, {', '.join(MAPS)}")
-        if min(self.groups, self.in_channels, self.out_channels) < 1:
-            raise ValueError(f"{self}: groups and channels take ints of at least 1")
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(f"{self}: groups takes a divisor of in_channels and of out_channels")
 
-    def kernel(self) -> tuple[Ints, Ints, Ints]:
-        """Kernel size, stride and dilation along every axis."""
-        return each(self.kernel_size, self.axes), each(self.stride, self.axes), each(self.dilation, self.axes)
+    def channels(self) -> tuple[int, int]:
+        return self.out_channels, self.in_channels
 
     def sides(self) -> Sides:
         """How much to pad every axis before and after."""
@@ -97,52 +164,31 @@ class _ConvNd(Layer, family=True):
             return [(t // 2, t - t // 2) for t in total]
         return [(p, p) for p in each(self.padding, self.axes)]
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
-        fan_in = self.in_channels // self.groups * math.prod(self.kernel()[0])
-        size = self.out_channels, self.in_channels // self.groups, *self.kernel()[0]
-        weight = uniform(rng, 1 / math.sqrt(fan_in), size, dtype)
-        bias = {"bias": uniform(rng, 1 / math.sqrt(fan_in), (self.out_channels,), dtype)} if self.bias else {}
-        return {"weight": weight} | bias
-
-    def matrix(self, params: Params) -> Array:
-        """W as (g, o, ck)."""
-        return params["weight"].reshape(self.groups, self.out_channels // self.groups, -1)
-
-    def rows(self, dy: Array, X: Array) -> Array:
-        """dy as (n, g, o, p), as W X is."""
-        return dy.reshape(*X.shape[:2], self.out_channels // self.groups, X.shape[3])
-
     def forward(self, params, x):
         n, sides = self.axes, self.sides()
-        lead, sizes = shape(x)[: -n - 1], shape(x)[-n:]
+        sizes = shape(x)[-n:]
         out = output_sizes(grown(sizes, sides), *self.kernel())
         ok = len(shape(x)) in (n + 1, n + 2) and shape(x)[-n - 1] == self.in_channels and min(out) > 0
         ok = ok and can_pad(sizes, sides, self.padding_mode)
         self.takes(ok, x, f"(N, in_channels, {letters(n)}), or without N, with room for kernel_size and padding")
-        W = self.matrix(params)
         z = pad(x, sides, self.padding_mode)  # (0)
-        X = np.stack(list(taps(z, out, *self.kernel())), -n - 1)  # (2)
-        X = X.reshape(math.prod(lead), self.groups, W.shape[2], math.prod(out))
-        y = (W @ X).reshape(*lead, self.out_channels, *out)  # (3)
+        X = self.columns(z, out)  # (2)
+        y = (self.matrix(params) @ X).reshape(*x.shape[: -n - 1], self.out_channels, *out)  # (3)
         if self.bias:
             y += params["bias"].reshape(-1, *(1,) * n)  # (3)
         return y, (X, x.shape)
 
     def gradients(self, params, cache, dy):
         X, _ = cache
-        dy = self.rows(dy, X)
+        dy = self.rows(dy)
         dW, db = (dy @ X.swapaxes(2, 3)).sum(0), dy.sum((0, 3))  # (4)
         return {"weight": dW.reshape(params["weight"].shape)} | ({"bias": db.reshape(-1)} if self.bias else {})
 
     def backward(self, params, cache, dy):
-        X, x_shape = cache
-        n, sides, W = self.axes, self.sides(), self.matrix(params)
-        sizes, out = x_shape[-n:], dy.shape[-n:]
-        dz = np.zeros(x_shape[:-n] + grown(sizes, sides), dy.dtype)
-        WT = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
-        for dz_k, WT_k in zip(taps(dz, out, *self.kernel()), np.ascontiguousarray(WT)):
-            dX_k = WT_k @ self.rows(dy, X)  # (4), the rows of X that tap k has
-            dz_k += dX_k.reshape(dz_k.shape)  # (5), through a view of dz
+        _, x_shape = cache
+        sides, sizes = self.sides(), x_shape[-self.axes :]
+        z_shape = x_shape[: -self.axes] + grown(sizes, sides)
+        dz = self.adjoint(params, self.rows(dy), z_shape, dy.shape[-self.axes :])  # (5)
         return unpad(dz, sizes, sides, self.padding_mode), self.gradients(params, cache, dy)  # (6)
 
     @classmethod

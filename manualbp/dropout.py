@@ -102,13 +102,17 @@ class Dropout2d(_Channels):
 
     Forward   y = mx/(1−p), one m a channel;  in evaluation y = x
     Backward  dx = m dy/(1−p)
-    Shapes    x, y: (N, C, H, W); m: (N, C, 1, 1)
+    Shapes    x, y: (N, C, H, W), or (N, C, L), (N, C); m: (N, C, 1, 1), or (N, C, 1), (N, C)
     Errors    ValueError for another number of axes, if p is no probability, or without a Generator in training
     Source    Tompson et al. 2014, arXiv:1411.4280, section 3.2; torch.nn.Dropout2d
-    Caveat    three axes are refused: torch takes them for (N, C, L), and warns that it will take them for (C, H, W)
+    Caveat    of three axes the second is that of the channels, as in torch, which warns that it may take them for
+              (C, H, W) one day
     """
 
-    ranks, shapes = (4,), "(N, C, H, W)"
+    ranks, shapes = (4, 3, 2), "(N, C, H, W), (N, C, L) or (N, C)"
+
+    def masked(self, x):
+        return x.shape[:2] + (1,) * (x.ndim - 2)
 
 
 class Dropout3d(_Channels):

@@ -10,7 +10,7 @@ class _InstanceNorm(_NormBase, family=True):
     affine: bool = False
     track_running_stats: bool = False
 
-    counts = False
+    counts, empty = False, False
     options = {
         "eps": (1e-5, 0.3),
         "momentum": (0.1, None, 0.7),

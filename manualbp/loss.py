@@ -1,7 +1,7 @@
 """Losses as layers: x = (input, target), y = a number. Beside torch/nn/modules/loss.py.
 
 Here: what a loss is, and the losses of regression and of distributions. `loss_class` has those of classification,
-`loss_margin` those that compare with a margin, `loss_ctc` that of unaligned sequences.
+`loss_margin` and `loss_triplet` those that compare with a margin, `loss_ctc` that of unaligned sequences.
 """
 
 import math

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import INTEGER, REAL, Array, Layer, Params, describe, shape
+from .base import INTEGER, REAL, Array, Layer, describe, shape
+from .composite import Backward, Composite, Forward
 from .elementary import log_softmax, sigmoid, softplus
 from .linear import Linear
 from .loss import Loss, cycle, is_real, reduce, unreduce
@@ -331,7 +332,7 @@ class CrossEntropyLoss(OneOfC):
         return (x, values.simplex(shape, min(len(shape) - 1, 1))) if soft else (x, t)
 
 
-class LinearCrossEntropyLoss(Loss):
+class LinearCrossEntropyLoss(Composite, Loss):
     """CrossEntropyLoss of what a Linear makes of x.
 
     Forward   z = xWᵀ + b, taken as (N, num_classes, *out_features);   y = CrossEntropyLoss(z, t)
@@ -358,37 +359,31 @@ class LinearCrossEntropyLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.loss  # its options are checked by making it
+        self.children()  # their options are checked by making them
 
-    @property
-    def linear(self) -> Linear:
-        return Linear(self.in_features, self.num_classes * math.prod(self.out_features), self.bias)
-
-    @property
-    def loss(self) -> CrossEntropyLoss:
+    def parts(self):
         ignored = -100 if self.ignore_index is None else self.ignore_index
-        return CrossEntropyLoss(self.weight, ignored, self.reduction, self.label_smoothing)
-
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
-        return {"linear": self.linear.init(rng, dtype)}
+        return {
+            "linear": Linear(self.in_features, self.num_classes * math.prod(self.out_features), self.bias),
+            "cross_entropy": CrossEntropyLoss(self.weight, ignored, self.reduction, self.label_smoothing),
+        }
 
     def forward(self, params, x):
         x, t = self.unpack(x, "input target")
         batched = len(shape(x)) == 2 or not self.out_features
         self.takes(batched and shape(x)[1:] in ((), shape(x)[-1:]), x, "(in_features,) or (N, in_features)")
-        z, linear = self.linear.forward(params["linear"], x)
-        z = z.reshape(*x.shape[:-1], self.num_classes, *self.out_features)
+        f = Forward(self, params)
+        z = f("linear", x).reshape(*x.shape[:-1], self.num_classes, *self.out_features)
         if self.ignore_index is not None and shape(t) == z.shape:
             raise ValueError(f"{self} can ignore a class index, not probabilities; it got {describe(t)}")
-        y, loss = self.loss.forward({}, (z, t))
-        return y, (linear, loss)
+        return f("cross_entropy", (z, t)), (f.caches, x.shape[:-1])
 
     def backward(self, params, cache, dy):
-        linear, loss = cache
-        (dz, dt), _ = self.loss.backward({}, loss, dy)
-        dz = dz.reshape(*linear[0].shape[:-1], -1)
-        dx, grads = self.linear.backward(params["linear"], linear, dz)
-        return (dx, dt), {"linear": grads}
+        caches, batch = cache
+        b = Backward(self, params, caches)
+        dz, dt = b("cross_entropy", dy)
+        dx = b("linear", dz.reshape(*batch, -1))
+        return (dx, dt), b.grads
 
     @classmethod
     def example(cls, choose, shape):
@@ -400,4 +395,4 @@ class LinearCrossEntropyLoss(Loss):
 
     def sample(self, values, shape):
         places = (*shape[:-1], self.num_classes, *self.out_features)
-        return values.real(shape), self.loss.sample(values, places)[1]
+        return values.real(shape), self.children()["cross_entropy"].sample(values, places)[1]

@@ -4,15 +4,13 @@ Most are sums of hinges max(z, 0). At the corner z = 0 there is no derivative; w
 to loss and stands under Caveat.
 """
 
-import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from .base import INTEGER, REAL, Array, Layer, Params, add, describe, unbroadcast
-from .distance import CosineSimilarity, PairwiseDistance
+from .base import INTEGER, REAL, Array, describe
 from .elementary import sigmoid, softplus
-from .loss import Loss, cycle, reduce, unreduce
+from .loss import Loss, cycle
 from .loss_class import EPS, WEIGHTS, check_classes
 
 
@@ -40,16 +38,25 @@ class SoftMarginLoss(Loss):
         return values.real(shape), values.signs(shape).astype(np.int64)
 
 
-class HingeEmbeddingLoss(Loss):
+class Hinged(Loss, family=True):
+    """A loss with a hinge max(z, 0). It has no derivative at z = 0, where any slope from 0 to 1 is a subgradient: the
+    one of least norm is taken, as torch does from 2.14 on. Until 2.13 torch took 1 there."""
+
+    def above(self, z: Array) -> Array:
+        """[z > 0], the slope of max(z, 0)."""
+        return z.real > 0
+
+
+class HingeEmbeddingLoss(Hinged):
     """x itself where t = 1, how far it is short of the margin where t = −1: x is a distance of two things that are
     alike (1) or not (−1).
 
     Forward   v = [t ≠ −1] x + [t ≠ 1] max(margin − x, 0);  so another t has both terms
-    Backward  ∂v/∂x = [t ≠ −1] − [t ≠ 1] [margin − x ≥ 0];  t is only compared
+    Backward  ∂v/∂x = [t ≠ −1] − [t ≠ 1] [margin − x > 0];  t is only compared
     Shapes    x, t: (*), broadcast against one another; y: () or the shape they broadcast to
     Errors    ValueError unless two arrays of numbers are given that broadcast
     Source    torch.nn.HingeEmbeddingLoss
-    Caveat    no derivative at x = margin; torch takes that of the sloping side, −1
+    Caveat    no derivative at x = margin; torch takes the hinge's slope as 0 there, until 2.13 as −1
     """
 
     margin: float = 1.0
@@ -62,22 +69,22 @@ class HingeEmbeddingLoss(Loss):
         return np.where(t != -1, x, 0) + np.where(t != 1, np.maximum(self.margin - x, 0), 0)
 
     def slopes(self, x, t):
-        short = (self.margin - x).real >= 0
-        return (t != -1).astype(x.dtype) - ((t != 1) & short), None
+        return (t != -1).astype(x.dtype) - ((t != 1) & self.above(self.margin - x)), None
 
     def sample(self, values, shape):
         return values.real(shape), values.rng.choice([-1.0, 1.0, 0.0], shape, p=[0.45, 0.45, 0.1])
 
 
-class MarginRankingLoss(Loss):
+class MarginRankingLoss(Hinged):
     """How far x₁ is short of exceeding x₂ by the margin, where t = 1; the other way round where t = −1.
 
     Forward   v = max(z, 0),   z = −t (x₁ − x₂) + margin
-    Backward  with h = [z ≥ 0]:   ∂v/∂x₁ = −t h,   ∂v/∂x₂ = t h,   ∂v/∂t = −(x₁ − x₂) h
+    Backward  with h = [z > 0]:   ∂v/∂x₁ = −t h,   ∂v/∂x₂ = t h,   ∂v/∂t = −(x₁ − x₂) h
     Shapes    x₁, x₂, t: (*), equally many axes, broadcast against one another; y: () or the shape they broadcast to
     Errors    ValueError unless three such arrays of numbers are given
     Source    torch.nn.MarginRankingLoss
-    Caveat    no derivative at z = 0; torch takes h = 1 there. With margin 0 that is so at every tie x₁ = x₂
+    Caveat    no derivative at z = 0; torch takes h = 0 there, until 2.13 h = 1. With margin 0 that is so at every tie
+              x₁ = x₂
     """
 
     margin: float = 0.0
@@ -97,14 +104,14 @@ class MarginRankingLoss(Loss):
         return np.maximum(-t * (x1 - x2) + self.margin, 0)
 
     def slopes(self, x1, x2, t):
-        h = (-t * (x1 - x2) + self.margin).real >= 0
+        h = self.above(-t * (x1 - x2) + self.margin)
         return -t * h, t * h, -(x1 - x2) * h
 
     def sample(self, values, shape):
         return values.real(shape), values.real(shape), values.signs(shape)
 
 
-class CosineEmbeddingLoss(Loss):
+class CosineEmbeddingLoss(Hinged):
     """One minus the cosine of two vectors that are alike (t = 1); what it exceeds the margin by if they are not (−1).
 
     Forward   A = √(a·a + ε), B = √(b·b + ε),  α = a/A, β = b/B,  c = a·b/(AB),  ε = 10⁻¹²
@@ -113,11 +120,11 @@ class CosineEmbeddingLoss(Loss):
               which has only terms ≥ 0, so nothing cancels between vectors that are almost parallel
     Backward  ∂A/∂a = a/A = α, so  ∂α_j/∂a_i = (δᵢⱼ − αᵢαⱼ)/A  and
               ∂c/∂a = (β − c α)/A = (β − α + p α)/A,   likewise  ∂c/∂b = (α − β + p β)/B
-              ∂v/∂c = k = −1 where t = 1,  [c − margin ≥ 0] where t = −1,  else 0;   t is only compared
+              ∂v/∂c = k = −1 where t = 1,  [c − margin > 0] where t = −1,  else 0;   t is only compared
     Shapes    a, b: (D,) with t: (), or (N, D) with t: (N,), broadcast against one another; y: () or (N,)
     Errors    ValueError unless three such arrays of numbers are given
     Source    torch.nn.CosineEmbeddingLoss
-    Caveat    no derivative at c = margin; torch takes that of the sloping side, k = 1
+    Caveat    no derivative at c = margin; torch takes k = 0 there, until 2.13 k = 1
     """
 
     margin: float = 0.0
@@ -150,8 +157,8 @@ class CosineEmbeddingLoss(Loss):
 
     def slopes(self, a, b, t):
         A, B, alpha, beta, c, p = self.parts(a, b)
-        t, above = t[..., None], (c - self.margin).real >= 0
-        k = ((t == -1) & above).astype(a.dtype) - (t == 1)
+        t = t[..., None]
+        k = ((t == -1) & self.above(c - self.margin)).astype(a.dtype) - (t == 1)
         return k * (beta - alpha + p * alpha) / A, k * (alpha - beta + p * beta) / B, None
 
     def sample(self, values, shape):
@@ -282,137 +289,3 @@ class MultiLabelMarginLoss(Ranked):
     def sample(self, values, shape):
         t = values.integers(0, shape[-1], shape)
         return values.real(shape), np.where(values.mask(shape, 0.4), -1, t)
-
-
-class Triplet(Loss, family=True):
-    """How far the anchor is short of being nearer to the positive than to the negative by the margin.
-
-    Forward   v = max(z, 0),   z = margin + D(a, p) − m,   m = D(a, n), or with swap min(D(a, n), D(p, n))
-    Backward  dz = [z ≥ 0] dv, and  dD(a, p) = dz,   dm = −dz;
-              dm goes to the smaller of D(a, n) and D(p, n), half to each in a tie;
-              a, p and n take part in two or three distances each, whose gradients add, as do those by D's parameters
-    """
-
-    if TYPE_CHECKING:  # each class has these options, in its own order
-        margin: float
-        swap: bool
-        reduction: str
-
-    arity = 3
-    ranks = (1, 2, 3)
-    inputs = "anchor positive negative"
-
-    @property
-    def distance(self) -> Layer:
-        raise NotImplementedError
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self.distance  # its options are checked by making it
-        if not self.margin > 0:
-            raise ValueError(f"{self}: margin is a number above 0; it is {self.margin}")
-
-    @np.errstate(invalid="ignore")  # ∞ − ∞ and ∞/∞ are NaN, as in torch
-    def forward(self, params, x):
-        for array in (x := self.unpack(x, self.inputs)):
-            self.takes(np.ndim(array) == np.ndim(x[0]), array, f"(*, D) with {np.ndim(x[0])} axes, as its anchor")
-        a, p, n = (np.atleast_1d(array) for array in x)
-        pairs = ((a, p), (a, n), (p, n)) if self.swap else ((a, p), (a, n))
-        found = [self.distance.forward(params.get("distance_function", {}), pair) for pair in pairs]
-        (near, far, *other), caches = zip(*found)
-        z = self.margin + near - (np.minimum(far, other[0]) if self.swap else far)
-        return reduce(np.maximum(z, 0), self.reduction, z.size), (x, caches, near, far, *other, z)
-
-    @np.errstate(invalid="ignore")
-    def backward(self, params, cache, dy):
-        x, caches, near, far, *other, z = cache
-        dz = unreduce(dy, z.shape, self.reduction, z.size) * (z.real >= 0)
-        dd = (dz, -dz)
-        if self.swap:
-            to_far = ((far.real < other[0].real) + (far.real <= other[0].real).astype(dz.dtype)) / 2
-            dd = (dz, -dz * to_far, -dz * (1 - to_far))
-        dx: list[Any] = [None, None, None]
-        grads: Params = {}
-        of = params.get("distance_function", {})
-        for (i, j), c, d, distance in zip(((0, 1), (0, 2), (1, 2)), caches, dd, (near, far, *other)):
-            (di, dj), g = self.distance.backward(of, c, unbroadcast(d, distance.shape))
-            dx[i], dx[j], grads = add(dx[i], di), add(dx[j], dj), add(grads, g)
-        return tuple(d.reshape(a.shape) for d, a in zip(dx, x)), {"distance_function": grads} if grads else {}
-
-    def sample(self, values, shape):
-        fewer = tuple(1 if one else n for n, one in zip(shape, values.mask((len(shape),), 0.2)))
-        return values.real(shape), values.real(shape), values.real(fewer)
-
-
-class TripletMarginLoss(Triplet):
-    """How far the anchor is short of being nearer to the positive than to the negative by the margin, in the p-norm.
-
-    Forward   v = max(z, 0),   z = margin + D(a, p) − m,   m = D(a, n), or with swap min(D(a, n), D(p, n)),
-              D(u, v) = ‖u − v + ε‖ₚ, that is PairwiseDistance
-    Backward  dz = [z ≥ 0] dv;   D(a, p) gets dz, m gets −dz, the smaller of its two distances;  then D's own backward
-    Shapes    a, p, n: (*, D), equally many axes, broadcast against one another; y: () or (*)
-    Errors    ValueError unless three such arrays of real numbers are given; if margin is not above 0, or p below 0
-    Source    Balntas, Riba et al. 2016, BMVC (swap); torch.nn.TripletMarginLoss
-    Caveat    no derivative at z = 0; torch takes that of the sloping side. Equal D(a, n) and D(p, n) get half each.
-              Where u − v + ε = 0 the slope of ‖·‖ is taken as 0
-    """
-
-    margin: float = 1.0
-    p: float = 2.0
-    eps: float = 1e-6
-    swap: bool = False
-    reduction: str = "mean"
-
-    dyadic = True
-    options = {
-        **Loss.options,
-        "margin": (1.0, 0.5, 0.3, 4.0),
-        "p": (2.0, 1.0, 3.0, 1.5, math.inf),
-        "eps": (1e-6, 0.25, 0.0),
-        "swap": (False, True),
-    }
-
-    @property
-    def distance(self):
-        return PairwiseDistance(self.p, self.eps)
-
-
-class TripletMarginWithDistanceLoss(Triplet):
-    """How far the anchor is short of being nearer to the positive than to the negative, by a distance of your own.
-
-    Forward   v = max(z, 0),   z = margin + D(a, p) − m,   m = D(a, n), or with swap min(D(a, n), D(p, n))
-              D = distance_function, a layer of two inputs; None is PairwiseDistance()
-    Backward  dz = [z ≥ 0] dv;   D(a, p) gets dz, m gets −dz, the smaller of its two distances;  then D's own backward,
-              the gradients by its parameters added up over its uses
-    Shapes    a, p, n: (*, D), equally many axes, as D takes them; y: () or the shape that D gives
-    Errors    ValueError unless three such arrays of real numbers are given; if margin is not above 0; those of D
-    Source    torch.nn.TripletMarginWithDistanceLoss
-    Caveat    no derivative at z = 0; torch takes that of the sloping side. Equal D(a, n) and D(p, n) get half each
-    """
-
-    distance_function: Layer | None = None
-    margin: float = 1.0
-    swap: bool = False
-    reduction: str = "mean"
-
-    cancels = True
-    dyadic = True
-
-    @property
-    def distance(self):
-        return PairwiseDistance() if self.distance_function is None else self.distance_function
-
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Params:
-        inner = self.distance.init(rng, dtype)
-        return {"distance_function": inner} if inner else {}
-
-    def sample_params(self, values):
-        inner = self.distance.sample_params(values)
-        return {"distance_function": inner} if inner else {}
-
-    @classmethod
-    def example(cls, choose, shape):
-        pairwise = PairwiseDistance(1.0, 0.25), PairwiseDistance(keepdim=True)
-        distance = choose(None, *pairwise, CosineSimilarity(-1))
-        margin, swap, reduction = choose(1.0, 0.5, 0.3, 4.0), choose(False, True), choose(*cls.reductions)
-        return cls(distance_function=distance, margin=margin, swap=swap, reduction=reduction)

@@ -258,6 +258,68 @@ class LocalResponseNorm(Layer):
         return dy * d**-self.beta - 2 * self.alpha * self.beta / self.size * x * reached, {}
 
 
+class CrossMapLRN2d(Layer):
+    """LocalResponseNorm as Lua Torch had it, with a window of its own, and a backward that is not its gradient.
+
+    Forward   n = size,  p = ⌊(n+1)/2⌋;  A_ci = 1 if |i − c| < p or i = 0, else 0
+              d_c = k + α/n Σᵢ A_ci xᵢ²,   y_c = x_c d_c^(−β)
+    Backward  as for LocalResponseNorm  ∂y_c/∂xᵢ = δ_cᵢ d_c^(−β) − (2αβ/n) xᵢ A_ci y_c/d_c,  so the gradient is
+              dxᵢ = dyᵢ dᵢ^(−β) − (2αβ/n) xᵢ Σ_c B_ic dy_c y_c/d_c,   B = Aᵀ
+              torch has B_ic = 1 if i − p ≤ c < i − p + n, else 0, and this has it too where as_torch is True
+    Shapes    x, y: (N, C, H, W)
+    Errors    ValueError for another number of axes, or size < 1, or size < 2 where as_torch is True
+    Source    torch.nn.CrossMapLRN2d
+    Caveat    the window slides, and channel 0 is never taken out of it again: `c > pre_pad` in torch means `>=`. Its
+              backward forgets that, and lies a channel too low. as_torch=False gives the gradient of this forward;
+              LocalResponseNorm is the function that was meant
+    """
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1
+    as_torch: bool = True
+
+    ranks = (4,)
+    cancels = True
+    options = {
+        "size": (3, 2, 4, 5),
+        "alpha": (1e-4, 0.3, 2.0),
+        "beta": (0.75, 0.5),
+        "k": (1.0, 2.0),
+        "as_torch": (False, True),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size < 1 + self.as_torch:
+            raise ValueError(f"{self}: size is 1 or more, and 2 or more with as_torch, since torch's backward needs it")
+
+    @property
+    def is_gradient(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return not self.as_torch
+
+    def forward(self, params, x):
+        self.takes(np.ndim(x) == 4, x, "(N, C, H, W)")
+        c, i = np.indices((x.shape[1],) * 2)
+        A = ((np.abs(i - c) < (self.size + 1) // 2) | (i == 0)).astype(x.dtype)
+        d = self.k + self.alpha / self.size * _mixed(A, x * x)
+        y = x * d**-self.beta
+        return y, (x, d, y, A)
+
+    def backward(self, params, cache, dy):
+        x, d, y, A = cache
+        i, c = np.indices(A.shape)
+        p = (self.size + 1) // 2
+        B = ((i - p <= c) & (c < i - p + self.size)).astype(x.dtype) if self.as_torch else A.T
+        return dy * d**-self.beta - 2 * self.alpha * self.beta / self.size * x * _mixed(B, dy * y / d), {}
+
+
+def _mixed(A: Array, q: Array) -> Array:
+    """Σᵢ A_ci qᵢ for every channel c, at every place."""
+    return (A @ q.reshape(*q.shape[:2], -1)).reshape(q.shape)
+
+
 def _windows(q: Array, below: int, above: int) -> Array:
     """For every channel c the sum of q over the channels c − below, …, c + above that there are."""
     channels = q.shape[1]

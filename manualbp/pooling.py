@@ -6,6 +6,7 @@ the stride and d the dilation, so the same `taps` read and write here.
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -14,6 +15,28 @@ import numpy as np
 from .base import Array, Layer, shape
 from .conv import Ints, output_sizes, taps
 from .padding import Sides, check_ints, each, grown, letters, pad, unpad
+
+
+def largest(taps: Iterable[tuple[Array, Array]], y: Array, i: Array) -> tuple[Array, Array]:
+    """The largest entry that any tap (z_k, at_k) sees at p, and its place at_k[p], which grows with k. y and i: below.
+
+    The first of equal ones, the last of several NaN, as in torch."""
+    for z_k, at_k in taps:
+        z_k = np.ascontiguousarray(z_k)  # it is read three times
+        larger = (np.real(z_k) > np.real(y)) | (z_k != z_k)  # NaN alone differs from itself
+        i = np.maximum(i, larger * at_k)  # MaxPool1d's (2), since at_k grows with k
+        y = np.maximum(y, z_k)  # (1)
+    return y, i
+
+
+def place(dy: Array, i: Array, x_shape: Ints, axes: int) -> Array:
+    """The adjoint of reading y[p] = x[i(p)] in every plane: dx[i(p)] += dy[p], for one p after another."""
+    lead, n = x_shape[:-axes], math.prod(x_shape[-axes:])
+    planes = math.prod(lead)
+    first = np.arange(0, planes * n, max(n, 1))[:planes].reshape(*lead, *(1,) * axes)  # where each plane of x begins
+    dx = np.zeros(planes * n, dy.dtype)
+    np.add.at(dx, (first + i).ravel(), dy.ravel())  # (3)
+    return dx.reshape(x_shape)
 
 
 class _PoolNd(Layer, family=True):
@@ -104,22 +127,12 @@ class _MaxPoolNd(_PoolNd, family=True):
             i.max() < n, x, f"(N, C, {letters(self.axes)}) with an entry in every window of kernel_size, dilation"
         )
         y = np.full(x.shape[: -self.axes] + out, -math.inf, x.dtype)
-        for z_k, at_k in zip(taps(z, out, *self.kernel()), at_taps):
-            z_k = np.ascontiguousarray(z_k)  # it is read three times
-            larger = (np.real(z_k) > np.real(y)) | (z_k != z_k)  # NaN alone differs from itself
-            i = np.maximum(i, larger * at_k)  # (2), since at_k grows with k
-            y = np.maximum(y, z_k)  # (1)
+        y, i = largest(zip(taps(z, out, *self.kernel()), at_taps), y, i)
         return ((y, i) if self.return_indices else y), (i, x.shape)
 
     def backward(self, params, cache, dy):
         i, x_shape = cache
-        dy = dy[0] if self.return_indices else dy
-        lead, n = x_shape[: -self.axes], math.prod(x_shape[-self.axes :])
-        planes = math.prod(lead)
-        first = np.arange(0, planes * n, n).reshape(*lead, *(1,) * self.axes)  # where each plane of x begins
-        dx = np.zeros(planes * n, dy.dtype)
-        np.add.at(dx, (first + i).ravel(), dy.ravel())  # (3)
-        return dx.reshape(x_shape), {}
+        return place(dy[0] if self.return_indices else dy, i, x_shape, self.axes), {}
 
     @classmethod
     def example(cls, choose, shape):

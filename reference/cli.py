@@ -9,6 +9,7 @@ from rich.console import Console
 from .draw.expression import nearest, parse
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
+FEW = 10  # names that a message lists
 CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "vacuous": VACUOUS}
 
 app = typer.Typer(
@@ -18,13 +19,21 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False)
 
 
-@app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from manualbp import __version__
 
         print(f"manualbp {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -44,7 +53,10 @@ def verify(
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="The summary line alone.")] = False,
-    shape: Annotated[str | None, typer.Option(help="Shape of the model's input, as 8,3,32,32.")] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of the model's input, as 8,3,32,32 (repeatable).")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Of a model the nodes whose names match, as 'layer3.*'.")] = "*",
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
@@ -57,8 +69,8 @@ def verify(
 
         manualbp verify net.py:model --shape 4,10
     """
-    from . import declared
     from . import verify as job
+    from . import verify_model
     from .report import files, screen
 
     choose("--regime", regime, ("both", "exact", "real"))
@@ -67,7 +79,7 @@ def verify(
     files.check_writable({"--json": json, "--junit": junit})
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
-        raise typer.Exit(declared.of_model(model, shape, seed, console, json, junit))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
@@ -140,9 +152,12 @@ def explain(
 
 
 def choose(option: str, value: str, allowed: Any) -> None:
-    """End with a message that shows the nearest allowed value unless `value` is one."""
+    """End with a message that shows the nearest allowed value, or all where they are few, unless `value` is one."""
     if value not in allowed:
-        fail(f"{option} takes {', '.join(allowed)}; it got {value}{nearest(value, allowed)}")
+        near = nearest(value, allowed)
+        if len(allowed) > FEW:
+            fail(f"no {option} is called {value}{near or f'; the README lists the {len(allowed)} that there are'}")
+        fail(f"{option} takes {', '.join(allowed)}; it got {value}{near}")
 
 
 def usable(device: str, dtype: str) -> None:
@@ -175,7 +190,8 @@ def main() -> None:
     except Exception as e:
         of_click = getattr(e, "format_message", None)  # it names the option
         text = of_click() if of_click else str(e) or type(e).__name__
-        errors.print(f"manualbp: {text}", markup=False, soft_wrap=True)
+        if text:  # where no command is given, the help is printed, and nothing is left to say
+            errors.print(f"manualbp: {text}", markup=False, soft_wrap=True)
     sys.exit(ERROR)
 
 

@@ -26,6 +26,7 @@ from .sides.side import Side
 from .sides.yours import Subject
 
 Replay = Callable[[Trial], Mapping[str, Run]]
+GRID = 2.0**10  # the size of numbers that are few enough of their unit
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
 
@@ -117,10 +118,17 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
+    if judged.torch is not None and not trial.large and _on_a_grid(trial):
+        trial = replace(trial, integers=True)  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if judged.torch is None:
         return _without_torch(judged, trial)
     return Tried(trial, compare(judged.hand, judged.torch, trial))
+
+
+def _on_a_grid(trial: Trial) -> bool:
+    """Are all real inputs small multiples of 1/64, as integers and halves are?"""
+    return all(np.array_equal(64 * a, np.round(64 * a)) and largest(a) < GRID for a in trial.real)
 
 
 def _upstream(judged: Judged, trial: Trial) -> Tree:

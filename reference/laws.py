@@ -27,7 +27,7 @@ from .draw.trial import cast
 from .sides import record
 from .sides.hand import by_hand
 from .sides.run import GRADIENT, Name, Run, leaves, named
-from .twin.layers import from_torch, to_torch
+from .twin.layers import CALL_OPTIONS, from_torch, to_torch
 
 
 def check_equals_torch(case: Case) -> None:
@@ -153,9 +153,9 @@ def check_eval(case: Case) -> None:
     calm = case.layer.eval()
     assert calm.eval() == calm
     assert calm.train() == case.layer.train()
-    assert not calm.random
+    assert not [part for part in record.walk(calm) if part.random and hasattr(part, "training")]  # others have no mode
     params, x, _ = case.data()
-    _, cache = run(calm, params, x, None)
+    _, cache = run(calm, params, x, np.random.default_rng(case.seed) if calm.random else None)
     _same(case, flatten(params), flatten(calm.track(params, cache)), "evaluation moves statistics")
 
 
@@ -170,7 +170,6 @@ def check_twin_returns(case: Case) -> None:
 
 
 ALL = [*HealthCheck]
-CALL_OPTIONS = ("need_weights", "average_attn_weights", "is_causal")  # of torch's forward: a module does not know them
 
 LAWS: tuple[Callable[[Case], None], ...] = (
     check_equals_torch, check_equals_differences, check_linear_in_dy, check_pure, check_layouts, check_dtype_kept,

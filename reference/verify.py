@@ -33,6 +33,7 @@ from .sides import record
 from .sides.hand import Hand
 from .sides.module import twin_of
 from .sides.run import UPDATE
+from .twin.conventions import as_in
 
 CHUNK = 50  # cases that one process draws before it reports
 
@@ -151,7 +152,7 @@ def classes_of(plan: Plan) -> list[type]:
 def check(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
     """Gradients of a case, and then its optimizer's updates and state in lock-step."""
     trial = trial or case.trial()
-    hand = Hand(case.layer, case.seed)
+    hand = Hand(as_in(case.layer), case.seed)
     found = compare(hand, twin_of(case.layer, case.seed, device), trial)
     return with_updates(case, found, trial, lambda: hand.proves_exact(trial)) if case.optimizer is not None else found
 

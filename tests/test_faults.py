@@ -26,10 +26,11 @@ NUMBERS = {
     "B": (1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 17),
     "C": (2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17, 18, 19, 20),
     "D": (1, 2, 3, 4, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18),
-    "E": (1, 2, 3, 4, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 22),
+    "E": (1, 2, 3, 4, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 22, *range(23, 44)),
     "F": (1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 16),
     "J": range(1, 19),
     "G": (1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 17, 18, 19, 20, 21, 22, 23, *range(24, 29)),
+    "T": tuple(range(1, 14)),
 }
 CATALOGUE = {f"{letter}{n:02}" for letter, numbers in NUMBERS.items() for n in numbers}
 
@@ -115,7 +116,7 @@ def test_the_right_layer_is_never_called_faulty():
 def test_a_mistake_that_a_diagnosis_names_is_a_class_of_the_catalogue():
     for path in Path(reference.diagnose.__file__).parent.rglob("*.py"):
         texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        ids = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-H]\d\d(\.\w+)?", text)}
+        ids = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-HT]\d\d(\.\w+)?", text)}
         assert not ids - KNOWN.keys(), path
 
 

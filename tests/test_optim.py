@@ -20,6 +20,7 @@ from reference.compare.updates import lockstep
 from reference.draw.steps import Steps, draw, in_two_groups, scaled
 from reference.sides.steps import HandUpdates, TorchUpdates, quartic, torch_step
 from reference.twin import optimizers as twin
+from reference.twin.conventions import known_options, minimising
 from reference.twin.optimizers import to_torch_optim
 
 CLASSES = registry(Optimizer)
@@ -130,12 +131,12 @@ def test_numbers_leave_the_range_where_they_do_in_torch(name):
 @every
 def test_training_begun_in_torch_goes_on_by_hand(name):
     for run in runs(name)[-3:]:
-        opt, case, k = run.hand.opt, run.steps, 4
+        opt, case, k = minimising(run.hand.opt), run.steps, 4
         made, tensors = torch_at(opt, case, k)
         found, state = twin.from_torch_optim(made)
         found = found.replace(**{n: getattr(opt, n) for n in options_of(opt) if n in ("eps", "max_eval")})
         params = {n: p.detach().numpy().copy() for n, p in tensors.items()}
-        given = quartic(case.grads[k]) if opt.by_closure else case.grads[k]
+        given = asked(opt, case.grads[k])
         params, state = found.step(params, given, state)
         after = flatten(params) | slots(found, state)
         within_bound(run, k, after, run.runs[1][k], name)
@@ -144,7 +145,7 @@ def test_training_begun_in_torch_goes_on_by_hand(name):
 @every
 def test_training_begun_by_hand_goes_on_in_torch(name):
     for run in runs(name)[-3:]:
-        opt, case, k = run.hand.opt, run.steps, 4
+        opt, case, k = minimising(run.hand.opt), run.steps, 4
         opt = scaled(opt, case.rates[k])
         begun = Steps(case.params, case.grads[:k], case.rates[:k])
         params, state = hand_at(run.hand.opt, begun)
@@ -156,10 +157,14 @@ def test_training_begun_by_hand_goes_on_in_torch(name):
         within_bound(run, k, after, run.runs[0][k], name)
 
 
+def asked(opt, grads):
+    return quartic(grads, opt.maximize) if opt.by_closure else grads
+
+
 def hand_at(opt, case):
     params, state = case.params, {}
     for grads, rate in zip(case.grads, case.rates, strict=True):
-        params, state = scaled(opt, rate).step(params, quartic(grads) if opt.by_closure else grads, state)
+        params, state = scaled(opt, rate).step(params, asked(opt, grads), state)
     return flatten(params), state
 
 
@@ -365,7 +370,8 @@ def test_every_optimizer_of_torch_is_here_or_excluded_with_a_reason():
 def test_options_are_those_of_torch_in_name_and_default(name):
     theirs = inspect.signature(getattr(torch.optim, name).__init__).parameters
     given = {n: p.default for n, p in theirs.items() if n not in IMPLEMENTATION}
-    ours = {n: p.default for n, p in inspect.signature(CLASSES[name]).parameters.items() if n != "groups"}
+    known = known_options(CLASSES[name]())
+    ours = {n: p.default for n, p in inspect.signature(CLASSES[name]).parameters.items() if n in known}
     assert ours == given
     positional = [n for n in given if theirs[n].kind is not inspect.Parameter.KEYWORD_ONLY]
     assert list(ours)[: len(positional)] == positional
@@ -393,7 +399,7 @@ def test_the_docstring_has_its_headings(name):
         (lambda: Adam(betas=(0.9, 1.0)), r"Adam\(betas=\(0.9, 1.0\)\) needs betas in \[0, 1\)"),
         (lambda: SGD(nesterov=True), "needs momentum > 0 and dampening = 0"),
         (lambda: SparseAdam(lr=0), "needs lr, eps > 0"),
-        (lambda: Muon(adjust_lr_fn="x"), "needs \"original\" or"),
+        (lambda: Muon(adjust_lr_fn="x"), "needs adjust_lr_fn original"),
         (lambda: SGD(groups=(Group("*", lr=-1.0),)), r"SGD\(lr=-1.0\) needs lr ≥ 0"),
         (lambda: SGD().step({"w": np.ones(2)}, {"v": np.ones(2)}, {}), "gradient of 'v'; the parameters are w"),
         (lambda: SGD().step({"w": np.ones(2)}, {"w": np.ones(3)}, {}), r"'w' is float64 of shape \(2,\), its gradient"),
@@ -487,6 +493,23 @@ def test_muon_without_rounding_is_torchs_own_formula():
     singular = np.linalg.svd(Muon().orthogonal(x.numpy()), compute_uv=False)
     assert singular.min() > 0.6
     assert singular.max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4)])
+def test_muon_unclamped_scales_by_the_root_of_rows_by_columns(shape):
+    p, g = np.random.default_rng(0).standard_normal((2, *shape))
+    moves = {}
+    for kind in ("spectral_unclamped", "match_rms_adamw"):
+        opt = Muon(lr=1.0, weight_decay=0.0, adjust_lr_fn=kind)
+        moves[kind] = opt.step({"w": p}, {"w": g}, {})[0]["w"] - p
+    ratio = np.sqrt(shape[0] / shape[1]) / (0.2 * np.sqrt(max(shape)))
+    np.testing.assert_allclose(moves["spectral_unclamped"], ratio * moves["match_rms_adamw"], rtol=1e-12)
+
+
+@pytest.mark.skipif(torch.__version__ < "2.14", reason="torch has it since 2.14")
+def test_muon_unclamped_equals_torch():
+    for seed in range(3):
+        assert all(t.ok for t in lockstep(Muon(lr=0.1, adjust_lr_fn="spectral_unclamped"), seed).found)
 
 
 def test_adamw_is_adam_with_decoupled_decay():

@@ -1,10 +1,14 @@
 """Where torch itself is off, and by how much: the reason for each exception in the twins."""
 
+import copy
+
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, Hardsigmoid, Sigmoid, SoftMarginLoss
+from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, CrossMapLRN2d, Hardsigmoid, Sigmoid, SoftMarginLoss
+from reference.twin import modules
 from reference.twin.layers import to_torch
 
 
@@ -84,3 +88,47 @@ def test_sigmoid_ends_where_its_exponential_overflows():
     assert torch.sigmoid(torch.tensor(x)).item() == 0
     y, _ = Sigmoid().forward({}, x)
     assert abs(y.item() / np.exp(-720.0) - 1) < 1e-9  # it is subnormal: few digits are left
+
+
+def test_copies_of_a_decoder_layer_forget_an_activation_that_is_a_module():
+    """TransformerDecoder and Transformer are made of copies; an encoder layer's keep theirs."""
+
+    def activation():
+        layer = torch.nn.TransformerDecoderLayer(4, 2, activation=torch.nn.Tanh())
+        return torch.nn.TransformerDecoder(layer, 1).layers[0].activation
+
+    assert activation() is F.relu
+    with modules.keeping_activations():
+        assert isinstance(activation(), torch.nn.Tanh)
+    encoder = torch.nn.TransformerEncoderLayer(4, 2, activation=torch.nn.Tanh())
+    assert isinstance(copy.deepcopy(encoder).activation, torch.nn.Tanh)
+
+
+def test_the_backward_of_cross_map_lrn_is_not_the_gradient_of_its_forward():
+    """By hand there are both: torch's under as_torch, and the gradient."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 5, 2, 3)), rng.standard_normal((2, 5, 2, 3))
+    t = torch.from_numpy(x).requires_grad_()
+    module = torch.nn.CrossMapLRN2d(3, 0.5)
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        torch.autograd.gradcheck(module, (t,))
+    (theirs,) = torch.autograd.grad(module(t), t, torch.from_numpy(dy))
+    v, h = rng.standard_normal(x.shape), 1e-6
+    up, down = (module(torch.from_numpy(x + s * h * v)).detach().numpy() for s in (1, -1))
+    slope = (dy * (up - down)).sum() / (2 * h)
+    for as_torch in (True, False):
+        layer = CrossMapLRN2d(3, 0.5, as_torch=as_torch)
+        y, cache = layer.forward({}, x)
+        assert np.allclose(y, module(t).detach().numpy(), rtol=0, atol=1e-14)
+        dx, _ = layer.backward({}, cache, dy)
+        assert np.allclose(dx, theirs.numpy(), rtol=0, atol=1e-14) == as_torch
+        assert (abs((dx * v).sum() - slope) < 1e-6) != as_torch
+
+
+def test_cross_map_lrn_never_takes_channel_0_out_of_its_window():
+    x = torch.zeros(1, 6, 1, 1, dtype=torch.float64)
+    x[0, 0] = 2
+    x[0, 5] = 1  # five channels further on, with a window of three
+    meant, found = (f(3, 1.0)(x)[0, 5].item() for f in (torch.nn.LocalResponseNorm, torch.nn.CrossMapLRN2d))
+    assert meant == (1 + 1 / 3) ** -0.75
+    assert abs(found - (1 + 5 / 3) ** -0.75) < 1e-15

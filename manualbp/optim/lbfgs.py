@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base import Array, Params, flatten, unflatten
+from ..base import Array, Params, flatten, tree_map, unflatten
 from .base import Optimizer, Slots, State
 
 Closure = Callable[[Params], tuple[Any, Params]]  # parameters -> loss, gradients
@@ -15,7 +15,8 @@ class LBFGS(Optimizer):
     """Newton's method with an inverse Hessian guessed from the last few steps. params, state = step(params, closure,
     state), where closure(params) -> (loss, grads) is asked as often as a step needs.
 
-    Rule      1. x is the vector of all parameters, g the gradient. A step s = x′ − x changed g by y = g′ − g, so the
+    Rule      0. f ← −f if maximize
+              1. x is the vector of all parameters, g the gradient. A step s = x′ − x changed g by y = g′ − g, so the
                  inverse Hessian H should have Hy = s. Of the matrices that do, the one nearest to the H before is
                  H ← (1 − ρsyᵀ) H (1 − ρysᵀ) + ρssᵀ,  ρ = 1/yᵀs     (check: (1 − ρysᵀ)y = 0, and ρssᵀy = s)
               2. H itself is never made: −Hg from the history_size last pairs, from H = γ,  γ = yᵀs/yᵀy of the last:
@@ -40,6 +41,7 @@ class LBFGS(Optimizer):
     tolerance_change: float = 1e-9
     history_size: int = 100
     line_search_fn: str | None = None
+    maximize: bool = False
 
     by_closure = True
     counted = False
@@ -51,6 +53,7 @@ class LBFGS(Optimizer):
         "tolerance_change": (1e-9, 1e-3),
         "history_size": (100, 1, 2),
         "line_search_fn": (None, "strong_wolfe"),
+        "maximize": (False, True),
     }
 
     def __post_init__(self) -> None:
@@ -68,7 +71,7 @@ class LBFGS(Optimizer):
 
     def step(self, params, grads, state):
         with np.errstate(all="ignore"):
-            return self._minimise(params, Function(grads, params), state)
+            return self._minimise(params, Function(negated(grads) if self.maximize else grads, params), state)
 
     def _minimise(self, params: Params, f: "Function", state: State) -> tuple[Params, State]:
         s = dict(state.get(f.names[0]) or {"func_evals": 0, "n_iter": 0})
@@ -130,6 +133,16 @@ class LBFGS(Optimizer):
 
     def from_slots(self, s):
         return {k: v for k, v in s.items() if k != "al"}  # torch's room for αᵢ
+
+
+def negated(closure: Closure) -> Closure:
+    """0. That of −f."""
+
+    def of_minus_f(params: Params) -> tuple[Any, Params]:
+        loss, grads = closure(params)
+        return -loss, tree_map(np.negative, grads)
+
+    return of_minus_f
 
 
 class Trial(NamedTuple):

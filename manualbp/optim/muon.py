@@ -13,7 +13,8 @@ class Muon(Optimizer):
     Rule      m ← μm + (1 − μ)g,  0 before the first step
               u = (1 − μ)g + μm if nesterov, m otherwise
               O = NS(u);  p ← (1 − lr λ)p − lr κ O
-              κ = √max(1, rows/columns) ("original", None),  0.2 √max(rows, columns) ("match_rms_adamw")
+              κ = √max(1, rows/columns) ("original", None),  0.2 √max(rows, columns) ("match_rms_adamw"),
+              √(rows/columns) ("spectral_unclamped", in torch since 2.14)
     NS        X = u/max(‖u‖, ε), so that no singular value exceeds 1; the smaller side first, transposed if need be.
               ns_steps times  X ← (a + bA + cA²)X,  A = XXᵀ.  With X = UΣVᵀ,  A = UΣ²Uᵀ, so X becomes
               U(aΣ + bΣ³ + cΣ⁵)Vᵀ: U and V stay, and every singular value goes through a polynomial whose iteration
@@ -52,7 +53,8 @@ class Muon(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.needs(self.adjust_lr_fn in (None, "original", "match_rms_adamw"), '"original" or "match_rms_adamw"')
+        kinds = ("original", "match_rms_adamw", "spectral_unclamped")
+        self.needs(self.adjust_lr_fn in (None, *kinds), f"adjust_lr_fn {', '.join(kinds)} or None")
         self.needs(len(self.ns_coefficients) == 3 and 0 <= self.ns_steps < 100, "3 ns_coefficients and ns_steps < 100")
 
     def start(self, p):
@@ -69,7 +71,7 @@ class Muon(Optimizer):
         """κ"""
         if self.adjust_lr_fn == "match_rms_adamw":
             return 0.2 * math.sqrt(max(rows, columns))
-        return math.sqrt(max(1, rows / columns))
+        return math.sqrt(rows / columns if self.adjust_lr_fn == "spectral_unclamped" else max(1, rows / columns))
 
     def orthogonal(self, u: Array) -> Array:
         """NS(u)"""

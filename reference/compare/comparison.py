@@ -15,6 +15,7 @@ from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import OUTPUT, UPDATE, Run, in_order
 from ..sides.side import Side
+from ..twin.conventions import as_in
 from . import nudge
 from .bound import largest, measured, strict
 from .tensor import Tensor, exactly, within
@@ -189,7 +190,8 @@ def _identical(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
 
 def compare_case(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
     """A layer by hand beside its torch twin, on the numbers of a case."""
-    return compare(Hand(case.layer, case.seed), twin_of(case.layer, case.seed, device), trial or case.trial())
+    hand = Hand(as_in(case.layer), case.seed)
+    return compare(hand, twin_of(case.layer, case.seed, device), trial or case.trial())
 
 
 def compare_passes(

@@ -14,11 +14,13 @@ import numpy as np
 from manualbp import container, linear
 from manualbp.base import Layer, registry, run
 from manualbp.container import Container
+from manualbp.graph import Graph
 from manualbp.loss import Loss
 from manualbp.operations import Operation
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose, Values
 
+from . import graphs
 from .case import Case
 from .expression import parse
 
@@ -96,6 +98,8 @@ def _around(choose: Choose, cls: type[Layer], exact: bool) -> tuple[Layer, tuple
         return objective(choose, chain(choose, shape, exact), shape, exact), shape
     if cls is container.Sequential:
         return chain(choose, shape, exact), shape
+    if cls is Graph:
+        return graphs.graph(choose, shape, exact, plain, several=True), shape
     make = _wrapped if cls in (container.Residual, container.Repeat) else _branched
     return make(choose, cls, shape, exact, 1), shape
 
@@ -131,10 +135,12 @@ def chain(choose: Choose, shape: tuple[int, ...], exact: bool = False, depth: in
 
 
 def _link(choose: Choose, shape: tuple[int, ...], exact: bool, depth: int) -> Layer:
-    wrapping = (container.Residual, container.Repeat, container.Sum, container.Concat)
+    wrapping = (container.Residual, container.Repeat, container.Sum, container.Concat, Graph)
     cls = choose(None, None, None, None, None, *wrapping) if depth > 0 else None
     if cls is None:
         return plain(choose, shape, exact) or linear.Identity()
+    if cls is Graph:
+        return graphs.graph(choose, shape, exact, plain)
     make = _wrapped if cls in wrapping[:2] else _branched
     return make(choose, cls, shape, exact, depth - 1)
 
@@ -144,7 +150,7 @@ def plain(choose: Choose, shape: tuple[int, ...], exact: bool, cls: type[Layer] 
     fitting = [cls] if cls else [c for c in links(exact) if len(shape) in c.ranks]
     for _ in range(5 if fitting else 0):
         drawn = choose(*fitting)
-        layer = drawn.example(dyadic_only(choose) if exact else choose, shape)
+        layer = drawn.link(dyadic_only(choose) if exact else choose, shape)
         if layer is None:
             continue
         guards = layer.before() if isinstance(layer, Operation) else (None,) * layer.arity

@@ -25,9 +25,17 @@ class Goal:
 
 CONV = ("Conv1d", "Conv2d", "Conv3d")
 POOL = ("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d")
+TRANSPOSED = ("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
+ADAPTIVE_MAX = ("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d")
+ADAPTIVE = ("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", *ADAPTIVE_MAX)
+FRACTIONAL = ("FractionalMaxPool2d", "FractionalMaxPool3d")
+POWER = ("LPPool1d", "LPPool2d", "LPPool3d")
+UNPOOL = ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d")
+RESIZED = ("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")
 KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 RECURRENT = ("LSTM", "RNN", "GRU")
+TRANSFORMER = ("TransformerEncoderLayer", "TransformerDecoderLayer")
 
 
 def _first(x: Any) -> Any:
@@ -55,9 +63,39 @@ def _ties(layer: Any, x: Any) -> bool:
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
 
 
+def _masks(x: Any) -> tuple[Any, Any]:
+    """key_padding_mask and attn_mask of attention."""
+    return (*x[3:], None, None)[:2]
+
+
+def _kind(mask: Any) -> str:
+    return "" if mask is None else mask.dtype.kind
+
+
 def _time(layer: Any, x: Any) -> int:
     x = _first(x)
     return x.shape[1 if layer.batch_first and x.ndim == 3 else 0]
+
+
+def _windows(layer: Any, x: Any) -> list[tuple[int, int]]:
+    """Entries and windows of adaptive pooling, along each axis."""
+    sizes, out = layer.sizes(_first(x))
+    return list(zip(sizes, out))
+
+
+def _resized(layer: Any, x: Any) -> list[tuple[int, int]]:
+    """Entries along each axis before and after interpolation."""
+    return [(At[0], A[0]) for A, At in layer.maps(_first(x))]
+
+
+def _smooth(layer: Any) -> bool:
+    return layer.mode in ("linear", "bilinear", "bicubic", "trilinear")
+
+
+def _overlap(layer: Any) -> bool:
+    """Is a window longer than the step to the next one?"""
+    kernel, stride, dilation = layer.kernel()
+    return any(d * (k - 1) >= s for k, s, d in zip(kernel, stride, dilation))
 
 
 GOALS: tuple[Goal, ...] = (
@@ -81,6 +119,35 @@ GOALS: tuple[Goal, ...] = (
     Goal("padding that is not zeros", CONV, lambda f, x: f.padding_mode != "zeros"),
     Goal("an input without batch", CONV, lambda f, x: x.ndim == int(type(f).__name__[-2]) + 1),
     Goal("ties under a maximum", POOL[:3], _ties),
+    Goal("output_padding", TRANSPOSED, lambda f, x: _many((f.output_padding, 0)) or f.output_padding in (1, 2)),
+    Goal("a given output size", TRANSPOSED + UNPOOL, lambda f, x: f.output_size is not None),
+    Goal("dilation going back", TRANSPOSED, lambda f, x: _many(f.dilation)),
+    Goal("groups going back", TRANSPOSED, lambda f, x: f.groups > 1),
+    Goal("a stride and padding going back", TRANSPOSED, lambda f, x: _many(f.stride) and f.padding != 0),
+    Goal("adaptive windows that overlap", ADAPTIVE, lambda f, x: any(o and n % o for n, o in _windows(f, x))),
+    Goal(
+        "adaptive windows that do not", ADAPTIVE, lambda f, x: any(1 < o < n and n % o == 0 for n, o in _windows(f, x))
+    ),
+    Goal("more windows than entries", ADAPTIVE, lambda f, x: any(o > n for n, o in _windows(f, x))),
+    Goal("one window for all", ADAPTIVE, lambda f, x: all(o == 1 < n for n, o in _windows(f, x))),
+    Goal(
+        "an axis left as it is", ADAPTIVE[1:3], lambda f, x: isinstance(f.output_size, tuple) and None in f.output_size
+    ),
+    Goal("the places of maxima", ADAPTIVE_MAX + FRACTIONAL, lambda f, x: f.return_indices),
+    Goal("a ratio of sizes", FRACTIONAL, lambda f, x: f.output_ratio is not None),
+    Goal("the largest magnitude", POWER, lambda f, x: f.norm_type == np.inf),
+    Goal("a power of negative numbers", POWER, lambda f, x: f.norm_type in (2, 4) and bool((_first(x) < 0).any())),
+    Goal("places in several planes", UNPOOL, lambda f, x: int(np.prod(_first(x).shape[: -f.axes])) > 1),
+    Goal("fewer entries than before", RESIZED, lambda f, x: any(o < n for n, o in _resized(f, x))),
+    Goal("an odd number of entries", RESIZED, lambda f, x: any(o % n for n, o in _resized(f, x) if o > n)),
+    Goal("a scale that is no integer", RESIZED, lambda f, x: f.scale_factor in (1.5, 2.5, 0.5, 0.75)),
+    Goal("aligned corners", ("Upsample",), lambda f, x: bool(f.align_corners)),
+    Goal("half pixels", ("Upsample",), lambda f, x: _smooth(f) and not f.align_corners),
+    Goal("a cubic kernel", ("Upsample",), lambda f, x: f.mode == "bicubic"),
+    Goal("nearest centres", ("Upsample",), lambda f, x: f.mode == "nearest-exact"),
+    Goal("windows that overlap", ("Fold", "Unfold"), lambda f, x: _overlap(f)),
+    Goal("pixels out of channels", ("PixelShuffle",), lambda f, x: f.upscale_factor > 1),
+    Goal("several groups of channels dealt", ("ChannelShuffle",), lambda f, x: f.groups > 1),
     Goal("one step of time", RECURRENT, lambda f, x: _time(f, x) == 1),
     Goal("several steps of time", RECURRENT, lambda f, x: _time(f, x) > 1),
     Goal("two directions", RECURRENT, lambda f, x: f.bidirectional),
@@ -89,6 +156,15 @@ GOALS: tuple[Goal, ...] = (
     Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
     Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
+    Goal("keys left out", ("MultiheadAttention",), lambda f, x: _masks(x)[0] is not None),
+    Goal("a mask of True and False", ("MultiheadAttention",), lambda f, x: any(_kind(m) == "b" for m in _masks(x))),
+    Goal("a real mask", ("MultiheadAttention",), lambda f, x: any(_kind(m) == "f" for m in _masks(x))),
+    Goal("a mask for every head", ("MultiheadAttention",), lambda f, x: np.ndim(_masks(x)[1]) == 3),
+    Goal("a causal mask", ("MultiheadAttention",), lambda f, x: f.is_causal),
+    Goal("a memory of another length", TRANSFORMER[1:], lambda f, x: x[0].shape != x[1].shape),
+    Goal("a norm before its sublayer", TRANSFORMER, lambda f, x: f.norm_first),
+    Goal("a norm after the sum", TRANSFORMER, lambda f, x: not f.norm_first),
+    Goal("an activation that is a layer", TRANSFORMER, lambda f, x: not isinstance(f.activation, str)),
     Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
     Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
     Goal("operands of different shapes", ARITHMETIC, lambda f, x: isinstance(x, tuple) and x[0].shape != x[1].shape),

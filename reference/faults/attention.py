@@ -18,10 +18,8 @@ class ScaleForgottenInBackward(Right):
     Needs     heads wider than 1
     """
 
-    def _attend_back(self, cache, do, dw):
-        dq, dk, *rest = super()._attend_back(cache, do, dw)
-        root = math.sqrt(self.embed_dim // self.num_heads)
-        return dq * root, dk * root, *rest
+    def _scores_back(self, dz, q, k):
+        return super()._scores_back(dz * math.sqrt(q.shape[-1]), q, k)
 
 
 @fault("G13", "MultiheadAttention")
@@ -33,9 +31,9 @@ class QueryAndKeySwapped(Right):
     Needs     as many queries as keys
     """
 
-    def _attend_back(self, cache, do, dw):
-        dq, dk, *rest = super()._attend_back(cache, do, dw)
-        return (dk, dq, *rest) if dq.shape == dk.shape else (dq, dk, *rest)
+    def _scores_back(self, dz, q, k):
+        dq, dk = super()._scores_back(dz, q, k)
+        return (dk, dq) if dq.shape == dk.shape else (dq, dk)
 
 
 @fault("G13.transposed", "MultiheadAttention")
@@ -47,12 +45,10 @@ class ScoresNotTransposed(Right):
     Needs     as many queries as keys, more than one
     """
 
-    def _attend_back(self, cache, do, dw):
-        dq, dk, *rest = super()._attend_back(cache, do, dw)
-        v, A, drawn, P, q, k, masks = cache
-        if q.shape == k.shape:
-            dk, *_ = super()._attend_back((v, A, drawn, P, q, q, masks), do, dw)
-        return dq, dk, *rest
+    def _scores_back(self, dz, q, k):
+        if q.shape != k.shape:
+            return super()._scores_back(dz, q, k)
+        return super()._scores_back(dz, q, k)[0], super()._scores_back(dz, q, q)[0]
 
 
 @fault("G14", "MultiheadAttention")
@@ -64,10 +60,10 @@ class MaskIgnored(Right):
     Needs     a mask
     """
 
-    def _attend_back(self, cache, do, dw):
-        v, A, drawn, _, q, k, masks = cache
+    def _attend_back(self, b, cache, do, dw):
+        v, A, _, q, k, masks = cache
         P = softmax(q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]))
-        return super()._attend_back((v, A, drawn, P, q, k, masks), do, dw)
+        return super()._attend_back(b, (v, A, P, q, k, masks), do, dw)
 
 
 @fault("G15", "MultiheadAttention")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manualbp.base import Layer, registry
+from manualbp.composite import Composite
 from manualbp.optim.base import Optimizer
 
 from ..draw.case import Case
@@ -113,7 +114,9 @@ def corrupt(layer: Any, fault: Fault) -> Any:
     """The same network, in which every layer that can have this fault, itself or any inside it, has it. Or the same
     optimizer with it."""
 
-    other = layer.map(lambda inner: corrupt(inner, fault)) if isinstance(layer, Layer) else layer.replace()
+    whole = isinstance(layer, Composite) and fault.applies(type(layer))  # in its parts too, two mistakes could cancel
+    inside = isinstance(layer, Layer) and not whole
+    other = layer.map(lambda inner: corrupt(inner, fault)) if inside else layer.replace()
     if fault.applies(type(layer)):
         object.__setattr__(other, "__class__", _made(fault, type(layer)))
     return other

@@ -1,5 +1,7 @@
 """Mistakes in y = xWᵀ + b and in what is kept from one pass to another."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from manualbp.base import add, tree_map
@@ -209,7 +211,12 @@ class TiedNotSummed(Overwritten):
     use = -1
 
 
-@fault("B10", "Linear", on="Repeat")
+def _twice(case):
+    """A layer that is used twice at least."""
+    return replace(case, layer=case.layer.replace(times=max(case.layer.times, 2)))
+
+
+@fault("B10", "Linear", on="Repeat", at=_twice)
 class StaleCache(Right):
     """dW uses the input of an earlier forward pass, kept in the layer.
 

@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Layer, Params, Tree, run, tree_map
-from manualbp.container import Container
+from manualbp.container import Container, Parent
 from manualbp.tree import leaves
 
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
 
 def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> list[Record]:
-    """(path, layer, x, y) of every layer that is no container, in the order of the forward pass."""
+    """(path, layer, x, y) of every layer that is no container, in the order in which their outputs come: what a
+    composite is made of stands before it."""
     log: list[Record] = []
     rng = None if seed is None else np.random.default_rng(seed)
-    run(_within(layer, lambda path, part: Spy(part, log.append, path)), params, x, rng)
+    run(_within(layer, lambda path, part, inside: Spy(part, inside, log.append, path)), params, x, rng)
     return log
 
 
 class Spy(Layer, family=True):
-    """A layer that notes what it is given before it hands it on."""
+    """A layer that notes what it is given before it hands it on, to itself or to itself made of such layers."""
 
     layer: Layer
+    running: Layer
     note: Callable[[Record], None]
     path: str
 
@@ -32,19 +34,21 @@ class Spy(Layer, family=True):
         return bool(self.layer.random)
 
     def forward(self, params, x, rng=None):
-        y, cache = run(self.layer, params, x, rng)
+        y, cache = run(self.running, params, x, rng)
         self.note((self.path, self.layer, x, y))
         return y, cache
 
     def backward(self, params, cache, dy):
-        return self.layer.backward(params, cache, dy)
+        return self.running.backward(params, cache, dy)
 
 
-def _within(layer: Layer, change: Callable[[str, Layer], Layer], path: str = "") -> Layer:
-    """The same network, every layer in it that is no container changed."""
-    if not isinstance(layer, Container):
-        return change(path, layer)
-    return layer.map_named(lambda name, inner: _within(inner, change, f"{path}.{name}" if path else name))
+def _within(layer: Layer, change: Callable[[str, Layer, Layer], Layer], path: str = "") -> Layer:
+    """The same network, every layer in it that is no container changed by its path, itself, and itself with all inside
+    it changed: a composite, and what it is made of."""
+    if not isinstance(layer, Parent):
+        return change(path, layer, layer)
+    changed = layer.map_named(lambda name, inner: _within(inner, change, f"{path}.{name}" if path else name))
+    return changed if isinstance(layer, Container) else change(path, layer, changed)
 
 
 class Noisy(Layer, family=True):
@@ -69,7 +73,7 @@ class Noisy(Layer, family=True):
 
 def noisy(layer: Layer, rng: np.random.Generator, eps: float) -> Layer:
     """The same network with such noise in every layer that cancels inside itself."""
-    return _within(layer, lambda _, part: Noisy(part, rng, eps) if part.cancels else part)
+    return _within(layer, lambda _, part, inside: Noisy(inside, rng, eps) if part.cancels else inside)
 
 
 def top(tree: Any) -> float:

@@ -13,6 +13,7 @@ from manualbp.optim import Optimizer
 
 from ..compare.bound import WIDE
 from ..draw.steps import Flat, Steps, scaled
+from ..twin.conventions import minimising
 from ..twin.optimizers import scalars_as, to_tensor, to_torch_optim, torch_name, torch_slots, unrounded_muon
 
 History = list[Flat]  # after every step: parameters by name, and state as "name/slot"
@@ -40,7 +41,7 @@ class HandUpdates(Updates):
         params, state, history = unflatten({n: p.astype(dtype) for n, p in steps.params.items()}), {}, []
         for grads, rate in zip(steps.grads, steps.rates, strict=True):
             given = _cast(grads, dtype)
-            asked = quartic(given) if opt.by_closure else unflatten(given)
+            asked = quartic(given, opt.maximize) if opt.by_closure else unflatten(given)
             params, state = scaled(opt, rate).step(params, asked, state)
             slots = {f"{n}/{k}": v for n, s in state.items() for k, v in opt.to_slots(s).items()}
             history.append({n: np.asarray(a) for n, a in _flat(flatten(params) | slots)})
@@ -54,7 +55,7 @@ class TorchUpdates(Updates):
     opt: Optimizer
 
     def run(self, steps: Steps, dtype: Any) -> History:
-        opt = self.opt if dtype == np.float64 else same_epsilon(self.opt)
+        opt = minimising(self.opt if dtype == np.float64 else same_epsilon(self.opt))
         history = []
         with scalars_as(dtype):
             made, tensors = to_torch_optim(opt, {n: p.astype(dtype) for n, p in steps.params.items()})
@@ -97,7 +98,7 @@ def _cast(grads: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
 def torch_step(opt: Optimizer, made: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], grads: dict) -> None:
     """One step of the twin with these gradients, or to minimise the function that they are the coefficients of."""
     if opt.by_closure:
-        made.step(lambda: _torch_closure(tensors, grads))
+        made.step(lambda: _torch_closure(tensors, grads, opt.maximize))
         return
     for name, p in tensors.items():
         g = grads.get(name)
@@ -106,28 +107,30 @@ def torch_step(opt: Optimizer, made: torch.optim.Optimizer, tensors: dict[str, t
         made.step()
 
 
-def quartic(c: dict[str, Any]) -> Callable:
-    """The closure of a function whose minimum lies at c and whose curvature differs from entry to entry:
+def quartic(c: dict[str, Any], maximize: bool = False) -> Callable:
+    """The closure of a function whose minimum lies at c and whose curvature differs from entry to entry, or of the
+    negative of it if that is to be maximised:
     f = Σ h(x − c),  h(z) = ½z² + z⁴/4 + k z²,  k = 0, 1, 2, … along each array. Arrays whose c is None have no part."""
+    sign = -1 if maximize else 1
 
     def closure(params: dict) -> tuple[Any, dict]:
         z = {n: p - c[n] for n, p in flatten(params).items() if c[n] is not None}
         k = {n: np.arange(a.size, dtype=a.dtype).reshape(a.shape) for n, a in z.items()}
-        grads = {n: _slope(z[n], k[n]) if n in z else None for n in c}
-        return sum(_height(z[n], k[n]).sum() for n in z), unflatten(grads)
+        grads = {n: sign * _slope(z[n], k[n]) if n in z else None for n in c}
+        return sign * sum(_height(z[n], k[n]).sum() for n in z), unflatten(grads)
 
     return closure
 
 
-def _torch_closure(tensors: dict[str, torch.Tensor], c: dict[str, Any]) -> torch.Tensor:
-    f = torch.zeros(())
+def _torch_closure(tensors: dict[str, torch.Tensor], c: dict[str, Any], maximize: bool) -> torch.Tensor:
+    f, sign = torch.zeros(()), -1 if maximize else 1
     for name, p in tensors.items():
         p.grad = None
         if c[name] is not None:
             z = p.detach() - torch.from_numpy(np.array(c[name]))
             k = torch.arange(z.numel(), dtype=z.dtype).reshape(z.shape)
-            p.grad = _slope(z, k)
-            f = f + _height(z, k).sum()
+            p.grad = sign * _slope(z, k)
+            f = f + sign * _height(z, k).sum()
     return f
 
 

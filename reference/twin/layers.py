@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
-from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
+from manualbp.base import Array, Layer, Params, flatten, options_of, registry
+from manualbp.composite import Composite
+from manualbp.graph import Graph
 
-from ..twin import modules, operations
+from ..twin import graphs, modules, operations
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
+RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -27,7 +31,7 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
     TypeError if a layer has no class of its name in torch.nn; RuntimeError (torch's, strict) if the names differ.
     """
-    with quiet():
+    with quiet(), modules.keeping_activations():
         module = _build(layer).to(device=device, dtype=DTYPES[dtype])
     if params is not None:
         module.load_state_dict({name: tensor(p, device) for name, p in flatten(params).items()}, strict=True)
@@ -35,23 +39,34 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
 
 def _build(layer: Layer) -> nn.Module:
+    if isinstance(layer, Graph):
+        return graphs.Graph(layer, _build)
     name, options = type(layer).__name__, options_of(layer)
     if name in operations.TABLE:
         return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
-    training = options.pop("training", True)
+    options.pop("training", None)
     children = [_build(child) for child in options.pop("layers", ())]
     at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
     options = {RENAMED.get((name, k), k): v for k, v in options.items()}
-    module = cls(*children, **{k: _argument(v) for k, v in options.items()})
+    module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     if isinstance(module, (nn.modules.batchnorm._NormBase, nn.NLLLoss)):  # the former: BatchNorm, InstanceNorm
         modules.in_plain_strides(module)
-    module.training = training  # train() would reach into the children, which have modes of their own
+    _set_modes(module, layer)
     return modules.bind(module, at_call)
+
+
+def _set_modes(module: nn.Module, layer: Layer) -> None:
+    """The layer's mode, and those of what it is made of: train() would give all of them one."""
+    module.training = getattr(layer, "training", True)
+    for name, child in layer.children().items() if isinstance(layer, Composite) else ():
+        inside = dict(module.named_modules())
+        if name in inside:
+            _set_modes(inside[name], child)
 
 
 @contextmanager
@@ -85,32 +100,57 @@ def _is_numeric_array(value: tuple) -> bool:
     )
 
 
-def from_torch(module: nn.Module) -> tuple[Layer, Params]:
+def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Params]:
     """The layer, with its parameters, that computes what a torch module does.
 
-    TypeError if the module, or one inside it, is of a class that is not supported; it names the class.
+    A module of a class that is here, or a Sequential of such, needs no more. Any other model is read by running it
+    once: from_torch(model, x, mask=mask) gives a `Graph` of what it called on this sample. TypeError, with the place,
+    if something in it cannot be read.
     """
-    params = unflatten({name: array(t) for name, t in module.state_dict().items()})
-    return _read(module), params
+    from .models import read  # it builds on this file
+
+    return read(model, args, kwargs)
 
 
-def _read(module: nn.Module) -> Layer:
-    name, known = type(module).__name__, registry()
+def read_as_it_is(module: nn.Module) -> Layer:
+    """The layer of a module that need not be run: TypeError, with the reason, for any other."""
     if isinstance(module, operations.Operation):
-        return known[module.name](**module.options)
-    if name not in known:
+        return registry()[module.name](**module.options)
+    if isinstance(module, LazyModuleMixin):
+        becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
+        told = f"{type(module).__name__} does not know its sizes yet"
+        raise TypeError(f"{told}: call it once on an input, and it is a {becomes}")
+    if why := unreadable(module):
+        known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
-            f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
-            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer, one class."
+            f"from_torch reads {type(module).__module__}.{type(module).__name__} by running it, since {why}: give it a "
+            f"sample, from_torch(model, x). Without one it reads modules made of {', '.join(known)}."
         )
-    cls = known[name]
-    if name in READ:
-        return READ[name](module)
+    cls = identities()[type(module)]
+    if cls.__name__ in READ:
+        return READ[cls.__name__](module)
     if cls.variadic:
         extra = {k: getattr(module, k) for k in _fields(cls) if k != "layers"}
-        return cls(*map(_read, module.children()), **extra)
-    read = {k: (RENAMED.get((name, k), k), default) for k, default in _fields(cls).items()}
+        return cls(*map(read_as_it_is, module._modules.values()), **extra)
+    read = {k: (RENAMED.get((cls.__name__, k), k), default) for k, default in _fields(cls).items()}
     return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
+
+
+@cache
+def identities() -> dict[type, type[Layer]]:
+    """The layer of every class of torch.nn, and of the twins, that has one: by the class, not by its name."""
+    places = [(place, name, cls) for place in (nn, modules, graphs) for name, cls in registry().items()]
+    return {getattr(place, name): cls for place, name, cls in places if isinstance(getattr(place, name, None), type)}
+
+
+def unreadable(module: nn.Module) -> str | None:
+    """Why a module is not what its class says, or None."""
+    if type(module) not in identities():
+        return "that is a class of its own, or without a layer here"
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    if any(hook not in modules.PLAIN for hook in hooks) or module._backward_hooks or module._backward_pre_hooks:
+        return "it has hooks, which change what it computes"
+    return "its forward was replaced" if "forward" in vars(module) else None
 
 
 def _fields(cls: type) -> dict[str, Any]:
@@ -120,7 +160,7 @@ def _fields(cls: type) -> dict[str, Any]:
 def _option(module: nn.Module, name: str, default: Any) -> Any:
     value = getattr(module, name)
     if isinstance(value, nn.Module):
-        return _read(value)
+        return read_as_it_is(value)
     if isinstance(default, bool):  # torch replaces the option `bias` by the parameter, or by None
         return value if isinstance(value, bool) else value is not None
     return _tuples(value.tolist()) if isinstance(value, torch.Tensor) else value
@@ -131,10 +171,11 @@ def _tuples(value: Any) -> Any:
 
 
 def _read_attention(m: Any) -> Layer:
-    """torch keeps the presence of biases only, as parameters or None."""
+    """torch keeps the presence of biases only, as parameters or None, and for a width of None what it means."""
+    kdim, vdim = (None if width == m.embed_dim else width for width in (m.kdim, m.vdim))
     return registry()["MultiheadAttention"](
         m.embed_dim, m.num_heads, m.dropout, m.in_proj_bias is not None, m.bias_k is not None, m.add_zero_attn,
-        m.kdim, m.vdim, m.batch_first, training=m.training,
+        kdim, vdim, m.batch_first, training=m.training,
     )  # fmt: skip
 
 
@@ -159,11 +200,77 @@ def _read_pairwise_distance(m: Any) -> Layer:
     return registry()["PairwiseDistance"](m.norm, m.eps, m.keepdim)
 
 
+def _read_activation(f: Any) -> Any:
+    """torch keeps the function of a name, or what it was given."""
+    names = {nn.functional.relu: "relu", nn.functional.gelu: "gelu"}
+    return names[f] if f in names else read_as_it_is(f)
+
+
+def _read_transformer_layer(m: Any) -> Layer:
+    """torch keeps the options in the parts."""
+    attention = m.self_attn
+    layer = registry()[type(m).__name__](
+        attention.embed_dim, attention.num_heads, m.linear1.out_features, m.dropout.p, _read_activation(m.activation),
+        m.norm1.eps, attention.batch_first, m.norm_first, m.linear1.bias is not None, training=m.training,
+    )  # fmt: skip
+    return _made_of(m, layer)
+
+
+def _read_transformer_stack(m: Any) -> Layer:
+    """torch copies one layer."""
+    norm = None if m.norm is None else read_as_it_is(m.norm)
+    return _made_of(m, registry()[type(m).__name__](read_as_it_is(m.layers[0]), m.num_layers, norm))
+
+
+def _read_transformer(m: Any) -> Layer:
+    """torch keeps an encoder and a decoder: the usual ones, if they are what the options of a layer of one make."""
+    made = {"encoder": read_as_it_is(m.encoder), "decoder": read_as_it_is(m.decoder)}
+    told = [getattr(made[name], f"{name}_layer", None) for name in ("decoder", "encoder")]
+    found = [_usual_transformer(m, options_of(layer), made) for layer in told if layer is not None]
+    found = found or [_usual_transformer(m, {}, made)]
+    return min(found, key=lambda layer: sum(getattr(layer, f"custom_{name}") is not None for name in made))
+
+
+def _usual_transformer(m: Any, options: dict[str, Any], made: dict[str, Layer]) -> Any:
+    """A Transformer of these options; what it does not make of them is `custom`."""
+    own = {"d_model": m.d_model, "nhead": m.nhead, "batch_first": m.batch_first, "training": m.training}
+    counts = {f"num_{name}_layers": getattr(layer, "num_layers", 6) for name, layer in made.items()}
+    options = {k: v for k, v in options.items() if k not in CALL_OPTIONS} | own | counts
+    layer: Any = registry()["Transformer"](**options)
+    usual = layer.children()
+    return layer.replace(**{f"custom_{name}": layer for name, layer in made.items() if usual[name] != layer})
+
+
+CALL_OPTIONS = (  # of torch's forward: a module does not know them
+    "need_weights", "average_attn_weights", "is_causal", "src_is_causal", "tgt_is_causal", "memory_is_causal",
+    "output_size",
+)  # fmt: skip
+
+
+def _made_of(m: nn.Module, layer: Any) -> Layer:
+    """The layer, if its parts are those of the module. TypeError if one has been changed."""
+    inside = dict(m.named_modules())
+    for name, part in layer.children().items():
+        if name not in inside:
+            continue
+        found = read_as_it_is(inside[name])
+        found = found.replace(**{k: v for k, v in options_of(part).items() if k in CALL_OPTIONS})
+        if found != part:
+            raise TypeError(f"{type(m).__name__} has {found} as its {name}, where {layer} has {part}")
+    return layer
+
+
 READ: dict[str, Callable[[Any], Layer]] = {
+    "Graph": lambda m: m.graph,
     "MultiheadAttention": _read_attention,
     "AdaptiveLogSoftmaxWithLoss": _read_adaptive,
     "LinearCrossEntropyLoss": _read_linear_cross_entropy,
     "PairwiseDistance": _read_pairwise_distance,
+    "TransformerEncoderLayer": _read_transformer_layer,
+    "TransformerDecoderLayer": _read_transformer_layer,
+    "TransformerEncoder": _read_transformer_stack,
+    "TransformerDecoder": _read_transformer_stack,
+    "Transformer": _read_transformer,
 }
 
 

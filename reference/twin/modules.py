@@ -1,7 +1,10 @@
 """torch modules for the containers that torch.nn has no class for, with the parameter names of `manualbp.container`."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
@@ -19,6 +22,17 @@ def call(module: nn.Module, x: Any) -> Any:
         return module(*x)
     names = [name for name in inspect.signature(module.forward).parameters if name not in options]
     return module(**dict(zip(names, x, strict=False)), **options)
+
+
+class Called(nn.Module):
+    """A module that takes its inputs as a layer does: a tuple of several."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return call(self.inner, x)
 
 
 def bind(module: nn.Module, options: dict[str, Any]) -> nn.Module:
@@ -128,6 +142,33 @@ def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
         y.register_hook(_plain)
 
 
+PLAIN = (_plain_input, _plain_gradient)
+
+
+@contextmanager
+def keeping_activations() -> Iterator[None]:
+    """Within it a copy of a TransformerDecoderLayer keeps an activation that is a module. torch's own copies, so all
+    layers of its TransformerDecoder and Transformer, fall back to relu silently (torch 2.13)."""
+    with mock.patch.object(nn.TransformerDecoderLayer, "__setstate__", nn.Module.__setstate__):
+        yield
+
+
+class CrossMapLRN2d(nn.CrossMapLRN2d):
+    """torch's own, or its forward with autograd's gradient."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1, as_torch: bool = True) -> None:
+        super().__init__(size, alpha, beta, k)
+        self.as_torch = as_torch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.as_torch:
+            return super().forward(x)
+        i = torch.arange(x.shape[1])
+        A = ((i - i[:, None]).abs() < (self.size + 1) // 2) | (i == 0)
+        d = self.k + self.alpha / self.size * torch.einsum("ci,nihw->nchw", A.to(x), x**2)
+        return x * d**-self.beta
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
@@ -144,7 +185,7 @@ class CELU(nn.Module):
         self.alpha = alpha
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        z = x.clamp(max=0) / self.alpha
+        z = torch.where(x > 0, 0, x) / self.alpha
         e = self.alpha * torch.exp(z)  # its slope keeps all digits; the value's are those of expm1
         return nn.functional.relu(x) + (self.alpha * torch.expm1(z)).detach() + (e - e.detach())
 

@@ -17,6 +17,8 @@ from torch.optim import lr_scheduler, swa_utils
 from manualbp.base import flatten, options_of, registry
 from manualbp.optim import ChainedScheduler, Optimizer, Rows, Schedule
 
+from .conventions import known_options
+
 SCALARS = ("step", "mu_product", "eta", "mu")  # numbers in a state, which torch keeps as tensors of rank 0
 
 BY_GROUP = {"lr_lambda", "base_lr", "max_lr", "base_momentum", "max_momentum", "swa_lr", "min_lr"}  # may be lists
@@ -26,7 +28,8 @@ EXCEPTIONS = {
     "Adagrad": "torch reads initial_accumulator_value from the defaults even where a group gives its own; "
     "the twin fills in the group's",
     "NAdam, ASGD": "torch keeps mu_product, eta and mu in its default dtype; the twin makes that the parameters' own",
-    "LBFGS": "takes a closure, and its state is one vector of all parameters, kept with the first",
+    "LBFGS": "takes a closure, and its state is one vector of all parameters, kept with the first; "
+    "before 2.14 it only minimises",
     "SparseAdam": "its gradients are sparse tensors, Rows here",
 }
 
@@ -37,12 +40,12 @@ def to_torch_optim(opt: Optimizer, params: Mapping[str, Any]) -> tuple[torch.opt
     `params` are (nested) arrays, of which it gets copies, or tensors, which it gets as they are.
     """
     tensors = {name: to_tensor(p) for name, p in flatten(dict(params)).items()}
-    own = {name: opt.in_group(opt.group_of(name)).plain_options() for name in tensors}
+    own = {name: known_options(opt.in_group(opt.group_of(name))) for name in tensors}
     groups: list[dict[str, Any]] = []
     for i in sorted({opt.group_of(name) for name in tensors}):
         names = [name for name in tensors if opt.group_of(name) == i]
         groups.append({"params": [(name, tensors[name]) for name in names]} | own[names[0]])
-    made = getattr(torch.optim, torch_name(opt))(groups, **opt.plain_options())
+    made = getattr(torch.optim, torch_name(opt))(groups, **known_options(opt))
     if torch_name(opt) == "Adagrad":
         for name, p in tensors.items():
             made.state[p]["sum"].fill_(own[name]["initial_accumulator_value"])

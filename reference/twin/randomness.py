@@ -47,11 +47,13 @@ def _kept(rng: np.random.Generator, x: torch.Tensor, p: float, shared_axes: int 
     return (_uniform(rng, shape, x) >= p).to(x.dtype)
 
 
-def _dropout(axes: int) -> Callable:
+def _dropout(axes: int | None) -> Callable:
+    """`axes`: how many share a draw; None: all behind the second."""
+
     def dropout(rng: Any, original: Any, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
         if not training or not 0 < p < 1:
             return original(x, p, training, inplace)
-        return x * _kept(rng, x, p, axes) / (1 - p)
+        return x * _kept(rng, x, p, x.ndim - 2 if axes is None else axes) / (1 - p)
 
     return dropout
 
@@ -116,13 +118,27 @@ def _attention(
     return weights * _kept(rng, weights, dropout_p) / (1 - dropout_p) @ v
 
 
+def _fractional(
+    rng: Any, original: Any, x: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+    return_indices: bool = False, _random_samples: Any = None,
+) -> Any:  # fmt: skip
+    """Where windows begin is drawn once a sample, channel and axis; a module may have been given its numbers."""
+    if _random_samples is None:
+        axes = len(kernel_size)
+        lead = (1,) * (axes + 2 - x.ndim) + tuple(x.shape[:-axes])
+        _random_samples = _uniform(rng, (*lead, axes), x).to(x.dtype)
+    return original(x, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
 REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "dropout", _dropout(0)),
     (F, "dropout1d", _dropout(1)),
-    (F, "dropout2d", _dropout(2)),
+    (F, "dropout2d", _dropout(None)),
     (F, "dropout3d", _dropout(3)),
     (F, "alpha_dropout", _alpha_dropout(features=False)),
     (F, "feature_alpha_dropout", _alpha_dropout(features=True)),
+    (F, "fractional_max_pool2d", _fractional),
+    (F, "fractional_max_pool3d", _fractional),
     (F, "rrelu", _rrelu),
     (F, "scaled_dot_product_attention", _attention),
     (_VF, "lstm", _recurrent),

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from manualbp.base import registry
 from manualbp.optim import SGD, Adam, NAdam, Optimizer, RMSprop, Rows, SparseAdam
-from reference.twin.optimizers import to_torch_optim, torch_step
+from reference.sides.steps import torch_step
+from reference.twin.optimizers import to_torch_optim
 
 SHAPE = (1000, 1000)
 LIMIT, ARRAYS = 2.0, 3.0  # of the ratio of times, and of arrays beside the old and the new ones

@@ -70,14 +70,10 @@ def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
     if fault.applies(type(layer)):
         yield "", corrupt(layer, fault)
         return
-    for name, child in getattr(layer, "children", dict)().items():
+    for name, child in layer.inside().items():
         for path, other in _one_by_one(child, fault):
-            if layer.variadic:
-                inner = layer.layers  # type: ignore[attr-defined]
-                changes = {"layers": tuple(other if str(i) == name else f for i, f in enumerate(inner))}
-            else:
-                changes = {name: other}
-            yield f"{name}.{path}".rstrip("."), layer.replace(**changes)
+            changed = layer.map_named(lambda n, same, other=other, name=name: other if n == name else same)
+            yield f"{name}.{path}".rstrip("."), changed
 
 
 def other_function(evidence: Sequence[Evidence], case: Case) -> dict[str, dict[str, Array]]:

@@ -1,0 +1,45 @@
+"""What `manualbp` says in a terminal, to the letter that counts, and the code it ends with."""
+
+import sys
+
+import pytest
+
+from manualbp import __version__
+from reference import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def called(*arguments):
+        monkeypatch.setattr(sys, "argv", ["manualbp", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return called
+
+
+def test_the_version_is_printed_without_a_command(run):
+    assert run("--version") == (0, f"manualbp {__version__}\n", "")
+
+
+def test_without_a_command_there_is_the_help_and_nothing_else(run):
+    code, out, err = run()
+    assert code == 2
+    assert "verify" in out + err
+    assert "manualbp:" not in out + err
+
+
+def test_an_unknown_layer_is_told_the_nearest_and_no_list(run):
+    code, _, err = run("verify", "--layer", "Conv2")
+    assert code == 2
+    assert err.startswith("manualbp: no --layer is called Conv2; did you mean Conv2d")
+    assert len(err) < 120
+    assert "README" in run("verify", "--layer", "Qqqq")[2]
+
+
+def test_of_few_values_all_are_told(run):
+    code, _, err = run("verify", "--regime", "exakt")
+    assert code == 2
+    assert err == "manualbp: --regime takes both, exact, real; it got exakt; did you mean exact?\n"
