@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
+from .teach import commands
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -17,6 +18,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
+app.command()(commands.learn)
+app.command()(commands.book)
 
 
 def _print_version(asked: bool) -> None:
@@ -139,16 +142,23 @@ def check(
 @app.command()
 def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
     Example:
 
         manualbp explain --steps 1000
+
+        manualbp explain --html example.html
     """
+    if html:
+        from .teach.example_page import write
+
+        return write(html)
     from .explain import explain as show
 
-    show(steps)
+    return show(steps)
 
 
 def choose(option: str, value: str, allowed: Any) -> None:

@@ -30,10 +30,11 @@ def run(
     if not report.stands:
         console.print(str(report), markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
-    nodes = {
-        n: {"verdict": c.verdict, "tensors": list(map(files.of_tensor, c.tensors))} for n, c in report.nodes.items()
-    }
-    files.write(json_file, junit_file, report.to_dict() | {"nodes": nodes}, junit(report))
+    layers = report.graph.children()
+    told: dict[str, Any] = {"the whole model": report.to_dict()}
+    for n, c in report.nodes.items():
+        told[f"{n}: {layers[n]}"] = {"verdict": c.verdict, "tensors": list(map(files.of_tensor, c.tensors))}
+    files.write(json_file, junit_file, told, junit(report))
     return code_of([report])
 
 

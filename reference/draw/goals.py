@@ -63,7 +63,7 @@ def _ties(layer: Any, x: Any) -> bool:
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
 
 
-def _masks(x: Any) -> tuple[Any, Any]:
+def _masks(x: Any) -> tuple[Any, ...]:
     """key_padding_mask and attn_mask of attention."""
     return (*x[3:], None, None)[:2]
 
