@@ -18,6 +18,7 @@ class AlongAxis(Operation, family=True):
     dim: int
 
     dyadic = True
+    in_networks = False  # what would make indices there jumps
     ranks = (1, 2, 3, 4)
 
     def places(self, x: Any, index: Any) -> tuple[Array, ...]:
@@ -35,9 +36,6 @@ class AlongAxis(Operation, family=True):
     @classmethod
     def example(cls, choose, shape):
         return cls(choose(*range(len(shape)), -1))
-
-    def before(self):
-        return None, f"Argsort({self.dim})", *(None,) * (self.arity - 2)  # in range, and no place twice
 
     def index(self, values: Values, shape: tuple[int, ...], repeated: bool) -> Array:
         """Random indices, none longer than x but along dim."""
@@ -61,7 +59,11 @@ class Gather(AlongAxis):
     """
 
     arity = 2
+    in_networks = True
     calls = ("torch.gather", "Tensor.gather", "torch.take_along_dim")
+
+    def before(self):
+        return None, f"Argsort({self.dim})"  # which sorts x
 
     def forward(self, params, x):
         x, index = self.unpack(x, "x index")
