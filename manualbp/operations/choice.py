@@ -180,6 +180,9 @@ class Where(Operation):
     def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return len(self.names)
 
+    def before(self):
+        return "Gt(other=0.0)", *(None,) * (self.arity - 1)
+
     def forward(self, params, x):
         inputs = x if isinstance(x, tuple) else (x,)
         c, *left = self.unpack(inputs, " ".join(self.names))
@@ -225,6 +228,7 @@ class MaskedFill(Operation):
     value: float | None = None
 
     dyadic = True
+    in_networks = False  # where −∞ would spread
     calls = ("torch.masked_fill", "Tensor.masked_fill", "Tensor.masked_fill_")
 
     @property
