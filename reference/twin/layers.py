@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry
+from manualbp.composite import Composite
 from manualbp.graph import Graph
 
 from ..twin import graphs, modules, operations
