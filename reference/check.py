@@ -5,6 +5,7 @@
     check_pointwise(f, df, against=…)                            an activation and its slope
     check_layer(MyLayer, against=…)                              a manualbp.Layer
     check_optimizer(step, against=torch.optim.Adam, lr=0.1)      an update rule
+    check_model(model, x)                                        a torch model, back-propagated by hand
 
 All give a `Report`: true where the gradient stands, printed as one screen.
 """
@@ -27,6 +28,7 @@ from .draw.plans import Inputs
 from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
+from .models import check_model as check_model
 from .report.report import Report
 from .sides.arguments import calling
 from .sides.bring import Brought, bring, constants
