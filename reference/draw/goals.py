@@ -33,6 +33,7 @@ POWER = ("LPPool1d", "LPPool2d", "LPPool3d")
 UNPOOL = ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d")
 RESIZED = ("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")
 KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 RECURRENT = ("LSTM", "RNN", "GRU")
 TRANSFORMER = ("TransformerEncoderLayer", "TransformerDecoderLayer")
 
@@ -62,9 +63,13 @@ def _ties(layer: Any, x: Any) -> bool:
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
 
 
-def _masks(x: Any) -> tuple[Any, ...]:
+def _lengths(x: Any) -> Any:
+    return x[2] if isinstance(x, tuple) and len(x) == 3 else ()
+
+
+def _masks(x: Any) -> tuple[Any, Any]:
     """key_padding_mask and attn_mask of attention."""
-    padding, mask, *_ = *x[3:], None, None
+    padding, mask, *_ = (*x[3:], None, None)
     return padding, mask
 
 
@@ -156,6 +161,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("two directions", RECURRENT, lambda f, x: f.bidirectional),
     Goal("several recurrent layers", RECURRENT, lambda f, x: f.num_layers > 1),
     Goal("a given initial state", RECURRENT, lambda f, x: isinstance(x, tuple)),
+    Goal("lengths that differ", RECURRENT, lambda f, x: len(np.unique(_lengths(x))) > 1),
+    Goal("lengths in two directions", RECURRENT, lambda f, x: f.bidirectional and len(_lengths(x)) > 0),
     Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
     Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),
@@ -170,6 +177,15 @@ GOALS: tuple[Goal, ...] = (
     Goal("an activation that is a layer", TRANSFORMER, lambda f, x: not isinstance(f.activation, str)),
     Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
     Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
+    Goal("operands of different shapes", ARITHMETIC, lambda f, x: isinstance(x, tuple) and x[0].shape != x[1].shape),
+    Goal("a number beside an array", ARITHMETIC, lambda f, x: not isinstance(x, tuple)),
+    Goal("a batch of matrices", ("Matmul",), lambda f, x: x[0].ndim > 2),
+    Goal(
+        "an index that takes an entry twice", ("Gather", "IndexSelect"), lambda f, x: np.unique(x[1]).size < x[1].size
+    ),
+    Goal("equal largest entries", ("Amax",), lambda f, x: np.size(x) > np.unique(x).size and f.dim is None),
+    Goal("equal operands of a maximum", ("Maximum",), lambda f, x: isinstance(x, tuple) and bool((x[0] == x[1]).any())),
+    Goal("a mask over attention", ("ScaledDotProductAttention",), lambda f, x: len(x) > 3 or f.is_causal),
     Goal("entries dropped", ("Dropout",), lambda f, x: f.training and 0 < f.p < 1),
 )
 
