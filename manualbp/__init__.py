@@ -5,7 +5,7 @@
 Each file is named as the one in torch/nn/modules that it can be read beside. A new class is one more line here.
 """
 
-from . import base, checkpoint, optim, training
+from . import base, checkpoint, operations, optim, training
 from .activation import CELU as CELU
 from .activation import ELU as ELU
 from .activation import GELU as GELU
@@ -65,6 +65,8 @@ from .flatten import Flatten as Flatten
 from .flatten import Unflatten as Unflatten
 from .fold import Fold as Fold
 from .fold import Unfold as Unfold
+from .graph import Graph as Graph
+from .graph import Node as Node
 from .instancenorm import InstanceNorm1d as InstanceNorm1d
 from .instancenorm import InstanceNorm2d as InstanceNorm2d
 from .instancenorm import InstanceNorm3d as InstanceNorm3d
@@ -162,13 +164,15 @@ from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 __version__ = "0.1.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
+    "Node",
     "base",
     "checkpoint",
     "flatten",
+    "operations",
     "optim",
     "registry",
     "training",
     "tree_map",
     "unflatten",
-    *registry(),
+    *(name for name in registry() if name not in operations.__all__),  # as Max or Mean, which would confuse here
 ]

@@ -121,6 +121,11 @@ class Parallel(Many):
     Source    the multivariate chain rule
     """
 
+    def sample(self, values, shape):
+        if any(isinstance(f, Select) for f in self.layers):  # it takes a tuple, so that is what the branches share
+            return self.layers[0].sample(values, shape)
+        return super().sample(values, shape)
+
     def forward(self, params, x, rng=None):
         pairs = [run(f, params.get(str(k), {}), x, rng) for k, f in enumerate(self.layers)]
         return tuple(y for y, _ in pairs), tuple(cache for _, cache in pairs)

@@ -1,11 +1,9 @@
 """Distances between pairs of vectors. Beside torch/nn/modules/distance.py."""
 
-import math
-
 import numpy as np
 
 from .base import Array, Layer, Tree, describe, unbroadcast
-from .elementary import magnitude
+from .elementary import p_norm, p_norm_slope
 from .sampling import Values
 
 
@@ -128,7 +126,7 @@ class PairwiseDistance(Pairwise):
     def forward(self, params, x):
         a, b = self.pair(x)
         d = a - b + self.eps
-        y = self.norm(d)
+        y = p_norm(d, self.p)
         return (y if self.keepdim else y.squeeze(-1)), (a.shape, b.shape, d, y)
 
     def backward(self, params, cache, dy):
@@ -136,26 +134,9 @@ class PairwiseDistance(Pairwise):
         da = (dy if self.keepdim else np.expand_dims(dy, -1)) * self.slope(d, y)
         return (unbroadcast(da, a_shape), unbroadcast(-da, b_shape)), {}
 
-    def norm(self, d: Array) -> Array:
-        """‖d‖ₚ along the last axis, which stays."""
-        if self.p == 0:
-            return (d != 0).astype(d.dtype).sum(-1, keepdims=True)
-        r = magnitude(d)
-        if self.p == 1:
-            return r.sum(-1, keepdims=True)
-        if self.p == math.inf:
-            return r.max(-1, keepdims=True)
-        return (r**self.p).sum(-1, keepdims=True) ** (1 / self.p)
-
     def slope(self, d: Array, y: Array) -> Array:
         """∂y/∂d."""
-        if self.p in (0, 1):
-            return self.p * np.sign(d)
-        if self.p == math.inf:
-            largest = (np.abs(d) == y).astype(d.dtype)
-            return np.sign(d) * (largest / np.maximum(largest.sum(-1, keepdims=True), 1))  # none is if y is NaN
-        r = np.where(d == 0, 1, np.abs(d) / np.where(y == 0, 1, y))  # sgn 0 = 0, but 0^(p − 1) is ∞ for p < 1
-        return np.sign(d) * r ** (self.p - 1)
+        return p_norm_slope(d, y, self.p)
 
     @classmethod
     def example(cls, choose, shape):

@@ -14,6 +14,33 @@ from .base import Array
 Axis = int | tuple[int, ...] | None
 
 
+def p_norm(x: Array, p: float, axis: Axis = -1) -> Array:
+    """‖x‖ₚ = (Σ|x|ᵖ)^(1/p) over axes that stay;  p = ±∞: max |x|, min |x|;  p = 0: the number of entries ≠ 0."""
+    if p == 0:
+        return (x != 0).astype(x.dtype).sum(axis, keepdims=True)
+    r = magnitude(x)
+    if p == 1:
+        return r.sum(axis, keepdims=True)
+    if math.isinf(p):
+        return r.max(axis, keepdims=True) if p > 0 else r.min(axis, keepdims=True)
+    if p == 2:
+        return np.sqrt((r * r).sum(axis, keepdims=True))
+    return (r**p).sum(axis, keepdims=True) ** (1 / p)
+
+
+def p_norm_slope(x: Array, y: Array, p: float, axis: Axis = -1) -> Array:
+    """∂y/∂xᵢ of y = ‖x‖ₚ:  sgn(xᵢ) (|xᵢ|/y)^(p−1), 0 where xᵢ = 0;  p = ±∞: sgn(xᵢ)/k where |xᵢ| = y, for k such."""
+    if p in (0, 1):
+        return p * np.sign(x)
+    if math.isinf(p):
+        reached = (np.abs(x) == y).astype(x.dtype)
+        return np.sign(x) * (reached / np.maximum(reached.sum(axis, keepdims=True), 1))  # none is if y is NaN
+    if p == 2:
+        return x / np.where(y == 0, 1, y)
+    r = np.where(x == 0, 1, np.abs(x) / np.where(y == 0, 1, y))  # sgn 0 = 0, but 0^(p − 1) is ∞ for p < 1
+    return np.sign(x) * r ** (p - 1)
+
+
 def sigmoid(x: Array) -> Array:
     """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0;
     both are  max(e, [x ≥ 0])/(1 + e).

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .check import check_function as check_function
     from .check import check_gradients as check_gradients
     from .check import check_layer as check_layer
-    from .check import check_model as check_model
     from .check import check_optimizer as check_optimizer
     from .check import check_pointwise as check_pointwise
     from .declared import gradient_of as gradient_of
@@ -28,16 +27,17 @@ if TYPE_CHECKING:
     from .draw.specs import Probabilities as Probabilities
     from .draw.specs import Sorted as Sorted
     from .laws import check_laws as check_laws
+    from .models import check_model as check_model
     from .report.report import Report as Report
     from .twin.layers import from_torch as from_torch
     from .twin.layers import to_torch as to_torch
 
 PLACES = {
     "gradient_of": "declared",
-    "Case": "draw.case", "check_laws": "laws", "Report": "report.report",
+    "Case": "draw.case", "check_laws": "laws", "check_model": "models", "Report": "report.report",
     "from_torch": "twin.layers", "to_torch": "twin.layers",
 } | dict.fromkeys(
-    ("check_function", "check_gradients", "check_layer", "check_model", "check_optimizer", "check_pointwise"), "check"
+    ("check_function", "check_gradients", "check_layer", "check_optimizer", "check_pointwise"), "check"
 ) | dict.fromkeys(
     ("Between", "Complex", "Constant", "Indices", "OneHot", "Orthogonal", "Positive", "Probabilities", "SPD", "Sorted"),
     "draw.specs",

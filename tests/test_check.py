@@ -373,9 +373,9 @@ def test_an_update_rule():
 
 def test_a_torch_model_by_hand():
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
-    reports = check_model(model, np.random.default_rng(0).standard_normal((5, 3)))
-    assert len(reports) == 5
-    assert all(reports)
+    report = check_model(model, np.random.default_rng(0).standard_normal((5, 3)), by_layer=True)
+    assert report
+    assert list(report.nodes) == ["0", "1", "2", "3"]
 
 
 def test_nothing_above_the_noise_is_vacuous():

@@ -14,10 +14,13 @@ import numpy as np
 from manualbp import container, linear
 from manualbp.base import Layer, registry, run
 from manualbp.container import Container
+from manualbp.graph import Graph
 from manualbp.loss import Loss
+from manualbp.operations import Operation
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose, Values
 
+from . import graphs
 from .case import Case
 from .expression import parse
 
@@ -95,6 +98,8 @@ def _around(choose: Choose, cls: type[Layer], exact: bool) -> tuple[Layer, tuple
         return objective(choose, chain(choose, shape, exact), shape, exact), shape
     if cls is container.Sequential:
         return chain(choose, shape, exact), shape
+    if cls is Graph:
+        return graphs.graph(choose, shape, exact, plain, several=True), shape
     make = _wrapped if cls in (container.Residual, container.Repeat) else _branched
     return make(choose, cls, shape, exact, 1), shape
 
@@ -116,6 +121,7 @@ def links(exact: bool = False) -> tuple[type[Layer], ...]:
     return tuple(
         c for c in registry().values()
         if not issubclass(c, (Loss, Container, container.Select)) and not c.integer and (c.dyadic or not exact)
+        and not (issubclass(c, Operation) and not c.in_networks)
     )  # fmt: skip
 
 
@@ -129,10 +135,12 @@ def chain(choose: Choose, shape: tuple[int, ...], exact: bool = False, depth: in
 
 
 def _link(choose: Choose, shape: tuple[int, ...], exact: bool, depth: int) -> Layer:
-    wrapping = (container.Residual, container.Repeat, container.Sum, container.Concat)
+    wrapping = (container.Residual, container.Repeat, container.Sum, container.Concat, Graph)
     cls = choose(None, None, None, None, None, *wrapping) if depth > 0 else None
     if cls is None:
         return plain(choose, shape, exact) or linear.Identity()
+    if cls is Graph:
+        return graphs.graph(choose, shape, exact, plain)
     make = _wrapped if cls in wrapping[:2] else _branched
     return make(choose, cls, shape, exact, depth - 1)
 
@@ -145,8 +153,10 @@ def plain(choose: Choose, shape: tuple[int, ...], exact: bool, cls: type[Layer] 
         layer = drawn.link(dyadic_only(choose) if exact else choose, shape)
         if layer is None:
             continue
-        if layer.arity > 1:
-            layer = container.Sequential(container.Parallel(*[linear.Identity() for _ in range(layer.arity)]), layer)
+        guards = layer.before() if isinstance(layer, Operation) else (None,) * layer.arity
+        if layer.arity > 1 or any(guards):
+            before = [parse(guard) if guard else linear.Identity() for guard in guards]
+            layer = container.Sequential(*before if layer.arity == 1 else [container.Parallel(*before)], layer)
         try:
             found = output_shape(layer, shape)
         except ValueError:  # its other inputs must differ from the first
@@ -162,7 +172,7 @@ def _wrapped(choose: Choose, cls: type, shape: tuple[int, ...], exact: bool, dep
     """A container whose body gives the shape it takes: a Linear brings the width back where it was changed."""
     body = _link(choose, shape, exact, depth)
     found = output_shape(body, shape)
-    if found != shape and found and found[:-1] == shape[:-1]:
+    if found != shape and found and shape and found[:-1] == shape[:-1]:
         body = container.Sequential(body, linear.Linear(found[-1], shape[-1]))
     elif found != shape:
         body = linear.Linear(shape[-1], shape[-1]) if shape else linear.Identity()

@@ -5,6 +5,7 @@ import difflib
 from typing import Any
 
 from manualbp.base import registry
+from manualbp.graph import Node
 from manualbp.optim.base import Group, Optimizer
 
 
@@ -12,7 +13,7 @@ def names() -> dict[str, type]:
     """Every class that may stand in an expression."""
     from .case import Case
 
-    return registry() | registry(Optimizer) | {"Group": Group, "Case": Case, "float": float}
+    return registry() | registry(Optimizer) | {"Group": Group, "Node": Node, "Case": Case, "float": float}
 
 
 def parse(text: str) -> Any:

@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (they enter theirs)
     linear,
     loss,
     norm,
+    operations,
     optim,
     recurrent,
     resize,

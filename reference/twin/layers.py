@@ -15,10 +15,11 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from manualbp.base import Array, Layer, Params, flatten, options_of, registry, unflatten
+from manualbp.base import Array, Layer, Params, flatten, options_of, registry
 from manualbp.composite import Composite
+from manualbp.graph import Graph
 
-from ..twin import modules
+from ..twin import graphs, modules, operations
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
@@ -38,7 +39,11 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 
 
 def _build(layer: Layer) -> nn.Module:
+    if isinstance(layer, Graph):
+        return graphs.Graph(layer, _build)
     name, options = type(layer).__name__, options_of(layer)
+    if name in operations.TABLE:
+        return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
@@ -49,7 +54,7 @@ def _build(layer: Layer) -> nn.Module:
     module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
-    if isinstance(module, nn.modules.batchnorm._NormBase):  # BatchNorm and InstanceNorm of any number of axes
+    if isinstance(module, (nn.modules.batchnorm._NormBase, nn.NLLLoss)):  # the former: BatchNorm, InstanceNorm
         modules.in_plain_strides(module)
     _set_modes(module, layer)
     return modules.bind(module, at_call)
@@ -95,33 +100,57 @@ def _is_numeric_array(value: tuple) -> bool:
     )
 
 
-def from_torch(module: nn.Module) -> tuple[Layer, Params]:
+def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Params]:
     """The layer, with its parameters, that computes what a torch module does.
 
-    TypeError if the module, or one inside it, is of a class that is not supported; it names the class.
+    A module of a class that is here, or a Sequential of such, needs no more. Any other model is read by running it
+    once: from_torch(model, x, mask=mask) gives a `Graph` of what it called on this sample. TypeError, with the place,
+    if something in it cannot be read.
     """
-    layer = _read(module)
-    return layer, unflatten({name: array(t) for name, t in module.state_dict().items()})
+    from .models import read  # it builds on this file
+
+    return read(model, args, kwargs)
 
 
-def _read(module: nn.Module) -> Layer:
-    name, known = type(module).__name__, registry()
+def read_as_it_is(module: nn.Module) -> Layer:
+    """The layer of a module that need not be run: TypeError, with the reason, for any other."""
+    if isinstance(module, operations.Operation):
+        return registry()[module.name](**module.options)
     if isinstance(module, LazyModuleMixin):
         becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
-        raise TypeError(f"{name} does not know its sizes yet: call it once on an input, and it is a {becomes}")
-    if name not in known:
+        told = f"{type(module).__name__} does not know its sizes yet"
+        raise TypeError(f"{told}: call it once on an input, and it is a {becomes}")
+    if why := unreadable(module):
+        known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
-            f"from_torch has no layer for {type(module).__module__}.{name}. Supported are modules made of: "
-            f"{', '.join(known)}. A module of your own can be written as a manualbp.Layer, one class."
+            f"from_torch reads {type(module).__module__}.{type(module).__name__} by running it, since {why}: give it a "
+            f"sample, from_torch(model, x). Without one it reads modules made of {', '.join(known)}."
         )
-    cls = known[name]
-    if name in READ:
-        return READ[name](module)
+    cls = identities()[type(module)]
+    if cls.__name__ in READ:
+        return READ[cls.__name__](module)
     if cls.variadic:
         extra = {k: getattr(module, k) for k in _fields(cls) if k != "layers"}
-        return cls(*map(_read, module.children()), **extra)
-    read = {k: (RENAMED.get((name, k), k), default) for k, default in _fields(cls).items()}
+        return cls(*map(read_as_it_is, module._modules.values()), **extra)
+    read = {k: (RENAMED.get((cls.__name__, k), k), default) for k, default in _fields(cls).items()}
     return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
+
+
+@cache
+def identities() -> dict[type, type[Layer]]:
+    """The layer of every class of torch.nn, and of the twins, that has one: by the class, not by its name."""
+    places = [(place, name, cls) for place in (nn, modules, graphs) for name, cls in registry().items()]
+    return {getattr(place, name): cls for place, name, cls in places if isinstance(getattr(place, name, None), type)}
+
+
+def unreadable(module: nn.Module) -> str | None:
+    """Why a module is not what its class says, or None."""
+    if type(module) not in identities():
+        return "that is a class of its own, or without a layer here"
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    if any(hook not in modules.PLAIN for hook in hooks) or module._backward_hooks or module._backward_pre_hooks:
+        return "it has hooks, which change what it computes"
+    return "its forward was replaced" if "forward" in vars(module) else None
 
 
 def _fields(cls: type) -> dict[str, Any]:
@@ -131,7 +160,7 @@ def _fields(cls: type) -> dict[str, Any]:
 def _option(module: nn.Module, name: str, default: Any) -> Any:
     value = getattr(module, name)
     if isinstance(value, nn.Module):
-        return _read(value)
+        return read_as_it_is(value)
     if isinstance(default, bool):  # torch replaces the option `bias` by the parameter, or by None
         return value if isinstance(value, bool) else value is not None
     return _tuples(value.tolist()) if isinstance(value, torch.Tensor) else value
@@ -174,7 +203,7 @@ def _read_pairwise_distance(m: Any) -> Layer:
 def _read_activation(f: Any) -> Any:
     """torch keeps the function of a name, or what it was given."""
     names = {nn.functional.relu: "relu", nn.functional.gelu: "gelu"}
-    return names[f] if f in names else _read(f)
+    return names[f] if f in names else read_as_it_is(f)
 
 
 def _read_transformer_layer(m: Any) -> Layer:
@@ -189,13 +218,13 @@ def _read_transformer_layer(m: Any) -> Layer:
 
 def _read_transformer_stack(m: Any) -> Layer:
     """torch copies one layer."""
-    norm = None if m.norm is None else _read(m.norm)
-    return _made_of(m, registry()[type(m).__name__](_read(m.layers[0]), m.num_layers, norm))
+    norm = None if m.norm is None else read_as_it_is(m.norm)
+    return _made_of(m, registry()[type(m).__name__](read_as_it_is(m.layers[0]), m.num_layers, norm))
 
 
 def _read_transformer(m: Any) -> Layer:
     """torch keeps an encoder and a decoder: the usual ones, if they are what the options of a layer of one make."""
-    made = {"encoder": _read(m.encoder), "decoder": _read(m.decoder)}
+    made = {"encoder": read_as_it_is(m.encoder), "decoder": read_as_it_is(m.decoder)}
     told = [getattr(made[name], f"{name}_layer", None) for name in ("decoder", "encoder")]
     found = [_usual_transformer(m, options_of(layer), made) for layer in told if layer is not None]
     found = found or [_usual_transformer(m, {}, made)]
@@ -224,7 +253,7 @@ def _made_of(m: nn.Module, layer: Any) -> Layer:
     for name, part in layer.children().items():
         if name not in inside:
             continue
-        found = _read(inside[name])
+        found = read_as_it_is(inside[name])
         found = found.replace(**{k: v for k, v in options_of(part).items() if k in CALL_OPTIONS})
         if found != part:
             raise TypeError(f"{type(m).__name__} has {found} as its {name}, where {layer} has {part}")
@@ -232,6 +261,7 @@ def _made_of(m: nn.Module, layer: Any) -> Layer:
 
 
 READ: dict[str, Callable[[Any], Layer]] = {
+    "Graph": lambda m: m.graph,
     "MultiheadAttention": _read_attention,
     "AdaptiveLogSoftmaxWithLoss": _read_adaptive,
     "LinearCrossEntropyLoss": _read_linear_cross_entropy,

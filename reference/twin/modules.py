@@ -26,6 +26,17 @@ def call(module: nn.Module, x: Any) -> Any:
     return module(**dict(zip(names, x, strict=False)), **options)
 
 
+class Called(nn.Module):
+    """A module that takes its inputs as a layer does: a tuple of several."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return call(self.inner, x)
+
+
 def bind(module: nn.Module, options: dict[str, Any]) -> nn.Module:
     """The module, called with these arguments from now on (`need_weights`, `is_causal`, …)."""
     if options:
@@ -113,7 +124,8 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
     """The module, with its input and its upstream gradient laid out anew.
 
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
-    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13)."""
+    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
+    no backward for an input that is transposed."""
     module.register_forward_pre_hook(_plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
@@ -130,6 +142,9 @@ def _plain_input(module: nn.Module, x: tuple) -> tuple:
 def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
     if y.requires_grad:
         y.register_hook(_plain)
+
+
+PLAIN = (_plain_input, _plain_gradient)
 
 
 @contextmanager

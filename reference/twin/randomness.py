@@ -118,17 +118,20 @@ def _recurrent(
 
 def _attention(
     rng: Any, original: Any, q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-    is_causal: bool = False, **options: Any,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Any:  # fmt: skip
     """softmax(qkᵀ/√d + mask) v with the weights dropped; torch's own does both in one kernel."""
     if not 0 < dropout_p < 1:
-        return original(q, k, v, attn_mask, dropout_p, is_causal, **options)
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        return original(q, k, v, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+    if enable_gqa:
+        k, v = (t.repeat_interleave(q.shape[-3] // t.shape[-3], -3) for t in (k, v))
+    scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     if is_causal:
         scores = scores + torch.full_like(scores, -math.inf).triu(1)
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-    weights = scores.softmax(-1)
+    unseen = (scores == -math.inf).all(-1, keepdim=True)  # a query whose keys are all masked: 0, as in torch
+    weights = scores.masked_fill(unseen, 0.0).softmax(-1).masked_fill(unseen, 0.0)
     return weights * _kept(rng, weights, dropout_p) / (1 - dropout_p) @ v
 
 

@@ -1,0 +1,178 @@
+"""A model of your own beside its back-propagation by hand.
+
+    report = check_model(model, x)                    outputs, every parameter's and input's gradient, buffers
+    report = check_model(model, x, by_layer=True)     and every node alone, with its true input and upstream gradient
+
+One side is what `from_torch` reads; the other is the model itself, with autograd. Never a twin of what was read.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from manualbp.base import tree_map, unflatten
+from manualbp.graph import Graph
+
+from .compare.comparison import Comparison, compare
+from .draw.trial import cast
+from .nodes import each_alone
+from .report.report import Report
+from .sides.model import Graphed, OfModel, Own
+from .sides.run import GRADIENT
+from .twin import passes
+from .twin.layers import array
+from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
+
+Change = Callable[[Graph], Graph]
+
+
+@dataclass(frozen=True, repr=False)
+class ModelReport(Report):
+    """A report with, where it was asked for or needed, a comparison of every node of the graph alone.
+
+    graph  what was read of the model
+    nodes  by name, each node with the input and the upstream gradient that it has in the model itself
+    """
+
+    graph: Graph = field(default_factory=lambda: Graph())
+    nodes: Mapping[str, Comparison] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [super().__str__()]
+        if self.nodes:
+            layers = self.graph.children()
+            shown = {n: c for n, c in self.nodes.items() if c.wrong} or self.nodes
+            lines += ["Every node alone, with its true input and upstream gradient:"]
+            lines += [
+                f"{'✗' if c.wrong else ' '} {n}: {layers[n]}  err/bound {c.ratio:.3g}"
+                + "".join(f"  {t.name} {t.error:.2g} > {t.bound:.2g} {t.what}" for t in c.wrong)
+                for n, c in shown.items()
+            ]
+            lines += (
+                [f"  {len(self.nodes) - len(shown)} others are right", ""] if len(shown) < len(self.nodes) else [""]
+            )
+        return "\n".join(lines)
+
+
+def check_model(
+    model: nn.Module, *args: Any, seed: int = 0, by_layer: bool = False, only: str = "*", dtype: str = "float64",
+    **kwargs: Any,
+) -> ModelReport:  # fmt: skip
+    """A torch model, back-propagated by hand, beside the model itself and autograd on the same sample.
+
+    args, kwargs  what you call the model with
+    seed          of the upstream gradient, and of what dropout draws
+    by_layer      every node of the graph alone, too; otherwise only where something is out of bounds
+    only          of these, the nodes whose names match, as "layer3.*"
+
+    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad.
+
+    >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
+    """
+    return examine_model(model, args, kwargs, seed, by_layer, only, dtype)
+
+
+def examine_model(
+    model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, by_layer: bool = False, only: str = "*",
+    dtype: str = "float64", change: Change = lambda graph: graph,
+) -> ModelReport:  # fmt: skip
+    """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
+    check(model)
+    dtype_of(model, args, kwargs)
+    draws: list[torch.Tensor] = []
+    reads = read_in_both(model, args, kwargs, draws, change)
+    graph = reads["float64"].graph
+    own = Own(model, args, kwargs, seed if graph.random else None, draws)
+    trial = trial_of(own, reads["float64"], seed, dtype)
+    found = compare(Graphed(reads, seed), own, trial)
+    nodes: dict[str, Comparison] = {}
+    if found.wrong or by_layer:
+        nodes = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+    culprit, side = first_wrong(found, nodes)
+    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
+    notes = told(model, reads["float64"])
+    if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
+        notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
+    return ModelReport(
+        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, (), found.tensors, (), notes, 1,
+        ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph, nodes,
+    )  # fmt: skip
+
+
+def read_in_both(
+    model: nn.Module, args: tuple, kwargs: Mapping[str, Any], draws: list, change: Change
+) -> dict[str, Read]:
+    """The model read in float64, and in float32 with the same random numbers; the constants in it differ."""
+    wide = read_by_running(model, args, kwargs, torch.float64, draws, True)
+    reads = {"float64": replace(wide, graph=change(wide.graph))}
+    try:
+        narrow = read_by_running(model, args, kwargs, torch.float32, draws, False)
+    except TypeError:  # a float64 that the model names: its float32 is not looked at
+        return reads
+    return reads | {"float32": replace(narrow, graph=change(narrow.graph))}
+
+
+def trial_of(own: Own, read: Read, seed: int, dtype: str) -> OfModel:
+    """The model's own numbers, and an upstream gradient drawn, never ones."""
+    params, buffers = passes.state_of(own.model)
+    positional, by_name = named_arguments(own.model, own.args, own.kwargs)
+    inputs = passes.given(torch.float64, {}, {}, positional, by_name)[0].inputs
+    held = {n: array(t) for n, t in (params | buffers).items()}
+    x = {n: array(t) for n, t in inputs.items()}
+    trial = OfModel(*cast((x,), float), seed=seed, params=cast(unflatten(held), float), buffers=tuple(buffers))
+    y, again = own.outputs(trial), own.outputs(trial)
+    same_twice(own.model, y, again)
+    rng = np.random.default_rng(seed + 1)
+
+    def upstream(a: Any) -> Any:
+        return rng.standard_normal(a.shape) if a.dtype.kind == "f" else None
+
+    trial = replace(trial, dy=tree_map(upstream, y))
+    return trial if dtype == "float64" else trial.cast(dtype)  # type: ignore[return-value]
+
+
+def same_twice(model: nn.Module, y: Any, again: Any) -> None:
+    """ValueError for a model that gives another result at the second call, or none at all."""
+    first, second = [*arrays_in(y)], [*arrays_in(again)]
+    if not first:
+        raise ValueError(f"{type(model).__name__} gives no tensor on this sample: there is no gradient to compare")
+    same = [np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(first, second, strict=False)]
+    if len(first) != len(second) or not all(same):
+        raise ValueError(
+            f"{type(model).__name__} gives another result at the second call with the same input: it keeps a state "
+            f"outside its buffers, or draws random numbers past torch; reset or seed it in forward"
+        )
+
+
+def arrays_in(tree: Any) -> Any:
+    """The arrays of a tree."""
+    if isinstance(tree, (dict, tuple)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from arrays_in(part)
+    elif tree is not None:
+        yield tree
+
+
+def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None]:
+    """The first fault in the order of computation, and on which side: forward from the first node, then backward from
+    the last."""
+    forward = [(n, t) for n, c in nodes.items() for t in c.wrong if t.of.role != GRADIENT]
+    backward = [(n, t) for n, c in reversed(nodes.items()) for t in c.wrong if t.of.role == GRADIENT]
+    for name, tensor in (*forward, *backward):
+        return f"{name}, its {tensor.name}", "forward" if forward else "backward"
+    if not found.wrong:
+        return None, None
+    first = found.wrong[0]
+    return first.name, "backward" if first.of.role == GRADIENT else "forward"
+
+
+def told(model: nn.Module, read: Read) -> tuple[str, ...]:
+    """What somebody has to know beside the figures."""
+    frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
+    if frozen:
+        return (*read.notes, f"compared as if they required a gradient, which they do not: {', '.join(frozen[:5])}")
+    return read.notes

@@ -1,0 +1,171 @@
+"""Every node of a model's graph alone: given what it was given in the model's own run, and the gradient that came back
+to it there. So errors do not pile up, and the first node that is wrong has a name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualbp.base import Layer, Tree, flatten, unflatten
+
+from .compare.comparison import Comparison, compare
+from .draw.trial import Trial
+from .sides.hand import Hand
+from .sides.model import Own, gradient, keyed, pairs_of, precision
+from .sides.run import GRADIENT, OUTPUT, Run, leaves, named
+from .sides.side import Side
+from .twin import passes, randomness
+from .twin.layers import array, quiet, tensor
+from .twin.models import whole
+from .twin.reading import Again, Reader
+from .twin.step import Step, tensors_in
+
+
+@dataclass(frozen=True)
+class Call(Side):
+    """One call of torch, made again on other numbers. `values`: what its tensors were, by id."""
+
+    step: Step
+    again: Again
+    values: Mapping[int, torch.Tensor]
+    seed: int | None
+
+    def run(self, trial: Trial) -> Run:
+        inputs = to_leaves(trial.x)
+        params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
+        with torch.enable_grad(), quiet(), randomness.shared(self.seed):
+            y = passes.tree(self.again(self.substitute(inputs, params, trial)))
+        pairs = pairs_of(y, trial.dy)
+        if pairs:
+            torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
+        by_param = {n: gradient(t) for n, t in params.items() if n not in trial.buffers}
+        return named(OUTPUT, leaves(keyed(y, ()), "y")) | named(GRADIENT, leaves(gradients(inputs), "x") | by_param)
+
+    def substitute(self, inputs: Any, params: Mapping[str, torch.Tensor], trial: Trial) -> Callable[[Any], Any]:
+        """Other tensors in the place of those of the call: one that it is given twice is two."""
+        dtype = getattr(torch, precision_of(trial).name)
+        fresh: dict[int, list[torch.Tensor]] = {}
+        for old, new in zip(tensors_in(self.step.inputs), tensors_in(inputs), strict=True):
+            fresh.setdefault(id(old), []).append(new.clone())
+        for name, old in self.step.params.items():
+            fresh.setdefault(id(old), []).append(params[name].clone() if params[name].requires_grad else params[name])
+
+        def other(t: torch.Tensor) -> torch.Tensor:
+            if left := fresh.get(id(t)):
+                return left.pop(0) if len(left) > 1 else left[0]
+            was = self.values.get(id(t), t)
+            return was.to(dtype) if was.is_floating_point() else was.clone()
+
+        return other
+
+
+class Recorder(Reader):
+    """Notes of every node how to make the call again, and the gradient that comes back to what it gave."""
+
+    def __init__(self, own: Own, dtype: torch.dtype, only: str) -> None:
+        super().__init__(own.model, whole, dtype, own.draws, False)
+        self.only = only
+        self.calls: dict[str, tuple[Step, Again, Mapping[int, torch.Tensor]]] = {}
+        self.upstream: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
+
+    def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
+        return {id(t): t.detach().clone() for t in tensors}
+
+    def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
+        if fnmatchcase(name, self.only):
+            self.calls[name] = step, again, before
+
+    def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
+        super().keep(name, y, path)
+        if isinstance(y, torch.Tensor) and y.requires_grad:
+            y.register_hook(lambda g, key=(name, path): self.upstream.__setitem__(key, g.detach().clone()))
+
+
+def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Comparison]:
+    """Every node whose name matches, in order, compared with the call of torch that it is."""
+    recorder = recorded(own, trial, only)
+    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+
+
+def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
+    """The model's own run, forward and back, with what every node was given and got back."""
+    dtype = getattr(torch, precision(trial).name)
+    recorder = Recorder(own, dtype, only)
+    given, seen = own.given(trial, dtype)
+    recorder.give(given, seen)
+    with quiet(), recorder.reading():
+        y, _ = passes.run(own.model, given, recorder)
+    if pairs := pairs_of(passes.outputs(y)[0], trial.dy):
+        torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
+    return recorder
+
+
+def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Comparison:
+    """One node by hand and by torch, on what it was given in the model."""
+    step, again, before = recorder.calls[name]
+
+    def was(tensors: Any) -> Any:
+        if isinstance(tensors, torch.Tensor):
+            return array(before[id(tensors)])
+        return None if tensors is None else tuple(map(was, tensors))
+
+    params = unflatten({n: was(t) for n, t in step.params.items()})
+    buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
+    random = seed if layer.random else None
+    hand, call = Hand(layer, seed), Call(step, again, before, random)
+    trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
+    y = hand.outputs(trial)
+    trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
+    return compare(Gradients(hand, buffers), call, trial)
+
+
+@dataclass(frozen=True)
+class Gradients(Side):
+    """A side without its buffers: what a call leaves in them is compared for the whole model."""
+
+    inner: Hand
+    buffers: tuple[str, ...]
+
+    precisions = Hand.precisions
+
+    def run(self, trial: Trial) -> Run:
+        return {
+            n: a
+            for n, a in self.inner.run(trial).items()
+            if n.role in (OUTPUT, GRADIENT) and n.path not in self.buffers
+        }
+
+    def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
+        return self.inner.noise(trial, rng)
+
+
+def upstream(y: Tree, name: str, recorder: Recorder, path: tuple[int, ...] = ()) -> Tree:
+    """The gradient that came back to each output, 0 where none did; None for integers."""
+    if isinstance(y, tuple):
+        return tuple(upstream(part, name, recorder, (*path, i)) for i, part in enumerate(y))
+    y = np.asarray(y)
+    g = recorder.upstream.get((name, path))
+    return None if y.dtype.kind != "f" else np.zeros_like(y) if g is None else array(g).astype(y.dtype)
+
+
+def precision_of(trial: Trial) -> np.dtype:
+    arrays = (*leaves(trial.x, "x").values(), *flatten(trial.params).values())
+    return next((a.dtype for a in map(np.asarray, arrays) if a.dtype.kind == "f"), np.dtype(float))
+
+
+def to_leaves(x: Tree) -> Any:
+    return tuple(map(to_leaves, x)) if isinstance(x, tuple) else None if x is None else leaf(x)
+
+
+def leaf(a: Any, learned: bool = True) -> torch.Tensor:
+    t = tensor(np.asarray(a))
+    return t.requires_grad_() if learned and t.is_floating_point() else t
+
+
+def gradients(inputs: Any) -> Tree:
+    if isinstance(inputs, tuple):
+        return tuple(map(gradients, inputs))
+    return gradient(inputs) if inputs is not None and inputs.requires_grad else None

@@ -1,0 +1,264 @@
+"""What a call of torch is: the layer or operation of the same meaning, what it takes, and where its parameters are.
+
+An `Operation` says itself which calls it is. The layers of torch.nn that are functions, too (F.relu, F.conv2d), stand
+in a table here, with the order of the function's arguments where it is another than the class's. A tensor is an input;
+any other argument is an option under torch's name. What is neither known here nor harmless is refused.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from manualbp.base import Layer, options_of, registry
+from manualbp.operations import Operation
+
+from .functions import FUNCTIONS
+from .rules import RULES
+from .step import Step, UnknownCallError, has_tensor, plain_value
+
+SAYS = """shape size dim ndim numel nelement dtype device layout is_cuda is_cpu is_meta is_sparse is_quantized
+    is_mkldnn requires_grad requires_grad_ is_leaf grad_fn grad stride is_contiguous storage_offset _version names
+    itemsize element_size __len__ get_device is_floating_point is_complex is_signed is_inference output_nr retains_grad
+    retain_grad _backward_hooks is_nested is_mps is_xpu is_vulkan __repr__ __format__ __hash__ untyped_storage data_ptr
+    is_pinned has_names _is_view is_shared name volatile is_conj is_neg nbytes is_set_to is_xla is_ipu"""
+SAYS_OF = """is_tensor is_floating_point numel is_complex result_type is_grad_enabled broadcast_shapes is_same_size
+    _assert _check _is_functional_tensor"""
+FACTORIES = "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_tensor"
+METADATA = {f"Tensor.{n}" for n in SAYS.split()} | {f"torch.{n}" for n in SAYS_OF.split()}  # computes with no entry
+METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch")}
+
+VALUES = "item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ equal allclose"
+READS_A_VALUE = {f"Tensor.{n}" for n in f"{VALUES} is_nonzero".split()} | {  # the graph holds for the sample's value
+    "torch.equal", "torch.allclose", "torch.is_nonzero",
+}  # fmt: skip
+
+SAME = {  # gives back the numbers it is given
+    "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",
+    "Tensor.resolve_conj", "torch.positive", "Tensor.positive", "Tensor.__pos__",
+}  # fmt: skip
+
+TABLES = FUNCTIONS.keys() | RULES.keys()
+
+IGNORED = {  # arguments that change no number
+    "inplace", "out", "memory_format", "layout", "device", "non_blocking", "copy", "requires_grad", "pin_memory",
+    "_stacklevel", "sorted", "stable", "generator",
+}  # fmt: skip
+
+HARMLESS = {("mode", "constant"), ("_stacklevel", 3), ("_stacklevel", 5)}
+ALIASES = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names, which torch takes, too
+
+VARARGS = {  # the last argument, where it may be spread: x.view(2, 3)
+    "Flip": "dims",
+}  # fmt: skip
+
+SIGNATURES = {  # of operations, where tensors and options do not simply come in the order of the class
+    "Add": "input other", "Sub": "input other", "Mul": "input other", "Div": "input other", "Pow": "input exponent",
+    "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
+    "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
+    "Maximum": "input other", "Minimum": "input other", "MaskedFill": "input mask value",
+    "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
+}  # fmt: skip
+
+OPTIONS = {  # what the name of a call says by itself
+    "Tensor.mT": {"kind": "mT"}, "torch.adjoint": {"kind": "mT"},
+}  # fmt: skip
+
+OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+CHANGING = {f"__i{op}__" for op in OPERATORS}
+REFLECTED = {f"__r{op}__" for op in OPERATORS} | {"rsub"}
+
+LAYERS = """
+    relu ReLU | relu6 ReLU6 | leaky_relu LeakyReLU | elu ELU | selu SELU | celu CELU | gelu GELU | silu SiLU | mish Mish
+    hardswish Hardswish | hardsigmoid Hardsigmoid | hardtanh Hardtanh | sigmoid Sigmoid | expit Sigmoid | tanh Tanh
+    softplus Softplus | softsign Softsign | tanhshrink Tanhshrink | hardshrink Hardshrink | softshrink Softshrink
+    logsigmoid LogSigmoid | threshold Threshold | glu GLU | rrelu RReLU input lower upper training=False
+    softmax Softmax input dim | softmin Softmin input dim | log_softmax LogSoftmax input dim
+    dropout Dropout input p=0.5 training=True | dropout1d Dropout1d input p=0.5 training=True
+    dropout2d Dropout2d input p=0.5 training=True | dropout3d Dropout3d input p=0.5 training=True
+    alpha_dropout AlphaDropout input p=0.5 training=False
+    feature_alpha_dropout FeatureAlphaDropout input p=0.5 training=False
+    max_pool1d MaxPool1d input kernel_size stride padding dilation ceil_mode return_indices
+    max_pool2d MaxPool2d input kernel_size stride padding dilation ceil_mode return_indices
+    max_pool3d MaxPool3d input kernel_size stride padding dilation ceil_mode return_indices
+    avg_pool1d AvgPool1d | avg_pool2d AvgPool2d | avg_pool3d AvgPool3d
+    adaptive_avg_pool1d AdaptiveAvgPool1d | adaptive_avg_pool2d AdaptiveAvgPool2d
+    adaptive_avg_pool3d AdaptiveAvgPool3d | adaptive_max_pool1d AdaptiveMaxPool1d
+    adaptive_max_pool2d AdaptiveMaxPool2d | adaptive_max_pool3d AdaptiveMaxPool3d
+    lp_pool1d LPPool1d | lp_pool2d LPPool2d | lp_pool3d LPPool3d
+    pixel_shuffle PixelShuffle | pixel_unshuffle PixelUnshuffle | channel_shuffle ChannelShuffle
+    unfold Unfold | fold Fold
+    flatten Flatten input start_dim=0 end_dim=-1 | local_response_norm LocalResponseNorm
+    cosine_similarity CosineSimilarity | pairwise_distance PairwiseDistance
+    mse_loss MSELoss input target size_average reduce reduction
+    l1_loss L1Loss input target size_average reduce reduction
+    smooth_l1_loss SmoothL1Loss input target size_average reduce reduction beta
+    huber_loss HuberLoss input target reduction delta
+    cross_entropy CrossEntropyLoss input target weight size_average ignore_index reduce reduction label_smoothing
+    nll_loss NLLLoss input target weight size_average ignore_index reduce reduction
+    binary_cross_entropy BCELoss input target weight size_average reduce reduction
+    binary_cross_entropy_with_logits BCEWithLogitsLoss input target weight size_average reduce reduction pos_weight
+    kl_div KLDivLoss input target size_average reduce reduction log_target
+    soft_margin_loss SoftMarginLoss input target size_average reduce reduction
+    gaussian_nll_loss GaussianNLLLoss input target var full eps reduction
+    poisson_nll_loss PoissonNLLLoss input target log_input full size_average eps reduce reduction
+"""
+
+
+def name_of(function: Any) -> str:
+    """The name of a torch function or method as users write it: "torch.add", "Tensor.add", "F.relu" in full."""
+    name = torch.overrides.resolve_name(function) or f"torch.{getattr(function, '__name__', function)}"
+    name = (
+        name.removesuffix(".__get__")
+        .replace("torch.functional.", "torch.")
+        .replace("torch._C._nn.", "torch.nn.functional.")
+    )
+    return name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
+
+
+def operations() -> dict[str, type[Layer]]:
+    """The operation of every call that one says it is; classes of your own among them."""
+
+    def below(cls: type) -> Iterator[type]:
+        for sub in cls.__subclasses__():
+            yield from ([sub] if not sub.family else [])
+            yield from below(sub)
+
+    return {call: cls for cls in below(Operation) for call in cls.calls}
+
+
+@cache
+def layers() -> dict[str, tuple[type[Layer], tuple[str, ...], dict[str, Any]]]:
+    """By the last part of a call's name: the layer, the order of arguments, and their defaults."""
+    found = {}
+    for entry in LAYERS.replace("\n", "|").split("|"):
+        if not entry.strip():
+            continue
+        name, cls, *arguments = entry.split()
+        if cls in registry():
+            pairs = [a.partition("=") for a in arguments]
+            defaults = {n: ast.literal_eval(value) for n, equals, value in pairs if equals}
+            found[name] = registry()[cls], tuple(n for n, _, _ in pairs), defaults
+    return found
+
+
+def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
+    """The layer that a call is. UnknownCallError if there is none, or an argument has no meaning in it."""
+    known = operations()
+    plain = next((n for n in (name, in_place_of(name)) if n in known or last(n) in TABLES | layers().keys()), name)
+    kwargs = {ALIASES.get(k, k): v for k, v in kwargs.items() if k not in IGNORED}
+    if kwargs.get("dtype", dtype) in (None, dtype) and last(plain) != "to":
+        kwargs.pop("dtype", None)  # the one that all have
+    if last(plain) in FUNCTIONS:
+        return FUNCTIONS[last(plain)](*args, **kwargs)
+    if last(plain) in RULES and (plain not in known or known[plain].__module__.startswith("manualbp.")):
+        return RULES[last(plain)](plain, dtype, *args, **kwargs)
+    if plain in known:
+        cls = known[plain]
+        order = tuple(SIGNATURES.get(cls.__name__, "").split())
+        order = (order[1], order[0], *order[2:]) if last(plain) in REFLECTED and order else order
+        return bound(cls, order, OPTIONS.get(plain, {}), args, kwargs, dtype)
+    if last(plain) in layers():
+        return bound(*layers()[last(plain)], args, kwargs, dtype)
+    raise UnknownCallError("no class here")
+
+
+def in_place_of(name: str) -> str:
+    """The name without the underscore of an in-place call: Tensor.relu_, Tensor.__iadd__."""
+    if last(name) in CHANGING:
+        return name.replace("__i", "__")
+    return name.removesuffix("_") if not name.endswith("__") else name
+
+
+def is_in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Does the call change a tensor that it is given?"""
+    out, changes = kwargs.get("out") is not None, bool(kwargs.get("inplace"))
+    return in_place_of(name) != name or changes or out or last(name) == "__setitem__"
+
+
+def bound(
+    cls: type[Layer], order: tuple[str, ...], defaults: Mapping[str, Any], args: tuple, kwargs: Mapping[str, Any],
+    dtype: torch.dtype,
+) -> Step:  # fmt: skip
+    """Arguments sorted into inputs and options. `order`: the names of the first positional ones; after them the fields
+    of the class, in their order, for what is no tensor."""
+    fields = [f for f in inspect.signature(cls).parameters if f not in order]
+    spread, options, inputs = VARARGS.get(cls.__name__), dict(defaults), {}
+    left = list(args)
+    for name in order[: len(left)]:
+        _put(cls, name, left.pop(0), inputs, options)
+    while left:
+        value = left.pop(0)
+        if has_tensor(value):
+            inputs[f"#{len(inputs)}"] = value
+        elif spread in fields and isinstance(value, int):
+            options[spread], left = (value, *left), []
+        elif fields:
+            options[fields.pop(0)] = value
+        elif value is not None:
+            raise UnknownCallError(f"{cls.__name__} has no option for the argument {value!r:.40}")
+    for name, value in kwargs.items():
+        _put(cls, name, value, inputs, options)
+    if order:
+        inputs = {n: inputs[n] for n in sorted(inputs, key=lambda n: _place(cls, n))}
+    given = [v for v in inputs.values() if v is not None]
+    tree = given[0] if len(given) == 1 else tuple(given)
+    tree = tuple(tree) if isinstance(tree, list) else tree
+    try:
+        return Step(cls(**{n: plain_value(v) for n, v in options.items()}), tree)
+    except (TypeError, ValueError) as e:
+        raise UnknownCallError(str(e)) from e
+
+
+def _place(cls: type[Layer], name: str) -> int:
+    """Where an input stands among those of its class, whatever the order of the call."""
+    order = SIGNATURES.get(cls.__name__, "").split() or list(layers_order(cls))
+    return order.index(name) if name in order else len(order)
+
+
+@cache
+def layers_order(cls: type[Layer]) -> tuple[str, ...]:
+    return next((order for other, order, _ in layers().values() if other is cls), ())
+
+
+def _put(cls: type[Layer], name: str, value: Any, inputs: dict[str, Any], options: dict[str, Any]) -> None:
+    """One named argument into the inputs or the options."""
+    known = inspect.signature(cls).parameters
+    if has_tensor(value):
+        if name in known and name in ("weight", "pos_weight"):
+            options[name] = plain_value(value.tolist())  # of a loss: an option, so part of the expression
+        else:
+            inputs[name] = value
+    elif name in known:
+        options[name] = value
+    elif value is not None and (name, value) not in HARMLESS and name not in IGNORED:
+        raise UnknownCallError(f"{cls.__name__} has no option {name} = {value!r:.40}")
+
+
+def shown(name: str) -> str:
+    return name.replace("torch.nn.functional.", "F.")
+
+
+def last(name: str) -> str:
+    return name.rsplit(".")[-1]
+
+
+def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step:
+    """A module's call as inputs in the order of its forward, and options of the call, as `need_weights`."""
+    given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    options = {n: v for n, v in given.items() if n in options_of(layer) and not has_tensor(v)}
+    inputs = [v for n, v in given.items() if n not in options]
+    unfit = next((v for v in inputs if v is not None and (not has_tensor(v) or isinstance(v, PackedSequence))), None)
+    if unfit is not None:
+        raise UnknownCallError(
+            f"nn.{type(module).__name__} called with {type(unfit).__name__} {unfit!r:.40} has no class here"
+        )
+    names = [n for n in inspect.signature(module.forward).parameters if n not in options_of(layer) or n in given]
+    inputs = [given.get(n) for n in names if n not in options]
+    while inputs and inputs[-1] is None:
+        inputs.pop()
+    return Step(layer.replace(**options), inputs[0] if len(inputs) == 1 else tuple(inputs))

@@ -1,0 +1,218 @@
+"""The torch twin of an operation: the torch function of the same meaning, as a module."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
+
+from .modules import Whole
+
+
+class Operation(Whole):
+    """A torch function of its inputs, with the options of the layer."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.name, self.options = name, options
+
+    def forward(self, x: Any) -> Any:
+        return TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options)
+
+
+def pair(f: Callable, second: str = "other") -> Callable:
+    """f of two operands, of which a number may be given as an option."""
+
+    def call(*x: Any, input: Any = None, **options: Any) -> Any:
+        number = options.pop(second)
+        inputs = list(x)
+        a, b = (inputs.pop(0) if given is None else given for given in (input, number))
+        return f(a, b, **options)
+
+    return call
+
+
+def squeeze(x: Any, dim: Any) -> Any:
+    return x.squeeze() if dim is None else x.squeeze(dim)
+
+
+def addmm(c: Any, a: Any, b: Any, **options: Any) -> Any:
+    return torch.addmm(c, a, b, **options) if a.ndim == 2 else torch.baddbmm(c, a, b, **options)
+
+
+def to(x: Any, dtype: str | None) -> Any:
+    return x if dtype is None else x.to(getattr(torch, dtype))
+
+
+def div(a: Any, b: Any, rounding_mode: str | None = None) -> Any:
+    if rounding_mode is None:
+        return a / b
+    return torch.div(*tensors(a, b), rounding_mode=rounding_mode)
+
+
+def tensors(a: Any, b: Any) -> tuple[Any, Any]:
+    """Both as tensors: torch has no gradient of some functions of a number and a tensor."""
+    return tuple(v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=o.dtype) for v, o in ((a, b), (b, a)))  # type: ignore
+
+
+def attention(*x: Any, training: bool, dropout_p: float, **options: Any) -> Any:
+    return F.scaled_dot_product_attention(*x, dropout_p=dropout_p if training else 0.0, **options)
+
+
+def whole(sizes: Any) -> Any:
+    """Lengths as a list, which torch wants."""
+    return list(sizes) if isinstance(sizes, tuple) else sizes
+
+
+def over(f: Callable) -> Callable:
+    """f over all axes where dim is None, for functions of torch that want them named."""
+
+    def call(x: Any, dim: Any, keepdim: bool) -> Any:
+        return f(x, dim=tuple(range(x.ndim)) if dim is None else dim, keepdim=keepdim)
+
+    return call
+
+
+def place(index: str, arrays: tuple) -> tuple:
+    """The index that a text means, with tensors for its names."""
+    left = list(arrays)
+    named = [name.strip() for name in index.split(",")]
+    read = {"s_": np.s_}
+    return tuple(left.pop(0) if n.isidentifier() and n != "None" else eval(f"s_[{n}]", read) for n in named)
+
+
+def get_item(x: Any, *arrays: Any, index: str) -> Any:
+    return x[place(index, arrays)]
+
+
+def set_item(x: Any, *rest: Any, index: str, value: Any, accumulate: bool) -> Any:
+    value, arrays = (rest[0], rest[1:]) if value is None else (torch.tensor(value, dtype=x.dtype), rest)
+    y = x.clone()
+    if accumulate:  # torch's index_put takes arrays alone: every entry's number tells which are meant
+        numbers = torch.arange(x.numel()).reshape(x.shape)[place(index, arrays)]
+        value = value.reshape(value.shape[max(value.ndim - numbers.ndim, 0) :]).expand(numbers.shape)
+        return y.reshape(-1).index_put((numbers,), value, accumulate=True).reshape(x.shape)
+    y[place(index, arrays)] = value
+    return y
+
+
+def scatter(x: Any, index: Any, *source: Any, dim: int, value: Any) -> Any:
+    return torch.scatter(x, dim, index, *source) if source else torch.scatter(x, dim, index, value)
+
+
+def clamp(x: Any, lower: Any = None, upper: Any = None, *, min: Any, max: Any) -> Any:
+    return torch.clamp(x, min if lower is None else lower, max if upper is None else upper)
+
+
+def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
+    inputs = list(left)
+    dtype = inputs[0].dtype if inputs else torch.float64
+    a, b = (inputs.pop(0) if n is None else torch.tensor(n, dtype=dtype) for n in (input, other))
+    return torch.where(c, a, b)
+
+
+TABLE: dict[str, Callable] = {
+    "Add": pair(lambda a, b, alpha: a + alpha * b),
+    "Sub": pair(lambda a, b, alpha: a - alpha * b),
+    "Mul": pair(lambda a, b: a * b),
+    "Div": pair(div),
+    "FloorDivide": pair(lambda a, b: div(a, b, "floor")),
+    "Remainder": pair(lambda a, b: torch.remainder(*tensors(a, b))),
+    "Pow": pair(lambda a, b: a**b, "exponent"),
+    "Neg": torch.neg,
+    "Exp": torch.exp,
+    "Expm1": torch.expm1,
+    "Log": torch.log,
+    "Log2": torch.log2,
+    "Log1p": torch.log1p,
+    "Sqrt": torch.sqrt,
+    "Rsqrt": torch.rsqrt,
+    "Reciprocal": torch.reciprocal,
+    "Square": torch.square,
+    "Abs": torch.abs,
+    "Sin": torch.sin,
+    "Cos": torch.cos,
+    "Erf": torch.erf,
+    "Sign": torch.sign,
+    "Floor": torch.floor,
+    "Ceil": torch.ceil,
+    "Round": torch.round,
+    "Reshape": torch.reshape,
+    "Ravel": torch.flatten,
+    "Squeeze": squeeze,
+    "Unsqueeze": torch.unsqueeze,
+    "Permute": torch.permute,
+    "SwapAxes": torch.transpose,
+    "Turned": lambda x, kind: getattr(x, kind),
+    "MoveDim": torch.movedim,
+    "Expand": lambda x, size: x.expand(size),
+    "Tile": lambda x, repeats: x.repeat(repeats),
+    "RepeatInterleave": torch.repeat_interleave,
+    "Roll": torch.roll,
+    "Flip": lambda x, dims: torch.flip(x, dims if isinstance(dims, tuple) else (dims,)),
+    "Pad": lambda x, pad, value: F.pad(x, pad, value=value),
+    "Tril": torch.tril,
+    "Triu": torch.triu,
+    "To": to,
+    "Detach": torch.detach,
+    "Matmul": torch.matmul,
+    "Outer": torch.outer,
+    "Affine": F.linear,
+    "Addmm": addmm,
+    "Einsum": lambda *x, equation: torch.einsum(equation, *x),
+    "ScaledDotProductAttention": attention,
+    "Cat": lambda *x, dim: torch.cat(x, dim),
+    "Stack": lambda *x, dim: torch.stack(x, dim),
+    "Split": lambda x, split_size, dim: torch.split(x, whole(split_size), dim),
+    "Chunk": torch.chunk,
+    "Unbind": torch.unbind,
+    "GetItem": get_item,
+    "SetItem": set_item,
+    "IndexSelect": lambda x, index, dim: torch.index_select(x, dim, index),
+    "Lookup": F.embedding,
+    "Gather": lambda x, index, dim: torch.gather(x, dim, index),
+    "Scatter": scatter,
+    "ScatterAdd": lambda x, index, src, dim: torch.scatter_add(x, dim, index, src),
+    "SumOver": torch.sum,
+    "Mean": torch.mean,
+    "Var": torch.var,
+    "Std": torch.std,
+    "VarMean": torch.var_mean,
+    "StdMean": torch.std_mean,
+    "Diagonal": torch.diagonal,
+    "IndexAdd": lambda x, index, source, dim, alpha: torch.index_add(x, dim, index, source, alpha=alpha),
+    "Lerp": lambda a, b, *w, weight: torch.lerp(a, b, *w) if w else torch.lerp(a, b, weight),
+    "Addcmul": torch.addcmul,
+    "Amax": over(torch.amax),
+    "Amin": over(torch.amin),
+    "LogSumExp": over(torch.logsumexp),
+    "Norm": lambda x, p, dim, keepdim: torch.linalg.vector_norm(x, p, dim, keepdim),
+    "Prod": lambda x, dim, keepdim: x.prod() if dim is None else x.prod(dim, keepdim),
+    "Cumsum": torch.cumsum,
+    "Normalize": F.normalize,
+    "Maximum": pair(lambda a, b: torch.maximum(*tensors(a, b))),
+    "Minimum": pair(lambda a, b: torch.minimum(*tensors(a, b))),
+    "Clamp": clamp,
+    "Where": where,
+    "MaskedFill": lambda x, mask, *v, value: x.masked_fill(mask, *v) if v else x.masked_fill(mask, value),
+    "Max": torch.max,
+    "Min": torch.min,
+    "Sort": lambda x, dim, descending: torch.sort(x, dim=dim, descending=descending, stable=True),
+    "Topk": torch.topk,
+    "Eq": pair(lambda a, b: a == b),
+    "Ne": pair(lambda a, b: a != b),
+    "Lt": pair(lambda a, b: a < b),
+    "Le": pair(lambda a, b: a <= b),
+    "Gt": pair(lambda a, b: a > b),
+    "Ge": pair(lambda a, b: a >= b),
+    "LogicalAnd": torch.logical_and,
+    "LogicalOr": torch.logical_or,
+    "LogicalNot": torch.logical_not,
+    "AnyOf": over(torch.any),
+    "AllOf": over(torch.all),
+    "Argmax": torch.argmax,
+    "Argmin": torch.argmin,
+    "Argsort": lambda x, dim, descending: torch.argsort(x, dim=dim, descending=descending, stable=True),
+    "OneHot": F.one_hot,
+}

@@ -1,0 +1,175 @@
+"""One run of a user's own module: with parameters and buffers given by name, in one floating dtype, with its random
+numbers shared between runs. Whoever reads the model, or compares with it, runs it so."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
+from torch.overrides import TorchFunctionMode
+
+from .calls import name_of
+from .step import tensors_in
+
+DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
+    torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial
+    Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
+    Tensor.cauchy_ Tensor.geometric_"""
+RANDOM = {*DRAWS.split()}
+SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
+    f: f.__name__ for f in (
+        F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,
+        F.scaled_dot_product_attention,
+    )
+}  # fmt: skip
+
+
+class Called(nn.Module):
+    """A module that keeps what its buffers are when it returns: `functional_call` puts the old ones back."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.left: dict[str, torch.Tensor] = {}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        y = self.inner(*args, **kwargs)
+        self.left = dict(self.inner.named_buffers())
+        return y
+
+
+class OwnRun(TorchFunctionMode):
+    """A run in one floating dtype. `draws`: the random numbers of the first run, which later ones get again."""
+
+    def __init__(self, dtype: torch.dtype, draws: list[torch.Tensor], first: bool) -> None:
+        super().__init__()
+        self.dtype, self.draws, self.first, self.drawn = dtype, draws, first, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
+        name = name_of(func)
+        if name == "Tensor.float":
+            name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], self.dtype), {}
+        if name in RANDOM:
+            return self.draw(name, func, args, kwargs)
+        return self.compute(name, func, args, kwargs)
+
+    def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """Any other call."""
+        return getattr(F, SHARED[func])(*args, **kwargs) if func in SHARED else func(*args, **kwargs)
+
+    def in_dtype(self, value: Any) -> Any:
+        """torch.float32 named in a model means the model's own dtype, when the model runs in another."""
+        if isinstance(value, torch.dtype):
+            return self.dtype if value == torch.float32 else value
+        if isinstance(value, dict):
+            return {n: self.in_dtype(v) for n, v in value.items()}
+        return tuple(map(self.in_dtype, value)) if type(value) is tuple else value
+
+    def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        """Random numbers: noted in the first run, the same in every other."""
+        if self.first:
+            found = func(*args, **kwargs)
+            self.draws.append(found.detach().clone())
+            return found
+        if self.drawn == len(self.draws):
+            raise ValueError("the model draws more random numbers in one run than in another: seed its own decisions")
+        saved = self.draws[self.drawn]
+        self.drawn += 1
+        saved = saved.to(self.dtype if saved.is_floating_point() else saved.dtype, copy=True)
+        return args[0].copy_(saved) if name.endswith("_") else saved
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """torch.zeros(3) and its like in this dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@dataclasses.dataclass
+class Given:
+    """What a run is given: parameters and buffers by name, the arguments, and the leaves that gather gradients."""
+
+    params: dict[str, torch.Tensor]
+    buffers: dict[str, torch.Tensor]
+    args: tuple
+    kwargs: dict[str, Any]
+    inputs: dict[str, torch.Tensor]  # by name, the leaves; the model sees copies, which it may change in place
+
+
+def state_of(model: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Parameters and buffers by name, one that is shared under its first name."""
+    return dict(model.named_parameters()), dict(model.named_buffers())
+
+
+def given(
+    dtype: torch.dtype, params: Mapping[str, Any], buffers: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any],
+    instead: Mapping[str, Any] | None = None,
+) -> tuple[Given, dict[str, torch.Tensor]]:  # fmt: skip
+    """Fresh leaves of all that is real, and the copies of inputs that the model sees, by name. `instead`: other arrays
+    in the place of the sample's, by name."""
+
+    def leaf(t: torch.Tensor) -> torch.Tensor:
+        t = t.detach()
+        return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
+
+    leaves: dict[str, torch.Tensor] = {}
+    seen: dict[str, torch.Tensor] = {}
+
+    def copied(value: Any, name: str) -> Any:
+        if instead is not None and name in instead:
+            value = np.array(instead[name])
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
+        if isinstance(value, torch.Tensor):
+            leaves[name] = leaf(value)
+            seen[name] = leaves[name].clone()
+            return seen[name]
+        if isinstance(value, dict):
+            return {k: copied(v, f"{name}[{k!r}]") for k, v in value.items()}
+        if isinstance(value, (tuple, list)):
+            parts = [copied(v, f"{name}[{i}]") for i, v in enumerate(value)]
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return value
+
+    made = tuple(copied(v, n) for n, v in args)
+    named = {n: copied(v, n) for n, v in kwargs.items()}
+    held = {n: t.detach().to(dtype if t.is_floating_point() else t.dtype, copy=True) for n, t in buffers.items()}
+    return Given({n: leaf(t) for n, t in params.items()}, held, made, named, leaves), seen
+
+
+def run(model: nn.Module, given: Given, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
+    """What the user's own module gives, and its buffers after the pass."""
+    called = Called(model)
+    state = {f"inner.{n}": t for n, t in (given.params | given.buffers).items()}
+    with torch.enable_grad(), default_dtype(mode.dtype), mode:
+        y = torch.func.functional_call(called, state, given.args, given.kwargs)
+    return y, called.left
+
+
+def outputs(y: Any) -> tuple[Any, tuple[str, ...]]:
+    """An output as nested tuples of tensors, and the keys of a dict or dataclass; what is no tensor is None."""
+    if dataclasses.is_dataclass(y) and not isinstance(y, (Mapping, torch.Tensor)):
+        y = {f.name: getattr(y, f.name) for f in dataclasses.fields(y)}
+    if isinstance(y, Mapping):
+        kept = {str(k): tree(v) for k, v in y.items() if any(True for _ in tensors_in(v))}
+        return tuple(kept.values()), tuple(kept)
+    return tree(y), ()
+
+
+def tree(y: Any) -> Any:
+    """Lists and dicts inside an output as tuples; None for what is no tensor."""
+    if isinstance(y, Mapping):
+        return tuple(map(tree, y.values()))
+    if isinstance(y, (tuple, list)):
+        return tuple(map(tree, y))
+    return y if isinstance(y, torch.Tensor) else None

@@ -1,0 +1,456 @@
+"""A model read by running it once: every call of torch that its output depends on becomes a node of a Graph."""
+
+import linecache
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn
+
+from manualbp.base import Layer, options_of, registry
+from manualbp.container import Select
+from manualbp.graph import Graph, Names, Node, leaves_of
+
+from . import calls, passes
+from .passes import Given, OwnRun, outputs
+from .rules import EXPANDED
+from .step import Step, UnknownCallError, tensors_in
+
+Again = Callable[[Callable[[Any], Any]], Any]  # a call made again, its tensors replaced by a function of each
+TORCH = torch.__file__.rpartition("/")[0]
+
+
+class Missing(Layer, family=True):
+    """The place of a call that has no class here: an error only if the output depends on it."""
+
+    call: str
+    reason: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor as the graph has it: the name of a node, input, parameter or buffer, and the place in what that gives.
+
+    version   of the tensor when it was this value: torch counts up at every change in place, of it or of a view
+    fixed     does it depend on no input and no parameter?
+    gradient  had the tensor one?
+    """
+
+    name: str
+    version: int
+    path: tuple[int, ...] = ()
+    fixed: bool = False
+    gradient: bool = False
+
+
+class Reader(OwnRun):
+    """Notes every call while the model runs. `find` says what layer a module is, None if it is to be read through."""
+
+    def __init__(self, model: nn.Module, find: Any, dtype: torch.dtype, draws: list, first: bool) -> None:
+        super().__init__(dtype, draws, first)
+        self.find = find
+        self.paths = {id(m): name for name, m in reversed([*model.named_modules()])}
+        self.stack, self.inside = [""], 0
+        self.values: dict[int, Value] = {}
+        self.alive: list[torch.Tensor] = []  # an id is that of one tensor only while that tensor exists
+        self.nodes: list[Node] = []
+        self.taken = set(self.paths.values())  # a call inside a module never gets a module's name
+        self.parameters: set[str] = set()
+        self.buffers: set[str] = set()
+        self.constants: dict[str, torch.Tensor] = {}
+        self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
+        self.writes: list[tuple[int, int]] = []  # version after the write, id of the tensor that was written to
+        self.notes: dict[str, None] = {}
+
+    # What the model is given
+
+    def give(self, given: Given, seen: Mapping[str, torch.Tensor]) -> None:
+        self.parameters, self.buffers = set(given.params), set(given.buffers)
+        self.taken |= self.parameters | self.buffers
+        for name, t in (given.params | given.buffers | seen).items():
+            self.know(t, name, fixed=name in given.buffers and not t.is_floating_point())
+        self.taken |= set(seen)
+
+    def know(self, t: torch.Tensor, name: str, path: tuple[int, ...] = (), fixed: bool = False) -> None:
+        self.values[id(t)] = Value(name, t._version, path, fixed, t.requires_grad)
+        self.alive.append(t)
+
+    def fixed(self, t: torch.Tensor) -> bool:
+        """Does it depend on no input and no parameter?"""
+        value = self.values.get(id(t))
+        return (value is None and not t.requires_grad) or (value is not None and value.fixed)
+
+    # Names
+
+    def fresh(self, base: str) -> str:
+        """A name that nothing has: add, add_1, …"""
+        name, k = base, 0
+        while name in self.taken:
+            k += 1
+            name = f"{base}_{k}"
+        self.taken.add(name)
+        return name
+
+    def here(self, last: str) -> str:
+        return f"{self.stack[-1]}.{last}" if self.stack[-1] else last
+
+    def name(self, t: torch.Tensor) -> str:
+        """The name of a tensor in the graph; one that no call made is a constant, kept beside the parameters."""
+        value = self.values.get(id(t))
+        if value is None:
+            if t.requires_grad:
+                raise UnknownCallError(
+                    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a "
+                    "function gave that is not torch's"
+                )
+            value = self.constant(t)
+        if t.requires_grad and not value.gradient:
+            raise UnknownCallError(
+                "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
+            )
+        if value.version != t._version:
+            value = self.repaired(t, value)
+        for i in value.path:
+            value = replace(value, name=self.add(f"{value.name}[{i}]", Select(i), value.name), path=())
+            self.values[id(t)] = value
+        return value.name
+
+    def constant(self, t: torch.Tensor) -> Value:
+        name = self.fresh(self.here("constant"))
+        self.constants[name] = t.detach().clone()
+        self.know(t, name, fixed=True)
+        return self.values[id(t)]
+
+    def repaired(self, t: torch.Tensor, value: Value) -> Value:
+        """The value of a tensor that was changed since: through a view of it, by an index, that still is current."""
+        if value.fixed:
+            return self.constant(t)
+        since = {id_ for version, id_ in self.writes if version > value.version}
+        found = [(view, index) for view, base, index in self.views if base is t and id(view) in since]
+        if len(since) == 1 and found and "Tensor.__setitem__" in calls.operations():
+            view, index = found[-1]
+            self.values[id(t)] = replace(value, version=t._version)
+            step = calls.step_of("Tensor.__setitem__", (t, index, view), {}, self.dtype)
+            self.know(t, self.add(self.here("setitem"), step.layer, self.named(step.inputs)))
+            return self.values[id(t)]
+        raise UnknownCallError(
+            "a tensor is used after a view of it, or what it is a view of, was changed in place: write "
+            "x = x.clone() before the change, or the change without an underscore"
+        )
+
+    def named(self, inputs: Any) -> Names:
+        if isinstance(inputs, torch.Tensor):
+            return self.name(inputs)
+        return tuple(map(self.named, inputs)) if isinstance(inputs, (tuple, list)) else None
+
+    # Nodes
+
+    def add(self, base: str, layer: Layer, inputs: Names, params: Any = None) -> str:
+        name = self.fresh(base)
+        self.nodes.append(Node(name, layer, inputs, params))
+        return name
+
+    def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
+        """The tensors of what a node gave, as its values."""
+        if isinstance(y, torch.Tensor):
+            self.know(y, name, path)
+        elif isinstance(y, (tuple, list)):
+            for i, part in enumerate(y):
+                self.keep(name, part, (*path, i))
+
+    def cut(self, y: Any, before: list[torch.Tensor]) -> None:
+        """Detach what has no gradient although it was computed from what has: under no_grad, or by detach."""
+        if any(t.requires_grad for t in before):
+            for t in tensors_in(y):
+                if t.is_floating_point() and not t.requires_grad:
+                    self.know(t, self.add(self.here("detach"), registry()["Detach"](), self.name(t)))
+
+    # Calls
+
+    def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        if self.inside or name in calls.METADATA:
+            return func(*args, **kwargs)
+        given = [*tensors_in((args, kwargs))]
+        if name in calls.READS_A_VALUE:
+            if not all(map(self.fixed, given)):
+                self.notes[f"{calls.shown(name)} reads a value of the sample ({self.place()})"] = None
+            return func(*args, **kwargs)
+        if name in REFUSED:
+            raise TypeError(f"from_torch cannot read this model: {REFUSED[name]}\n  {self.place()}")
+        if torch.is_autocast_enabled("cpu"):
+            raise TypeError(
+                f"from_torch cannot read this model: it computes under autocast, where torch rounds to bfloat16 as it "
+                f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {self.place()}"
+            )
+        target = self.target(name, args, kwargs)
+        held = target is not None and self.values.get(id(target), Value("", 0)).name in self.buffers
+        if all(map(self.fixed, given)) and not held and calls.last(name) not in DROPS:
+            return func(*args, **kwargs)
+        return self.record(name, func, args, kwargs, given, target)
+
+    def record(
+        self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], given: list, target: torch.Tensor | None
+    ) -> Any:
+        """One call as a node; in place, what it changes is the node's value from then on."""
+        if target is not None and self.values.get(id(target), Value("", 0)).name in self.parameters:
+            raise TypeError(
+                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter "
+                f"{self.values[id(target)].name} in the forward pass\n  {self.place()}"
+            )
+        if name in EXPANDED:
+            with self:
+                return EXPANDED[name](*args, **kwargs)
+        try:
+            step = calls.step_of(name, args, kwargs, self.dtype)
+            inputs, params = self.named(step.inputs), self.pairs(step)
+        except UnknownCallError as e:
+            step = Step(Missing(name, str(e), self.place()), ())
+            inputs, params = self.known_names(given), None
+        before = self.saved([*given, *step.params.values()])
+        y = func(*args, **kwargs)
+        self.settle(step.params.values())
+        result = target if target is not None else y
+        if result is None or not any(True for _ in tensors_in(result)):
+            return y
+        if target is not None:
+            self.writes.append((target._version, id(target)))
+        if target is None and (name in calls.SAME or type(step.layer) is registry()["Identity"]):
+            self.alias(y, given[0])
+            return y
+        base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
+        node = self.add(self.here(base), step.layer, inputs, params)
+
+        def again(other: Callable[[Any], Any]) -> Any:
+            given, named = swapped(args, other), swapped(kwargs, other)
+            found = func(*given, **named)
+            return found if target is None else self.target(name, given, named)
+
+        self.note(node, step, again, before)
+        self.keep(node, result)
+        if name == "Tensor.__getitem__" and isinstance(y, torch.Tensor) and y._is_view():
+            self.views.append((y, args[0], args[1]))
+        if type(step.layer).__name__ != "Detach":
+            self.cut(result, given)
+        return y
+
+    def alias(self, y: torch.Tensor, x: torch.Tensor) -> None:
+        """The same numbers under another tensor."""
+        value = self.values.get(id(x))
+        if value is not None and y is not x:
+            self.name(x)
+            value = self.values[id(x)]
+            self.know(y, value.name, value.path, value.fixed)
+
+    def target(self, name: str, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor | None:
+        """The tensor that a call changes in place."""
+        if not calls.is_in_place(name, kwargs):
+            return None
+        return kwargs["out"] if isinstance(kwargs.get("out"), torch.Tensor) else args[0] if args else kwargs["input"]
+
+    def pairs(self, step: Step) -> tuple[tuple[str, str], ...] | None:
+        """Where the parameters of a call's layer are."""
+        return tuple((local, self.name(t)) for local, t in step.params.items()) or None
+
+    def known_names(self, given: list[torch.Tensor]) -> Names:
+        """What a call that has no class depends on."""
+        return tuple(self.values[id(t)].name for t in given if id(t) in self.values)
+
+    # Modules
+
+    def module(self, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A module's call: whole if it is of a class that is here, else read through."""
+        path = self.paths.get(id(m), type(m).__name__)
+        with torch._C.DisableTorchFunction():
+            step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
+            if step is not None:
+                inputs, before = (
+                    self.named(step.inputs),
+                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
+                )
+        if step is None:
+            self.stack.append(path)
+            try:
+                return original(m, *args, **kwargs)
+            finally:
+                self.stack.pop()
+        self.inside += 1
+        try:
+            y = original(m, *args, **kwargs)
+        finally:
+            self.inside -= 1
+        with torch._C.DisableTorchFunction():
+            first = path and path not in {node.name for node in self.nodes}
+            name = path if first else self.fresh(path or type(m).__name__.lower())
+            pairs = tuple((local, self.name(t)) for local, t in step.params.items())
+            self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
+
+            def again(other: Callable[[Any], Any]) -> Any:
+                state = {local: other(t) for local, t in step.params.items()}
+                return torch.func.functional_call(m, state, swapped(args, other), swapped(kwargs, other))
+
+            self.note(name, step, again, before)
+            self.keep(name, y)
+            self.cut(y, [*tensors_in((args, kwargs)), *m.parameters()])
+            self.settle(m.buffers())
+        return y
+
+    def whole(self, m: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step | None:
+        """A module that is taken whole, with its parameters and buffers; None for one that is read through."""
+        layer = self.find(m)
+        if layer is None:
+            return None
+        options = options_of(layer)
+        own = dict(m.named_parameters(remove_duplicate=False))
+        own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
+        try:
+            step = calls.call_arguments(layer, m, args, kwargs)
+            self.named((step.inputs, tuple(own.values())))
+        except (UnknownCallError, TypeError):
+            return None  # what is wrong shows when it is read through
+        return Step(step.layer, step.inputs, own)
+
+    def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
+        """What tensors are before a call, for who makes it again."""
+        return {}
+
+    def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
+        """How to make the call of a node again, on other tensors."""
+
+    def settle(self, buffers: Any) -> None:
+        """Buffers that a layer changed are still its own: its `track` moves them."""
+        for t in buffers:
+            if (value := self.values.get(id(t))) is not None and value.name in self.buffers:
+                self.values[id(t)] = replace(value, version=t._version)
+
+    def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A torch.autograd.Function: a checkpoint is what it runs; any other has a backward of its own."""
+        if cls.__name__ == "CheckpointFunction" and cls.__module__.startswith("torch."):
+            return args[0](*args[2:])
+        self.inside += 1
+        try:
+            y = original(*args, **kwargs)
+        finally:
+            self.inside -= 1
+        given = [*tensors_in((args, kwargs))]
+        if not self.inside:
+            told = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
+            self.keep(
+                self.add(self.here(cls.__name__), Missing(cls.__name__, told, self.place()), self.known_names(given)), y
+            )
+        return y
+
+    def place(self) -> str:
+        """Where in the user's code a call is: module, file, line, text."""
+        frame, module = sys._getframe(1), f"in {self.stack[-1] or 'the model'}"
+        while frame.f_back and frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        while frame.f_back and frame.f_code.co_filename.startswith((TORCH, __file__, passes.__file__, "<frozen")):
+            if frame.f_code.co_filename == passes.__file__ and frame.f_code.co_name == "run":
+                return module  # a module of torch's own
+            frame = frame.f_back
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        text = linecache.getline(file, line).strip()
+        return f"{module}, {file}:{line}" + (f": {text}" if text else "")
+
+    @contextmanager
+    def reading(self):
+        """Within it, calls of modules and of autograd functions come here, too."""
+        of_module, of_function = nn.Module.__call__, torch.autograd.Function.apply.__func__
+
+        def module(m: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return self.module(of_module, m, args, kwargs)
+
+        def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
+            return self.function(lambda *a, **k: of_function(cls, *a, **k), cls, args, kwargs)
+
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.object(nn.Module, "__call__", module))
+            stack.enter_context(mock.patch.object(torch.autograd.Function, "apply", classmethod(apply)))
+            yield
+
+    # The graph
+
+    def graph(self, y: Any, left: Mapping[str, torch.Tensor], given: Given) -> Graph:
+        """The nodes that the output, or a buffer after the pass, depends on."""
+        tensors, keys = outputs(y)
+        try:
+            names = self.named(tensors)
+            after = {n: self.name(t) for n, t in left.items() if id(t) in self.values}
+        except UnknownCallError as e:
+            raise TypeError(
+                f"from_torch cannot read this model: {e}\n  in the model, where it gives its output"
+            ) from None
+        moved = tuple((n, new) for n, new in after.items() if new != n and n in given.buffers)
+        used = {*leaves_of(names), *(new for _, new in moved)}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if node.name in used or (node.layer.random and not isinstance(node.layer, Missing)):
+                kept.insert(0, node)
+                used |= {*leaves_of(node.inputs), *node.given()}
+        if missing := [node.layer for node in kept if isinstance(node.layer, Missing)]:
+            raise TypeError(told(missing))
+        shapes = {n: tuple(t.shape) for n, t in (given.params | given.buffers | self.constants).items()}
+        owned = {name for node in kept for name in self.owned(node)}
+        bare = tuple((n, shapes[n]) for n in given.params if n not in owned)
+        still = tuple((n, shapes[n]) for n in (*given.buffers, *self.constants) if n not in owned and n in used)
+        return Graph(
+            *kept, inputs=tuple(given.inputs), outputs=names, keys=keys, parameters=bare, constants=still, moved=moved
+        )
+
+    def owned(self, node: Node) -> set[str]:
+        """The names of parameters and buffers that are a node's own."""
+        if isinstance(node.params, tuple):
+            return {name for _, name in node.params}
+        prefix = node.where("")
+        return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
+
+
+def located(pairs: tuple[tuple[str, str], ...], name: str) -> Any:
+    """Where a node's parameters are: under its own name, under another's, or each somewhere else."""
+    prefixes = {full.removesuffix(f".{local}") if full.endswith(f".{local}") else None for local, full in pairs}
+    if not pairs or prefixes == {name}:
+        return None
+    return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
+
+
+def swapped(value: Any, other: Callable[[Any], Any]) -> Any:
+    """The arguments of a call with other tensors in the place of its own."""
+    if isinstance(value, torch.Tensor):
+        return other(value)
+    if isinstance(value, dict):
+        return {k: swapped(v, other) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [swapped(v, other) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, slice):
+        return slice(*(swapped(v, other) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+def told(missing: list[Missing]) -> str:
+    """The calls without a class, and the one class to write."""
+    lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
+    first = missing[0].call
+    cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
+    return "\n".join([
+        f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",
+        *lines,
+        "One class makes a call readable, here and in models of your own:",
+        f"    class {cls}(manualbp.operations.Operation):",
+        f'        calls = ("{first}",)',
+        "        def forward(self, params, x): ...  # y, cache",
+        "        def backward(self, params, cache, dy): ...  # dx, {}",
+    ])  # fmt: skip
+
+
+DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
+REFUSED = {
+    "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
+    "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
+    "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",
+}

@@ -1,0 +1,217 @@
+"""Operations whose arguments need a look: an index, a dtype, another tensor's shape, numbers in place of tensors."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from .step import Step, UnknownCallError, make
+
+CASTS = {
+    "float": torch.float32, "double": torch.float64, "long": torch.int64, "int": torch.int32, "bool": torch.bool,
+    "half": torch.float16, "bfloat16": torch.bfloat16,
+}  # fmt: skip
+
+
+def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+    """x.to(dtype), x.float(), x.type_as(other): a floating dtype is that of the whole graph."""
+    wanted = CASTS.get(name.rsplit(".")[-1])
+    for value in (*rest, *options.values()):
+        wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
+    wanted = dtype if wanted == torch.float32 else wanted  # a model that names its own dtype means that of the run
+    if wanted is None or wanted == x.dtype:
+        return Step(make("Identity"), x)
+    if wanted.is_floating_point and wanted != dtype:
+        raise UnknownCallError(f"a graph has one floating dtype, here {dtype}, so nothing in it becomes {wanted}")
+    return Step(make("To", dtype=wanted), x)
+
+
+def shaped(cls: str, option: str) -> Callable[..., Step]:
+    """Operations that take sizes, spread, as a tuple, or as another tensor's."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        given = list(rest) or list(options.values())
+        sizes = given[0] if len(given) == 1 and not isinstance(given[0], int) else given
+        if isinstance(sizes, torch.dtype):
+            raise UnknownCallError("another dtype for the same bits is no operation on numbers")
+        sizes = sizes.shape if isinstance(sizes, torch.Tensor) and name.endswith("_as") else sizes
+        return Step(make(cls, **{option: tuple(int(n) for n in sizes)}), x)
+
+    return rule
+
+
+def indexed(index: Any) -> tuple[str, tuple[torch.Tensor, ...]]:
+    """What stands between brackets, as text, with names for the arrays in it, and these."""
+    parts, tensors = [], []
+    for i in index if isinstance(index, tuple) else (index,):
+        if i is None or i is Ellipsis:
+            parts.append("None" if i is None else "...")
+        elif isinstance(i, slice):
+            ends = ["" if n is None else str(int(n)) for n in (i.start, i.stop, i.step)]
+            parts.append(":".join(ends if i.step is not None else ends[:2]))
+        elif isinstance(i, int) and not isinstance(i, bool):
+            parts.append(str(i))
+        elif isinstance(i, (torch.Tensor, list, range)):
+            parts.append(f"i{len(tensors)}")
+            tensors.append(i if isinstance(i, torch.Tensor) else torch.tensor(list(i)))
+        else:
+            raise UnknownCallError(f"{i!r:.40} as an index has no meaning here")
+    return ", ".join(parts), tuple(tensors)
+
+
+def get_item(name: str, dtype: torch.dtype, x: Any, /, index: Any) -> Step:
+    text, tensors = indexed(index)
+    return Step(make("GetItem", index=text), (x, *tensors) if tensors else x)
+
+
+def select(name: str, dtype: torch.dtype, x: Any, /, dim: int, index: Any) -> Step:
+    return get_item(name, dtype, x, (*(slice(None),) * (dim % x.ndim), int(index)))
+
+
+def narrow(name: str, dtype: torch.dtype, x: Any, /, dim: int, start: Any, length: Any) -> Step:
+    return get_item(name, dtype, x, (*(slice(None),) * (dim % x.ndim), slice(int(start), int(start) + int(length))))
+
+
+def set_item(name: str, dtype: torch.dtype, x: Any, /, index: Any, value: Any, accumulate: bool = False) -> Step:
+    text, tensors = indexed(tuple(index) if isinstance(index, list) else index)
+    if isinstance(value, torch.Tensor):
+        return Step(make("SetItem", index=text, accumulate=accumulate), (x, value, *tensors))
+    layer = make("SetItem", index=text, value=float(value), accumulate=accumulate)
+    return Step(layer, (x, *tensors) if tensors else x)
+
+
+def filled(value: float | None) -> Callable[..., Step]:
+    """x.fill_(value), x.zero_(): every entry replaced, so that x no longer counts."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        return set_item(name, dtype, x, ..., next(iter((*rest, *options.values())), value))
+
+    return rule
+
+
+def flatten(name: str, dtype: torch.dtype, x: Any, /, start_dim: int = 0, end_dim: int = -1) -> Step:
+    if x.is_floating_point():
+        return Step(make("Ravel", start_dim=start_dim, end_dim=end_dim), x)
+    return Step(make("Reshape", shape=tuple(torch.flatten(x, start_dim, end_dim).shape)), x)
+
+
+def interpolate(
+    name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
+) -> Step:  # fmt: skip
+    if antialias:
+        raise UnknownCallError("antialias has no class here")
+    options = {"size": size, "scale_factor": scale_factor, "mode": mode, "align_corners": align_corners}
+    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor), x)
+
+
+def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
+    """torch.max and min: of two tensors, along an axis with the places, or over all."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        other = options.get("other", rest[0] if rest else None)
+        if isinstance(other, torch.Tensor):
+            return Step(make(two), (x, other))
+        if not rest and not options:
+            return Step(make(over), x)
+        return Step(make(along, **dict(zip(("dim", "keepdim"), rest)) | options), x)
+
+    return rule
+
+
+def spread_of(cls: str) -> Callable[..., Step]:
+    """Variance and standard deviation: `unbiased` is a correction of 1, as is the default."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        names = ("unbiased",) if rest and isinstance(rest[0], bool) else ("dim", "unbiased", "keepdim")
+        given = dict(zip(names, rest)) | options
+        unbiased = given.pop("unbiased", None)
+        if given.get("correction", 0) is None:
+            del given["correction"]
+        return Step(make(cls, **given | ({} if unbiased is None else {"correction": int(unbiased)})), x)
+
+    return rule
+
+
+def norm(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+    """torch.norm's p and torch.linalg's ord; of matrices other norms than the entries' are none here."""
+    given = dict(zip(("p", "dim", "keepdim"), rest)) | options
+    p = given.pop("ord", given.pop("p", None))
+    if isinstance(p, str) and p != "fro":
+        raise UnknownCallError(f"the matrix norm {p!r} has no class here")
+    if name == "torch.linalg.norm" and "ord" in options and x.ndim > 1 and given.get("dim") is None and p is not None:
+        raise UnknownCallError("torch.linalg.norm of a matrix, with an order, has no class here")
+    return Step(
+        make("Norm", **{k: v for k, v in given.items() if v is not None}, p=2.0 if p in (None, "fro") else p), x
+    )
+
+
+def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: str = "constant", value: Any = None) -> Step:
+    """Zeros or another constant; the other modes are layers."""
+    if mode == "constant":
+        return Step(make("Pad", pad=tuple(pad), value=float(value or 0.0)), x)
+    kind = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}[mode]
+    return Step(make(f"{kind}Pad{len(pad) // 2}d", padding=tuple(pad)), x)
+
+
+def clamp(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+    """Bounds that are numbers are options, bounds that are tensors inputs."""
+    names = ("max",) if "max" in name else ("min",) if "min" in name else ("min", "max")
+    given = dict(zip(names, rest)) | options
+    numbers = {k: v for k, v in given.items() if not isinstance(v, torch.Tensor) and v is not None}
+    tensors = [given.get(k) if isinstance(given.get(k), torch.Tensor) else None for k in ("min", "max")]
+    while tensors and tensors[-1] is None:
+        tensors.pop()
+    return Step(make("Clamp", **numbers), (x, *tensors) if tensors else x)
+
+
+def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
+    """torch.where(c, a, b), and a.where(c, b): numbers stand for a or b as options."""
+    given = dict(zip(("condition", "input", "other"), args)) | {k: v for k, v in options.items() if k != "self"}
+    if isinstance(given["input"], torch.Tensor) and given["input"].dtype == torch.bool and name == "Tensor.where":
+        given["condition"], given["input"] = given["input"], given["condition"]
+    numbers = {k: float(v) for k, v in given.items() if not isinstance(v, torch.Tensor)}
+    tensors = tuple(given[k] for k in ("condition", "input", "other") if k not in numbers)
+    return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
+
+
+def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
+    """torch._weight_norm in operations: w = g v/‖v‖, the norm over all axes but dim."""
+    axes = [i for i in range(v.ndim) if i != dim % v.ndim]
+    return v * (g / (v.norm(2, dim=axes, keepdim=True) if axes else v.abs()))
+
+
+def var_mean(x: Any, *rest: Any, **options: Any) -> Any:
+    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
+    return torch.var(x, *rest, **options), torch.mean(x, **keep)
+
+
+def std_mean(x: Any, *rest: Any, **options: Any) -> Any:
+    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
+    return torch.std(x, *rest, **options), torch.mean(x, **keep)
+
+
+# Calls that are several operations: torch code of the same meaning, which is read in their place.
+EXPANDED: Mapping[str, Callable[..., Any]] = {
+    "torch._weight_norm": weight_norm,
+    "torch.var_mean": var_mean,
+    "torch.std_mean": std_mean,
+    "torch.addcmul": lambda x, a, b, value=1: x + value * (a * b),
+    "torch.addcdiv": lambda x, a, b, value=1: x + value * (a / b),
+    "torch.lerp": lambda a, b, w: a + w * (b - a),
+    "Tensor.lerp": lambda a, b, w: a + w * (b - a),
+}
+
+RULES: Mapping[str, Callable[..., Step]] = {
+    **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
+    **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
+    **dict.fromkeys(("norm", "vector_norm"), norm),
+    **dict.fromkeys(("index_put",), set_item),
+    "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
+    "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
+    "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
+    "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
+    "interpolate": interpolate, "flatten": flatten, "ravel": flatten,
+}  # fmt: skip

@@ -1,0 +1,62 @@
+"""One call of torch as a layer, and what its arguments are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from manualbp.base import Layer, registry
+
+Tensors = Any  # a tensor, None, or a (nested) tuple of these
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call as a layer: what it takes, and tensors that are its parameters, under the layer's own names."""
+
+    layer: Layer
+    inputs: Tensors
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UnknownCallError(Exception):
+    """A call, or an argument of one, that no class here has."""
+
+
+def plain_value(value: Any) -> Any:
+    """torch.Size, lists and dtypes as an option has them."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(plain_value, value))
+    return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
+
+
+def has_tensor(value: Any) -> bool:
+    """Is it a tensor, or a list or tuple with one in it?"""
+    return isinstance(value, torch.Tensor) or (isinstance(value, (tuple, list)) and any(map(has_tensor, value)))
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors of nested lists, tuples, dicts and slices."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors_in(part)
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from tensors_in(part)
+    elif isinstance(value, slice):
+        yield from tensors_in((value.start, value.stop, value.step))
+
+
+def make(name: str, **options: Any) -> Layer:
+    """A layer by its class's name; UnknownCallError where there is none yet."""
+    if name not in registry():
+        raise UnknownCallError(f"nn.{name} has no class here")
+    return registry()[name](**{n: plain_value(v) for n, v in options.items()})
+
+
+def held(**params: Any) -> dict[str, Any]:
+    """The parameters that are given."""
+    return {n: p for n, p in params.items() if p is not None}

@@ -1,0 +1,436 @@
+"""Models of people's own, read by running them once, beside themselves."""
+
+import dataclasses
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from models import LayerNorm, Residuals, Skip, samples
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+import manualbp as m
+from manualbp.base import Layer, flatten, run
+from reference import check_model, from_torch
+from reference.chain import explain_model
+from reference.draw.expression import parse
+from reference.models import examine_model
+
+NAMES = [*samples()]
+SELF_MADE = re.compile(r"\[|detach|setitem")  # nodes that stand for no call: an entry of a tuple, what no_grad cuts off
+
+
+def read(model, *sample):
+    """The graph that is read, run on the sample: (graph, params, y)."""
+    graph, params = from_torch(model, *sample)
+    x = tuple(t.detach().numpy() for t in sample)
+    y, _ = run(graph, params, x if len(x) > 1 else x[0], np.random.default_rng(0))
+    return graph, params, y
+
+
+def close(y, truth):
+    return np.allclose(y, truth.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_model_equals_itself_by_hand(name, dtype):
+    model, sample = samples()[name]
+    report = check_model(model, *sample, dtype=dtype)
+    assert report, str(report)
+    found = {t.name for t in report.tensors}
+    for parameter in dict(model.named_parameters()):
+        assert {f"{parameter}.grad", f"d{parameter}"} & found, parameter
+    for buffer in dict(model.named_buffers()):
+        assert buffer in found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_node_of_a_model_is_right_alone(name):
+    model, sample = samples()[name]
+    report = check_model(model, *sample, by_layer=True)
+    assert report, str(report)
+    assert report.nodes.keys() >= {n for n in report.graph.children() if not SELF_MADE.search(n)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_that_was_read_is_a_value(name):
+    model, sample = samples()[name]
+    graph, _ = from_torch(model, *sample)
+    assert parse(repr(graph)) == graph
+    assert hash(parse(repr(graph))) == hash(graph)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reading_changes_nothing_of_the_model(name):
+    model, sample = samples()[name]
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    check_model(model, *sample)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert model.training
+
+
+def test_a_class_is_known_by_itself_and_not_by_its_name():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(3, 4), LayerNorm(4), nn.Linear(4, 2)).double(), torch.randn(5, 3).double()
+    graph, _, y = read(model, x)
+    assert "LayerNorm" not in repr(graph)
+    assert close(y, model(x))
+    with pytest.raises(TypeError, match="LayerNorm by running it"):
+        from_torch(model)
+
+
+RELU, SHARED = nn.ReLU(), nn.Linear(3, 3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(3, 4), RELU, nn.Linear(4, 2), RELU), nn.Sequential(SHARED, nn.Tanh(), SHARED),
+        nn.Sequential(nn.Sequential(SHARED, nn.Tanh()), nn.Sequential(SHARED, RELU)),
+    ],
+    ids=["one ReLU", "one Linear", "one Linear in two blocks"],
+)  # fmt: skip
+def test_a_module_used_twice_in_a_sequential_is_there_twice(model):
+    torch.manual_seed(1)
+    model, x = model.double(), torch.randn(5, 3).double()
+    for p in model.parameters():
+        nn.init.uniform_(p, -0.5, 1.0)  # so that some of the last ReLU's inputs lie above 0
+    layer, params = from_torch(model)
+    y, _ = layer.forward(params, x.numpy())
+    assert close(y, model(x))
+    assert check_model(model, x)
+
+
+def test_a_module_of_known_classes_needs_no_sample():
+    layer, params = from_torch(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+    assert layer == m.Sequential(m.Linear(2, 3), m.ReLU())
+    assert set(flatten(params)) == {"0.weight", "0.bias"}
+
+
+def test_what_looks_like_a_known_class_but_is_not():
+    class Sequential(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) + x
+
+    class SiLU(nn.Module):
+        def forward(self, x):
+            return x * torch.sigmoid(1.5 * x)
+
+    replaced = nn.Linear(3, 3)
+    replaced.forward = lambda x: x * 2
+    for model in (Sequential(nn.Linear(3, 3)), nn.Sequential(SiLU()), nn.Sequential(replaced)):
+        model, x = model.double(), torch.randn(4, 3).double()
+        assert close(read(model, x)[2], model(x))
+        assert check_model(model, x)
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm], ids=lambda f: f.__name__)
+def test_norms_of_weights_by_hooks(norm):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and everywhere
+        model = nn.Sequential(norm(nn.Linear(3, 4)), nn.Tanh()).double().eval()
+    x = torch.randn(2, 3).double()
+    assert close(read(model, x)[2], model(x))
+    assert check_model(model, x)
+
+
+def test_a_frozen_parameter_is_compared_and_said():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+    model[0].weight.requires_grad_(False)
+    report = check_model(model, torch.randn(2, 3))
+    assert report
+    assert any("0.weight" in note for note in report.notes)
+
+
+def test_gradients_in_the_report_are_those_of_autograd():
+    model, x = Skip().double(), torch.randn(3, 5).double()
+    tensors = {t.name: t for t in check_model(model, x, seed=3).tensors}
+    dy = torch.from_numpy(np.random.default_rng(4).standard_normal((3, 5)))
+    model(x).backward(dy)
+    assert close(tensors["up.weight.grad"].hand, model.up.weight.grad)
+    assert np.array_equal(tensors["up.weight.grad"].torch, model.up.weight.grad.numpy())
+
+
+# A wrong node is found, and named
+
+
+class Wrong(Layer, family=True):
+    """A layer whose gradient by its input is twice what it should be."""
+
+    inner: Layer
+
+    @property
+    def random(self):
+        return self.inner.random
+
+    def forward(self, params, x, rng=None):
+        return run(self.inner, params, x, rng)
+
+    def backward(self, params, cache, dy):
+        dx, grads = self.inner.backward(params, cache, dy)
+        return m.tree_map(lambda d: 2 * d, dx), grads
+
+
+@pytest.mark.parametrize(("name", "node"), [("gpt", "blocks.0.ln_2"), ("unet", "mid"), ("resnet", "blocks.1.bn1")])
+def test_a_wrong_node_is_named(name, node):
+    model, sample = samples()[name]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: Wrong(layer) if n == node else layer)
+
+    report = examine_model(model, sample, {}, change=change)
+    assert not report
+    assert report.culprit is not None
+    assert report.culprit.startswith(f"{node}, its d")
+    assert report.wrong_side == "backward"
+    assert [n for n, c in report.nodes.items() if c.wrong] == [node]
+    assert f"✗ {node}" in str(report)
+
+
+def test_a_wrong_join_is_seen_although_every_node_is_right():
+    def change(graph):
+        nodes = list(graph.layers)
+        nodes[-1] = dataclasses.replace(nodes[-1], inputs=("up", "down") if False else ("down", "down"))
+        return graph.replace(layers=tuple(nodes))
+
+    report = examine_model(Skip(), (torch.randn(3, 5),), {}, change=change)
+    assert not report
+    assert any("joined" in note for note in report.notes)
+
+
+# What cannot be read says where, and what to do
+
+
+def refusal(model, *sample, **kwargs):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        from_torch(model, *sample, **kwargs)
+    return str(caught.value)
+
+
+class Does(nn.Module):
+    """A model that does one thing."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.f, self.fc = f, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.f(self.fc(x))
+
+
+def test_a_call_without_a_class_names_itself_its_place_and_the_class_to_write():
+    text = refusal(nn.Sequential(Does(lambda x: torch.special.i0(x))), torch.randn(2, 4))
+    for wanted in ("torch.special.i0", "in 0", "test_models.py", 'calls = ("torch.special.i0",)', "def backward"):
+        assert wanted in text
+
+
+def test_a_call_that_nothing_depends_on_is_no_obstacle():
+    def f(x):
+        torch.special.i0(x)
+        return x + 1
+
+    assert check_model(Does(f), torch.randn(2, 4))
+
+
+def hooked(x):
+    x.register_hook(lambda g: 2 * g)
+    return x
+
+
+def autocast(x):
+    with torch.autocast("cpu"):
+        return x @ x.T
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 3
+
+
+def stale(x):
+    part = x.transpose(0, 1)
+    part.mul_(2)
+    return x + 1
+
+
+def through_data(x):
+    x.data = x.data * 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "told"),
+    [
+        (hooked, "hook"), (autocast, "autocast"), (Doubled.apply, "backward of its own"), (stale, "changed in place"),
+        (through_data, "x.data"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)  # fmt: skip
+def test_what_would_be_passed_over_is_refused_with_its_place(f, told):
+    text = refusal(Does(f), torch.randn(4, 4))
+    assert told in text
+    assert "test_models.py" in text or "in the model" in text
+
+
+def test_a_parameter_changed_in_the_forward_pass():
+    class Clipped(nn.Linear):
+        def forward(self, x):
+            with torch.no_grad():
+                self.weight.clamp_(-1, 1)
+            return super().forward(x)
+
+    assert "changes the parameter weight" in refusal(Clipped(3, 3), torch.randn(2, 3))
+
+
+def test_a_view_by_an_index_that_is_written_to():
+    def f(x):
+        part = x[:, 1:]
+        part.mul_(2)
+        return x * 3
+
+    assert check_model(Does(f), torch.randn(2, 4))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpoint_is_what_it_runs(reentrant):
+    def f(x):
+        return torch.utils.checkpoint.checkpoint(lambda a: a.tanh() * 2, x, use_reentrant=reentrant)
+
+    assert check_model(Does(f), torch.randn(2, 4))
+
+
+def test_backward_hooks_and_hooks_on_parameters():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].register_full_backward_hook(lambda *a: None)
+    assert "0 (Linear) has a backward hook" in refusal(model)
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.register_hook(lambda g: g)
+    assert "0.weight has a hook" in refusal(model)
+
+
+def test_models_that_a_run_by_hand_cannot_be_of():
+    assert "model.float()" in refusal(nn.Linear(2, 2).bfloat16(), torch.randn(1, 2))
+    mixed = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double(), Does(torch.tanh))
+    assert "one floating dtype" in refusal(mixed, torch.randn(1, 2))
+    assert "model.cpu()" in refusal(nn.Linear(2, 2, device="meta"), torch.randn(1, 2))
+    assert "takes a torch.nn.Module" in refusal(F.relu, torch.randn(1, 2))
+
+
+def test_a_sample_that_the_model_refuses():
+    text = refusal(Skip(), torch.randn(3, 4))
+    assert "float32 of shape (3, 4)" in text
+    assert "Skip" in text
+    assert "takes no such sample" in refusal(Skip(), torch.randn(3, 5), mask=None)
+    assert "give it a sample" in refusal(Skip()) or "by running it" in refusal(Skip())
+
+
+def test_a_model_that_gives_another_result_at_the_second_call():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.calls = nn.Linear(2, 2), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.fc(x) * self.calls
+
+    with pytest.raises(ValueError, match="second call"):
+        check_model(Counting(), torch.randn(1, 2))
+
+
+def test_a_value_that_is_read_is_noted():
+    report = check_model(Does(lambda x: x * 2 if x.sum() > 1e9 else x * 3), torch.randn(2, 4))
+    assert report
+    assert any("__bool__" in note and "test_models.py" in note for note in report.notes)
+
+
+def test_a_model_without_parameters_and_inputs_by_name():
+    class Mean(nn.Module):
+        def forward(self, *parts, scale=1.0, more=None):
+            return scale * sum(parts) / len(parts) + more["bias"]
+
+    a, b = torch.randn(2, 3), torch.randn(2, 3)
+    report = check_model(Mean(), a, b, scale=2.0, more={"bias": torch.randn(3)})
+    assert report
+    assert {t.name for t in report.tensors} >= {"dparts[0]", "dparts[1]", "dmore['bias']"}
+
+
+def test_one_class_makes_a_call_readable():
+    from manualbp.operations import Operation
+
+    class Sinc(Operation):
+        calls = ("torch.sinc",)
+
+        def forward(self, params, x):
+            return np.sinc(x), (x,)
+
+        def backward(self, params, cache, dy):
+            (x,) = cache
+            return dy * (np.cos(np.pi * x) - np.sinc(x)) / x, {}
+
+    try:
+        assert check_model(Does(torch.sinc), torch.randn(2, 4))
+    finally:
+        Sinc.calls = ()
+
+
+def test_an_output_that_is_a_dataclass():
+    @dataclasses.dataclass
+    class Output:
+        hidden: torch.Tensor
+        pooled: torch.Tensor
+        extra: None = None
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+
+        def forward(self, x):
+            h = self.fc(x)
+            return Output(h, h.mean(0))
+
+    report = check_model(Pooled(), torch.randn(4, 3))
+    assert report
+    assert {"y.hidden", "y.pooled"} <= {t.name for t in report.tensors}
+
+
+def test_evaluation_mode_is_read_as_it_is():
+    torch.manual_seed(0)
+    model = Residuals().double().eval()
+    x = torch.randn(2, 3, 8, 8).double()
+    graph, _, y = read(model, x)
+    assert close(y, model(x))
+    assert graph.train().children()["blocks.0.bn1"].training
+
+
+# The chain rule of a model, written out
+
+
+def test_the_chain_rule_has_every_step_and_where_gradients_meet():
+    model, sample = samples()["resnet"]
+    text = explain_model(model.double(), *sample)
+    for name in from_torch(model, *(t.double() for t in sample))[0].children():
+        assert name in text
+    assert "2 gradients meet" in text
+    assert "BatchNorm2d\n  Forward" in text
+    lines = [line.split() for line in text.splitlines() if line.startswith("blocks.0.add ")]
+    assert lines[0][-3:-1] == [lines[0][-2]] * 2, lines  # the gradient's length, by hand and by torch
+
+
+def test_one_step_is_shown_with_its_derivation_and_its_numbers():
+    model, sample = samples()["skip"]
+    text = explain_model(model, *sample, node="act")
+    assert "dx = (1 − y²) dy" in text
+    assert "dx           err" in text
+    with pytest.raises(ValueError, match="there are up, act, down"):
+        explain_model(model, *sample, node="axt")
