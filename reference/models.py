@@ -170,9 +170,16 @@ def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str
     return first.name, "backward" if first.of.role == GRADIENT else "forward"
 
 
+INEXACT = {"Hardsigmoid": "hardsigmoid", "CELU": "celu"}  # see `passes.MENDED`
+
+
 def told(model: nn.Module, read: Read) -> tuple[str, ...]:
     """What somebody has to know beside the figures."""
+    notes = read.notes
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     if frozen:
-        return (*read.notes, f"compared as if they required a gradient, which they do not: {', '.join(frozen[:5])}")
-    return read.notes
+        notes += (f"compared as if they required a gradient, which they do not: {', '.join(frozen[:5])}",)
+    inside = {type(layer).__name__ for _, layer in read.graph.walk()}
+    for name in sorted(inside & INEXACT.keys()):
+        notes += (f"torch's own {INEXACT[name]} has float32's digits in its backward: here it ran from exact parts",)
+    return notes

@@ -36,7 +36,8 @@ class Call(Side):
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
-        with torch.enable_grad(), quiet(), randomness.shared(self.seed):
+        dtype = getattr(torch, precision_of(trial).name)
+        with torch.enable_grad(), quiet(), randomness.shared(self.seed), passes.OwnRun(dtype, [], True):
             y = passes.tree(self.again(self.substitute(inputs, params, trial)))
         pairs = pairs_of(y, trial.dy)
         if pairs:

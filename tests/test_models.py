@@ -146,6 +146,18 @@ def test_a_frozen_parameter_is_compared_and_said():
     assert any("0.weight" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("inexact", [nn.Hardsigmoid(), nn.Hardsigmoid(inplace=True), nn.CELU(1.3)], ids=str)
+def test_where_torch_itself_is_inexact_it_is_said(inexact):
+    report = check_model(nn.Sequential(nn.Linear(3, 4), inexact), torch.randn(5, 3), by_layer=True)
+    assert report, str(report)
+    assert any("float32's digits" in note for note in report.notes)
+
+
+def test_strides_that_torch_mistakes_are_no_fault_of_the_model():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
+    assert check_model(model, torch.randn(2, 3, 2, 1).to(memory_format=torch.channels_last))
+
+
 def test_gradients_in_the_report_are_those_of_autograd():
     model, x = Skip().double(), torch.randn(3, 5).double()
     tensors = {t.name: t for t in check_model(model, x, seed=3).tensors}

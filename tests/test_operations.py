@@ -14,6 +14,7 @@ from reference.draw.trial import Trial
 from reference.sides.hand import by_hand
 from reference.sides.module import twin_of
 from reference.sides.run import OUTPUT, Name
+from reference.twin.conventions import as_in
 from reference.twin.layers import from_torch, to_torch
 from reference.twin.operations import TABLE
 from reference.twin.rules import indexed
@@ -30,7 +31,7 @@ def alike(layer, x, dy=None):
     y, _ = layer.forward({}, x)
     ones = [np.linspace(0.5, 1.5, a.size).reshape(a.shape) for a in (y if isinstance(y, tuple) else (y,))]
     dy = (ones[0], None) if isinstance(y, tuple) else ones[0] if dy is None else dy
-    hand, torch_ = by_hand(layer, {}, x, dy), twin_of(layer).run(Trial(x, params={}, dy=dy))
+    hand, torch_ = by_hand(as_in(layer), {}, x, dy), twin_of(layer).run(Trial(x, params={}, dy=dy))
     assert hand.keys() == torch_.keys()
     for name, a in hand.items():
         assert (a is None) == (torch_[name] is None), name

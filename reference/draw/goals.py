@@ -63,9 +63,14 @@ def _ties(layer: Any, x: Any) -> bool:
     return layer.kernel_size not in (1, (1,)) and x.shape[-1] > 1 and bool((x[..., 1:] == x[..., :-1]).any())
 
 
-def _masks(x: Any) -> tuple[Any, ...]:
+def _lengths(x: Any) -> Any:
+    return x[2] if isinstance(x, tuple) and len(x) == 3 else ()
+
+
+def _masks(x: Any) -> tuple[Any, Any]:
     """key_padding_mask and attn_mask of attention."""
-    return (*x[3:], None, None)[:2]
+    padding, mask, *_ = (*x[3:], None, None)
+    return padding, mask
 
 
 def _kind(mask: Any) -> str:
@@ -90,6 +95,10 @@ def _resized(layer: Any, x: Any) -> list[tuple[int, int]]:
 
 def _smooth(layer: Any) -> bool:
     return layer.mode in ("linear", "bilinear", "bicubic", "trilinear")
+
+
+def _fraction(option: Any) -> bool:
+    return option is not None and any(o % 1 for o in (option if isinstance(option, tuple) else (option,)))
 
 
 def _overlap(layer: Any) -> bool:
@@ -140,11 +149,10 @@ GOALS: tuple[Goal, ...] = (
     Goal("places in several planes", UNPOOL, lambda f, x: int(np.prod(_first(x).shape[: -f.axes])) > 1),
     Goal("fewer entries than before", RESIZED, lambda f, x: any(o < n for n, o in _resized(f, x))),
     Goal("an odd number of entries", RESIZED, lambda f, x: any(o % n for n, o in _resized(f, x) if o > n)),
-    Goal("a scale that is no integer", RESIZED, lambda f, x: f.scale_factor in (1.5, 2.5, 0.5, 0.75)),
+    Goal("a scale that is no integer", RESIZED, lambda f, x: _fraction(f.scale_factor)),
     Goal("aligned corners", ("Upsample",), lambda f, x: bool(f.align_corners)),
     Goal("half pixels", ("Upsample",), lambda f, x: _smooth(f) and not f.align_corners),
     Goal("a cubic kernel", ("Upsample",), lambda f, x: f.mode == "bicubic"),
-    Goal("nearest centres", ("Upsample",), lambda f, x: f.mode == "nearest-exact"),
     Goal("windows that overlap", ("Fold", "Unfold"), lambda f, x: _overlap(f)),
     Goal("pixels out of channels", ("PixelShuffle",), lambda f, x: f.upscale_factor > 1),
     Goal("several groups of channels dealt", ("ChannelShuffle",), lambda f, x: f.groups > 1),
@@ -153,6 +161,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("two directions", RECURRENT, lambda f, x: f.bidirectional),
     Goal("several recurrent layers", RECURRENT, lambda f, x: f.num_layers > 1),
     Goal("a given initial state", RECURRENT, lambda f, x: isinstance(x, tuple)),
+    Goal("lengths that differ", RECURRENT, lambda f, x: len(np.unique(_lengths(x))) > 1),
+    Goal("lengths in two directions", RECURRENT, lambda f, x: f.bidirectional and len(_lengths(x)) > 0),
     Goal("a projection", ("LSTM",), lambda f, x: f.proj_size > 0),
     Goal("a mask", ("MultiheadAttention",), lambda f, x: any(m is not None for m in x[3:])),
     Goal("several heads", ("MultiheadAttention",), lambda f, x: f.num_heads > 1),

@@ -13,7 +13,7 @@ from manualbp.container import Container
 from manualbp.graph import Graph, Node
 
 from . import passes
-from .layers import _build, array, identities, read_as_it_is, unreadable
+from .layers import array, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
@@ -90,7 +90,7 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
     """Are the modules inside of the classes that torch makes them of, without hooks?"""
     if not any(True for _ in module.children()):
         return True
-    twin = {name: type(m) for name, m in _build(layer).named_modules()}
+    twin = {name: type(m) for name, m in to_torch(layer).named_modules()}
     own = dict(module.named_modules())
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
     return {name: type(m) for name, m in own.items()} == twin and not hooked
