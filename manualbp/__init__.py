@@ -174,5 +174,5 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "training",
     "tree_map",
     "unflatten",
-    *(name for name in registry() if name in globals()),  # operations stay in their package: Max, Mean, … would confuse
+    *(name for name in registry() if name not in operations.__all__),  # as Max or Mean, which would confuse here
 ]

@@ -12,6 +12,8 @@ Letters used throughout the package
 
 import copy
 import dataclasses
+import html
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -180,6 +182,11 @@ class Layer:
 
     def __repr__(self) -> str:
         return as_call(self)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the layer, and its derivation to unfold."""
+        text = html.escape(inspect.getdoc(type(self)) or "")
+        return f"<details><summary><code>{html.escape(repr(self))}</code></summary><pre>{text}</pre></details>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # hypothesis and IPython would print the dataclass's fields otherwise

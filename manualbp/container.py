@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Layer, Params, add, describe, run, tree_map
+from .base import REAL, Layer, Params, add, describe, run, tree_map
 
 
 class Parent(Layer, family=True):
@@ -120,6 +120,11 @@ class Parallel(Many):
     Errors    those of its branches
     Source    the multivariate chain rule
     """
+
+    def sample(self, values, shape):
+        if any(isinstance(f, Select) for f in self.layers):  # it takes a tuple, so that is what the branches share
+            return self.layers[0].sample(values, shape)
+        return super().sample(values, shape)
 
     def forward(self, params, x, rng=None):
         pairs = [run(f, params.get(str(k), {}), x, rng) for k, f in enumerate(self.layers)]
@@ -265,7 +270,7 @@ class Select(Layer):
 
     def backward(self, params, cache, dy):
         (x,) = cache
-        zeros = tree_map(np.zeros_like, x)
+        zeros = tree_map(lambda a: np.zeros_like(a) if a.dtype.char in REAL else None, x)
         return tuple(dy if i == self.index % len(x) else zero for i, zero in enumerate(zeros)), {}
 
     def sample(self, values, shape):

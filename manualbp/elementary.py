@@ -42,12 +42,14 @@ def p_norm_slope(x: Array, y: Array, p: float, axis: Axis = -1) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0.
+    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0;
+    both are  max(e, [x ≥ 0])/(1 + e).
 
     Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
     """
     e = np.exp(-magnitude(x))
-    return np.where(np.real(x) < 0, e, 1) / (1 + e)
+    top = np.maximum(e, x >= 0) if x.dtype.kind == "f" else np.where(np.real(x) < 0, e, 1)
+    return top / (1 + e)
 
 
 def softplus(x: Array) -> Array:

@@ -6,7 +6,8 @@
 import numpy as np
 
 from .base import add, shape
-from .rnn import GRU, LSTM, RNN, _affine, _alone, _mirror, _Recurrent
+from .rnn import GRU, LSTM, RNN
+from .rnn_base import _affine, _alone, _mirror, _Recurrent
 
 
 class _RNNCellBase(_Recurrent, family=True):
@@ -73,7 +74,7 @@ class LSTMCell(_RNNCellBase):
     hidden_size: int
     bias: bool = True
 
-    gates, states = LSTM.gates, LSTM.states
+    gates, states, _g = LSTM.gates, LSTM.states, LSTM._g
     step, step_back = LSTM.step, LSTM.step_back
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Layer, flatten, options_of, registry, unflatten
+from manualbp.base import Layer, flatten, options_of, registry
 
 from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
 from .draw.plans import Inputs
-from .draw.trial import Trial, cast
+from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
@@ -34,12 +34,10 @@ from .sides.candidate import Candidate, Given
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
-from .sides.record import inputs as layer_inputs
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
 from .twin.conventions import as_in
-from .twin.layers import from_torch
 
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
 
@@ -198,19 +196,6 @@ def _twin(layer: Layer, seed: int, against: Any) -> Side | None:
         return given_module(against, layer, seed)
     name = type(layer).__name__
     return twin_of(layer, seed) if hasattr(nn, name) or hasattr(modules, name) else None
-
-
-def check_model(model: nn.Module, sample: Any, seed: int = 0) -> list[Report]:
-    """A torch model of supported layers, back-propagated by hand: one report of the whole, and one for each layer."""
-    layer, params = from_torch(model)
-    trial = Trial(cast(sample, float), params=cast(params, float), seed=seed)
-    found = [on_layer(layer, trial, twin_of(layer, seed), layer, "the whole model")]
-    nested = flatten(trial.params)
-    for path, inner, given, _ in layer_inputs(layer, trial.params, trial.x, seed):
-        own = unflatten({n.removeprefix(path + "."): p for n, p in nested.items() if n.startswith(path + ".")})
-        own = Trial(given, params=own if path else trial.params, seed=seed)
-        found.append(on_layer(inner, own, _twin(inner, seed, None), inner, f"{path or 'model'}: {inner}"))
-    return found
 
 
 def check_optimizer(

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
+from .teach import commands
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -17,6 +18,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
+app.command()(commands.learn)
+app.command()(commands.book)
 
 
 def _print_version(asked: bool) -> None:
@@ -53,7 +56,10 @@ def verify(
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="The summary line alone.")] = False,
-    shape: Annotated[str | None, typer.Option(help="Shape of the model's input, as 8,3,32,32.")] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of the model's input, as 8,3,32,32 (repeatable).")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Of a model the nodes whose names match, as 'layer3.*'.")] = "*",
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
@@ -66,8 +72,8 @@ def verify(
 
         manualbp verify net.py:model --shape 4,10
     """
-    from . import declared
     from . import verify as job
+    from . import verify_model
     from .report import files, screen
 
     choose("--regime", regime, ("both", "exact", "real"))
@@ -76,7 +82,7 @@ def verify(
     files.check_writable({"--json": json, "--junit": junit})
     console = Console(quiet=quiet, highlight=False)
     if model is not None:
-        raise typer.Exit(declared.of_model(model, shape, seed, console, json, junit))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
     if case is not None:
         raise typer.Exit(one_case(case, device))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
@@ -136,16 +142,23 @@ def check(
 @app.command()
 def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
     Example:
 
         manualbp explain --steps 1000
+
+        manualbp explain --html example.html
     """
+    if html:
+        from .teach.example_page import write
+
+        return write(html)
     from .explain import explain as show
 
-    show(steps)
+    return show(steps)
 
 
 def choose(option: str, value: str, allowed: Any) -> None:

@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from torch import nn
 
 from manualbp.base import Layer
 
-from .check import check_function, check_gradients, check_layer, check_model, check_optimizer, check_pointwise
+from .check import check_function, check_gradients, check_layer, check_optimizer, check_pointwise
 from .compare.comparison import GOOD
 from .draw.expression import nearest
 from .report import files
@@ -54,7 +50,7 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
     good = sum(r.verdict in GOOD for r in reports.values())
     console.print(f"{good} of {len(reports)} checks passed", style="bold")
     _write(reports, json_file, junit_file)
-    return _code(reports.values())
+    return code_of(reports.values())
 
 
 def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str | None) -> None:
@@ -62,7 +58,7 @@ def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str
     files.write(json_file, junit_file, told, files.junit(report.junit_suite() for report in reports.values()))
 
 
-def _code(reports: Any) -> int:
+def code_of(reports: Any) -> int:
     verdicts = {r.verdict for r in reports}
     if verdicts - {*GOOD, "vacuous"}:
         return MISMATCH
@@ -124,57 +120,3 @@ def _check(name: str, given: Any) -> Callable[[], Report]:
     kinds = {"gradients": check_gradients, "f": check_pointwise, "step": check_optimizer, "layer": check_layer}
     check = next((f for key, f in kinds.items() if key in given), check_function)
     return lambda: check(**given)
-
-
-def of_model(
-    target: str, shape: str | None, seed: int, console: Console, json_file: str | None, junit_file: str | None
-) -> int:
-    """A model in a user's file, by hand and by autograd, layer by layer."""
-    module, name = loaded(target if ":" in target else f"{target}:model")
-    models = {n: v for n, v in vars(module).items() if isinstance(v, nn.Module)}
-    if name not in models:
-        raise ValueError(f"{target}: no torch.nn model is called {name}{nearest(name or '', models)}")
-    reports = check_model(models[name], _sample(module, shape, seed), seed)
-    wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
-    wide.print(_by_layer(reports))
-    for report in reports:
-        if report.verdict not in GOOD:
-            console.print(str(report), markup=False, soft_wrap=True)
-    told = reports[0].verdict
-    print(f"{target}: {told}, worst err/bound {max(r.ratio for r in reports):.2g}")
-    _write({report.title: report for report in reports}, json_file, junit_file)
-    return _code(reports[:1])
-
-
-def _by_layer(reports: list[Report]) -> Table:
-    """Every gradient, output and buffer of every layer: its size on both sides, and how far they are apart."""
-    table = Table(header_style="dim")
-    table.add_column("layer by layer", no_wrap=True)
-    for heading in ("shape", "‖by hand‖", "‖PyTorch‖", "err", "err/bound", "power"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for report in reports:
-        table.add_section()
-        table.add_row(report.title, style="bold")
-        for t in report.tensors:
-            sizes = [f"{np.linalg.norm(np.asarray(a, float)):.6g}" if a is not None else "–" for a in (t.hand, t.torch)]
-            ratio = "identical" if t.identical else f"{t.ratio:.2g}"
-            power = f"{t.power:.0e}" if t.power else "–"
-            table.add_row(f"  {t.name}", str(np.shape(t.hand)), *sizes, f"{t.error:.2g}", ratio, power,
-                          style="" if t.ok else "red")  # fmt: skip
-    return table
-
-
-def _sample(module: Any, shape: str | None, seed: int) -> Any:
-    """The input: drawn of the shape given, or `sample` of the file."""
-    if shape is not None:
-        try:
-            sizes = tuple(int(n) for n in shape.split(","))
-        except ValueError:
-            raise ValueError(f"--shape takes numbers with commas between, as 8,3,32,32; it got {shape}") from None
-        return np.random.default_rng(seed).standard_normal(sizes)
-    if not hasattr(module, "sample"):
-        raise ValueError(
-            "the shape of the model's input is not known: give --shape 8,3,32,32, or a `sample` in the file"
-        )
-    sample = module.sample
-    return sample.detach().double().numpy() if isinstance(sample, torch.Tensor) else np.asarray(sample)

@@ -19,6 +19,7 @@ from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
+from .diagnose.probes import further_facts
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
@@ -97,6 +98,8 @@ def _wrong(
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
+    known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
+    refused = (*further_facts(judged.subject, known, bool(suspects)), *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
@@ -149,7 +152,8 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
         return _on_kinks(judged, trial)
     trial = trial.cast("float64")  # float32 is too coarse for differences
     yours = judged.hand.run(trial)
-    grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in trial.arrays}
+    real = {n for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"}
+    grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in real}
     rounding = {} if trial.large else own_rounding(precisions(judged.hand, trial, yours))
     tensors, right = by_differences(judged.subject, trial, grads, rounding)
     outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]

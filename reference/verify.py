@@ -17,8 +17,10 @@ import numpy as np
 import torch
 
 from manualbp.base import registry
+from manualbp.container import Parallel, Select
+from manualbp.linear import Identity
 from manualbp.optim.base import Optimizer
-from manualbp.sampling import Choose
+from manualbp.sampling import Choose, Values
 
 from .check import on_case
 from .compare.comparison import Comparison, compare
@@ -33,7 +35,7 @@ from .sides import record
 from .sides.hand import Hand
 from .sides.module import twin_of
 from .sides.run import UPDATE
-from .twin.conventions import as_in
+from .twin.conventions import as_in, at_stake
 
 CHUNK = 50  # cases that one process draws before it reports
 
@@ -103,6 +105,7 @@ class Tally:
     rows: dict[str, Figures] = field(default_factory=dict)
     goals: Counter = field(default_factory=Counter)
     verdicts: Counter = field(default_factory=Counter)
+    conventions: Counter = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     entries: int = 0
     blind: float = 0.0
@@ -125,6 +128,7 @@ class Tally:
             self.rows.setdefault(name, Figures()).merge(row)
         self.goals += other.goals
         self.verdicts += other.verdicts
+        self.conventions += other.conventions
         self.failures += other.failures
         self.errors += other.errors
         self.entries += other.entries
@@ -162,14 +166,17 @@ def chunk(plan: Plan, number: int) -> Tally:
     torch.set_num_threads(1)
     tally, classes = Tally(), classes_of(plan)
     for i in range(number * CHUNK, min((number + 1) * CHUNK, plan.cases)):
-        draw = functools.partial(draw_case, plan, classes, i)
-        choose = Drawn((plan.seed, i))
+        draw, choose = functools.partial(draw_case, plan, classes, i), Drawn((plan.seed, i))
         try:
             if (case := draw(choose)) is None:
                 tally.verdicts["not drawn"] += 1
                 continue
             trial = case.trial()
             found = check(case, plan.device, trial)
+            if found.verdict == "vacuous" and (seen := beside(case)) is not None:
+                draw = functools.partial(_beside, draw)
+                case, trial = seen, seen.trial()
+                found = check(case, plan.device, trial)
         except Exception as e:
             tally.errors.append(_told(e, choose.indices, draw))
             break
@@ -179,7 +186,24 @@ def chunk(plan: Plan, number: int) -> Tally:
             break
         tally.add(case, found)
         tally.goals.update(reached(case, trial))
+        tally.conventions.update(c.name for c in at_stake(case))
     return tally
+
+
+def beside(case: Case) -> Case | None:
+    """The same where all gradients are 0, or nothing but noise: beside its own input, whose gradient can be seen, so
+    that a gradient which should be 0 and is not can be, too. None for an input that has no gradient."""
+    first = case.layer.sample(Values(np.random.default_rng(case.seed)), case.shape)
+    several = isinstance(first, tuple)
+    head = first[0] if several else first
+    if isinstance(head, tuple) or np.asarray(head).dtype.kind != "f":
+        return None
+    return replace(case, layer=Parallel(case.layer, Select(0) if several else Identity()))
+
+
+def _beside(draw: Callable[[Choose], Case | None], choose: Choose) -> Case | None:
+    case = draw(choose)
+    return case and (beside(case) or case)
 
 
 def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case | None:

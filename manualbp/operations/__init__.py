@@ -29,6 +29,8 @@ from .comparison import (
     Ne,
     OneHot,
 )
+from .constants import Detach, To
+from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu
 from .functions import (
     Abs,
     Ceil,
@@ -48,35 +50,19 @@ from .functions import (
     Sqrt,
     Square,
 )
-from .indexing import GetItem, IndexSelect, Lookup, SetItem
+from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
+from .mixtures import Addcmul, Lerp
 from .products import Addmm, Affine, Einsum, Matmul, Outer
-from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, Std, SumOver, Var
+from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
 from .scatter import Gather, Scatter, ScatterAdd
-from .shape import (
-    Detach,
-    Expand,
-    Flip,
-    MoveDim,
-    Pad,
-    Permute,
-    Ravel,
-    RepeatInterleave,
-    Reshape,
-    Roll,
-    Squeeze,
-    SwapAxes,
-    Tile,
-    To,
-    Tril,
-    Triu,
-    Turned,
-    Unsqueeze,
-)
+from .shape import Diagonal, MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
+from .spread import Std, StdMean, Var, VarMean
 
 __all__ = [
     "Abs",
     "Add",
+    "Addcmul",
     "Addmm",
     "Affine",
     "AllOf",
@@ -93,6 +79,7 @@ __all__ = [
     "Cos",
     "Cumsum",
     "Detach",
+    "Diagonal",
     "Div",
     "Einsum",
     "Eq",
@@ -107,8 +94,10 @@ __all__ = [
     "Ge",
     "GetItem",
     "Gt",
+    "IndexAdd",
     "IndexSelect",
     "Le",
+    "Lerp",
     "Log",
     "Log1p",
     "Log2",
@@ -159,6 +148,7 @@ __all__ = [
     "Squeeze",
     "Stack",
     "Std",
+    "StdMean",
     "Sub",
     "SumOver",
     "SwapAxes",
@@ -171,5 +161,6 @@ __all__ = [
     "Unbind",
     "Unsqueeze",
     "Var",
+    "VarMean",
     "Where",
 ]

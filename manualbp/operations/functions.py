@@ -5,20 +5,25 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..activation import Elementwise
 from ..base import Array
 from ..elementary import erf, magnitude
 from .arithmetic import POSITIVE
-from .base import NUMBER, Operation, is_real
+from .base import NUMBER, Operation, is_real, unreached
 
 SQUEEZED = "Hardtanh(-4.0, 4.0)"
 
 
-class Function(Elementwise, Operation, family=True):
-    """y = f(x) for every entry by itself: dxᵢ = f′(xᵢ) dyᵢ. Where f has no finite value or slope, dx is what the
-    formula makes of ∞ and NaN, as in torch."""
+class Function(Operation, family=True):
+    """y = f(x) for every entry by itself, so the Jacobian is diagonal: dxᵢ = f′(xᵢ) dyᵢ. A subclass gives f(x) and its
+    slope df(x, y). Where f has no finite value or slope, dx is what the formula makes of ∞ and NaN, as in torch."""
 
     positive: ClassVar[bool] = False  # random examples of x lie above 0
+
+    def f(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def df(self, x: Array, y: Array) -> Array:
+        raise NotImplementedError
 
     def forward(self, params, x):
         self.takes(True, x, "(*)", NUMBER)
@@ -27,11 +32,11 @@ class Function(Elementwise, Operation, family=True):
         return y, (x, y)
 
     def backward(self, params, cache, dy):
-        x, _ = cache
+        x, y = cache
         if dy is None or not is_real(x):
-            return None, {}
+            return unreached(x), {}
         with np.errstate(all="ignore"):
-            return super().backward(params, cache, dy)
+            return dy * np.asarray(self.df(x, y), x.dtype), {}
 
     def sample(self, values, shape):
         return values.positive(shape) if self.positive else values.real(shape)

@@ -5,7 +5,6 @@ that is taken several times collects several gradients, so they are added, never
 is put at i(q) gets the gradient from there, and what was there before gets none.
 """
 
-import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -92,23 +91,6 @@ def item(layer: Layer, text: str) -> Item:
         f"{layer}: {text!r} is no index; there are numbers, slices as 1:3 or ::2, ..., None, and names for arrays, "
         f'with commas between, as in GetItem("..., 0, 1:, i")'
     )
-
-
-def spelt(index: Any) -> tuple[str, tuple]:
-    """The text of an index as Python has it, and the arrays in it: ("0, :, i", (a,)) for what x[0, :, a] is given."""
-    parts, arrays = list[str](), list[Any]()
-    for i in index if isinstance(index, tuple) else (index,):
-        if isinstance(i, slice):
-            ends = ["" if n is None else str(operator.index(n)) for n in (i.start, i.stop)]
-            parts.append(":".join(ends) + ("" if i.step is None else f":{operator.index(i.step)}"))
-        elif i is None or i is ...:
-            parts.append("None" if i is None else "...")
-        elif isinstance(i, (int, np.integer)) and not isinstance(i, bool):
-            parts.append(str(int(i)))
-        else:
-            parts.append(f"i{len(arrays)}")
-            arrays.append(np.asarray(i) if isinstance(i, (list, range)) else i)
-    return ", ".join(parts), tuple(arrays)
 
 
 def put(y: Array, places: tuple[tuple, tuple], v: Any) -> None:
@@ -273,6 +255,7 @@ class IndexSelect(Operation):
 
     arity = 2
     dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     calls = ("torch.index_select", "Tensor.index_select")
 
@@ -297,6 +280,53 @@ class IndexSelect(Operation):
 
     def sample(self, values, shape):
         return values.real(shape), values.integers(0, shape[self.dim], (int(values.rng.integers(1, 6)),))
+
+
+class IndexAdd(Operation):
+    """Slices added along an axis, each to the slice of its number.
+
+    Forward   y = x, and y[…, i(q), …] += α s[…, q, …] for every q, at the axis dim
+    Backward  ∂y/∂x = 1, and every slice of s is in one place:  dx = dy,  ds[…, q, …] = α dy[…, i(q), …]
+    Shapes    inputs: (x, i, s);  x: (*, S, *), i: (Q) with numbers below S, s: (*, Q, *), y: as x
+    Errors    ValueError if i is no vector of integers in 0, …, S − 1, or s has another shape
+    Source    torch.index_add; mixtures of experts collect their tokens so
+    """
+
+    dim: int
+    alpha: float = 1
+
+    arity = 3
+    dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
+    ranks = (1, 2, 3, 4)
+    options = {"alpha": (1, 0.5, -2)}
+    calls = ("torch.index_add", "Tensor.index_add", "Tensor.index_add_")
+
+    def forward(self, params, x):
+        x, index, s = self.unpack(x, "x index source")
+        axis = axis_of(self, self.dim, x)
+        self.takes(len(shape(index)) == 1, index, "(Q) as index", INTEGER)
+        check_range(self, index, x.shape[axis])
+        wanted = (*x.shape[:axis], len(index), *x.shape[axis + 1 :])
+        self.takes(shape(s) == wanted, s, f"{wanted} as source", NUMBER)
+        y = x.copy()
+        np.add.at(np.moveaxis(y, axis, 0), index, self.alpha * np.moveaxis(s, axis, 0))
+        return y, ((x, index, s), axis)
+
+    def backward(self, params, cache, dy):
+        inputs, axis = cache
+        if dy is None or not is_real(inputs[0]):
+            return unreached(inputs), {}
+        return (dy, None, self.alpha * dy.take(inputs[1], axis)), {}
+
+    @classmethod
+    def example(cls, choose, shape):
+        return cls(choose(*range(len(shape)), -1), choose(*cls.options["alpha"]))
+
+    def sample(self, values, shape):
+        index = values.integers(0, shape[self.dim], (int(values.rng.integers(1, 6)),))
+        axis = self.dim % len(shape)
+        return values.real(shape), index, values.real((*shape[:axis], len(index), *shape[axis + 1 :]))
 
 
 class Lookup(Operation):

@@ -21,6 +21,7 @@ from .bound import largest, measured, strict
 from .tensor import Tensor, exactly, within
 
 GOOD = ("identical", "rounding")
+NEAR = 0.5  # of the strict bound
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
     tensors = _against(runs, lambda n, a, b: strict(largest(b), trial.dtype))
     if trial.integers and all(t.identical for t in tensors):
         return done(_identical(tensors), exact=True)
-    if _good(tensors) and not trial.integers:
+    if _well_within(tensors) and not trial.integers:
         return done(tensors)
     if trial.integers and hand.proves_exact(trial):
         return done(tuple(exactly(t.of, t.hand, t.torch) for t in tensors), exact=True)
-    if _good(tensors):
+    if _well_within(tensors):
         return done(tensors)
     runs = runs[0], _where_finite(hand, torch, trial, runs)
     return _by_more_runs(hand, torch, trial, runs)
@@ -179,8 +180,9 @@ def overflown(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
     return tuple(t if t.ok or np.isfinite(t.error) else replace(t, **told) for t in tensors)
 
 
-def _good(tensors: Iterable[Tensor]) -> bool:
-    return all(t.ok for t in tensors)
+def _well_within(tensors: Iterable[Tensor]) -> bool:
+    """Is nothing so near to the strict bound that rounding has to be measured to tell how near it is?"""
+    return all(t.ratio <= NEAR for t in tensors)
 
 
 def _identical(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:

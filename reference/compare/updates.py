@@ -25,7 +25,7 @@ from ..draw.trial import Trial
 from ..sides.run import GRADIENT, UPDATE, Name, of_role
 from ..sides.steps import HandUpdates, History, TorchUpdates, Updates
 from .bound import EPS, FACTOR, LEAST, distance, largest, measured
-from .comparison import Comparison
+from .comparison import NEAR, Comparison
 from .nudge import LOOKS, moved
 from .tensor import Tensor
 
@@ -49,7 +49,7 @@ class Pair:
             bounds = FACTOR * (EPS[self.dtype] * self.scale + LEAST[self.dtype])
             if self.error.any() and self.exact():
                 return self.tensors(np.zeros_like(bounds))
-            if (self.error <= bounds).all():
+            if (self.error <= NEAR * bounds).all():
                 return self.tensors(bounds)
         found = self.one_by_one({})
         return found if all(t.ok for t in found) else self.one_by_one(dict(enumerate(self.moves())))

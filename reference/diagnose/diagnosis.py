@@ -21,7 +21,8 @@ from .features.seen import Finding, Found, Seen
 
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
-FAINT = ("F15", "C10", "D06", "D18")  # mistakes that may be as small as rounding in a shorter format
+SURE, PLAIN = 0.9, 0.6  # from where on a mistake that has a name needs no relation beside it, unless that is as good
+FAINT = ("F15", "C10", "C11", "D06", "D18")  # mistakes that may be as small as rounding in a shorter format
 LEAKS = ("B08", "B10")  # what passes from one call to the next makes numbers wrong, too
 LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
 
@@ -40,7 +41,9 @@ def diagnose(evidence: Sequence[Evidence]) -> tuple[Suspect, ...]:
                 found[f.fault, f.relation][i] = f
     groups = sorted(_by_fault(found).values(), key=len, reverse=True)  # among equals the one with more signs first
     suspects = [s for group in groups if (s := _joined(group, seen)) and s.score >= LEAST]
-    return tuple(sorted(suspects, key=lambda s: (-s.score, _breadth(s)))[:SHOWN])
+    suspects.sort(key=lambda s: (-s.score, _breadth(s)))
+    sure = bool(suspects) and suspects[0].fault is not None and suspects[0].score >= SURE
+    return tuple([s for s in suspects if s.fault or not sure or s.score >= PLAIN][:SHOWN])
 
 
 def _breadth(s: Suspect) -> int:

@@ -49,6 +49,9 @@ def _place(s: Seen) -> str:
         slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))
         if slices.size <= min(MOST, length - 1):
             return f"{told}, at {', '.join(map(str, slices))} along axis {axis} only"
+        right = np.setdiff1d(np.arange(length), slices)
+        if 0 < right.size <= min(MOST, length - 2) and s.right.size > length:
+            return f"{told}; right at {', '.join(map(str, right))} along axis {axis} only"
     return told
 
 

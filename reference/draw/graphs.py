@@ -8,6 +8,7 @@ import numpy as np
 from manualbp.base import Layer, registry, run
 from manualbp.graph import Graph, Node
 from manualbp.linear import Linear
+from manualbp.loss import Loss
 from manualbp.sampling import Choose, Values
 
 Shape = tuple[int, ...]
@@ -76,7 +77,11 @@ class Drawing:
 
 def joining(choose: Choose, shape: Shape, exact: bool) -> Layer | None:
     """A layer of two inputs that may have this shape both."""
-    found = [c for c in registry().values() if c.arity == 2 and len(shape) in c.ranks and (c.dyadic or not exact)]
+    # A loss wants targets, which a value of the graph is not.
+    found = [
+        c for c in registry().values()
+        if c.arity == 2 and not issubclass(c, Loss) and len(shape) in c.ranks and (c.dyadic or not exact)
+    ]  # fmt: skip
     for _ in range(5 if found else 0):
         layer = choose(*found).example(choose, shape)
         sample = None if layer is None else layer.sample(Values(np.random.default_rng(0)), shape)

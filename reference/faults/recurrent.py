@@ -55,14 +55,14 @@ class NoTimePath(Right):
     """
 
     def _scan_back(self, W, cache, dy, *dstate):
-        x, h, u, kept = cache
-        dxs, total = [], {}
+        x, h, u, kept, live = cache
+        das, total = [], {}
         for t in reversed(range(len(x))):
-            one = x[t : t + 1], h[t : t + 2], None if u is None else u[t : t + 1], kept[t : t + 1]
-            dx, dhx, grads = super()._scan_back(W, one, dy[t : t + 1], *dstate)
-            dxs.append(dx)
+            one = x[t : t + 1], h[t : t + 2], *(q if q is None else q[t : t + 1] for q in (u, kept, live))
+            da, dhx, grads = super()._scan_back(W, one, dy[t : t + 1], *dstate)
+            das.append(da)
             total, dstate = add(total, grads), (None, *dhx[1:])
-        return np.concatenate(dxs[::-1]), dhx, total
+        return np.concatenate(das[::-1]), dhx, total
 
 
 @fault("G03", "LSTM")
@@ -116,7 +116,7 @@ class CellForItsTanh(Right):
     """
 
     def step_back(self, kept, du, dc):
-        i, f, g, o, c, r = kept
+        (_, c, r), (i, f, g, o) = kept, np.split(kept[0], 4, -1)
         return super().step_back(kept, du, add(dc, du * o * (r * r - (f * c + i * g) ** 2)))
 
 
@@ -130,8 +130,8 @@ class NewCellForOld(Right):
     """
 
     def step_back(self, kept, *dstate):
-        i, f, g, o, c, r = kept
-        return super().step_back((i, f, g, o, f * c + i * g, r), *dstate)
+        (gates, c, r), (i, f, g, _) = kept, np.split(kept[0], 4, -1)
+        return super().step_back((gates, f * c + i * g, r), *dstate)
 
 
 @fault("G10", "_Recurrent")
@@ -172,8 +172,8 @@ class NewStateForOld(Right):
     """
 
     def _scan_back(self, W, cache, *dy):
-        x, h, u, kept = cache
-        return super()._scan_back(W, (x, np.concatenate([h[1:], h[-1:]]), u, kept), *dy)
+        x, h, *rest = cache
+        return super()._scan_back(W, (x, np.concatenate([h[1:], h[-1:]]), *rest), *dy)
 
 
 @fault("G21", "RNN")
@@ -199,8 +199,8 @@ class SlopeAtTheOldState(Right):
     """
 
     def _scan_back(self, W, cache, *dy):
-        x, h, u, _ = cache
-        return super()._scan_back(W, (x, h, u, tuple((q,) for q in h[:-1])), *dy)
+        x, h, u, _, live = cache
+        return super()._scan_back(W, (x, h, u, tuple((q,) for q in h[:-1]), live), *dy)
 
 
 @fault("G23", "RNN", "RNNCell")
@@ -221,7 +221,7 @@ class _OtherGates(Right):
     """An LSTM step with one of the formulas of its gates or its cell otherwise."""
 
     def step_back(self, kept, du, dc):
-        i, f, g, o, c, r = kept
+        (_, c, r), (i, f, g, o) = kept, np.split(kept[0], 4, -1)
         right, _, dh, d_old = super().step_back(kept, du, dc)
         dc = add(dc, du * o * (1 - r * r))
         blocks = dict(zip("ifgo", np.split(right, 4, -1))) | self.otherwise(i, f, g, o, c, r, du, dc)
@@ -246,7 +246,7 @@ class CellPathWithoutOutputGate(Right):
     """
 
     def step_back(self, kept, du, dc):
-        o, r = kept[3], kept[5]
+        o, r = np.split(kept[0], 4, -1)[3], kept[2]
         return super().step_back(kept, du, add(dc, du * (1 - o) * (1 - r * r)))
 
 

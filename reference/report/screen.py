@@ -91,11 +91,12 @@ def summary(tally: Tally, plan: Plan) -> str:
         "vacuous": "VACUOUS: nothing was compared",
     }.get(tally.verdict, f"{t.cases} networks, no mismatch")
     goals = f"{len(tally.missing(plan)) or 'no'} coverage goals missed"
+    kinks = "".join(f", {n} where torch has another convention ({name})" for name, n in tally.conventions.items())
     entries = f"{blind:.1%} of {tally.entries:,} gradient entries blind"
     return (
         f"{head}: {t.identical} of {t.certified} exact ones identical bit for bit, {real} real ones with worst "
         f"err/bound {t.worst:.2g} and median power {figure(t.power)}, {entries}, "
-        f"{tally.verdicts['vacuous']} vacuous, {goals} (seed {plan.seed}, {plan.dtype})"
+        f"{tally.verdicts['vacuous']} vacuous{kinks}, {goals} (seed {plan.seed}, {plan.dtype})"
     )
 
 
@@ -160,7 +161,7 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
     return {
         "verdict": tally.verdict, "summary": summary(tally, plan), "plan": vars(plan), "cases": tally.total.cases,
         "rows": rows, "failures": failures, "goals_missing": tally.missing(plan), "errors": tally.errors,
-        "goals": dict(sorted(tally.goals.items())),
+        "goals": dict(sorted(tally.goals.items())), "conventions": dict(tally.conventions),
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from .torch_code import function_of
 Truth = Callable[..., Any]
 NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
 MOST = 6  # constants that are tried
+DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
 EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
@@ -68,6 +69,10 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     specs, fixed = {}, {}
     for name, spec in inputs.items():
         if isinstance(spec, torch.Tensor):
+            if spec.dtype == torch.bfloat16:
+                raise ValueError(
+                    f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
+                )
             specs[name] = np.array(array(spec))
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
             specs[name] = spec
@@ -247,6 +252,15 @@ class _Bringing:
         said = "`against` is no torch code: differences of it decide, which see less than autograd"
         return Beside(subject, numpy), off if off > 1e-12 else 0.0, (said,)
 
+    def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
+        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
+        free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
+        for of in (_positive, _below_one):
+            if free and refused and isinstance(refused[-1][1], NotFiniteError):
+                kind = trial.kind if trial.integers else DOMAINS[of is _below_one]
+                arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
+                yield replace(trial, x=arrays, kind=kind)
+
     def _accepted(
         self, subject: Subject, truth: Truth | None, trials: list[list[Trial]]
     ) -> tuple[list[Trial], tuple[str, ...]]:
@@ -256,7 +270,7 @@ class _Bringing:
         accepted: list[Trial] = []
         refused: list[tuple[Trial, Exception]] = []
         for each in trials:
-            for trial in each:
+            for trial in (t for drawn in each for t in (drawn, *self._in_domains(drawn, refused))):
                 try:
                     accept(subject, truth, trial)
                 except (RefusedError, NotFiniteError) as e:
@@ -269,7 +283,15 @@ class _Bringing:
         if same := _only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
             first = next(e for _, e in refused if isinstance(e, RefusedError))
             raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
-        return accepted, _told(refused)
+        return accepted, _told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
+
+
+def _positive(a: Any) -> Any:
+    return np.where(a == 0, 1.0, np.abs(a))
+
+
+def _below_one(a: Any) -> Any:
+    return _positive(a) / (1 + _positive(a))
 
 
 def _only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
@@ -354,7 +376,7 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
             raise RefusedError("backward", e) from e
 
 
-def _told(refused: list[tuple[Trial, Exception]]) -> tuple[str, ...]:
+def _told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
     """A note for each side that refused trials: how many, and what it said."""
     told = []
     for who in ("against", "forward", "backward"):
@@ -364,7 +386,9 @@ def _told(refused: list[tuple[Trial, Exception]]) -> tuple[str, ...]:
             others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
             told.append(f"{e} for {trial}{others}; others were drawn in their place")
     if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
-        told.append(f"forward is not finite on {n} of the inputs that were drawn; others were drawn in their place")
+        instead = " and ".join(sorted(kinds)) or "others"
+        cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
+        told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
     return tuple(told)
 
 

@@ -159,7 +159,7 @@ def parameter_on(obj: Any, name: str, index: int | None) -> Any:
     held: Any = getattr(obj, name, None)
     if held is None and isinstance(params, (list, tuple)) and index is not None and index < len(params):
         return params[index]
-    return held.data if _is_holder(held) else held
+    return held.data if held is not None and _is_holder(held) else held
 
 
 def gradient_on(obj: Any, name: str, index: int | None, missing: Any) -> Any:

@@ -58,8 +58,12 @@ class Noisy(Layer, family=True):
     rng: Any
     eps: float
 
-    def forward(self, params, x):
-        y, cache = self.layer.forward(params, x)
+    @property
+    def random(self) -> bool:
+        return bool(self.layer.random)
+
+    def forward(self, params, x, rng=None):
+        y, cache = run(self.layer, params, x, rng)
         return tree_map(lambda a: self.noise(a, top(x)), y), (cache, x)
 
     def backward(self, params, cache, dy):

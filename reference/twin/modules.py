@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def call(module: nn.Module, x: Any) -> Any:
@@ -122,7 +124,8 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
     """The module, with its input and its upstream gradient laid out anew.
 
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
-    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13)."""
+    the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
+    no backward for an input that is transposed."""
     module.register_forward_pre_hook(_plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
@@ -158,6 +161,40 @@ def keeping_activations() -> Iterator[None]:
     layers of its TransformerDecoder and Transformer, fall back to relu silently (torch 2.13)."""
     with mock.patch.object(nn.TransformerDecoderLayer, "__setstate__", nn.Module.__setstate__):
         yield
+
+
+class _Packed(nn.RNNBase):
+    """A recurrent module that takes lengths beside its input, which it packs and unpacks."""
+
+    def forward(self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None) -> Any:  # type: ignore
+        if lengths is None:
+            return super().forward(x, hx)
+        time = 1 if self.batch_first else 0
+        longest = torch.from_numpy(np.argsort(-lengths.cpu().numpy(), kind="stable"))
+        packed = pack_padded_sequence(x.index_select(1 - time, longest), lengths.cpu()[longest], self.batch_first)
+        y, state = super().forward(packed, _batch(hx, longest))
+        y, _ = pad_packed_sequence(y, self.batch_first, total_length=x.shape[time])
+        back = longest.argsort()
+        return y.index_select(1 - time, back), _batch(state, back)
+
+
+def _batch(state: Any, order: torch.Tensor) -> Any:
+    """A state, or a pair of them, with the batch in another order."""
+    if isinstance(state, tuple):
+        return tuple(_batch(q, order) for q in state)
+    return None if state is None else state.index_select(1, order)
+
+
+class RNN(_Packed, nn.RNN):
+    pass
+
+
+class LSTM(_Packed, nn.LSTM):
+    pass
+
+
+class GRU(_Packed, nn.GRU):
+    pass
 
 
 class CrossMapLRN2d(nn.CrossMapLRN2d):

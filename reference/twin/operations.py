@@ -18,12 +18,7 @@ class Operation(Whole):
         self.name, self.options = name, options
 
     def forward(self, x: Any) -> Any:
-        return plain(TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options))
-
-
-def plain(y: Any) -> Any:
-    """Views laid out anew: some of torch's layers refuse transposed inputs, as NLLLoss of images does (torch 2.13)."""
-    return y.contiguous() if isinstance(y, torch.Tensor) else tuple(map(plain, y))
+        return TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options)
 
 
 def pair(f: Callable, second: str = "other") -> Callable:
@@ -183,6 +178,12 @@ TABLE: dict[str, Callable] = {
     "Mean": torch.mean,
     "Var": torch.var,
     "Std": torch.std,
+    "VarMean": torch.var_mean,
+    "StdMean": torch.std_mean,
+    "Diagonal": torch.diagonal,
+    "IndexAdd": lambda x, index, source, dim, alpha: torch.index_add(x, dim, index, source, alpha=alpha),
+    "Lerp": lambda a, b, *w, weight: torch.lerp(a, b, *w) if w else torch.lerp(a, b, weight),
+    "Addcmul": torch.addcmul,
     "Amax": over(torch.amax),
     "Amin": over(torch.amin),
     "LogSumExp": over(torch.logsumexp),

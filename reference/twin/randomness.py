@@ -78,6 +78,23 @@ def _rrelu(
     return torch.where(x > 0, x, x * slope)
 
 
+def _packed(
+    rng: Any, original: Any, x: Any, sizes: Any, hx: Any, weights: Any, bias: bool, num_layers: int, p: float,
+    training: bool, bidirectional: bool,
+) -> Any:  # fmt: skip
+    """`_recurrent` of packed sequences: x has a row for every step."""
+
+    def scan(x: Any, hx: Any, weights: Any, bias: bool, num_layers: int, p: float, training: bool, *rest: Any) -> Any:
+        return original(x, sizes, hx, weights, bias, num_layers, p, training, bidirectional)
+
+    return _recurrent(rng, scan, x, hx, weights, bias, num_layers, p, training, bidirectional, False)
+
+
+def _scanned(rng: Any, original: Any, x: Any, second: Any, third: Any, *rest: Any) -> Any:
+    """Either, by what torch hands over: the weights are a list."""
+    return (_recurrent if isinstance(third, list) else _packed)(rng, original, x, second, third, *rest)
+
+
 def _recurrent(
     rng: Any, original: Any, x: Any, hx: Any, weights: Any, bias: bool, num_layers: int, p: float, training: bool,
     bidirectional: bool, batch_first: bool,
@@ -141,8 +158,8 @@ REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "fractional_max_pool3d", _fractional),
     (F, "rrelu", _rrelu),
     (F, "scaled_dot_product_attention", _attention),
-    (_VF, "lstm", _recurrent),
-    (_VF, "gru", _recurrent),
-    (_VF, "rnn_tanh", _recurrent),
-    (_VF, "rnn_relu", _recurrent),
+    (_VF, "lstm", _scanned),
+    (_VF, "gru", _scanned),
+    (_VF, "rnn_tanh", _scanned),
+    (_VF, "rnn_relu", _scanned),
 )

@@ -21,6 +21,7 @@ class Person:
     side     the side that is wrong, where it matters
     says     what must be read in the report (or in the message of the error), a regular expression
     never    what must not be read among the suspects: a name that would be false
+    ids      mistakes of the catalogue that may be named
     todo     why it does not come out so yet
     """
 
@@ -31,13 +32,14 @@ class Person:
     side: str | None = None
     says: str = ""
     never: str = ""
+    ids: str = ""
     todo: str = ""
 
 
 def _of(verdict: str) -> Callable[..., Person]:
-    def made(name: str, *arguments: Any, side: str | None = None, says: str = "", never: str = "", todo: str = "",
-             **options: Any) -> Person:  # fmt: skip
-        return Person(name, arguments, options, verdict, side, says, never, todo)
+    def made(name: str, *arguments: Any, side: str | None = None, says: str = "", never: str = "", ids: str = "",
+             todo: str = "", **options: Any) -> Person:  # fmt: skip
+        return Person(name, arguments, options, verdict, side, says, never, ids, todo)
 
     return made
 

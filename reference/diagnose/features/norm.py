@@ -96,6 +96,47 @@ def normalisation(s: Seen) -> Found:
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)
 
 
+def values(s: Seen) -> Found:
+    """The output of a normalisation with another ε, divisor or mean than it should have."""
+    if not s.e.forward or not s.comparable or not s.right.ndim:
+        return
+    for name, x in s.inputs.items():
+        if x.shape != s.right.shape:
+            continue
+        for γ, β in _scales(s, name, x.shape):
+            way = next((w for w in ways(s, x) if s.is_right((γ * w.parts(x, x)[2].reshape(x.shape)) + β)), None)
+            for relation, xhat, text in _otherwise(s, way, x) if way else ():
+                if s.alike(γ * xhat.reshape(x.shape) + β):
+                    yield Finding(relation, None, 0.93, "", text, "write the forward that is meant")
+            if way:
+                return
+
+
+def _scales(s: Seen, name: str, shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
+    """Every γ and β that there may be."""
+    vectors = [(n, u) for n, a in s.inputs.items() if n != name and a.ndim for u in spread(a, shape) if u.ndim]
+    one, zero = np.ones(()), np.zeros(())
+    yield one, zero
+    for n, γ in vectors:
+        yield γ, zero
+        yield from ((γ, β) for m, β in vectors if m != n)
+
+
+def _otherwise(s: Seen, way: Norm, x: Array) -> Iterator[tuple[str, Array, str]]:
+    """x̂ by other formulas."""
+    d, _, _, _ = way.parts(x, x)
+    v, n = way.mean(d * d), d.size / way.mean(d).size
+    for eps in EPS:
+        text = f"ε is {eps:g} where it is {way.eps:g} in the function intended."
+        yield f"your σ² + ε has ε = {eps:g}", d / np.sqrt(v + eps), text
+    if n > 1:
+        text = "The variance is divided by n − 1 where the function intended divides by n."
+        for eps in dict.fromkeys((way.eps, 0.0)):
+            yield "your σ² is Σ(x − μ)²/(n − 1)", d / np.sqrt(v * n / (n - 1) + eps), text
+            yield "your σ is √(Σ(x − μ)²/(n − 1)) + ε", d / (np.sqrt(v * n / (n - 1)) + way.eps), text
+    yield "your x̂ is (x − μ)/(σ + ε)", d / (np.sqrt(v) + way.eps), "ε is added to σ where it belongs to σ²."
+
+
 def _evaluated(s: Seen, x: Array, dy: Array) -> Found:
     """Right is γ dy/√(v + ε) with a variance that was given; yours has the terms of one that is computed."""
     vectors = [(n, u) for n, a in s.inputs.items() if n != s.name and a.ndim for u in spread(a, x.shape) if u.ndim]
@@ -202,4 +243,4 @@ def _by_stride(way: Norm, x: Array, g: Array) -> Array:
     return (r * (g - other.mean(g) - h * other.mean(g * h))).swapaxes(1, 2).reshape(x.shape)
 
 
-FEATURES = (normalisation,)
+FEATURES = (normalisation, values)

@@ -117,13 +117,14 @@ def constant_factor(s: Seen) -> Found:
         for form in known or [Form(f"{c:.6g}", 4)]:
             told = "" if s.loss else OF_ANY.get(fault, "")
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told)
-    for form in known if not named else ():
+    for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
-        yield Finding(f"yours = {form.symbol} · right", None, 0.75 - 0.04 * form.cost, shown(s, form), text, remedy)
+        score = 0.75 - 0.04 * form.cost - 0.2 * bool(named)
+        yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy)
     if s.informative(s.right):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
@@ -136,8 +137,10 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     if equals(-1) and s.loss:
         yield "A05", 0.95
     for n, v in s.e.numbers.items():
-        if 0 < v < 1 and equals(1 - v, 1 / (1 - v)):
+        if 0 < v < 1 and equals(1 - v):
             yield "G18", 0.96
+        if 0 < v < 1 and equals(1 / (1 - v)):
+            yield "G18.twice", 0.96
         if v > 0 and any(word in n.lower() for word in ("delta", "δ", "beta", "β")) and equals(v, 1 / v):
             yield "A18", 0.96
         if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)) and _of_attention(s):
@@ -170,11 +173,21 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     ):
         if n > 1 and equals(*values):
             yield fault, score
+    for n in _counts(s) - {1}:
+        yield from ((f, 0.9) for f, values in (("A01", (n,)), ("A03", (1 / n,))) if equals(*values))
+
+
+def _counts(s: Seen) -> set[int]:
+    """How many samples there may be: the length of any input, of integers too, and the number of all indices."""
+    each = [a for a in (*s.inputs.values(), *s.whole.values()) if a.ndim and a.size]
+    return {len(a) for a in each} | {a.size for a in s.whole.values() if a.ndim}
 
 
 def _of_difference(s: Seen) -> bool:
-    """Is there something of the same shape to take the distance from?"""
-    return s.own is not None and any(a.shape == s.own.shape for n, a in s.inputs.items() if n != s.name)
+    """Is the loss one of x − t, so that the gradient by t is the other way round, or none?"""
+    other = [n for n, a in s.inputs.items() if n != s.name and s.own is not None and a.shape == s.own.shape]
+    grads = [s.grads.get(n, np.zeros(0)) for n in other]
+    return any(not g.any() or s.is_right(-g) for g in grads)
 
 
 def sizes(s: Seen) -> tuple[int, int, int, int]:

@@ -154,9 +154,13 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
     x, y = s.own, s.y
     halved = x is not None and y is not None and x.ndim == y.ndim and x.shape[axis] == 2 * y.shape[axis]
     joined = s.dy is None or sum(a.shape == s.right.shape for a in s.inputs.values()) > 1
-    if parts == 2:
-        yield Finding(relation, "C19", 0.95 if halved else 0.7)
-        yield Finding(relation, "F08", 0.95 if joined and not halved else 0.72)
+    if parts == 2 and halved:
+        yield Finding(relation, "C19", 0.95)
+    elif parts == 2 and joined:
+        yield Finding(relation, "F08", 0.95)
+    elif parts == 2:
+        text = f"The two halves along axis {axis} change places."
+        yield Finding(relation, None, 0.75, "", text, "look at which of both each formula belongs to")
     if s.right.shape[axis] > parts:
         yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
 

@@ -1,5 +1,6 @@
 """yours − right is a multiple of something known: a term too many, or one that is missing."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -144,4 +145,20 @@ def constant_along(s: Seen) -> Found:
             yield Finding(f"yours − right is constant along axis {axis}", None, 0.55, "", text, remedy)
 
 
-FEATURES = (term, term_by_entry, of_targets, constant_along)
+def term_by_row(s: Seen) -> Found:
+    """yours − right = c · a with a c of its own for every slice along an axis: what was summed over it stands still."""
+    if not s.comparable or s.right.ndim < 2 or s.multiple is not None or not s.is_real:
+        return
+    known = {n: a for n, a in {**s.inputs, "y": s.y}.items() if a is not None and a.shape == s.right.shape}
+    for (n, a), axis in itertools.product(known.items(), range(s.right.ndim)):
+        square, length = (a * a).sum(axis, keepdims=True), s.right.shape[axis]
+        if length < 3 or not square.all():
+            continue
+        c = (s.residual * a).sum(axis, keepdims=True) / square
+        if np.ptp(c) > s.room(s.yours) and s.alike(s.right + c * a):
+            text = f"A term in {n}, with one factor for each slice along axis {axis}, is missing or too many."
+            remedy = "a sum or a norm over that axis is held constant, though it depends on the input: differentiate it"
+            yield Finding(f"yours − right = (one factor along axis {axis}) · {n}", None, 0.72, "", text, remedy)
+
+
+FEATURES = (term, term_by_row, term_by_entry, of_targets, constant_along)

@@ -137,6 +137,15 @@ class Seen:
         return float(np.mean((self.right != dy) & (self.right != 0))) > 0.5
 
     @cached_property
+    def body(self) -> bool:
+        """Is there a matrix that a body beside the bridge could multiply with?"""
+        x = self.own
+        return x is not None and any(
+            a.ndim == 2 and a.shape != x.shape and x.shape[-1:] in (a.shape[:1], a.shape[1:])
+            for a in self.inputs.values()
+        )
+
+    @cached_property
     def pooled(self) -> bool:
         """Could it be pooling: one array, of which y is a smaller one of as many axes?"""
         x, y = self.own, self.y

@@ -117,7 +117,7 @@ def other_slope(s: Seen) -> Found:
         fault = ANY.get(told) or MISTAKES.get((told, type(f).__name__))
         if not s.right.any():  # `kind.through` says what that is
             continue
-        if told == "1" and f is None and len(s.inputs) > 1 and s.two_paths:
+        if told == "1" and f is None and s.two_paths and s.body:
             yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
         elif fault:
             yield Finding(f"yours = {told} · dy, right = {right} · dy", fault, 0.95)

@@ -187,6 +187,23 @@ def dropped(s: Seen) -> Found:
         yield Finding("yours = right / (1 − p)", "G18.twice", 0.95, f"p = {1 - 1 / b:.4g}")
 
 
+def masks(s: Seen) -> Found:
+    """yours and right are both dy, or 0, times one factor, but not at the same places."""
+    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape or not s.dy.all() or s.right.size < 4:
+        return
+    yours, right = (np.round(q / s.dy, 9) for q in (s.yours, s.right))
+    factors = [np.unique(q[q != 0]) for q in (yours, right)]
+    if any(f.size != 1 for f in factors) or factors[0][0] != factors[1][0] or (right == 0).all() or (yours == 0).all():
+        return
+    more, less = int(((yours != 0) & (right == 0)).sum()), int(((yours == 0) & (right != 0)).sum())
+    if more + less:
+        each = (more, "it lets through what it should stop"), (less, "it stops what it should let through")
+        told = " and ".join(text for count, text in each if count)
+        remedy = "compare the condition with that of forward: which side, which bound, strict or not"
+        relation, text = "yours and right are dy behind different masks", f"The mask is another: {told}."
+        yield Finding(relation, None, 0.4, "", text, remedy)
+
+
 def _is_interval(x: Array, kept: Array) -> bool:
     """Does the size of x decide what is kept, as in an activation?"""
     inside = x[kept]
@@ -210,4 +227,4 @@ def ties(s: Seen) -> Found:
         yield Finding(relation, "E13.last" if moved else "E13.even", 0.85)
 
 
-FEATURES = (support, dropped, ties)
+FEATURES = (support, dropped, masks, ties)

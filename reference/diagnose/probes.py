@@ -1,0 +1,117 @@
+"""What further calls of a wrong backward tell of it: facts, not names."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import tree_map
+
+from ..compare.bound import distance, largest
+from ..draw.trial import Trial
+from ..sides.yours import Arrays, Subject
+
+NEAR = 1e-9  # relative: two results of one formula
+
+
+def further_facts(
+    subject: Subject | None, tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool
+) -> tuple[str, ...]:
+    """Sentences on gradients that are wrong. tried: the trials, with what is right of each, by name; explained: where
+    a size is 1 is no news then."""
+    wrong = list(dict.fromkeys(n for _, of in tried for n, right in of.items() if not right))
+    failed = [trial for trial, of in tried if not all(of.values()) and not trial.integers and not trial.large]
+    real = [(trial, of) for trial, of in tried if not trial.integers and trial.sizes]
+    return (*_of_calls(subject, failed, wrong), *across(real, explained))
+
+
+def _of_calls(subject: Subject | None, failed: Sequence[Trial], wrong: Sequence[str]) -> tuple[str, ...]:
+    """How wrong gradients depend on dy."""
+    if subject is None or subject.no_upstream or not failed:
+        return ()
+    try:
+        with np.errstate(all="ignore"):
+            return tuple(_facts(subject, failed[0], wrong))
+    except Exception:  # no more calls are taken: then there is no such fact
+        return ()
+
+
+SAYS = {
+    "constant": "{} not depend on dy: multiply by the gradient that arrives from above",
+    "curved": "{} not double when dy does: a gradient is linear in dy",
+    "forward": "{} what forward makes of dy; the gradient is what its transpose makes of dy",
+}
+
+
+def _facts(subject: Subject, trial: Trial, wrong: Sequence[str]) -> Iterator[str]:
+    y, dy, first = _run(subject, trial.arrays)
+    _, _, other = _run(subject, trial.arrays, tree_map(lambda a: -0.5 * a + 1, dy))
+    _, _, twice = _run(subject, trial.arrays, tree_map(lambda a: 2 * a, dy))
+    found: dict[str, list[str]] = {kind: [] for kind in SAYS}
+    for n in wrong:
+        g = first.get(n)
+        if g is None or not np.size(g) or not np.any(g):
+            continue
+        if _same(g, other[n]):
+            found["constant"].append(n)
+        elif not _same(2 * np.asarray(g), twice[n]):
+            found["curved"].append(n)
+        elif _of_forward(subject, trial, n, np.asarray(g), dy, y):
+            found["forward"].append(n)
+    for kind, names in found.items():
+        verb = {True: ("does", "do"), False: ("is", "are")}[kind != "forward"][len(names) > 1]
+        if names:
+            yield f"your {', '.join(f'd{n}' for n in names)} " + SAYS[kind].format(verb)
+
+
+def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: Any) -> bool:
+    """Is it what forward makes of dy, so that its transpose is wanted?"""
+    if isinstance(dy, tuple) or np.shape(dy) != np.shape(trial.arrays[name]) or np.shape(dy) != np.shape(y):
+        return False
+    arrays = {n: np.array(a) for n, a in trial.arrays.items()}
+    of_dy = subject.fresh().forward(arrays | {name: np.array(dy)})[0]
+    at_zero = subject.fresh().forward(arrays | {name: np.zeros_like(dy)})[0]
+    return not isinstance(of_dy, tuple) and bool(np.isfinite(of_dy - at_zero).all()) and _same(g, of_dy - at_zero)
+
+
+def _run(subject: Subject, arrays: Mapping[str, Any], dy: Any = None) -> tuple[Any, Any, Arrays]:
+    fresh = subject.fresh()
+    y, cache = fresh.forward({n: np.array(a) for n, a in arrays.items()})
+    if dy is None:
+        rng = np.random.default_rng(2024)  # no trial draws the same
+        dy = tree_map(lambda a: rng.standard_normal(np.shape(a)), y)
+    return y, dy, {n: g for n, g in fresh.backward(tree_map(np.array, dy), cache).items() if g is not None}
+
+
+def _same(a: Any, b: Any) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and distance(a, b) <= NEAR * max(largest(a), largest(b))
+
+
+def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -> tuple[str, ...]:
+    """In which trials a gradient is right that is wrong in others: where two sizes are equal, where one is 1 or 2.
+
+    tried: trials of real numbers, with what is right of each by name; explained: where a size is 1 is no news then
+    """
+    told: dict[str, list[str]] = {}
+    for n in dict.fromkeys(n for _, of in tried for n in of):
+        right = [t.sizes for t, of in tried if of.get(n, True)]
+        wrong = [t.sizes for t, of in tried if not of.get(n, True)]
+        if wrong and right and (where := _where(right, wrong, explained)):
+            told.setdefault(where, []).append(f"d{n}")
+    return tuple(
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} right where {where}, wrong elsewhere"
+        for where, names in told.items()
+    )
+
+
+def _where(right: Sequence[Mapping[str, int]], wrong: Sequence[Mapping[str, int]], explained: bool) -> str:
+    """What the sizes of the trials that are right have in common, and no other has."""
+    names = list(right[0])
+    pairs = itertools.combinations(names, 2)
+    conditions = {f"{a} = {b}": (lambda s, a=a, b=b: s[a] == s[b]) for a, b in pairs}
+    numbers = (2,) if explained else (1, 2)
+    conditions |= {f"{n} = {k}": (lambda s, n=n, k=k: s[n] == k) for n in names for k in numbers}
+    holds = (c for c, f in conditions.items() if all(map(f, right)) and not any(map(f, wrong)))
+    return next(holds, "")

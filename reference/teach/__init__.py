@@ -1,0 +1,1 @@
+"""What is read and tried by learners: the worked example as a page, exercises, the book."""

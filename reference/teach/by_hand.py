@@ -1,0 +1,212 @@
+"""A solution judged by hand-written layers alone, where torch is not installed.
+
+What is meant is a layer of manualbp, or a formula differentiated by the complex step. A mistake is named if one of the
+catalogue, made in that layer, gives the very numbers of the solution.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Array, Layer, flatten, tree_map
+
+from ..compare.bound import Runs, distance
+from ..draw.case import cast
+from ..draw.trial import Indices, Trial, trials
+from ..faults import KNOWN, corrupt
+from ..sides.record import walk
+from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake
+
+TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
+Numbers = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Off:
+    """A number that is not as it should be, on one trial."""
+
+    trial: Trial
+    yours: Numbers
+    right: Numbers
+    wrong: tuple[str, ...]
+    layer: Layer | None
+
+
+def judged(name: str, given: Mapping[str, Any]) -> Judgement:
+    """The judgement of one check of an exercise."""
+    if "step" in given:
+        return of_step(given)
+    check = as_pair(given) if "df" in given else given
+    off = [found for trial in trials(check["inputs"]) if (found := compared(check, trial))]
+    if not off:
+        return Judgement(RIGHT)
+    outcome = CONVENTION if all(o.trial.integers for o in off) else WRONG
+    names = {n for o in off for n in o.wrong}
+    forward, back = any(n[0] == "y" for n in names), any(n[0] == "d" for n in names)
+    side = None if outcome == CONVENTION else "both" if forward and back else "output" if forward else "backward"
+    return Judgement(outcome, side, where(off[0]), tuple(mistakes(check, off))[:1])
+
+
+def as_pair(given: Mapping[str, Any]) -> dict[str, Any]:
+    """f and df as a forward and a backward."""
+    f, df, layer = given["f"], given["df"], given.get("layer")
+    meant = {"truth": given["truth"]} if layer is None else {"layer": lambda x: (layer, {}, x)}
+    return {
+        "forward": lambda x: (f(x), x), "backward": lambda dy, x: dy * df(x), "inputs": {"x": ("N", "D")},
+    } | meant  # fmt: skip
+
+
+def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
+    """Both sides on one trial; None where they agree."""
+    runs = {d: meant(check, cast(trial.arrays, d), trial.seed) for d in ("float32", "float64", "longdouble")}
+    (right, layer), yours = runs["float64"], of_solution(check, trial)
+    wrong = []
+    for name, r in right.items():
+        h32, h80 = runs["float32"][0][name], runs["longdouble"][0][name]
+        bound = Runs(h32, r, h80, h32, r).bound("float64")
+        g = yours.get(name)
+        if g is None or g.shape != r.shape or not distance(g, r) <= bound:
+            wrong.append(name)
+    return Off(trial, yours, right, tuple(wrong), layer) if wrong else None
+
+
+def upstream(y: Any, seed: int) -> Any:
+    """Random numbers of the output's shape: ones would hide that they are not used."""
+    rng = np.random.default_rng(seed)
+    return tree_map(lambda a: np.asarray(rng.standard_normal(np.shape(a))).astype(np.asarray(a).dtype), y)
+
+
+def meant(
+    check: Mapping[str, Any], arrays: Mapping[str, Any], seed: int, layer: Layer | None = None
+) -> tuple[Numbers, Layer | None]:
+    """Outputs and gradients as they should be, and the layer that they are of; with another layer in its place, its."""
+    if "layer" not in check:
+        return by_complex_step(check["truth"], arrays, seed), None
+    own, params, x = check["layer"](*arrays.values())
+    used: Any = layer or own
+    y, cache = used.forward(params, x)
+    dx, grads = used.backward(params, cache, upstream(y, seed))
+    pairs = [*zip(leaves(x), leaves(dx)), *((a, flatten(grads).get(n)) for n, a in flatten(params).items())]
+    found = {f"d{n}": np.asarray(g) for n, a in arrays.items() for b, g in pairs if b is a and g is not None}
+    return of_output(y) | found, used
+
+
+def by_complex_step(truth: Any, arrays: Mapping[str, Any], seed: int) -> Numbers:
+    """∂(Σ dy y)/∂x, one entry of x after the other."""
+    y = truth(*arrays.values())
+    dy, found = upstream(y, seed), {}
+    for name, a in arrays.items():
+        if a.dtype.kind != "f":
+            continue
+        g = np.zeros_like(a)
+        for place in np.ndindex(a.shape):
+            moved = a.astype(np.result_type(a, np.complex64))
+            moved[place] += 1j * TINY
+            g[place] = (dy * truth(*(arrays | {name: moved}).values()).imag).sum() / TINY
+        found[f"d{name}"] = g
+    return of_output(y) | found
+
+
+def of_solution(check: Mapping[str, Any], trial: Trial) -> Numbers:
+    """What the learner's functions give."""
+    with np.errstate(all="ignore"):
+        y, cache = check["forward"](*(np.array(a) for a in trial.arrays.values()))
+        grads = check["backward"](upstream(y, trial.seed), cache)
+    real = [n for n, spec in check["inputs"].items() if not isinstance(spec, Indices)]
+    each = grads if isinstance(grads, (tuple, list)) else (grads,)
+    order = real if len(each) == len(real) else list(check["inputs"])
+    pairs = grads.items() if isinstance(grads, Mapping) else zip(order, each)
+    return of_output(y) | {f"d{n}": np.asarray(g, float) for n, g in pairs if n in real}
+
+
+def of_output(y: Any) -> Numbers:
+    each = leaves(y)
+    return {"y" if len(each) == 1 else f"y[{i}]": np.asarray(a) for i, a in enumerate(each)}
+
+
+def leaves(tree: Any) -> list[Any]:
+    return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, tuple) else [tree]
+
+
+def mistakes(check: Mapping[str, Any], off: list[Off]) -> Iterator[Mistake]:
+    """Those of the catalogue that give the solution's numbers wherever they are wrong."""
+    if off[0].layer is None:
+        return
+    classes = {c.__name__ for layer in walk(off[0].layer) for c in type(layer).__mro__}
+    for fault in KNOWN.values():
+        if classes & set(fault.of) and all(gives(check, o, fault) for o in off):
+            yield Mistake(fault.id, fault.text, fault.relation)
+
+
+def gives(check: Mapping[str, Any], off: Off, fault: Any) -> bool:
+    """Does this mistake give the numbers of the solution?"""
+    assert off.layer is not None
+    try:
+        with np.errstate(all="ignore"):
+            found, _ = meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))
+    except Exception:  # a mistake may make shapes that fit nowhere
+        return False
+    near = [alike(found.get(n), off.yours.get(n)) for n in off.right]
+    return all(near)
+
+
+def alike(a: Array | None, b: Array | None) -> bool:
+    return a is not None and b is not None and a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-12))
+
+
+def where(off: Off) -> str:
+    """The first wrong array, and its worst entry."""
+    name = off.wrong[0]
+    yours, right = off.yours.get(name), off.right[name]
+    if yours is None or yours.shape != right.shape:
+        shape = "missing" if yours is None else f"shape {yours.shape}"
+        return f"{name}: {shape}, wanted is shape {right.shape} ({off.trial})"
+    place = np.unravel_index(np.argmax(np.abs(np.nan_to_num(yours - right, nan=np.inf))), right.shape)
+    index = f"[{', '.join(map(str, map(int, place)))}]" if place else ""
+    return f"{name}{index}: yours {yours[place]:.6g}, right {right[place]:.6g} ({off.trial})"
+
+
+def of_step(given: Mapping[str, Any], steps: int = 6) -> Judgement:
+    """An update rule beside an optimizer of manualbp, in lock-step on the same gradients."""
+    rng, optimizer = np.random.default_rng(0), given["optimizer"]
+    start = rng.standard_normal(5)
+    grads = [rng.standard_normal(5) for _ in range(steps)]
+    right, yours = course(optimizer, start, grads), own_course(given["step"], start, grads)
+    k = next((k for k in range(steps) if not alike(yours[k], right[k])), None)
+    if k is None:
+        return Judgement(RIGHT)
+    named = [
+        Mistake(f.id, f.text, f.relation) for f in KNOWN.values()
+        if f.applies(type(optimizer)) and same_course(course(corrupt(optimizer, f), start, grads), yours)
+    ]  # fmt: skip
+    shown = f"p after step {k + 1}: yours {yours[k]}, right {right[k]}"
+    return Judgement(WRONG, None, shown, tuple(named[:1]))
+
+
+def course(optimizer: Any, p: Array, grads: list[Array]) -> list[Array]:
+    """The parameter after every step, by hand."""
+    params, history = {"p": p}, []
+    state = optimizer.init(params)
+    try:
+        with np.errstate(all="ignore"):
+            for g in grads:
+                params, state = optimizer.step(params, {"p": g}, state)
+                history.append(params["p"])
+    except Exception:  # a mistake may divide by zero
+        return []
+    return history
+
+
+def own_course(step: Any, p: Array, grads: list[Array]) -> list[Array]:
+    """The parameter after every step of the solution."""
+    state, history = None, []
+    for g in grads:
+        p, state = step(np.array(p), np.array(g), state)
+        history.append(np.array(p, float))
+    return history
+
+
+def same_course(a: list[Array], b: list[Array]) -> bool:
+    return len(a) == len(b) and all(map(alike, a, b))

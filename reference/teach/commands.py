@@ -1,0 +1,56 @@
+"""The commands of this package, for `reference.cli`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def learn(
+    name: Annotated[str | None, typer.Argument(help="An exercise by name, or a file with one.")] = None,
+    solution: Annotated[str | None, typer.Argument(metavar="[FILE.py]", help="Your solution, to be judged.")] = None,
+    grade: Annotated[str | None, typer.Option(metavar="FOLDER", help="Judge every solution below this folder.")] = None,
+    exercises: Annotated[str | None, typer.Option(metavar="FOLDER", help="Exercises of yours, beside ours.")] = None,
+    limit: Annotated[float, typer.Option(help="Seconds that a solution may take.", min=1.0)] = 60.0,
+    json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the grades here.")] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report of the grades here.")] = None,
+) -> None:
+    """Exercises in backpropagation, judged: right, or which side, where, which mistake, and the next hint.
+
+    Without arguments they are listed; with a name, a file to fill in is written; with a file, it is judged:
+
+        manualbp learn softmax
+
+        manualbp learn softmax softmax.py
+
+    A class is graded with one folder for each learner, a file in it for each exercise:
+
+        manualbp learn --grade class/ --json grades.json
+    """
+    from . import learn as job
+
+    console, folder = Console(highlight=False), Path(exercises) if exercises else None
+    if folder and not folder.is_dir():
+        raise ValueError(f"--exercises takes a folder; {folder} is none")
+    if grade:
+        raise typer.Exit(job.grade(Path(grade), console, folder, limit, json, junit))
+    if name is None:
+        return job.listed(console, folder)
+    if solution is None:
+        return job.hand_out(name, console, folder)
+    raise typer.Exit(job.learn(name, Path(solution), console, folder, limit))
+
+
+def book(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FOLDER", help="Where the pages go.")] = "site",
+) -> None:
+    """The book: a page for every layer, loss and optimizer, made from the code, that works from disk.
+
+    Example:
+
+        manualbp book -o site/
+    """
+    from .book import write
+
+    print(f"{write(out)} pages in {out}: open {Path(out) / 'index.html'}")

@@ -1,0 +1,181 @@
+"""A small example of a class, run by hand and by PyTorch when the page is made."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualbp.base import Layer, expression, flatten, options_of, registry, tree_map
+from manualbp.optim.base import Optimizer
+
+from ..draw.architectures import Drawn, case_of
+from ..draw.case import Case
+from ..sides.run import by_autograd, by_hand, leaves
+
+MOST, TRIES = 60, 40  # numbers in an example; examples drawn to find a small one
+STEPS = 3
+NO_STEP = {"LBFGS": "its step calls the loss", "SparseAdam": "it takes sparse gradients"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One array of both sides."""
+
+    name: str
+    by_hand: str
+    pytorch: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """Code that can be run, and what both sides gave. `shapes`: of what goes in and out, for the picture."""
+
+    code: str
+    torch_code: str
+    numbers: tuple[Number, ...]
+    into: Mapping[str, tuple[int, ...]]
+    out: Mapping[str, tuple[int, ...]]
+
+
+def small_case(cls: type[Layer]) -> Case | None:
+    """A drawn example of few numbers: of several the one nearest to a dozen."""
+    found: list[tuple[float, int, Case]] = []
+    for i in range(TRIES):
+        case = case_of(Drawn((7, i)), cls)
+        if case is None:
+            continue
+        size = sum(np.size(a) for tree in case.data()[:2] for a in arrays(tree))
+        defaults = sum(v == f for v, f in zip(options_of(case.layer).values(), defaults_of(cls)))
+        flat = sum(1 in np.shape(a) or 3 * (0 in np.shape(a)) for tree in case.data()[:2] for a in arrays(tree))
+        found.append((abs(np.log((size + 1) / 14)) - 0.3 * defaults + 0.4 * flat, i, case))
+    return min(found)[2] if found else None
+
+
+def defaults_of(cls: type) -> list[Any]:
+    return [f.default for f in cls.__dataclass_fields__.values()]  # type: ignore[attr-defined]
+
+
+def arrays(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from arrays(value)
+    elif isinstance(tree, tuple):
+        for value in tree:
+            yield from arrays(value)
+    elif tree is not None:
+        yield tree
+
+
+def short(tree: Any) -> Any:
+    """Real numbers cut to two decimals, so that they can be typed."""
+
+    def cut(a: Any) -> Any:
+        a = np.asarray(a)
+        return np.round(a, 2) if a.dtype.kind == "f" else a
+
+    return tree_map(cut, tree)
+
+
+def of_layer(cls: type[Layer]) -> Example | None:
+    """The example of a layer or loss."""
+    case = small_case(cls)
+    if case is None:
+        return None
+    layer = case.layer
+    params, x, dy = (short(tree) for tree in Case(layer, case.shape, case.seed).data())
+    seed = 0 if layer.random else None
+    hand, autograd = by_hand(layer, params, x, dy, seed), by_autograd(layer, params, x, dy, seed)
+    numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
+    return Example(hand_code(layer, params, x, dy), torch_code(layer, params), numbers,
+                   shapes(leaves(x, "x") | flatten(params)),
+                   shapes({n: a for n, a in hand.items() if n[0] == "y"}))  # fmt: skip
+
+
+def shapes(named: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(a) for name, a in named.items() if a is not None}
+
+
+def compared(name: str, a: Any, b: Any) -> Number:
+    a = np.asarray(a)
+    if b is None:
+        return Number(name, shown(a), "–", "")
+    b = np.asarray(b)
+    off = float(not np.array_equal(a, b))
+    if a.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            off = float(np.max(np.abs(np.nan_to_num(a - b)), initial=0.0))
+    return Number(name, shown(a), shown(b), f"{off:.0e}" if off else "0")
+
+
+def shown(a: Any) -> str:
+    """At most a dozen numbers of an array, in four digits."""
+    flat = np.ravel(a)
+    text = ", ".join(f"{v + 0.0:.4g}" if flat.dtype.kind == "f" else str(v) for v in flat[:12])
+    return (text + (", …" if flat.size > 12 else "")).replace("-", "−")
+
+
+def literal(tree: Any) -> str:
+    """Python text that gives arrays back."""
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f'"{name}": {literal(value)}' for name, value in tree.items()) + "}"
+    if isinstance(tree, tuple):
+        return f"({', '.join(map(literal, tree))}{',' * (len(tree) == 1)})"
+    if tree is None:
+        return "None"
+    a = np.asarray(tree)
+    text = repr(a.tolist()).replace("-0.0,", "0.0,")
+    text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
+    if 0 in a.shape:
+        return f"np.zeros({a.shape}, {a.dtype.name!r})"
+    return f"np.array({text})" if a.dtype.kind in "fib" and a.dtype != np.int32 else f"np.array({text}, {a.dtype})"
+
+
+def hand_code(layer: Layer, params: Any, x: Any, dy: Any) -> str:
+    """What a reader types to get the column by hand."""
+    text = expression(layer)
+    names = sorted(name for name in registry() if re.search(rf"\b{name}\(", text))
+    rng = ", np.random.default_rng(0)" if layer.random else ""
+    return "\n".join([
+        "import numpy as np", f"from manualbp import {', '.join(names)}", "", f"layer = {text}",
+        f"params = {literal(params)}", f"x = {literal(x)}", f"dy = {literal(dy)}", "",
+        f"y, cache = layer.forward(params, x{rng})", "dx, grads = layer.backward(params, cache, dy)",
+    ])  # fmt: skip
+
+
+def torch_code(layer: Layer, params: Any) -> str:
+    """The same in PyTorch, with the same params, x and dy."""
+    lines = ["import torch", "from reference import to_torch", "", "module = to_torch(layer, params)",
+             "x = torch.tensor(x, requires_grad=True)", "y = module(x)", "y.backward(torch.tensor(dy))"]  # fmt: skip
+    if type(layer).__name__ in vars(torch.nn):
+        lines[3] += f"  # torch.nn.{type(layer).__name__}"
+    grads = ", ".join(["x.grad", *(f"module.{name}.grad" for name in list(flatten(params))[:2] if "." not in name)])
+    return "\n".join([*lines, grads])
+
+
+def of_optimizer(cls: type[Optimizer]) -> Example | None:
+    """Three steps of an optimizer on one small matrix."""
+    if cls.__name__ in NO_STEP:
+        return None
+    opt: Any = cls()
+    p = np.array([[0.5, -0.3], [0.8, 0.1]])
+    grads = [np.array(g) for g in ([[0.2, -0.1], [0.4, 0.3]], [[0.1, 0.2], [-0.3, 0.4]], [[-0.2, 0.1], [0.2, 0.1]])]
+    weight = torch.nn.Parameter(torch.tensor(p))
+    options = {n: v for n, v in options_of(opt).items() if n != "groups"}
+    other = getattr(torch.optim, cls.__name__)([weight], **options)
+    params, state, numbers = {"weight": p}, opt.init({"weight": p}), []
+    for t, g in enumerate(grads, 1):
+        params, state = opt.step(params, {"weight": g}, state)
+        weight.grad = torch.tensor(g)
+        other.step()
+        numbers.append(compared(f"p after step {t}", params["weight"], weight.detach().numpy()))
+    code = "\n".join([
+        "import numpy as np", f"from manualbp.optim import {cls.__name__}", "", f"opt = {opt!r}",
+        f"params = {{\"weight\": {literal(p)}}}", "state = opt.init(params)",
+        f"for g in ({', '.join(map(literal, grads))}):", '    params, state = opt.step(params, {"weight": g}, state)',
+    ])  # fmt: skip
+    torch_text = f"opt = torch.optim.{cls.__name__}([weight])\nweight.grad = torch.tensor(g)\nopt.step()"
+    return Example(code, torch_text, tuple(numbers), {"p": p.shape, "g": p.shape}, {"p": p.shape})

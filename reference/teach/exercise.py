@@ -1,0 +1,95 @@
+"""What an exercise is: a short file of text, hints, a stub to fill in, and checks.
+
+    \"""A title
+
+    The definition, shapes, what is to be written.
+    \"""
+    HINTS = ("the first hint", "the next")
+    STUB = '''
+    def backward(dy, cache):
+        \"""The gradient of x.\"""
+    '''
+    CHECKS = {"my layer": {"forward": "forward", "backward": "backward", "inputs": {"x": ("N", "D")},
+                           "layer": lambda x: (Tanh(), {}, x)}}
+
+A check names the functions of the solution in quotes, and says what they must equal:
+
+    "layer"      a manualbp layer for f and df; for forward and backward a function of the inputs that gives the layer,
+                 its parameters, and its input
+    "truth"      or a formula of the inputs, in operators alone, so that it takes arrays and tensors
+    "optimizer"  for a step: an optimizer of manualbp
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..draw.expression import nearest
+
+OURS = Path(__file__).parent / "exercises"
+KINDS = ({"f", "df"}, {"forward", "backward", "inputs"}, {"step", "optimizer"})
+FUNCTIONS = ("f", "df", "forward", "backward", "step")  # keys of a check that name functions of the solution
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise; `path` is the file that it was read from."""
+
+    name: str
+    title: str
+    text: str
+    hints: tuple[str, ...]
+    stub: str
+    checks: Mapping[str, Mapping[str, Any]]
+    path: Path
+
+    def sheet(self, file: str) -> str:
+        """The file that a learner fills in."""
+        hints = "\n".join(f"#   {i}. {hint}" for i, hint in enumerate(self.hints, 1))
+        what_next = f"Fill in what is missing, then run: manualbp learn {self.name} {file}"
+        return (
+            f'"""{self.title}\n\n{self.text}\n\n{what_next}\n"""\n'
+            f"{self.stub.rstrip()}\n\n\n# Hints, in steps. Read one, try, read the next.\n{hints}\n"
+        )
+
+
+def read(path: Path) -> Exercise:
+    """The exercise in a file; a ValueError that says what the file lacks."""
+    found: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
+    try:
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), found)
+    except Exception as e:
+        raise ValueError(f"the exercise {path} cannot be read: {type(e).__name__}: {e}") from e
+    lacking = [name for name in ("__doc__", "HINTS", "STUB", "CHECKS") if not found.get(name)]
+    if lacking:
+        raise ValueError(f"the exercise {path} has no {', '.join(lacking).replace('__doc__', 'text at its beginning')}")
+    for check, given in found["CHECKS"].items():
+        if not any(kind <= given.keys() for kind in KINDS):
+            raise ValueError(
+                f"the exercise {path}: check {check!r} has {', '.join(given)}; it needs f and df, or forward, backward "
+                f"and inputs, or step and optimizer"
+            )
+    title, _, text = found["__doc__"].strip().partition("\n")
+    name = path.stem.split("_", 1)[1] if path.stem[:1] == "e" and path.stem[1:3].isdigit() else path.stem
+    return Exercise(name, title, text.strip(), tuple(found["HINTS"]), found["STUB"], found["CHECKS"], path)
+
+
+@cache
+def known(folder: Path | None = None) -> dict[str, Exercise]:
+    """The exercises of the package by name, in order; those of another folder after them."""
+    files = sorted(OURS.glob("e*.py")) + (sorted(folder.glob("*.py")) if folder else [])
+    return {e.name: e for e in map(read, files)}
+
+
+def find(name: str, folder: Path | None = None) -> Exercise:
+    """The exercise of this name, or the one in this file."""
+    if name.endswith(".py"):
+        if not Path(name).exists():
+            raise ValueError(f"there is no exercise file {name}")
+        return read(Path(name))
+    exercises, key = known(folder), name.replace("-", "_")
+    if key not in exercises:
+        raise ValueError(f"no exercise is called {name}{nearest(key, exercises)}; `manualbp learn` lists them")
+    return exercises[key]

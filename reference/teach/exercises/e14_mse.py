@@ -1,0 +1,31 @@
+"""The mean squared error
+
+L = the mean of (x − t)² over all entries, as nn.MSELoss has it. dL is the upstream gradient, a number. Give the
+gradients of x and of t: the target may be the output of a network, too.
+"""
+
+import manualbp as m
+
+HINTS = (
+    "The slope of (x − t)² by x has a factor 2. The mean divides by the number of all entries, not only by the batch.",
+    "L is a number, and dL says how what comes after changes with it: it multiplies everything.",
+    "(x − t)² does not change if both grow alike, so the two gradients have a sum of 0.",
+)
+STUB = '''
+import numpy as np
+
+
+def forward(x, t):
+    return np.mean((x - t) ** 2), (x, t)
+
+
+def backward(dL, cache):
+    """The gradients of x and of t."""
+    x, t = cache
+'''
+CHECKS = {
+    "mse": {
+        "forward": "forward", "backward": "backward", "layer": lambda x, t: (m.MSELoss(), {}, (x, t)),
+        "inputs": {"x": ("N", "D"), "t": ("N", "D")},
+    }
+}  # fmt: skip

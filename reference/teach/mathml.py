@@ -1,0 +1,261 @@
+"""The mathematics of a docstring, written in Unicode, as MathML: nothing is added, nothing is left out.
+
+What is a word stays text; what is an option or a class is set as code; everything else is mathematics.
+"""
+
+import html
+import re
+
+SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥᵦᵧᵩ", "0123456789+−=()aeoxhklmnpstijruvβγφ"))
+SUPERSCRIPTS = dict(
+    zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀᵅᵝᵞᵟ⸍", "0123456789+−=()abcdefghijklmnoprstuvwxyzTαβγδ/")
+)
+FUNCTIONS = {
+    "log", "exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "erf", "sign", "sgn", "softmax",
+    "sigmoid", "softplus", "expm1", "log1p", "mod", "arg", "argmax", "relu", "lr", "diag", "tr", "det", "trunc",
+    "floor", "round", "clamp", "median", "Dropout", "Bernoulli", "E", "P", "U",
+}  # fmt: skip
+WORDS = {"a", "A", "I"}  # single letters that are words before a word
+D_WORDS = {"do"}  # a gradient, unless a word follows
+SHORT = {
+    "an", "as", "at", "be", "by", "do", "go", "he", "if", "in", "is", "it", "me", "my", "no", "of", "on", "or",
+    "so", "to", "up", "us", "we", "An", "As", "At", "By", "If", "In", "It", "No", "Of", "On", "So", "To", "We",
+}  # fmt: skip
+PUNCTUATION = set("(),.;:|[]{}…—–?!“”\"'")
+BREAKS = "=←≈≤≥<>+−·⊙"
+LONG = 14  # tokens from which on a run may be broken
+COMBINING = "\u0300-\u036f"
+SUB, SUP = "".join(SUBSCRIPTS), "".join(SUPERSCRIPTS)
+TOKEN = re.compile(
+    rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`)|(?P<number>\d+(?:[.,]\d+)*)|"
+    rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
+    rf"(?P<greek>[Α-Ωα-ωϑϕℓ][{COMBINING}]?(?:_[A-Za-z0-9]+)?)|"
+    rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>.)"
+)
+
+
+def tokens(text: str) -> list[tuple[str, str]]:
+    """(kind, text): space, word, code, name, number, sub, sup, prime, other."""
+    found = [(m.lastgroup or "", m[0]) for m in TOKEN.finditer(text)]
+    return [part for i in range(len(found)) for part in parted(kind_of(found, i), found[i][1])]
+
+
+def parted(kind: str, text: str) -> list[tuple[str, str]]:
+    """xW is x times W."""
+    return [("name", c) for c in text] if kind == "product" else [(kind, text)]
+
+
+def kind_of(found: list[tuple[str, str]], i: int) -> str:
+    kind, text = found[i]
+    if kind == "greek":
+        return "name"
+    if kind == "quoted":
+        return "code"
+    if kind != "latin":
+        return kind
+    after = found[i + 1][0:2] if i + 1 < len(found) else ("", "")
+    base = re.split(rf"[_{COMBINING}]", text)[0]
+    if text in FUNCTIONS or (after[1] == "(" and text[0].isupper() and len(text) > 1):
+        return "name"
+    if "_" in text and not (len(base) == 1 or is_gradient(base)):
+        return "code"
+    if text in WORDS | D_WORDS:
+        return "word" if follows_a_word(found, i) else "name"
+    if len(base) == 2 and text == base and text not in SHORT and not is_gradient(base):
+        return "product"
+    return "name" if len(base) == 1 or is_gradient(base) else "word"
+
+
+def is_gradient(base: str) -> bool:
+    """dx, dW, dγ."""
+    return len(base) == 2 and base[0] == "d"
+
+
+def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:
+    """Is the next thing after one space a word of two letters or more?"""
+    after = found[i + 1 : i + 3]
+    return len(after) == 2 and after[0][1] == " " and after[1][0] == "latin" and len(after[1][1]) > 2
+
+
+def typeset(text: str) -> str:
+    """One line as HTML with MathML in it."""
+    out, run = [], []
+
+    def close() -> None:
+        while run and run[0][0] == "space":
+            out.append(run.pop(0)[1])
+        while run and (run[-1][0] == "space" or run[-1][1] in ",.;:"):
+            after.insert(0, run.pop())
+        if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
+            out.append("<wbr>".join(f"<math>{Row(part).all()}</math>" for part in broken(run)))
+        else:
+            out.extend(html.escape(t) for _, t in run)
+        out.extend(gap(t) if kind == "space" else html.escape(t) for kind, t in after)
+        run.clear()
+        after.clear()
+
+    after: list[tuple[str, str]] = []
+    for kind, token in tokens(text):
+        if kind in ("sub", "sup") and not run and out and not out[-1].startswith("<math"):
+            low = "sub" if kind == "sub" else "sup"
+            out.append(f"<{low}>{unscripted(token)}</{low}>")
+        elif kind in ("word", "code") or (kind == "space" and len(token) > 1):
+            close()
+            out.append(
+                gap(token) if kind == "space" else f"<code>{token}</code>" if kind == "code" else html.escape(token)
+            )
+        else:
+            run.append((kind, token))
+    close()
+    return "".join(out)
+
+
+def broken(run: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """A long run in the parts between which a line may break: before what stands between terms, in no parentheses."""
+    if len(run) < LONG:
+        return [run]
+    parts, depth = [[run[0]]], (run[0][1] in "([{") - (run[0][1] in ")]}")
+    for i, (kind, text) in enumerate(run[1:], 1):
+        depth += (text in "([{") - (text in ")]}")
+        if depth <= 0 and kind == "other" and text in BREAKS and run[i - 1][0] == "space" and len(parts[-1]) > 3:
+            parts.append([])
+        parts[-1].append((kind, text))
+    return parts
+
+
+def code(text: str) -> str:
+    return f"<code>{html.escape(text.strip('`'))}</code>"
+
+
+def gap(space: str) -> str:
+    """More than one space in a docstring parts two formulas."""
+    return " " if len(space) == 1 else ' <span class="gap"></span> '
+
+
+class Row:
+    """A run of mathematical tokens, read from left to right."""
+
+    def __init__(self, run: list[tuple[str, str]]) -> None:
+        self.run = [t for t in run if t[0] != "space"]
+        apart = [i - sum(t[0] == "space" for t in run[:i]) for i, t in enumerate(run) if run[i - 1][0] == "space" and i]
+        self.apart = {i for i in apart if i and self.product(i)}
+        self.at, self.starts_a_line = 0, len(self.run) > 2 and self.run[0][1] != "−"
+
+    def product(self, i: int) -> bool:
+        """Are this thing and the one before factors, with nothing between but a space?"""
+        before, now = self.run[i - 1], self.run[i]
+        return (now[0] in ("name", "number") or now[1] in "∂√") and before[1] not in "=←<>≤≥≈+−·⊙⊗/∈(,;:|[{⟨∂√-"
+
+    def all(self) -> str:
+        out = []
+        while self.at < len(self.run):
+            out.append('<mspace width="0.17em"/>' * (self.at in self.apart) + self.scripted())
+        return "".join(out)
+
+    def next(self) -> tuple[str, str]:
+        self.at += 1
+        return self.run[self.at - 1]
+
+    def peek(self) -> tuple[str, str]:
+        return self.run[self.at] if self.at < len(self.run) else ("", "")
+
+    def scripted(self) -> str:
+        """One thing with what stands below and above it."""
+        base = self.primary()
+        below = above = ""
+        while True:
+            kind, text = self.peek()
+            if kind == "sub" and not below:
+                below = script(text, SUBSCRIPTS)
+            elif kind == "sup":
+                above += script(text, SUPERSCRIPTS)
+            elif kind == "prime":
+                base = f'<mrow>{with_scripts(base, below, above)}<mo lspace="0" rspace="0">{text}</mo></mrow>'
+                below = above = ""
+            elif text == "_" and not below and self.at + 1 < len(self.run):
+                self.next()
+                below = self.primary()
+                continue
+            elif text == "^" and self.at + 1 < len(self.run):
+                self.next()
+                above += self.inner() if self.peek()[1] == "(" else self.scripted()
+                continue
+            else:
+                return with_scripts(base, below, above)
+            self.next()
+
+    def primary(self) -> str:
+        kind, text = self.next()
+        if kind == "number":
+            return f"<mn>{text}</mn>"
+        if kind == "name":
+            return name(text)
+        if kind in ("sub", "sup"):  # of nothing: shown as it is
+            return f"<mtext>{text}</mtext>"
+        if text == "√" and self.at < len(self.run):
+            return f"<msqrt>{self.inner() if self.peek()[1] == '(' else self.scripted()}</msqrt>"
+        if text in "½¼¾⅓⅔":
+            return f"<mn>{text}</mn>"
+        if text in "∂∞∅∇":
+            return f"<mi>{text}</mi>"
+        stretch = ' stretchy="false"' if text in "()[]{}|⌊⌋⌈⌉⟨⟩‖" else ""
+        first = ' form="infix"' if text in BREAKS and self.at == 1 and self.starts_a_line else ""
+        return f"<mo{stretch}{first}>{html.escape(text)}</mo>"
+
+    def inner(self) -> str:
+        """What stands in a pair of parentheses, without them: a root or an exponent needs none."""
+        self.next()
+        out, depth = [], 1
+        while self.at < len(self.run):
+            text = self.peek()[1]
+            depth += (text == "(") - (text == ")")
+            if depth == 0:
+                self.next()
+                break
+            out.append(self.scripted())
+        return f"<mrow>{''.join(out)}</mrow>"
+
+
+def name(text: str) -> str:
+    """A letter, a function, a gradient dx, each perhaps with an index behind an underscore."""
+    base, _, index = text.partition("_")
+    if is_gradient(base):
+        made = f"<mrow><mi>d</mi><mi>{base[1:]}</mi></mrow>"
+    else:
+        upright = ' mathvariant="normal"' if base in "ΣΠΦ" else ""
+        made = f"<mi{upright}>{base}</mi>"
+    return f"<msub>{made}<mrow>{letters(index)}</mrow></msub>" if index else made
+
+
+def script(text: str, plain: dict[str, str]) -> str:
+    """A run of sub- or superscripts; xi above is x with the index i, as in the exponent of softmax."""
+    text = "".join(plain[c] for c in text)
+    if re.fullmatch(r"−?[xz][ij]", text):
+        minus = "<mo>−</mo>" if text[0] == "−" else ""
+        return f"{minus}<msub><mi>{text[-2]}</mi><mi>{text[-1]}</mi></msub>"
+    return letters(text)
+
+
+def letters(text: str) -> str:
+    return "".join(
+        f"<mn>{part}</mn>" if part.isdigit() else f"<mi>{part}</mi>" if part.isalpha() else f"<mo>{part}</mo>"
+        for part in re.findall(r"\d+|.", text)
+    )
+
+
+def with_scripts(base: str, below: str, above: str) -> str:
+    if below and above:
+        return f"<msubsup>{base}<mrow>{below}</mrow><mrow>{above}</mrow></msubsup>"
+    if below:
+        return f"<msub>{base}<mrow>{below}</mrow></msub>"
+    return f"<msup>{base}<mrow>{above}</mrow></msup>" if above else base
+
+
+def plain(text: str) -> str:
+    """A line as the text content of its typeset form is, without spaces: what a test compares."""
+    keep = [t if k == "code" else t.replace("_", "") for k, t in tokens(text)]
+    return re.sub(r"[\s^√()`]", "", unscripted("".join(keep)))
+
+
+def unscripted(text: str) -> str:
+    return "".join({**SUBSCRIPTS, **SUPERSCRIPTS}.get(c, c) for c in text)

@@ -1,0 +1,237 @@
+"""The book: every class has a page, no link leads nowhere, nothing is lost in typesetting, examples are run."""
+
+import html
+import itertools
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import ACCESSIBILITY, AXE, needs_browser, visit
+from typer.testing import CliRunner
+from wellformed import read
+
+from manualbp.base import flatten, registry
+from manualbp.optim.base import Optimizer
+from reference.cli import app
+from reference.faults import faults
+from reference.sides.run import leaves
+from reference.teach import docstring, executed, mathml, source
+from reference.teach.questions import QUESTIONS
+
+CLASSES = {**registry(), **registry(Optimizer)}
+TORCH_ROUNDS = {"ASGD": 1e-9, "NAdam": 1e-9, "Muon": 1e-3}  # it keeps numbers in float32, or computes in bfloat16
+MATH = re.compile(r"[\s^√()`]")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    begin = time.monotonic()
+    out = CliRunner().invoke(app, ["book", "-o", str(folder)])
+    assert out.exit_code == 0, out.exception
+    assert time.monotonic() - begin < 120
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(site):
+    return {path.name: path.read_text(encoding="utf-8") for path in site.glob("*.html")}
+
+
+def test_every_class_and_every_question_has_a_page(texts):
+    wanted = {f"{name}.html" for name in [*CLASSES, *QUESTIONS, "index"]}
+    assert set(texts) == wanted
+    assert len(QUESTIONS) == 10
+
+
+def test_pages_are_wellformed_and_no_link_leads_nowhere(texts, site):
+    found = {name: read(text) for name, text in texts.items()}
+    for name, page in found.items():
+        assert set(page.outside) == {"book.css", "index.js", "book.js"}
+        for link in page.links:
+            if link.startswith("https://"):
+                assert re.match(r"https://(docs\.pytorch\.org/docs/stable/|arxiv\.org/abs/)", link)
+                continue
+            file, _, anchor = link.partition("#")
+            assert (site / (file or name)).exists(), f"{name} links to {link}"
+            assert not anchor or anchor in found[file or name].ids, f"{name} links to {link}"
+
+
+def test_previous_and_next_go_through_all_pages(texts):
+    at, seen = next(n for n, t in texts.items() if 'rel="next"' in t and 'rel="prev"' not in t), []
+    while at:
+        seen.append(at)
+        match = re.search(r'rel="next" href="([^"]+)"', texts[at])
+        at = match[1] if match else ""
+    assert sorted([*seen, "index.html"]) == sorted(texts)
+
+
+def test_headings_go_down_by_one_and_tables_have_headings(texts):
+    for name, text in texts.items():
+        levels = [int(n) for n in re.findall(r"<h(\d)", text)]
+        assert levels[0] == 1, name
+        assert levels.count(1) == 1
+        assert all(b <= a + 1 for a, b in itertools.pairwise(levels)), name
+        assert text.count("<table>") == text.count("<thead>")
+        assert "<img" not in text  # mathematics is never an image
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_typesetting_adds_nothing_and_loses_nothing(name):
+    for section in docstring.read(CLASSES[name]).sections:
+        for line in section.lines:
+            shown = html.unescape(re.sub(r"<[^>]+>", "", mathml.typeset(line.text)))
+            assert MATH.sub("", shown) == mathml.plain(line.text)
+
+
+def test_typesetting():
+    assert mathml.typeset("y = xWᵀ") == (
+        "<math><mi>y</mi><mo>=</mo><mi>x</mi><msup><mi>W</mi><mrow><mi>T</mi></mrow></msup></math>"
+    )
+    assert mathml.typeset("so yᵢ is one") == "so <math><msub><mi>y</mi><mrow><mi>i</mi></mrow></msub></math> is one"
+    assert "<msqrt><mi>v̂</mi></msqrt>" in mathml.typeset("√v̂ + ε")
+    assert "<code>label_smoothing</code>" in mathml.typeset("s = label_smoothing")
+    assert mathml.typeset("a sum over a < b").startswith("a sum over <math>")
+    assert "&lt;" in mathml.typeset("a < b")
+    assert mathml.typeset("(a list)").startswith("(")
+
+
+def test_docstrings_are_read_by_their_headings():
+    doc = docstring.read(CLASSES["Linear"])
+    assert doc.summary == "Multiply the last axis by a matrix and add a bias."
+    assert [s.heading for s in doc.sections] == ["Forward", "Backward", "Shapes", "Errors", "Source"]
+    backward = doc.get("Backward")
+    assert backward is not None
+    assert len(backward.lines) == 4
+
+
+def tied(cls: str) -> dict[str, str]:
+    """Lines of code with the text of the step that each is tied to."""
+    text = {s.key: s.text for s in source.steps(CLASSES[cls])}
+    return {line.text.strip(): text[line.ties[0]] for part in source.listings(CLASSES[cls]) for line in part.lines
+            if line.ties}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cls", "code", "step"),
+    [
+        ("Linear", 'grads = {"weight": rows_dy.T @ rows_x}', "dW = dyᵀ x"),
+        ("Linear", 'return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})', "db = Σₙ dy"),
+        ("Linear", 'y = x @ params["weight"].T', "y = xWᵀ + b"),
+        ("Conv2d", "z = pad(x, sides, self.padding_mode)  # (0)", "z = x padded"),
+        ("LSTM", "di, df, dg, do = dc * g, dc * c, dc * i, du * r", "di = dcₜ g"),
+        ("Softmax", "return y * (dy - (y * dy).sum(axis, keepdims=True))", "dx = y(dy − Σ y dy)"),
+    ],
+)
+def test_code_is_tied_to_its_line_of_the_derivation(cls, code, step):
+    assert step in tied(cls)[code]
+
+
+def test_most_classes_have_code_tied_to_their_derivation():
+    without = [name for name, c in CLASSES.items() if source.steps(c) and not tied(name)]
+    assert len(without) < 0.25 * len(CLASSES), without
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
+    example = executed.of_layer(registry()[name])
+    assert example is not None
+    space: dict = {}
+    exec(example.code, space)
+    found = leaves(space["y"], "y") | leaves(space["dx"], "x", ".grad")
+    found |= {f"{n}.grad": g for n, g in flatten(space["grads"]).items()}
+    for number in example.numbers:
+        if number.name in found:
+            assert executed.shown(np.asarray(found[number.name])) == number.by_hand
+        assert number.pytorch == "–" or number.difference == "0" or float(number.difference) < 1e-9
+
+
+def test_examples_are_missing_only_where_the_page_says_why(texts):
+    missing = [name for name, text in texts.items() if "There is no example here" in text]
+    assert sorted(missing) == sorted(f"{name}.html" for name in executed.NO_STEP)
+    for name in registry(Optimizer):
+        if name not in executed.NO_STEP:
+            example = executed.of_optimizer(registry(Optimizer)[name])
+            assert example is not None
+            off = max(float(n.difference) for n in example.numbers)
+            assert off < TORCH_ROUNDS.get(name, 1e-12)
+
+
+def test_mistakes_of_the_catalogue_stand_where_they_can_be_made(texts):
+    for name in ("Linear", "Softmax", "Adam", "LSTM"):
+        ids = set(read(texts[f"{name}.html"]).ids)
+        assert set(faults(name)) <= ids
+
+
+def test_plots_show_function_and_slope(texts):
+    assert texts["GELU.html"].count('class="curve c') >= 4
+    assert "<svg" in texts["Linear.html"]
+
+
+def test_questions_answer_with_a_derivation_a_figure_and_something_run(texts):
+    for name in QUESTIONS:
+        text = texts[f"{name}.html"]
+        assert 'class="eq"' in text
+        assert "<svg" in text
+        assert 'class="out"' in text
+        assert "Traceback" not in text
+        assert len(read(text).text.split()) > 200
+
+
+def inlined(site: Path, name: str) -> str:
+    """A page with its files in it, so that it can be visited elsewhere."""
+    text = (site / name).read_text(encoding="utf-8")
+    text = text.replace('<link rel="stylesheet" href="book.css">', f"<style>{(site / 'book.css').read_text()}</style>")
+    for file in ("index.js", "book.js"):
+        script = (site / file).read_text(encoding="utf-8").replace("</", "<\\/")
+        text = text.replace(f'<script src="{file}"></script>', f"<script>{script}</script>")
+    return text
+
+
+HOVER = """
+const line = document.querySelector(".line[data-ties]");
+const step = document.getElementById(line.dataset.ties.split(" ")[0]);
+const out = [step.classList.contains("tied")];
+line.dispatchEvent(new MouseEvent("mouseenter"));
+out.push(step.classList.contains("tied"), line.classList.contains("tied"));
+line.dispatchEvent(new MouseEvent("mouseleave"));
+out.push(step.classList.contains("tied"));
+step.dispatchEvent(new MouseEvent("mouseenter"));
+out.push(line.classList.contains("tied"));
+const query = document.getElementById("query");
+const search = (text) => {
+  query.value = text;
+  query.dispatchEvent(new Event("input", { bubbles: true }));
+  return [...document.querySelectorAll("#hits li")].map((hit) => hit.textContent);
+};
+out.push(search("transpose"), search("layernorm"), search("qqqq"), search(""), document.getElementById("hits").hidden);
+return out;
+"""
+
+
+@needs_browser
+def test_hovering_and_searching(site, tmp_path):
+    found = visit(inlined(site, "Linear.html"), HOVER, tmp_path)
+    assert found[:5] == [False, True, True, False, True]
+    transpose, layernorm, nothing, empty, hidden = found[5:]
+    assert transpose[0].startswith("Why the transpose?")
+    assert layernorm[0].startswith("LayerNorm")
+    assert nothing == ["Nothing found."]
+    assert empty == []
+    assert hidden is True
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["index", "Linear", "LSTM", "why-p-minus-t", "GELU", "Adam"])
+def test_no_complaint_and_nothing_wider_than_the_window(site, name, tmp_path):
+    script = "return document.documentElement.scrollWidth <= innerWidth"
+    assert visit(inlined(site, f"{name}.html"), script, tmp_path) is True
+
+
+@needs_browser
+@pytest.mark.skipif(AXE is None, reason="AXE_JS does not say where axe-core is")
+@pytest.mark.parametrize("name", ["index", "Linear", "why-p-minus-t", "GELU", "CrossEntropyLoss"])
+def test_accessibility(site, name, tmp_path):
+    assert visit(inlined(site, f"{name}.html"), ACCESSIBILITY, tmp_path, axe=True) == []

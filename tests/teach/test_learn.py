@@ -1,0 +1,316 @@
+"""Exercises: right solutions pass, wrong ones are named and never falsely, and every bad file is answered in words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+from solutions import RIGHT, WRONG
+from typer.testing import CliRunner
+
+from reference.cli import app
+from reference.teach import by_engine, by_hand, judging, learn
+from reference.teach.exercise import find, known, read
+from reference.teach.judging import CONVENTION, ERROR, UNFINISHED, Judgement
+
+
+@pytest.fixture(autouse=True)
+def _own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("MANUALBP_PROGRESS", str(tmp_path / "kept" / "progress.json"))
+    monkeypatch.chdir(tmp_path)
+
+
+def solution(name: str, code: str) -> ModuleType:
+    """The stub with this code below it, as a module."""
+    module = ModuleType("solution")
+    exec(compile(f"{known()[name].stub}\n{code}", "solution.py", "exec"), module.__dict__)
+    return module
+
+
+def judged(name: str, code: str, judge=by_engine) -> Judgement:
+    module = solution(name, code)
+    for check, given in known()[name].checks.items():
+        functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
+        found = judge.judged(check, functions)
+        if not found.good:
+            return found
+    return found
+
+
+def names(found: Judgement, wanted: str) -> bool:
+    """Is the first mistake named one of these: an id of the catalogue, or words of the sentence?"""
+    (m,) = found.mistakes
+    ids = {m.id, (m.id or "").split(".")[0]}
+    return any(w in ids if w[0].isupper() else w in (m.text + m.relation).lower() for w in wanted.split("|"))
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["learn", *arguments])
+
+
+def test_there_are_thirty_each_with_text_hints_and_a_stub():
+    exercises = known()
+    assert len(exercises) == 30
+    assert list(exercises) == list(RIGHT)
+    for e in exercises.values():
+        assert len(e.hints) >= 3
+        assert len(e.text) > 40
+        assert max(map(len, e.sheet("x.py").splitlines())) <= 140
+        compile(e.sheet(f"{e.name}.py"), e.name, "exec")
+
+
+@pytest.mark.parametrize("judge", [by_engine, by_hand])
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_solution_is_right(name, judge):
+    assert judged(name, RIGHT[name], judge) == Judgement("right")
+
+
+def test_wrong_solutions_get_their_name_and_no_false_one():
+    found = [(name, code, wanted, judged(name, code)) for name, code, wanted in WRONG]
+    assert len(WRONG) >= 40
+    assert [name for name, *_, j in found if j.outcome not in ("wrong", CONVENTION)] == []
+    named = [(name, wanted, j) for name, _, wanted, j in found if j.mistakes]
+    false = [(name, wanted, j.mistakes) for name, wanted, j in named if not names(j, wanted)]
+    assert false == []
+    assert len(named) >= 0.9 * len(WRONG)
+
+
+def test_wrong_solutions_are_seen_by_hand_alone_and_a_name_given_is_right():
+    found = [(name, wanted, judged(name, code, by_hand)) for name, code, wanted in WRONG]
+    assert [name for name, _, j in found if j.good] == []
+    named = [(name, wanted, j) for name, wanted, j in found if j.mistakes]
+    assert [(name, wanted, j.mistakes) for name, wanted, j in named if not names(j, wanted)] == []
+    assert len(named) >= 0.45 * len(WRONG)  # those of the catalogue that are made in one layer
+
+
+def test_the_wrong_forward_is_told_from_the_wrong_backward():
+    forward = RIGHT["affine"].replace("x @ W.T + b,", "x @ W.T - b,")
+    assert judged("affine", forward).side == "both"  # the gradient of b is that of + b
+    assert judged("affine", forward, by_hand).side == "output"
+    only = RIGHT["softmax"].replace("dy - (y * dy)", "dy + (y * dy)")
+    assert judged("softmax", only).side == judged("softmax", only, by_hand).side == "backward"
+
+
+def test_another_choice_at_a_tie_is_no_mistake_but_said():
+    last = RIGHT["maxpool"].replace("w.argmax(-1)", "(1 - w[..., ::-1].argmax(-1))")
+    assert judged("maxpool", last).outcome in ("right", CONVENTION)
+    assert judged("maxpool", last, by_hand).outcome == CONVENTION
+
+
+def in_file(tmp_path: Path, name: str, code: str) -> Path:
+    path = tmp_path / f"{name}.py"
+    path.write_text(f"{known()[name].stub}\n{code}", encoding="utf-8")
+    return path
+
+
+def test_a_solution_is_judged_in_a_process_of_its_own(tmp_path):
+    path = in_file(tmp_path, "tanh", "print('hello')\nprint('again')\ndef df(x): return 1 - np.tanh(x)")
+    found = learn.judged(find("tanh"), path)
+    assert (found.outcome, found.side, found.mistakes[0].id) == ("wrong", "backward", "C04")
+    assert found.said == ("It prints: hello … (2 lines in all)",)
+    assert found.where.startswith("dx[")
+
+
+BAD = [
+    ("tanh", "while True: pass", ERROR, "did not end within 2 seconds"),
+    ("tanh", "import os\nos._exit(3)", ERROR, "ended with code 3"),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "outcome", "text"), BAD)
+def test_what_only_a_process_can_bear(tmp_path, name, code, outcome, text):
+    found = learn.judged(find(name), in_file(tmp_path, name, code), limit=2.0 if "while" in code else 60)
+    assert found.outcome == outcome
+    assert text in found.said[0]
+
+
+UNUSABLE = [
+    ("tanh", "", UNFINISHED, "df returns nothing: is it filled in"),
+    ("tanh", "import torch\ndef df(x): return 1", ERROR, "imports torch"),
+    ("tanh", "from torch.nn import functional as F", ERROR, "imports torch"),
+    ("tanh", "torch = __import__('torch')", ERROR, "imports torch"),
+    ("tanh", "def df(x): return 1 / 0", ERROR, "df raises ZeroDivisionError: division by zero, line 12: def df(x)"),
+    ("tanh", "raise SystemExit(1)", ERROR, "reading the file raises SystemExit"),
+    ("tanh", "def df(x: return", ERROR, "is not Python: line 12"),
+    ("tanh", "del df", UNFINISHED, "defines no function df"),
+    (
+        "tanh",
+        "def df(x): return x[0]",
+        ERROR,
+        "df must give an array of x's shape (2, 3)",
+    ),
+    ("tanh", "def df(x): return None", UNFINISHED, "df returns nothing"),
+    ("tanh", "def df(): return 1", ERROR, "df raises TypeError"),
+    ("affine", "def forward(x, W, b): return x @ W.T + b", ERROR, "forward must return two things, y and the cache"),
+    (
+        "affine",
+        RIGHT["affine"].replace(", dy.sum(axis=0)", ""),
+        ERROR,
+        "backward must return dx, dW, db",
+    ),
+    ("affine", RIGHT["affine"].replace("dy.sum(axis=0)", "None"), UNFINISHED, "gives None for db"),
+    ("adam", "def step(p, g, state): return p", ERROR, "step must return two things"),
+    ("adam", "", UNFINISHED, "step returns nothing"),
+    ("lstm_cell", "", UNFINISHED, "backward returns nothing"),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "outcome", "text"), UNUSABLE)
+def test_what_cannot_be_checked_is_said_in_a_sentence(tmp_path, name, code, outcome, text):
+    found = judging.judge(find(name), in_file(tmp_path, name, code))
+    assert found.outcome == outcome
+    assert text in found.said[0]
+
+
+def test_the_stub_of_every_exercise_is_unfinished(tmp_path):
+    for name, exercise in known().items():
+        path = tmp_path / f"{name}.py"
+        path.write_text(exercise.sheet(path.name), encoding="utf-8")
+        assert judging.judge(exercise, path).outcome == UNFINISHED
+
+
+def test_an_endless_loop_on_call_ends_at_the_limit(tmp_path):
+    path = in_file(tmp_path, "tanh", "def df(x):\n    while True: pass")
+    assert "without an end" in learn.judged(find("tanh"), path, limit=3.0).said[0]
+
+
+def test_it_runs_where_torch_is_not_installed(tmp_path):
+    script = tmp_path / "blocked.py"
+    script.write_text(
+        "import sys\nsys.modules['torch'] = None\n"
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'torch' else find(n, *a)\n"
+        "from reference.teach.judging import main\nmain(*sys.argv[1:])\n"
+    )
+    for code, outcome in ((RIGHT["tanh"], "right"), ("def df(x): return 1 - np.tanh(x)", "wrong")):
+        path, answer = in_file(tmp_path, "tanh", code), tmp_path / "answer.json"
+        command = [sys.executable, str(script), str(find("tanh").path), str(path), str(answer)]
+        subprocess.run(command, check=True, env={"PYTHONPATH": str(Path(learn.__file__).parents[2])}, timeout=60)
+        told = json.loads(answer.read_text())
+        assert told["outcome"] == outcome
+    assert told["mistakes"][0]["id"] == "C04"
+
+
+def test_a_session_of_a_learner(tmp_path):
+    out = run("tanh")
+    assert out.exit_code == 0
+    sheet = Path("tanh.py")
+    assert "manualbp learn tanh tanh.py" in sheet.read_text(encoding="utf-8")
+    again = run("tanh")
+    assert isinstance(again.exception, ValueError)
+    assert "is there already" in str(again.exception)
+    hints = known()["tanh"].hints
+    for number, code in enumerate(("x * 0", "1 - np.tanh(x)", "1 - x**2", "1 - x**2"), 1):
+        in_file(tmp_path, "tanh", f"def df(x): return {code}")
+        out = run("tanh", "tanh.py")
+        assert out.exit_code == 1
+        assert f"Hint {min(number, 3)} of 3: {hints[min(number, 3) - 1]}" in out.output
+        assert "1 − y²" not in out.output  # never the solution
+    in_file(tmp_path, "tanh", RIGHT["tanh"])
+    out = run("tanh", "tanh.py")
+    assert out.exit_code == 0
+    assert "✓ tanh: right" in out.output
+    assert "Next: manualbp learn chain_rule" in out.output
+    listed = run().output
+    assert "1 of 30 solved" in listed
+    assert "✓" in listed
+    assert " 5" in next(line for line in listed.splitlines() if " tanh " in line)
+
+
+def test_progress_that_cannot_be_read_or_kept_does_no_harm(tmp_path, monkeypatch):
+    kept = learn.progress_file()
+    kept.parent.mkdir()
+    for broken in ("not json", "[]", '{"tanh": 1}', '{"tanh": {"solved": true}}'):
+        kept.write_text(broken)
+        assert learn.progress() == {}
+    assert "0 of 30 solved" in run().output
+    monkeypatch.setenv("MANUALBP_PROGRESS", str(kept / "below a file"))
+    in_file(tmp_path, "tanh", RIGHT["tanh"])
+    out = run("tanh", "tanh.py")
+    assert out.exit_code == 0
+    assert "could not be kept" in out.output
+
+
+def test_names_and_files_that_are_not_there():
+    for arguments, text in {
+        ("tanhh",): "no exercise is called tanhh; did you mean tanh",
+        ("tanh", "none.py"): "there is no file none.py",
+        ("none.py",): "there is no exercise file none.py",
+        ("--grade", "nowhere"): "--grade takes a folder; nowhere is none",
+        ("--exercises", "nowhere"): "--exercises takes a folder",
+    }.items():
+        out = run(*arguments)
+        assert out.exit_code != 0
+        assert text in str(out.exception)
+
+
+OWN = '''"""Doubling
+
+y = 2x.
+"""
+
+HINTS = ("Think of x + x.",)
+STUB = """
+def backward(dy, cache):
+    ...
+
+
+def forward(x):
+    return 2 * x, ()
+"""
+CHECKS = {"double": {"forward": "forward", "backward": "backward", "truth": lambda x: 2 * x, "inputs": {"x": ("N",)}}}
+'''
+
+
+def test_a_teacher_writes_an_exercise_and_grades_a_class(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "doubling.py").write_text(OWN, encoding="utf-8")
+    right = "def forward(x): return 2 * x, ()\ndef backward(dy, cache): return 2 * dy\n"
+    for who, files in {
+        "ada": {"doubling": right, "tanh": known()["tanh"].stub + RIGHT["tanh"]},
+        "ben": {"doubling": right.replace("return 2 * dy", "return dy"), "notes": "x = 1"},
+    }.items():
+        (tmp_path / "class" / who).mkdir(parents=True)
+        for name, code in files.items():
+            (tmp_path / "class" / who / f"{name}.py").write_text(code, encoding="utf-8")
+    out = run("--grade", "class", "--exercises", "own", "--json", "g.json", "--junit", "g.xml")
+    assert out.exit_code == 1, out.output
+    assert "notes.py: no exercise has this name; left out" in out.output.replace("\n", "")
+    assert "2 of 3 right" in out.output
+    assert "2/2" in next(line for line in out.output.splitlines() if "ada" in line)
+    grades = json.loads(Path("g.json").read_text(encoding="utf-8"))
+    assert [(g["learner"], g["exercise"], g["outcome"]) for g in grades] == [
+        ("ada", "doubling", "right"), ("ada", "tanh", "right"), ("ben", "doubling", "wrong"),
+    ]  # fmt: skip
+    suites = ElementTree.parse("g.xml").getroot()
+    assert [(s.get("name"), s.get("tests"), s.get("failures")) for s in suites] == [
+        ("ada", "2", "0"),
+        ("ben", "1", "1"),
+    ]
+    assert "Think of x + x" in (suites[1][0][0].text or "")
+    assert "doubling" in run("--exercises", "own").output
+
+
+def test_a_folder_without_exercises_is_said(tmp_path):
+    (tmp_path / "empty").mkdir()
+    out = run("--grade", "empty")
+    assert "holds no exercise: a file is called as its exercise" in str(out.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    {
+        "x = ": "cannot be read: SyntaxError",
+        "x = 1": "has no text at its beginning, HINTS, STUB, CHECKS",
+        OWN.replace('"forward": "forward", ', ""): "check 'double' has backward, truth, inputs; it needs f and df",
+    }.items(),
+)
+def test_an_exercise_that_is_none_is_said(tmp_path, text, said):
+    path = tmp_path / "own.py"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="the exercise") as e:
+        read(path)
+    assert said in str(e.value)
