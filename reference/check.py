@@ -27,7 +27,6 @@ from .draw.case import Case
 from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
-from .models import check_model as check_model
 from .report.report import Report
 from .sides.arguments import calling
 from .sides.bring import Brought, as_number, bring, bring_pointwise

@@ -1,0 +1,182 @@
+"""Optimizers that are objects: made with the parameters or without, given lists, dicts or one array at a time."""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..draw.steps import Flat
+from .arguments import POSITIONAL, parameters
+from .rules import PLURAL, Arrays, OneByOne, Rule, Running, Together, contents, held, is_gradient
+
+METHODS = ("step", "update", "update_params", "apply_gradients", "__call__")
+OWN = ("params", "parameters", "weights")  # where objects keep them
+
+
+class Holder:
+    """A parameter with its gradient, as small frameworks have them."""
+
+    def __init__(self, data: Any) -> None:
+        self.data, self.grad, self.requires_grad = data, None, True
+
+
+class WithParams(Arrays):
+    """An object that was made with the parameters. `kind`: list, dict, or Holder for a list of these."""
+
+    def __init__(self, make: Callable, kind: type, params: Flat) -> None:
+        super().__init__(params)
+        self.kind = kind
+        holders = {n: Holder(p) for n, p in self.params.items()}
+        self.given = list(holders.values()) if kind is Holder else held(kind, self.params)
+        self.made = make(self.given)
+        self.method, self.takes = method_of(self.made)
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        names = list(self.params)
+        given = [None if grads.get(n) is None else grads[n] for n in names]
+        if self.kind is Holder:
+            for holder, g in zip(self.given, given, strict=True):
+                holder.grad = g
+        as_given = held(dict if self.kind is dict else list, dict(zip(names, given, strict=True)))
+        if not self.takes and self.kind is not Holder:
+            if not hasattr(self.made, "grads"):
+                raise TypeError(f"{type(self.made).__name__}.step() takes no gradients, and the object has no .grads")
+            self._filled(as_given)
+        result = self.method(*([as_given] if self.takes else []))
+        for n, p in zip(names, self._after(result, names), strict=True):
+            self.take(n, p)
+
+    def _filled(self, grads: Any) -> None:
+        """.grads as the caller would have them: in place if there are arrays already."""
+        self.made.grads = grads
+
+    def _after(self, result: Any, names: list[str]) -> list[Any]:
+        if self.kind is Holder:
+            return [h.data for h in self.given]
+        kept = next((v for n in OWN if isinstance(v := getattr(self.made, n, None), (list, dict, tuple))), self.given)
+        return contents(result if isinstance(result, (list, dict)) else kept, names)
+
+    def write(self, params: Flat) -> None:
+        raise NotImplementedError("the object has parameters of its own")
+
+
+class Stateless(Arrays):
+    """An object for each array, given the array and its gradient."""
+
+    def __init__(self, make: Callable[[], Any], options: Mapping[str, Any], params: Flat) -> None:
+        super().__init__(params)
+        self.calls = {n: _rule(make(), options) for n in params}
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        for n, g in grads.items():
+            if g is not None:
+                result = self.calls[n](self.params[n], g, None)
+                self.take(n, result[0] if isinstance(result, tuple) else result)
+
+
+def of_object(step: Any, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+    """The ways in which an object, or a class of these, may be meant."""
+    if not isinstance(step, type):
+        yield from _without_params(lambda: copy.deepcopy(step), step, options, name)
+        return
+    found = parameters(step) or []
+    takes = [p for p in found if p.kind in POSITIONAL]
+    kept = takes[0].name if takes and takes[0].name.lower() in PLURAL else None
+    handed = {n: v for n, v in options.items() if any(p.name == n or p.kind is p.VAR_KEYWORD for p in found)}
+    checked(step, found, handed, options, kept)
+    if kept:
+        yield from _with_params(lambda params: step(params, **handed), name)
+    else:
+        yield from _without_params(lambda: step(**handed), step, options, name)
+
+
+def checked(
+    step: type, found: list[inspect.Parameter], handed: Mapping[str, Any], options: Mapping[str, Any],
+    kept: str | None,
+) -> None:  # fmt: skip
+    """A TypeError with the right call, where a class has other options than those of `against`."""
+    strange = [n for n in options if n not in handed]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    must = [
+        p.name for p in found
+        if p.default is p.empty and p.kind not in variadic and p.name not in handed and p.name != kept
+    ]  # fmt: skip
+    if not strange and not must:
+        return
+    told = [f"takes no {', '.join(strange)}"] if strange else []
+    told += [f"needs {', '.join(must)}"] if must else []
+    takes = "params" if kept else ""
+    call = (
+        f"check_optimizer(lambda{' params' * bool(kept)}: {step.__name__}({takes}{', ' * bool(kept)}…), against=…, …)"
+    )
+    raise TypeError(f"{step.__name__} {' and '.join(told)}, unlike `against`: make it yourself, {call}")
+
+
+def made_by(make: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+    """Of a function that makes an object: of the parameters if it takes one argument, else of nothing."""
+    if parameters(make):
+        yield from _with_params(make, name)
+        return
+    made = make()
+    if callable(made) and not hasattr(made, "step") and not hasattr(made, "update"):
+        yield Rule(lambda params: OneByOne(make(), lambda: None, params), f"{name}() -> step(p, g, state)")
+    else:
+        yield from _without_params(make, made, options, name)
+
+
+def _with_params(make: Callable, name: str) -> Iterator[Rule]:
+    for kind in (list, dict, Holder):
+        yield Rule(
+            lambda params, k=kind: WithParams(make, k, params), f"{name}(params) with a {kind.__name__}, .step()"
+        )
+
+
+def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+    method, takes = method_of(made, options, of_class=isinstance(made, type))
+    called = getattr(method, "__name__", "step")
+    if not takes:
+        raise TypeError(
+            f"{name}.{called}() takes no gradients: give a function that makes it of the parameters, "
+            f"check_optimizer(lambda params: {getattr(made, '__name__', type(made).__name__)}(params, …), against=…)"
+        )
+    form = f"{name}.{called}({', '.join(takes)})"
+    single = [Rule(lambda params: Stateless(make, options, params), form)]
+    many = [
+        Rule(lambda params, k=k: _together(make, options, k, params), f"{form} with a {k.__name__} of arrays")
+        for k in (dict, list)
+    ]
+    plural = any(n.lower() in PLURAL for n in takes)
+    yield from (*many, *single) if plural else (*single, *many)
+
+
+def _together(make: Callable[[], Any], options: Mapping[str, Any], kind: type, params: Flat) -> Running:
+    return Together(_rule(make(), options), lambda: None, kind, params)
+
+
+def method_of(
+    made: Any, options: Mapping[str, Any] | None = None, of_class: bool = False
+) -> tuple[Callable, list[str]]:
+    """What is called at every step, and the names of what it must be given."""
+    for name in METHODS:
+        method = getattr(made, name, None)
+        if callable(method) and not (of_class and name == "__call__"):
+            found = [p for p in parameters(method) or [] if p.kind in POSITIONAL][1 if of_class else 0 :]
+            return method, [p.name for p in found if p.default is p.empty and p.name not in (options or {})]
+    known = ", ".join(n for n in dir(made) if not n.startswith("_")) or "nothing"
+    what = made.__name__ if isinstance(made, type) else type(made).__name__
+    raise TypeError(f"{what} has no step or update; it has {known}. The right form: {what}.update(params, grads)")
+
+
+def _rule(made: Any, options: Mapping[str, Any]) -> Callable:
+    """The object's method as a function of (p, g, state)."""
+    method, takes = method_of(made, options)
+    named = {p.name: options[p.name] for p in parameters(method) or [] if p.name in options}
+    if len(takes) < 2:
+        raise TypeError(f"{type(made).__name__} is given the parameters at no time")
+    swapped = is_gradient(takes[0]) and not is_gradient(takes[1])
+
+    def call(p: Any, g: Any, state: Any) -> Any:
+        first = (g, p) if swapped else (p, g)
+        return method(*first, state, **named) if len(takes) > 2 else method(*first, **named)
+
+    return call
