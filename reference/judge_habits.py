@@ -1,7 +1,7 @@
 """How a rule behaves beyond its numbers: what it keeps, what it writes into, what it makes of groups and of gaps.
 
 reference    the caller writes the next gradient into the same array: a rule that keeps it as state is then wrong
-again        begun anew it gives the same numbers, or state is kept where it does not belong
+left over    begun anew it gives the same numbers, or state is kept where it does not belong
 groups       a torch optimizer moves each group by its own options, and heeds a learning rate that is changed
 missing      a torch optimizer leaves alone what has no gradient
 """
@@ -18,7 +18,7 @@ from .draw.steps import Steps
 from .sides.rule_torch import OnTensors
 from .sides.rule_truth import Truth
 from .sides.rules import Rule
-from .sides.steps import History, RunTorch, Updates, YourUpdates
+from .sides.steps import History, RunTorch, YourUpdates
 
 RATES = (1.0, 0.5, 0.25, 2.0)
 
@@ -32,22 +32,25 @@ class Habit:
     note: bool = False
 
 
-def habits(rule: Rule, truth: Truth, steps: Steps, right: bool, against: Updates) -> Iterator[Habit]:
+def habits(rule: Rule, truth: Truth, steps: Steps, right: bool) -> Iterator[Habit]:
     """What is to be said of a rule whose numbers are right, or are not."""
-    plain = _tried(rule, steps)
-    if _differ(plain, _tried(rule, steps)):
-        yield Habit(
-            "state is left from one run to the next: it is kept in a global, a closure or a default argument",
-            Suspect(
-                None, "The state is kept outside of what the rule returns, so that all parameters and runs share it.",
-                "begun anew, it goes on where it was", "return the state, and start from None; or give a function "
-                "that makes the rule", "", "the same run gives other numbers the second time", 0.95,
-            ),
-        )  # fmt: skip
-        return
-    yield from _reference(rule, steps, plain)
+    yield from _reference(rule, steps, _tried(rule, steps))
     if right and rule.torch and truth.of_torch is not None:
         yield from _of_torch(rule, truth, steps)
+
+
+def left_over(rule: Rule, steps: Steps) -> Habit | None:
+    """Is something left from one run to the next? Then nothing can be compared. To be asked before other runs."""
+    if not _differ(_tried(rule, steps), _tried(rule, steps)):
+        return None
+    suspect = Suspect(
+        None, "The state is kept outside of what the rule returns, so that all parameters and runs share it.",
+        "begun anew, it goes on where it was", "return the state and start from None, or give a function that makes "
+        "the rule; if it draws random numbers, seed them in it", "", "the same run gives other numbers the second time",
+        0.9,
+    )  # fmt: skip
+    text = "begun anew it gives other numbers: state is kept in a global, a closure or a default argument"
+    return Habit(f"{text}, or random numbers are drawn", suspect)
 
 
 def _reference(rule: Rule, steps: Steps, plain: History) -> Iterator[Habit]:

@@ -15,13 +15,12 @@ from .diagnose.evidence import Suspect
 from .diagnose.updates import Wrong, explained, in_float32, near, shared
 from .draw.steps import Steps
 from .faults import faults
-from .judge_habits import Habit, habits
+from .judge_habits import Habit, habits, left_over
 from .report.report import Report
 from .sides.raised import line_of
 from .sides.rule_truth import Truth, drawn, of_one_shape, truth_of
 from .sides.rules import Rule, recognised
 from .sides.steps import HandUpdates, RunTorch, Updates, YourUpdates
-
 
 NEARLY = 1e-6  # relative: ratios this close are one
 
@@ -35,10 +34,13 @@ def judge_step(step: Callable, against: Any, count: int, seed: int, options: Map
     rule, steps, notes = _begun(step, truth, options, count, seed, title)
     yours: YourUpdates = (RunTorch if rule.torch else YourUpdates)(rule)
     _run(yours, steps, title)
+    if (habit := left_over(rule, steps)) is not None and habit.suspect is not None:
+        suspects, shown = (habit.suspect,), truth.title
+        return Report(title, "wrong", "contract", None, suspects, (), (habit.text,), notes, count, shown)
     tensors, beside = _compared(yours, truth, steps)
     notes += _of_muon(truth, beside)
     wrong = [t for t in tensors if not t.ok]
-    found = list(habits(rule, truth, steps, right=not wrong, against=beside))
+    found = list(habits(rule, truth, steps, right=not wrong))
     if not wrong:
         return _passed(title, truth, tensors, found, notes, count)
     wrong = _first_wrong(yours, beside, steps, tensors)
@@ -217,7 +219,7 @@ def _of_changes(mine: Array, theirs: Array, known: Mapping[str, Array]) -> Itera
 def _left_over(rest: Array, known: Mapping[str, Array]) -> Iterator[str]:
     """What yours has more than the right one, where it is a multiple of p or of g."""
     for name, a in known.items():
-        if a.size > 2 and a.any() and (c := float(rest @ a / (a @ a))):
-            if distance(rest, c * a) <= NEARLY * largest(rest):
-                yield f"yours − right = {c:.6g} · {name} in that step"
-                return
+        c = float(rest @ a / (a @ a)) if a.size > 2 and a.any() else 0.0
+        if c and distance(rest, c * a) <= NEARLY * largest(rest):
+            yield f"yours − right = {c:.6g} · {name} in that step"
+            return

@@ -78,14 +78,7 @@ class Mistake:
 def explained(wrong: Wrong) -> Iterator[Suspect]:
     """The mistakes that give these very numbers at every step, the plainest of each group."""
     done: set[str] = set()
-    for mistake in (
-        *_signs(wrong),
-        *_decays(wrong),
-        *_moments(wrong),
-        *_states(wrong),
-        *_options(wrong),
-        *_factors(wrong),
-    ):
+    for mistake in chain.from_iterable(kind(wrong) for kind in KINDS):
         if mistake.group in done:
             continue
         try:
@@ -186,21 +179,25 @@ def _decays(w: Wrong) -> Iterator[Mistake]:
 
         return lambda: _along(w, move, weight_decay=0.0)
 
+    out, away = "yours = the rule without decay,", "The weight decay has the other sign."
+    beside = "The weight decay is decoupled: it stands beside the gradient."
+    twice, half = "The weight decay is twice as large.", "The weight decay is half as large."
     told = (
         ("The weight decay is forgotten.", "yours = the rule with λ = 0", "λ = weight_decay", coupled(0.0)),
-        ("The weight decay has the other sign.", "yours = the rule with g − λp", "g + λp", coupled(-decay)),
-        ("The weight decay has the other sign.", "yours = the rule with (1 + lr λ)p", "(1 − lr λ)p", decoupled(-lr * decay)),
+        (away, "yours = the rule with g − λp", "g + λp", coupled(-decay)),
+        (away, "yours = the rule with (1 + lr λ)p", "(1 − lr λ)p", decoupled(-lr * decay)),
         ("The weight decay is coupled: it goes through the gradient.", "yours = the rule with g + λp",
          "decay beside the gradient: p ← (1 − lr λ)p", coupled(decay)),
-        ("The weight decay is decoupled: it stands beside the gradient.", "yours = the rule without decay, − lr λ p",
-         "add it to the gradient: g + λp", decoupled(lr * decay)),
-        ("The weight decay is not multiplied by lr.", "yours = the rule without decay, − λ p", "lr λ p", decoupled(decay)),
+        (beside, f"{out} − lr λ p", "add it to the gradient: g + λp", decoupled(lr * decay)),
+        ("The weight decay is not multiplied by lr.", f"{out} − λ p", "lr λ p", decoupled(decay)),
         ("The weights decay after the step.", "yours = (1 − lr λ)(p − lr u)", "p ← (1 − lr λ)p first",
          decoupled(lr * decay, True)),
-        ("The weight decay is multiplied by lr twice.", "yours = the rule with g + lr λ p", "g + λp", coupled(lr * decay)),
-        ("The weight decay is twice as large.", "yours = the rule with 2λ", "λp: the penalty is ½λp²", coupled(2 * decay)),
-        ("The weight decay is twice as large.", "yours = the rule with 2λ", "lr λ p", decoupled(2 * lr * decay)),
-        ("The weight decay is half as large.", "yours = the rule with ½λ", "λp", coupled(decay / 2)),
+        ("The weight decay is multiplied by lr twice.", "yours = the rule with g + lr λ p", "g + λp",
+         coupled(lr * decay)),
+        (twice, "yours = the rule with 2λ", "λp: the penalty is ½λp²", coupled(2 * decay)),
+        (twice, "yours = the rule with 2λ", "lr λ p", decoupled(2 * lr * decay)),
+        (half, "yours = the rule with ½λ", "λp", coupled(decay / 2)),
+        (half, "yours = the rule with ½λ", "lr λ p", decoupled(lr * decay / 2)),
     )  # fmt: skip
     for text, relation, remedy, made in told:
         yield Mistake("decay", text, relation, remedy, made)
@@ -210,9 +207,9 @@ def _states(w: Wrong) -> Iterator[Mistake]:
     def forgetful(r: Running, p: Flat, g: Any) -> Flat:
         return go(w.truth.begin(p), p, g)
 
-    yield Mistake("state", "No state is kept from one step to the next: every step is a first one.",
-                  "yours = the rule begun anew at every step", "return the new state, and use the one that is given",
-                  lambda: _along(w, forgetful))  # fmt: skip
+    text = "No state is kept from one step to the next: every step is a first one."
+    relation, remedy = "yours = the rule begun anew at every step", "return the new state, and use the one given"
+    yield Mistake("state", text, relation, remedy, lambda: _along(w, forgetful))
 
 
 def _options(w: Wrong) -> Iterator[Mistake]:
@@ -221,8 +218,8 @@ def _options(w: Wrong) -> Iterator[Mistake]:
             continue
         for other in _others(value, w.truth.defaults.get(name)):
             text, remedy = _said(name, value, other)
-            yield Mistake("options", text, f"yours = the rule with {name}={other!r}", remedy,
-                          lambda name=name, other=other: _along(w, go, **{name: other}))  # fmt: skip
+            made = partial(_along, w, go, **{name: other})
+            yield Mistake("options", text, f"yours = the rule with {name}={other!r}", remedy, made)
 
 
 def _others(value: Any, default: Any) -> Iterator[Any]:
@@ -262,12 +259,12 @@ def _moments(w: Wrong) -> Iterator[Mistake]:
     opt = w.truth.opt
     if opt is None or type(opt).__name__ not in ("Adam", "AdamW") or opt.amsgrad or opt.maximize:
         return
-    second = (
-        ("first moment", False, True, "m̂ = m/(1 − β₁ᵗ)"), ("second moment", True, False, "v̂ = v/(1 − β₂ᵗ)"),
-    )  # fmt: skip
-    for text, first, other, remedy in second:
-        yield Mistake("moments", f"The bias correction of the {text} is missing.", f"yours = the rule without {remedy}",
-                      f"divide: {remedy}", lambda a=first, b=other: _adam(w, a, b))  # fmt: skip
+    for text, first, other, remedy in (
+        ("first moment", False, True, "m̂ = m/(1 − β₁ᵗ)"),
+        ("second moment", True, False, "v̂ = v/(1 − β₂ᵗ)"),
+    ):
+        told = f"The bias correction of the {text} is missing.", f"yours = the rule without {remedy}"
+        yield Mistake("moments", *told, f"divide: {remedy}", partial(_adam, w, first, other))
 
 
 def _adam(w: Wrong, first: bool, second: bool) -> History:

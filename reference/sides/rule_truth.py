@@ -78,7 +78,9 @@ def _of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> T
 
         shown = ", ".join(f"{n}={v!r}" for n, v in options.items())
         side = RunTorch(Rule(begin, f"{cls.__name__}(params, …)"))
-        return Truth(f"{cls.__name__}({shown})", defaults | dict(options), side, begin, cls, None, RANKS, defaults)
+        return Truth(
+            f"{cls.__name__}({shown})", _numbers(defaults | dict(options)), side, begin, cls, None, RANKS, defaults
+        )
     opt = by_hand(**{n: v for n, v in options.items() if n in options_of(by_hand())})
     if opt.by_closure or opt.by_rows:
         takes = "a closure, not gradients" if opt.by_closure else "sparse gradients"
@@ -88,7 +90,12 @@ def _of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> T
     def known(params: Flat, groups: Any = None, **changed: Any) -> Running:
         return OnTensors(lambda p: cls(p, **{**own, **changed}), params, groups)
 
-    return Truth(str(opt), own, OfParameters(opt), known, cls, opt, (opt.ranks,), defaults)
+    return Truth(str(opt), _numbers(own), OfParameters(opt), known, cls, opt, (opt.ranks,), defaults)
+
+
+def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with lr and weight_decay as floats."""
+    return {n: float(v) if n in ("lr", "weight_decay") and isinstance(v, int) else v for n, v in options.items()}
 
 
 def _takes_gradients(cls: type) -> None:
@@ -103,7 +110,7 @@ def _of_rule(against: Any, options: Mapping[str, Any]) -> Truth:
         g = {n: np.full_like(p, 0.5) for n, p in params.items()}
         return recognised(against, options, params, (g, g), f"against ({name})").begin(params)
 
-    return Truth(name, options, YourUpdates(Rule(begin, name)), begin)
+    return Truth(name, _numbers(options), YourUpdates(Rule(begin, name)), begin)
 
 
 def drawn(ranks: tuple[int, ...], count: int, seed: int) -> Steps:

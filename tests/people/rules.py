@@ -1,0 +1,361 @@
+"""Update rules as people write them, each with what it is beside and whether it is right.
+
+RIGHT  name: (rule, against, options);  WRONG  the same, and a piece of the sentence that says what is wrong, or ""
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+
+
+class Lion(torch.optim.Optimizer):
+    """Steps of one size, in the direction of an interpolated momentum."""
+
+    def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            near, far = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(torch.sign(near * m + (1 - near) * p.grad), alpha=-group["lr"])
+                m.mul_(far).add_(p.grad, alpha=1 - far)
+
+
+def lion(lr, near, far, decay=0.0):
+    def step(p, g, m):
+        m = np.zeros_like(p) if m is None else m
+        direction = np.sign(near * m + (1 - near) * g)
+        return p - lr * (direction + decay * p), far * m + (1 - far) * g
+
+    return step
+
+
+class HeavyBall(SGD):
+    """torch's own under another name."""
+
+
+class PlainDescent(torch.optim.Optimizer):
+    def __init__(self, params, lr, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for w in group["params"]:
+                    if w.grad is not None:
+                        w -= group["lr"] * (w.grad + group["weight_decay"] * w)
+
+
+class RateAtBirth(PlainDescent):
+    """It reads the learning rate once, so that no schedule reaches it."""
+
+    def __init__(self, params, lr, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
+        self.rate = lr
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for w in group["params"]:
+                    if w.grad is not None:
+                        w -= self.rate * (w.grad + group["weight_decay"] * w)
+
+
+class FirstGroupOnly(PlainDescent):
+    """It takes the options of the first group for all."""
+
+    def step(self, closure=None):
+        first = self.param_groups[0]
+        with torch.no_grad():
+            for group in self.param_groups:
+                for w in group["params"]:
+                    if w.grad is not None:
+                        w -= first["lr"] * (w.grad + first["weight_decay"] * w)
+
+
+class HoldsGrad(torch.optim.Optimizer):
+    """Momentum that begins as the gradient's own tensor."""
+
+    def __init__(self, params, lr, momentum):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for w in group["params"]:
+                    if w.grad is not None:
+                        s = self.state[w]
+                        s["v"] = group["momentum"] * s["v"] + w.grad if "v" in s else w.grad
+                        w -= group["lr"] * s["v"]
+
+
+class DictMomentum:
+    """Velocities by the names of the parameters."""
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        self.lr, self.momentum, self.v = lr, momentum, None
+
+    def update(self, params, grads):
+        if self.v is None:
+            self.v = {k: np.zeros_like(w) for k, w in params.items()}
+        for k in params.keys():
+            self.v[k] = self.momentum * self.v[k] - self.lr * grads[k]
+            params[k] += self.v[k]
+
+
+class PerArrayAdam:
+    """One object for one array, as small libraries have it."""
+
+    def __init__(self, learning_rate=0.001, b1=0.9, b2=0.999):
+        self.learning_rate, self.b1, self.b2, self.eps = learning_rate, b1, b2, 1e-8
+        self.m = self.v = None
+        self.t = 0
+
+    def update(self, w, grad_wrt_w):
+        if self.m is None:
+            self.m, self.v = np.zeros(np.shape(grad_wrt_w)), np.zeros(np.shape(grad_wrt_w))
+        self.t += 1
+        self.m = self.b1 * self.m + (1 - self.b1) * grad_wrt_w
+        self.v = self.b2 * self.v + (1 - self.b2) * np.power(grad_wrt_w, 2)
+        mean, square = self.m / (1 - self.b1**self.t), self.v / (1 - self.b2**self.t)
+        return w - self.learning_rate * mean / (np.sqrt(square) + self.eps)
+
+
+class ListSGD:
+    def __init__(self, params, lr=0.1):
+        self.params, self.lr = params, lr
+
+    def step(self, grads):
+        for p, g in zip(self.params, grads):
+            p -= self.lr * g
+
+
+class WithGrads:
+    """The caller sets .grads before every step."""
+
+    def __init__(self, params, lr):
+        self.params, self.lr = params, lr
+        self.grads = {k: np.zeros_like(v) for k, v in params.items()}
+
+    def step(self):
+        for k in self.params:
+            self.params[k] = self.params[k] - self.lr * self.grads[k]
+
+
+class TinyFramework:
+    """Parameters that carry data and grad."""
+
+    def __init__(self, parameters, lr=0.05, momentum=0.0):
+        self.parameters, self.lr, self.momentum = list(parameters), lr, momentum
+        self.speed = [np.zeros_like(p.data) for p in self.parameters]
+
+    def step(self):
+        for i, p in enumerate(self.parameters):
+            self.speed[i] = self.momentum * self.speed[i] + p.grad
+            p.data = p.data - self.lr * self.speed[i]
+
+
+class Counting:
+    """Adam for a dict whose clock runs once for every array instead of once for every step."""
+
+    def __init__(self, lr=0.001):
+        self.lr, self.t, self.m, self.v = lr, 0, {}, {}
+
+    def update(self, params, grads):
+        for k in params:
+            self.t += 1
+            self.m[k] = 0.9 * self.m.get(k, 0) + 0.1 * grads[k]
+            self.v[k] = 0.999 * self.v.get(k, 0) + 0.001 * grads[k] ** 2
+            a = self.lr * math.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
+            params[k] = params[k] - a * self.m[k] / (np.sqrt(self.v[k]) + 1e-8 * math.sqrt(1 - 0.999**self.t))
+
+
+def sgd_in_place(p, g, state):
+    p -= 0.1 * g
+
+
+def course_momentum(w, dw, config=None):
+    """Options and velocity in one dict that goes round."""
+    config = {} if config is None else config
+    config.setdefault("learning_rate", 0.1)
+    v = config.get("velocity", np.zeros_like(w))
+    v = 0.9 * v - config["learning_rate"] * dw
+    config["velocity"] = v
+    return w + v, config
+
+
+def course_adam(w, dw, config):
+    config = config or {"m": np.zeros_like(w), "v": np.zeros_like(w), "t": 0}
+    config["t"] += 1
+    config["m"] = 0.9 * config["m"] + 0.1 * dw
+    config["v"] = 0.999 * config["v"] + 0.001 * dw**2
+    mt, vt = config["m"] / (1 - 0.9 ** config["t"]), config["v"] / (1 - 0.999 ** config["t"])
+    return w - 0.001 * mt / (np.sqrt(vt) + 1e-8), config
+
+
+def dict_state(p, g, state):
+    """A state that is only written into."""
+    state["sum"] = state.get("sum", np.zeros_like(p)) + g * g
+    return p - 0.05 * g / (np.sqrt(state["sum"]) + 1e-10)
+
+
+def over_lists(params, grads, state):
+    velocity = state or [np.zeros_like(p) for p in params]
+    velocity = [0.5 * v + g for v, g in zip(velocity, grads)]
+    return [p - 0.2 * v for p, v in zip(params, velocity)], velocity
+
+
+def over_dicts(params, grads, state):
+    for name, w in params.items():
+        w -= 0.1 * grads[name]
+
+
+def with_options(p, g, state, lr, momentum=0.0):
+    v = g if state is None else momentum * state + g
+    return p - lr * v, v.copy()
+
+
+def gradient_first(grad, param):
+    return param - 0.1 * grad
+
+
+def rms(p, g, s):
+    s = 0.01 * g * g if s is None else 0.99 * s + 0.01 * g * g
+    return p - 0.01 * g / (np.sqrt(s) + 1e-8), s
+
+
+def nesterov(p, g, v):
+    v = g.copy() if v is None else 0.9 * v + g
+    return p - 0.1 * (g + 0.9 * v), v
+
+
+def adam(lr=0.01, first=True, second=True, decay=0.0, coupled=0.0, sign=1.0, inside=False, lag=0, keep=None):
+    """Adam with room for mistakes."""
+
+    def step(p, g, s):
+        g = g + coupled * p
+        t, m, v = s or (0, np.zeros_like(p, dtype=keep), np.zeros_like(p, dtype=keep))
+        t, m, v = t + 1, 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        if keep:
+            m, v = m.astype(keep), v.astype(keep)
+        a = m / (1 - 0.9 ** (t + lag)) if first else m
+        b = v / (1 - 0.999 ** (t + lag)) if second else v
+        root = np.sqrt(b + 1e-8) if inside else np.sqrt(b) + 1e-8
+        return p - lr * decay * p - sign * lr * a / root, (t, m, v)
+
+    return step
+
+
+def signed(p, g, s):
+    return p - 0.1 * np.sign(g), s
+
+
+def frozen(p, g, s):
+    return p, s
+
+
+SHARED: dict = {}
+
+
+def module_state(p, g, s):
+    """One velocity for everything, in a global."""
+    SHARED["v"] = 0.9 * SHARED.get("v", 0.0) + np.mean(g)
+    return p - 0.1 * SHARED["v"], None
+
+
+class OneState:
+    """One velocity for all arrays, made for the first one."""
+
+    def __init__(self, lr, momentum):
+        self.lr, self.momentum, self.v = lr, momentum, 0.0
+
+    def update(self, params, grads):
+        for k in params:
+            self.v = self.momentum * self.v + grads[k]
+            params[k] = params[k] - self.lr * self.v
+
+
+RIGHT = {
+    "one line": (lambda p, g, s: (p - 0.1 * g, s), SGD, {"lr": 0.1}),
+    "without state": (lambda w, dw: w - 0.1 * dw, SGD, {"lr": 0.1}),
+    "in place": (sgd_in_place, SGD, {"lr": 0.1}),
+    "gradient first": (gradient_first, SGD, {"lr": 0.1}),
+    "momentum in a config": (course_momentum, SGD, {"lr": 0.1, "momentum": 0.9}),
+    "adam in a config": (course_adam, Adam, {"lr": 0.001}),
+    "a dict as state": (dict_state, Adagrad, {"lr": 0.05}),
+    "lists": (over_lists, SGD, {"lr": 0.2, "momentum": 0.5}),
+    "dicts in place": (over_dicts, SGD, {"lr": 0.1}),
+    "options by name": (with_options, SGD, {"lr": 0.3, "momentum": 0.8}),
+    "an object with dicts": (DictMomentum, SGD, {"lr": 0.02, "momentum": 0.9}),
+    "an instance": (DictMomentum(0.02, 0.9), SGD, {"lr": 0.02, "momentum": 0.9}),
+    "an object per array": (lambda: PerArrayAdam(0.01), Adam, {"lr": 0.01}),
+    "a list of parameters": (ListSGD, SGD, {"lr": 0.3}),
+    "grads as an attribute": (WithGrads, SGD, {"lr": 0.3}),
+    "data and grad": (TinyFramework, SGD, {"lr": 0.05, "momentum": 0.7}),
+    "made of the parameters": (lambda ps: TinyFramework(ps, 0.2), SGD, {"lr": 0.2}),
+    "rmsprop": (rms, RMSprop, {"lr": 0.01}),
+    "nesterov": (nesterov, SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "adamw": (adam(decay=0.1), AdamW, {"lr": 0.01, "weight_decay": 0.1}),
+    "adam, coupled decay": (adam(coupled=0.1), Adam, {"lr": 0.01, "weight_decay": 0.1}),
+    "torch itself": (torch.optim.NAdam, torch.optim.NAdam, {"lr": 0.01, "weight_decay": 0.1}),
+    "Muon itself": (torch.optim.Muon, torch.optim.Muon, {"lr": 0.01}),
+    "Lion itself": (Lion, Lion, {"lr": 0.01}),
+    "Lion in NumPy": (lion(0.01, 0.9, 0.99, 0.1), Lion, {"lr": 0.01, "weight_decay": 0.1}),
+    "a subclass as against": (with_options, HeavyBall, {"lr": 0.1, "momentum": 0.9}),
+    "torch optimizer of one's own": (PlainDescent, SGD, {"lr": 0.1, "weight_decay": 0.1}),
+    "torch optimizer made by a function": (lambda ps: PlainDescent(ps, 0.1), SGD, {"lr": 0.1}),
+    "a rule as against": (lambda: PerArrayAdam(0.01), adam(), {}),
+    "an object as against": (course_momentum, DictMomentum(0.1), {}),
+}  # fmt: skip
+MOMENTUM = {"lr": 0.1, "momentum": 0.9}
+ADAM, ADAMW = {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.1}
+WRONG = {
+    "ascent": (lambda p, g, s: (p + 0.1 * g, s), SGD, {"lr": 0.1}, "other sign"),
+    "adam upward": (adam(sign=-1.0), Adam, ADAM, "other sign"),
+    "twice": (lambda p, g, s: (p - 0.2 * g, s), SGD, {"lr": 0.1}, "2 times"),
+    "mean of eight": (lambda p, g, s: (p - 0.1 * g / 8, s), SGD, {"lr": 0.1}, "0.125 times"),
+    "adam, lr of its own": (adam(lr=0.003), Adam, ADAM, "0.3 times"),
+    "the default lr": (adam(lr=0.001), Adam, ADAM, "the default"),
+    "decay forgotten": (adam(), AdamW, ADAMW, "decay is forgotten"),
+    "decay coupled": (adam(coupled=0.1), AdamW, ADAMW, "coupled"),
+    "decay decoupled": (adam(decay=0.1), Adam, ADAMW, "decoupled"),
+    "decay without lr": (adam(decay=10.0), AdamW, ADAMW, "not multiplied by lr"),
+    "decay upward": (adam(decay=-0.1), AdamW, ADAMW, "decay has the other sign"),
+    "decay upward, coupled": (adam(coupled=-0.1), Adam, ADAMW, "decay has the other sign"),
+    "decay doubled": (adam(coupled=0.2), Adam, ADAMW, "twice as large"),
+    "no first correction": (adam(first=False), Adam, ADAM, "first moment"),
+    "no second correction": (adam(second=False), Adam, ADAM, "second moment"),
+    "neither correction": (adam(first=False, second=False), Adam, ADAM, "taken as they are"),
+    "a step ahead": (adam(lag=1), Adam, ADAM, "one more"),
+    "eps in the root": (adam(inside=True), Adam, ADAM, "inside the root"),
+    "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
+    "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
+                           "float32"),
+    "momentum not kept": (lambda p, g, s: (p - 0.1 * g, g), SGD, MOMENTUM, "No state is kept"),
+    "adam not kept": (lambda p, g, s: (adam()(p, g, None)[0], s), Adam, ADAM, "No state is kept"),
+    "no look-ahead": (course_momentum, SGD, MOMENTUM | {"nesterov": True}, "Nesterov"),
+    "unasked look-ahead": (nesterov, SGD, MOMENTUM, "look-ahead"),
+    "keeps g": (lambda p, g, b: (p - 0.1 * (g if b is None else 0.9 * b + g), g if b is None else 0.9 * b + g), SGD,
+                MOMENTUM, "own array"),
+    "keeps g, in torch": (HoldsGrad, SGD, MOMENTUM, "own array"),
+    "one state": (OneState, SGD, MOMENTUM, "share one state"),
+    "a global": (module_state, SGD, MOMENTUM, "outside of what the rule returns"),
+    "Lion upward": (lion(-0.01, 0.9, 0.99), Lion, {"lr": 0.01}, "other sign"),
+    "Lion without decay": (lion(0.01, 0.9, 0.99), Lion, {"lr": 0.01, "weight_decay": 0.1}, "decay is forgotten"),
+    "Lion, betas swapped": (lion(0.01, 0.99, 0.9), Lion, {"lr": 0.01}, "(0.99, 0.9)"),
+    "Adam for Lion": (adam(), Lion, {"lr": 0.01}, ""),
+    "the sign alone": (signed, SGD, {"lr": 0.1}, ""),
+    "nothing moves": (frozen, SGD, {"lr": 0.1}, ""),
+    "a clock per array": (Counting, Adam, {"lr": 0.001}, ""),
+    "a rate at birth": (RateAtBirth, SGD, {"lr": 0.1}, ""),
+    "one group for all": (FirstGroupOnly, SGD, {"lr": 0.1}, ""),
+    "against a rule": (lambda p, g, s: (p + 0.1 * g, s), lambda p, g, s: (p - 0.1 * g, s), {}, "other sign"),
+}  # fmt: skip
