@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from manualbp.base import Array
 
@@ -27,8 +26,8 @@ NEARLY = 1e-6  # relative: ratios this close are one
 
 def judge_step(step: Callable, against: Any, count: int, seed: int, options: Mapping[str, Any]) -> Report:
     """The report on somebody's rule."""
-    if count < 1:
-        raise ValueError(f"steps={count}: at least one is needed, and three show what is kept, steps=6")
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"steps={count!r}: a number of steps is needed, and three show what is kept, steps=6")
     truth = truth_of(against, options)
     title = getattr(step, "__name__", type(step).__name__)
     rule, steps, notes = _begun(step, truth, options, count, seed, title)
@@ -37,19 +36,19 @@ def judge_step(step: Callable, against: Any, count: int, seed: int, options: Map
     if (habit := left_over(rule, steps)) is not None and habit.suspect is not None:
         suspects, shown = (habit.suspect,), truth.title
         return Report(title, "wrong", "contract", None, suspects, (), (habit.text,), notes, count, shown)
-    tensors, beside = _compared(yours, truth, steps)
-    notes += _of_muon(truth, beside)
+    tensors, truth = _compared(yours, truth, steps)
+    notes += _of_muon(truth)
     wrong = [t for t in tensors if not t.ok]
     found = list(habits(rule, truth, steps, right=not wrong))
     if not wrong:
         return _passed(title, truth, tensors, found, notes, count)
-    wrong = _first_wrong(yours, beside, steps, tensors)
-    seen = Wrong(truth, steps, yours.run(steps, np.float64), beside.run(steps, np.float64))
+    wrong = _first_wrong(yours, truth.updates, steps, tensors)
+    seen = Wrong(truth, steps, yours.run(steps, np.float64), truth.updates.run(steps, np.float64))
     suspects = (*_replayed(truth, seen), *(h.suspect for h in found if h.suspect), *_explained(rule, truth, seen))
     first = f"the first wrong step is {wrong[0].of.step} of {count}"
     return Report(
         title, "wrong", "update", wrong[0].name, suspects, tuple(wrong[:6]), tuple(h.text for h in found if not h.note),
-        (first, *facts(wrong, steps, seen), *notes, *(h.text for h in found if h.note)), count, truth.title,
+        (first, *_facts(wrong, steps, seen), *notes, *(h.text for h in found if h.note)), count, truth.title,
     )  # fmt: skip
 
 
@@ -94,25 +93,24 @@ def _run(yours: Updates, steps: Steps, title: str) -> None:
             yours.run(steps, np.float64)
     except Exception as e:
         said = (str(e).strip().splitlines() or [""])[0]
-        raise TypeError(f"{title} raised {type(e).__name__} after its first steps: {said}{line_of(e)}") from e
+        raise ValueError(f"{title} raised {type(e).__name__} after its first steps: {said}{line_of(e)}") from e
 
 
-def _compared(yours: Updates, truth: Truth, steps: Steps) -> tuple[tuple[Tensor, ...], Updates]:
+def _compared(yours: Updates, truth: Truth, steps: Steps) -> tuple[tuple[Tensor, ...], Truth]:
     """The comparison, and with what it was made: Muon with its rounding to bfloat16, or without it."""
     tensors = Pair(yours, truth.updates, steps).found
-    if truth.of_torch is getattr(torch.optim, "Muon", ()) and not all(t.ok for t in tensors):
-        shipped = RunTorch(Rule(truth.begin, truth.title))
-        rounded = Pair(yours, shipped, steps).found
+    if truth.shipped is not None and not all(t.ok for t in tensors):
+        rounded = Pair(yours, truth.shipped.updates, steps).found
         if all(t.ok for t in rounded):
-            return rounded, shipped
-    return tensors, truth.updates
+            return rounded, truth.shipped
+    return tensors, truth
 
 
-def _of_muon(truth: Truth, beside: Updates) -> tuple[str, ...]:
-    if truth.of_torch is not getattr(torch.optim, "Muon", ()):
+def _of_muon(truth: Truth) -> tuple[str, ...]:
+    if truth.opt is None or type(truth.opt).__name__ != "Muon":
         return ()
-    told = ("so does yours, and this was", "with") if beside is not truth.updates else ("this was not", "without")
-    return (f"torch's Muon rounds to bfloat16 inside: {told[0]} compared {told[1]} that rounding",)
+    how = "yours is compared without that rounding" if truth.shipped else "so does yours"
+    return (f"torch's Muon rounds to bfloat16 inside; {how}",)
 
 
 def _first_wrong(yours: Updates, right: Updates, steps: Steps, worst: tuple[Tensor, ...]) -> list[Tensor]:
@@ -171,6 +169,14 @@ def _shared(rule: Rule, truth: Truth, count: int) -> Suspect | None:
         None, "The parameters share one state.", "yours = the rule with one state, taken from parameter to parameter",
         "keep a state for every parameter", "several parameters", evidence, 0.95,
     )  # fmt: skip
+
+
+def _facts(wrong: list[Tensor], steps: Steps, seen: Wrong) -> tuple[str, ...]:
+    try:
+        with np.errstate(all="ignore"):
+            return tuple(facts(wrong, steps, seen))
+    except Exception as e:  # a verdict is never lost with an explanation of it
+        return (f"the facts could not be found: {type(e).__name__}: {e}",)
 
 
 def facts(wrong: list[Tensor], steps: Steps, seen: Wrong) -> Iterator[str]:

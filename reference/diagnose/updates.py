@@ -26,6 +26,8 @@ from .evidence import Suspect
 SURE = 1e-2  # of the error: what a mistake that explains it may leave over
 FACTORS = (2.0, 0.5, 10.0, 0.1)
 FLOAT32 = 2.0**-23
+APART = ("lr", "weight_decay", "maximize", "foreach", "fused", "capturable", "differentiable")  # no mere options
+EPSILONS = (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 
 Move = Callable[[Running, Flat, Mapping[str, Any]], Flat]
 
@@ -145,10 +147,10 @@ def _multiplied(w: Wrong, c: float, lr: Any) -> Iterator[Mistake]:
     def update(r: Running, p: Flat, g: Any) -> Flat:
         return _changed(lambda a, b: a + c * (b - a), p, go(r, p, g))
 
-    text, relation = f"The update is {c:.6g} times the right one.", f"yours − p = {c:.6g} · (right − p)"
+    text, relation = f"The update is {c:.9g} times the right one.", f"yours − p = {c:.9g} · (right − p)"
     yield Mistake("factor", text, relation, "look at lr, and at factors of the update", lambda: _along(w, update))
     if isinstance(lr, float):
-        text, relation = f"The learning rate is {c:.6g} times that given.", f"yours = the rule with {c:.6g} · lr"
+        text, relation = f"The learning rate is {c:.9g} times that given.", f"yours = the rule with {c:.9g} · lr"
         yield Mistake("factor", text, relation, f"lr = {lr:g}", lambda: _along(w, go, lr=c * lr))
 
 
@@ -214,16 +216,19 @@ def _states(w: Wrong) -> Iterator[Mistake]:
 
 def _options(w: Wrong) -> Iterator[Mistake]:
     for name, value in w.truth.options.items():
-        if name in ("lr", "weight_decay") or isinstance(value, str) or value is None:
+        if name in APART or isinstance(value, str) or value is None:
             continue
-        for other in _others(value, w.truth.defaults.get(name)):
+        for other in _others(name, value, w.truth.defaults.get(name)):
             text, remedy = _said(name, value, other)
             made = partial(_along, w, go, **{name: other})
             yield Mistake("options", text, f"yours = the rule with {name}={other!r}", remedy, made)
 
 
-def _others(value: Any, default: Any) -> Iterator[Any]:
+def _others(name: str, value: Any, default: Any) -> Iterator[Any]:
     """Values that an option may have had instead."""
+    if name == "eps" and isinstance(value, float):
+        yield from (0.0, *(e for e in EPSILONS if e != value))
+        return
     if isinstance(value, bool):
         yield not value
         return
@@ -252,6 +257,27 @@ def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
     if isinstance(value, float) and other == 1 - value:
         return f"1 − {name} stands where {name} should.", f"{name} = {value:g}"
     return f"{name} is {other!r}, not {value!r}.", f"use {name}={value!r}"
+
+
+def _roots(w: Wrong) -> Iterator[Mistake]:
+    """Adagrad with ε on the other side of the root."""
+    opt = w.truth.opt
+    if type(opt).__name__ == "Adagrad" and not w.truth.options.get("lr_decay"):
+        text, relation = "ε stands inside the root.", "yours − p = − lr g/√(s + ε)"
+        yield Mistake("eps", text, relation, "√s + ε, not √(s + ε)", partial(_adagrad, w))
+
+
+def _adagrad(w: Wrong) -> History:
+    opt = w.truth.opt
+    assert opt is not None
+    params, history = w.steps.params, []
+    s = {n: np.full_like(p, opt.initial_accumulator_value) for n, p in params.items()}
+    for grads in w.steps.grads:
+        g = _changed(opt.descent, params, grads)
+        s = _changed(lambda a, b: a + b * b, s, g)
+        params = _changed(lambda p, a, b: p - opt.lr * b / np.sqrt(a + opt.eps), params, s, g)
+        history.append(params)
+    return history
 
 
 def _moments(w: Wrong) -> Iterator[Mistake]:
@@ -293,7 +319,7 @@ def _moved(keep: float, p: Array, u: Array) -> Array:
     return keep * p - u
 
 
-KINDS = (_signs, _decays, _moments, _states, _options, _factors)
+KINDS = (_signs, _decays, _moments, _roots, _states, _options, _factors)
 
 
 def in_float32(w: Wrong) -> bool:

@@ -2,12 +2,15 @@
 
 import copy
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
+
 from ..draw.steps import Flat
 from .arguments import POSITIONAL, parameters
-from .rules import PLURAL, Arrays, OneByOne, Rule, Running, Together, contents, held, is_gradient
+from .rules import PLURAL, Arrays, Rule, Running, Together, candidates, contents, held, is_gradient
 
 METHODS = ("step", "update", "update_params", "apply_gradients", "__call__")
 OWN = ("params", "parameters", "weights")  # where objects keep them
@@ -40,7 +43,7 @@ class WithParams(Arrays):
         as_given = held(dict if self.kind is dict else list, dict(zip(names, given, strict=True)))
         if not self.takes and self.kind is not Holder:
             if not hasattr(self.made, "grads"):
-                raise TypeError(f"{type(self.made).__name__}.step() takes no gradients, and the object has no .grads")
+                raise ValueError(f"{type(self.made).__name__}.step() takes no gradients, and the object has no .grads")
             self._filled(as_given)
         result = self.method(*([as_given] if self.takes else []))
         for n, p in zip(names, self._after(result, names), strict=True):
@@ -79,6 +82,7 @@ def of_object(step: Any, options: Mapping[str, Any], name: str) -> Iterator[Rule
     if not isinstance(step, type):
         yield from _without_params(lambda: copy.deepcopy(step), step, options, name)
         return
+    method_of(step, of_class=True)
     found = parameters(step) or []
     takes = [p for p in found if p.kind in POSITIONAL]
     kept = takes[0].name if takes and takes[0].name.lower() in PLURAL else None
@@ -94,7 +98,7 @@ def checked(
     step: type, found: list[inspect.Parameter], handed: Mapping[str, Any], options: Mapping[str, Any],
     kept: str | None,
 ) -> None:  # fmt: skip
-    """A TypeError with the right call, where a class has other options than those of `against`."""
+    """A ValueError with the right call, where a class has other options than those of `against`."""
     strange = [n for n in options if n not in handed]
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     must = [
@@ -109,19 +113,43 @@ def checked(
     call = (
         f"check_optimizer(lambda{' params' * bool(kept)}: {step.__name__}({takes}{', ' * bool(kept)}…), against=…, …)"
     )
-    raise TypeError(f"{step.__name__} {' and '.join(told)}, unlike `against`: make it yourself, {call}")
+    raise ValueError(f"{step.__name__} {' and '.join(told)}, unlike `against`: make it yourself, {call}")
 
 
 def made_by(make: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
-    """Of a function that makes an object: of the parameters if it takes one argument, else of nothing."""
+    """Of a function that makes a rule: of the parameters if it takes one argument, else of nothing."""
     if parameters(make):
         yield from _with_params(make, name)
         return
     made = make()
-    if callable(made) and not hasattr(made, "step") and not hasattr(made, "update"):
-        yield Rule(lambda params: OneByOne(make(), lambda: None, params), f"{name}() -> step(p, g, state)")
-    else:
+    if isinstance(made, torch.optim.Optimizer) or not inspect.isroutine(made):
         yield from _without_params(make, made, options, name)
+        return
+    for i, rule in enumerate(candidates(made, options, name)):
+        yield Rule(lambda params, i=i: Apart(lambda: _nth(candidates(make(), options, name), i), params), rule.form)
+
+
+def _nth(rules: Iterator[Rule], i: int) -> Rule:
+    return next(itertools.islice(rules, i, None))
+
+
+class Apart(Running):
+    """A rule for each array that was made for it alone, so that what it keeps for itself is not shared."""
+
+    def __init__(self, make: Callable[[], Rule], params: Flat) -> None:
+        self.rules = {n: make().begin({n: p}) for n, p in params.items()}
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        for n, rule in self.rules.items():
+            if grads.get(n) is not None:
+                rule.step({n: grads[n]}, rate)
+
+    def read(self) -> Flat:
+        return {n: rule.read()[n] for n, rule in self.rules.items()}
+
+    def write(self, params: Flat) -> None:
+        for n, p in params.items():
+            self.rules[n].write({n: p})
 
 
 def _with_params(make: Callable, name: str) -> Iterator[Rule]:
@@ -135,7 +163,7 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
     method, takes = method_of(made, options, of_class=isinstance(made, type))
     called = getattr(method, "__name__", "step")
     if not takes:
-        raise TypeError(
+        raise ValueError(
             f"{name}.{called}() takes no gradients: give a function that makes it of the parameters, "
             f"check_optimizer(lambda params: {getattr(made, '__name__', type(made).__name__)}(params, …), against=…)"
         )
@@ -159,12 +187,16 @@ def method_of(
     """What is called at every step, and the names of what it must be given."""
     for name in METHODS:
         method = getattr(made, name, None)
-        if callable(method) and not (of_class and name == "__call__"):
+        if callable(method) and not (of_class and name == "__call__" and not _has_call(made)):
             found = [p for p in parameters(method) or [] if p.kind in POSITIONAL][1 if of_class else 0 :]
             return method, [p.name for p in found if p.default is p.empty and p.name not in (options or {})]
     known = ", ".join(n for n in dir(made) if not n.startswith("_")) or "nothing"
     what = made.__name__ if isinstance(made, type) else type(made).__name__
-    raise TypeError(f"{what} has no step or update; it has {known}. The right form: {what}.update(params, grads)")
+    raise ValueError(f"{what} has no step or update; it has {known}. The right form: {what}.update(params, grads)")
+
+
+def _has_call(cls: type) -> bool:
+    return any("__call__" in vars(c) for c in cls.__mro__)
 
 
 def _rule(made: Any, options: Mapping[str, Any]) -> Callable:
@@ -172,7 +204,10 @@ def _rule(made: Any, options: Mapping[str, Any]) -> Callable:
     method, takes = method_of(made, options)
     named = {p.name: options[p.name] for p in parameters(method) or [] if p.name in options}
     if len(takes) < 2:
-        raise TypeError(f"{type(made).__name__} is given the parameters at no time")
+        raise ValueError(
+            f"{type(made).__name__} is given no parameters: write what it does to one array as a function, "
+            "check_optimizer(lambda p, g, state: …, against=…)"
+        )
     swapped = is_gradient(takes[0]) and not is_gradient(takes[1])
 
     def call(p: Any, g: Any, state: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..draw.steps import Flat
-from ..twin.optimizers import scalars_as
+from ..twin.optimizers import scalars_as, unrounded_muon
 from .arguments import parameters
 from .rules import Rule, Running
 
@@ -28,7 +28,7 @@ class OnTensors(Running):
         with self._scalars():
             self.made = make(given)
         if not isinstance(self.made, torch.optim.Optimizer):
-            raise TypeError(f"{type(self.made).__name__} is no torch.optim.Optimizer")
+            raise ValueError(f"{type(self.made).__name__} is no torch.optim.Optimizer")
         self.rates = [group.get("lr") for group in self.made.param_groups]
 
     def _scalars(self) -> AbstractContextManager:
@@ -53,6 +53,14 @@ class OnTensors(Running):
                 self.tensors[n].copy_(torch.from_numpy(np.array(p)))
 
 
+class WithoutRounding(OnTensors):
+    """torch's Muon without its rounding to bfloat16."""
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        with unrounded_muon():
+            super().step(grads, rate)
+
+
 def of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any], groups: Any = None) -> Rule:
     """The rule of a class with these options."""
     checked_options(cls, options)
@@ -63,18 +71,25 @@ def of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any], group
 
 def made_as_torch(make: Make, groups: Any = None) -> Rule:
     """The rule of an optimizer that a function makes of its parameters."""
-    return Rule(lambda params: OnTensors(make, params, groups), "a function that makes a torch.optim.Optimizer", True)
+    return Rule(
+        lambda params: OnTensors(make, params, groups), "a function that makes an optimizer of the parameters", True
+    )
 
 
-def checked_options(cls: type, options: Mapping[str, Any]) -> None:
-    """A TypeError with the right call, where the class does not take an option."""
+def checked_options(cls: type, options: Mapping[str, Any], against: bool = False) -> None:
+    """A ValueError with the right call, where the class does not take an option."""
     found = parameters(cls)
     if found is None or any(p.kind is p.VAR_KEYWORD for p in found):
         return
     known = [p.name for p in found[1:]]
     if strange := [n for n in options if n not in known]:
+        if against:
+            raise ValueError(
+                f"against={cls.__name__} takes no {', '.join(strange)}; it takes {', '.join(known)}. "
+                f"Write check_optimizer(step, against={cls.__name__}, {known[0] if known else ''}=…)"
+            )
         shown = ", ".join(f"{n}={v!r}" for n, v in options.items())
-        raise TypeError(
+        raise ValueError(
             f"{cls.__name__} takes no {', '.join(strange)}; it takes {', '.join(known)}. Make it yourself where its "
             f"options have other names: check_optimizer(lambda params: {cls.__name__}(params, …), against=…, {shown})"
         )

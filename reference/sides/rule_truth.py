@@ -1,7 +1,8 @@
 """What a rule is compared with: an optimizer of torch.optim, any other torch.optim.Optimizer class, or a plain rule."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,8 @@ from manualbp.optim import Optimizer
 from ..draw.steps import Flat, Steps, draw
 from ..twin.conventions import known_options
 from .arguments import parameters
-from .rule_torch import OnTensors, checked_options
-from .rules import FORMS, Rule, Running, recognised
+from .rule_torch import OnTensors, WithoutRounding, checked_options
+from .rules import FORMS, Rule, Running, is_rule, recognised
 from .steps import History, RunTorch, TorchUpdates, Updates, YourUpdates
 
 OWN = ("late.weight", "unused.weight", "once.weight")  # drawn parameters whose gradients are missing at times
@@ -30,6 +31,7 @@ class Truth:
     updates  the side that is compared with;  opt: the same by hand, where there is one
     begin    the rule on parameters, with some options changed, and in two groups if these are given
     ranks    of the arrays that it is tried on, the first that both sides take
+    defaults of its options;  shipped: with the rounding to bfloat16 that torch's Muon has inside
     """
 
     title: str
@@ -40,6 +42,7 @@ class Truth:
     opt: Optimizer | None = None
     ranks: tuple[tuple[int, ...], ...] = RANKS
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    shipped: "Truth | None" = None
 
 
 class OfParameters(TorchUpdates):
@@ -52,12 +55,14 @@ class OfParameters(TorchUpdates):
 def truth_of(against: Any, options: Mapping[str, Any]) -> Truth:
     """What `against` asks for."""
     if isinstance(against, torch.optim.Optimizer):
-        raise TypeError(
+        raise ValueError(
             f"against={type(against).__name__}(…) has parameters of its own: give the class and its options, "
             f"check_optimizer(step, against={type(against).__name__}, lr=0.1)"
         )
-    if isinstance(against, str) or not (callable(against) or hasattr(against, "update")):
-        raise TypeError(
+    other = isinstance(against, type) and not any(hasattr(against, n) for n in ("step", "update"))
+    scheduler = isinstance(against, type) and issubclass(against, torch.optim.lr_scheduler.LRScheduler)
+    if other or scheduler or isinstance(against, torch.nn.Module) or not is_rule(against):
+        raise ValueError(
             f"against={against!r} is no optimizer: give a torch.optim.Optimizer class, against=torch.optim.Adam, "
             f"or a rule. Taken are {FORMS}"
         )
@@ -67,7 +72,8 @@ def truth_of(against: Any, options: Mapping[str, Any]) -> Truth:
 
 
 def _of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> Truth:
-    checked_options(cls, options)
+    checked_options(cls, options, against=True)
+    _made(cls, options)
     by_hand = registry(Optimizer).get(cls.__name__)
     defaults = {p.name: p.default for p in parameters(cls) or [] if p.default is not p.empty}
     if by_hand is None or getattr(torch.optim, cls.__name__, None) is not cls:
@@ -87,15 +93,32 @@ def _of_torch(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> T
         raise ValueError(f"against={cls.__name__}: it takes {takes}; rules with dense gradients are checked here")
     own = {n: v for n, v in known_options(opt).items() if n != "groups"}
 
-    def known(params: Flat, groups: Any = None, **changed: Any) -> Running:
-        return OnTensors(lambda p: cls(p, **{**own, **changed}), params, groups)
+    def known(params: Flat, groups: Any = None, kind: type[OnTensors] = OnTensors, **changed: Any) -> Running:
+        return kind(lambda p: cls(p, **{**own, **changed}), params, groups)
 
-    return Truth(str(opt), _numbers(own), OfParameters(opt), known, cls, opt, (opt.ranks,), defaults)
+    truth = Truth(str(opt), _numbers(own), OfParameters(opt), known, cls, opt, (opt.ranks,), defaults)
+    if cls.__name__ != "Muon":
+        return truth
+    shipped = replace(truth, updates=RunTorch(Rule(known, truth.title)))
+    return replace(truth, begin=partial(known, kind=WithoutRounding), shipped=shipped)
 
 
 def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with lr and weight_decay as floats."""
     return {n: float(v) if n in ("lr", "weight_decay") and isinstance(v, int) else v for n, v in options.items()}
+
+
+def _made(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> None:
+    """A ValueError with the right call, where the class refuses its options."""
+    try:
+        cls([torch.nn.Parameter(torch.zeros(2, 2))], **options)
+    except Exception as e:
+        shown = ", ".join(f"{n}={v!r}" for n, v in options.items())
+        said = (str(e).strip().splitlines() or [""])[0]
+        raise ValueError(
+            f"against={cls.__name__} with {shown or 'no options'} raised {type(e).__name__}: {said}. Options are those "
+            f"of the class, as numbers: check_optimizer(step, against={cls.__name__}, lr=0.1)"
+        ) from e
 
 
 def _takes_gradients(cls: type) -> None:

@@ -20,7 +20,15 @@ from .arguments import POSITIONAL, parameters
 from .raised import line_of
 
 PLURAL = ("params", "parameters", "weights", "ps", "grads", "gradients", "variables")
-FORMS = "step(p, g, state) -> p, state;  an object with update(params, grads) or step(grads);  a torch.optim class"
+APART = (
+    "Every array has a state of its own here; if the rule keeps one elsewhere, all arrays share it: return it, or give "
+    "a function that makes the rule, check_optimizer(lambda: make_rule(…), against=…)"
+)
+BUILT_IN = ("builtins", "numpy")
+FORMS = (
+    "step(p, g, state) -> p, state (None at first);  an object with update(params, grads) or step(grads);  "
+    "a torch.optim.Optimizer class"
+)
 
 
 class Running:
@@ -77,7 +85,9 @@ class OneByOne(Arrays):
     def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
         for n, g in grads.items():
             if g is not None:
-                p, self.state[n] = parted(self.call(self.params[n], g, self.state[n]), self.state[n])
+                result = self.call(self.params[n], g, self.state[n])
+                pair = tuple(result) if isinstance(result, list) and len(result) == 2 else result
+                p, self.state[n] = parted(pair, self.state[n])
                 self.take(n, p)
 
 
@@ -124,8 +134,12 @@ def candidates(step: Any, options: Mapping[str, Any], name: str) -> Iterator[Rul
     from .rule_objects import of_object  # they need what stands here
     from .rule_torch import of_torch
 
+    if not is_rule(step) or isinstance(step, torch.nn.Module):
+        own = [n for n in dir(step) if not n.startswith("_")] if type(step).__module__ not in BUILT_IN else []
+        has = f" (it has {', '.join(own[:6])})" if own and not isinstance(step, torch.nn.Module) else ""
+        raise ValueError(f"{repr(step)[:60]} is no rule{has}; taken are {FORMS}")
     if isinstance(step, torch.optim.Optimizer):
-        raise TypeError(
+        raise ValueError(
             f"{name} is a torch optimizer that has its parameters already: give its class, or a function that makes "
             f"one, check_optimizer(lambda params: {type(step).__name__}(params, …), against=…)"
         )
@@ -135,6 +149,11 @@ def candidates(step: Any, options: Mapping[str, Any], name: str) -> Iterator[Rul
         yield from of_object(step, options, name)
     else:
         yield from _of_function(step, options, name)
+
+
+def is_rule(step: Any) -> bool:
+    """May it be a rule: is there anything to call?"""
+    return callable(step) or any(callable(getattr(step, n, None)) for n in ("step", "update", "update_params"))
 
 
 def _is_object(step: Any) -> bool:
@@ -153,13 +172,14 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
     handed = {p.name: options[p.name] for p in found if p.name in options}
     required = [p for p in own if p.default is p.empty]
     if len(required) <= 1 and len(own) < 2:
-        yield made_as_torch(step)
+        if required:
+            yield made_as_torch(step)
         yield from made_by(step, options, name)
         return
     more = [p.name for p in found if p.default is p.empty and p.name not in options and p.kind is p.KEYWORD_ONLY]
     if len(required) > 3 or more:
         takes = ", ".join([p.name for p in required] + more)
-        raise TypeError(
+        raise ValueError(
             f"{name} takes ({takes}), and a rule is called as step(p, g, state): bind what is constant, "
             f"check_optimizer(lambda p, g, state: {getattr(step, '__name__', 'step')}(p, g, …), against=…), or give "
             "it as an option of the same name"
@@ -202,12 +222,19 @@ def _called(call: Callable, names: list[str], third: Any, form: str) -> Iterator
     ]
     plural = any(n.lower() in PLURAL for n in names[:2])
     yield from (*many, *single) if plural else (*single, *many)
+    for f in firsts:
+        yield Rule(lambda params, f=f: OneByOne(_of_tensors(call), f, params), f"{form} of tensors")
+
+
+def _of_tensors(call: Callable) -> Callable:
+    """A rule that is written with torch tensors, which share the memory of the arrays."""
+    return lambda p, g, state: call(torch.from_numpy(p), torch.from_numpy(np.asarray(g)), state)
 
 
 def recognised(
     step: Any, options: Mapping[str, Any], params: Flat, grads: Sequence[Mapping[str, Any]], name: str
 ) -> Rule:
-    """The first way of calling a rule that moves these parameters; a TypeError with what it said if there is none."""
+    """The first way of calling a rule that moves these parameters; a ValueError with what it said if there is none."""
     told, still = None, None
     for rule in candidates(step, options, name):
         try:
@@ -224,10 +251,10 @@ def recognised(
         still = still or rule
     if still is not None:
         return still
-    if told is None:
-        raise TypeError(f"{name} is {type(step).__name__}, which is no rule; taken are {FORMS}")
+    assert told is not None
     rule, e = told
     said = (str(e).strip().splitlines() or [""])[0]
-    raise TypeError(
-        f"{name}, called as {rule.form}, raised {type(e).__name__}: {said}{line_of(e)}. Taken are {FORMS}"
+    hint = f". {APART}" if "broadcast" in said and len(params) > 1 else ""
+    raise ValueError(
+        f"{name}, called as {rule.form}, raised {type(e).__name__}: {said}{line_of(e)}{hint}. Taken are {FORMS}"
     ) from e

@@ -86,7 +86,8 @@ class YourUpdates(Updates):
             given = {n: None if g is None else np.array(g, dtype) for n, g in grads.items()}
             if self.reused:
                 given = {n: None if g is None else _written(buffers[n], g) for n, g in given.items()}
-            running.step(given, rate)
+            with np.errstate(all="ignore"):
+                running.step(given, rate)
             history.append(running.read())
         return history
 

@@ -14,7 +14,7 @@ class Lion(torch.optim.Optimizer):
     """Steps of one size, in the direction of an interpolated momentum."""
 
     def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
-        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -106,7 +106,7 @@ class DictMomentum:
     def update(self, params, grads):
         if self.v is None:
             self.v = {k: np.zeros_like(w) for k, w in params.items()}
-        for k in params.keys():
+        for k in params:
             self.v[k] = self.momentum * self.v[k] - self.lr * grads[k]
             params[k] += self.v[k]
 
@@ -262,6 +262,115 @@ def frozen(p, g, s):
     return p, s
 
 
+def of_tensors(w, grad, buf):
+    """Written with torch, for one tensor."""
+    buf = torch.zeros_like(w) if buf is None else buf
+    buf = 0.6 * buf + grad
+    return w - 0.3 * torch.clone(buf), buf
+
+
+def of_tensors_in_place(w, grad):
+    w.sub_(grad, alpha=0.3)
+
+
+def adagrad(inside=False, eps=1e-10):
+    def step(p, g, s):
+        s = g**2 if s is None else s + g**2
+        return [p - 0.05 * g / (np.sqrt(s + eps) if inside else np.sqrt(s) + eps), s]
+
+    return step
+
+
+def make_adadelta(rho=0.9, eps=1e-6):
+    """A closure with its own memory, for one array."""
+    square, moved = 0.0, 0.0
+
+    def step(p, g):
+        nonlocal square, moved
+        square = rho * square + (1 - rho) * g**2
+        delta = np.sqrt((moved + eps) / (square + eps)) * g
+        moved = rho * moved + (1 - rho) * delta**2
+        return p - delta
+
+    return step
+
+
+class GradsFirst:
+    """It takes gradients and parameters in this order, and gives new ones."""
+
+    def __init__(self, learning_rate=0.1):
+        self.learning_rate = learning_rate
+
+    def apply_gradients(self, grads, params):
+        return [p - self.learning_rate * g for p, g in zip(params, grads)]
+
+
+class RootMeanSquare:
+    def __init__(self, lr):
+        self.lr, self.cache = lr, {}
+
+    def __call__(self, params, grads):
+        for k, g in grads.items():
+            self.cache[k] = 0.99 * self.cache.get(k, 0.0) + 0.01 * g * g
+            params[k] -= self.lr * g / (np.sqrt(self.cache[k]) + 1e-8)
+        return params
+
+
+class CopiesParams:
+    """Its parameters are copies: what it was given stays."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        self.params = {k: v.copy() for k, v in params.items()}
+        self.lr, self.weight_decay = lr, weight_decay
+
+    def step(self, grads):
+        for k, g in grads.items():
+            self.params[k] -= self.lr * (g + self.weight_decay * self.params[k])
+
+
+class RootOfDim(torch.optim.Optimizer):
+    """Matrices and vectors only: rows by their norms."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p -= group["lr"] * p.grad / (p.grad.norm(dim=1, keepdim=True) + 1e-6)
+
+
+def rows_by_norms(p, g):
+    return p - 0.1 * g / (np.sqrt((g**2).sum(1, keepdims=True)) + 1e-6)
+
+
+def muon(p, g, m, orthogonal=None):
+    """Momentum, orthogonalised by five Newton-Schulz steps."""
+    m = 0.05 * g if m is None else 0.95 * m + 0.05 * g
+    u = 0.05 * g + 0.95 * m
+    x = (orthogonal or in_numpy)(u.T).T if u.shape[0] > u.shape[1] else (orthogonal or in_numpy)(u)
+    return p * (1 - 0.01 * 0.1) - 0.01 * max(1, p.shape[0] / p.shape[1]) ** 0.5 * x, m
+
+
+def in_numpy(x):
+    x = x / max(np.linalg.norm(x), 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x
+    return x
+
+
+def in_bfloat16(u):
+    x = torch.from_numpy(np.ascontiguousarray(u)).bfloat16()
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = torch.addmm(x, torch.addmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return x.double().numpy()
+
+
 SHARED: dict = {}
 
 
@@ -312,6 +421,17 @@ RIGHT = {
     "a subclass as against": (with_options, HeavyBall, {"lr": 0.1, "momentum": 0.9}),
     "torch optimizer of one's own": (PlainDescent, SGD, {"lr": 0.1, "weight_decay": 0.1}),
     "torch optimizer made by a function": (lambda ps: PlainDescent(ps, 0.1), SGD, {"lr": 0.1}),
+    "tensors": (of_tensors, SGD, {"lr": 0.3, "momentum": 0.6}),
+    "tensors in place": (of_tensors_in_place, SGD, {"lr": 0.3}),
+    "a list as the pair": (adagrad(), Adagrad, {"lr": 0.05}),
+    "a closure made anew": (lambda: make_adadelta(), torch.optim.Adadelta, {}),
+    "gradients first": (lambda: GradsFirst(0.3), SGD, {"lr": 0.3}),
+    "a callable": (RootMeanSquare, RMSprop, {"lr": 0.01}),
+    "copies of the parameters": (CopiesParams, SGD, {"lr": 0.2, "weight_decay": 0.5}),
+    "matrices only": (rows_by_norms, RootOfDim, {"lr": 0.1}),
+    "Muon in NumPy": (muon, torch.optim.Muon, {"lr": 0.01}),
+    "Muon in bfloat16": (lambda p, g, m: muon(p, g, m, in_bfloat16), torch.optim.Muon, {"lr": 0.01}),
+    "whole numbers": (lambda p, g: p - g, SGD, {"lr": 1}),
     "a rule as against": (lambda: PerArrayAdam(0.01), adam(), {}),
     "an object as against": (course_momentum, DictMomentum(0.1), {}),
 }  # fmt: skip
@@ -336,6 +456,12 @@ WRONG = {
     "neither correction": (adam(first=False, second=False), Adam, ADAM, "taken as they are"),
     "a step ahead": (adam(lag=1), Adam, ADAM, "one more"),
     "eps in the root": (adam(inside=True), Adam, ADAM, "inside the root"),
+    "eps in Adagrad's root": (adagrad(True, 1e-4), Adagrad, {"lr": 0.05, "eps": 1e-4}, "inside the root"),
+    "another eps": (adagrad(eps=1e-6), Adagrad, {"lr": 0.05}, "1e-06"),
+    "rows by columns": (lambda p, g: rows_by_norms(p.T, g.T).T, RootOfDim, {"lr": 0.1}, ""),
+    "Muon without look-ahead": (muon, torch.optim.Muon, {"lr": 0.01, "nesterov": False}, "look-ahead"),
+    "Muon, four rounds": (muon, torch.optim.Muon, {"lr": 0.01, "ns_steps": 4}, "ns_steps"),
+    "tensors upward": (lambda w, g: w.add(g, alpha=0.3), SGD, {"lr": 0.3}, "other sign"),
     "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
     "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
                            "float32"),
