@@ -167,7 +167,7 @@ SENTENCES = {
     "a later step": (lambda: check_optimizer(breaks, against=SGD), "no fourth step .*line .* in breaks"),
     "a rule as against that raises": (lambda: check_optimizer(breaks, against=misspelt), r"against \(misspelt\)"),
     "a memory for all arrays": (
-        lambda: check_optimizer(make_adadelta(), against=torch.optim.Adadelta), r"all arrays share it: .*lambda: make_rule"),
+        lambda: check_optimizer(make_adadelta(), against=torch.optim.Adadelta), "all arrays share it: .*make_rule"),
     "no steps": (lambda: check_optimizer(misspelt, against=SGD, steps=0), "steps=0: a number of steps is needed"),
 }  # fmt: skip
 
