@@ -27,7 +27,6 @@ from .draw.case import Case
 from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
-from .models import check_model as check_model
 from .report.report import Report
 from .sides.arguments import calling
 from .sides.bring import Brought, as_number, bring, bring_pointwise
@@ -209,3 +208,12 @@ def check_optimizer(
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
     """
     return judge_step(step, against, steps, seed, options)
+
+
+def __getattr__(name: str) -> Any:
+    """`check_model` was here once; its file imports this one."""
+    if name == "check_model":
+        from .models import check_model
+
+        return check_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
