@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Layer, Params, add, describe, run, tree_map
+from .base import REAL, Layer, Params, add, describe, run, tree_map
 
 
 class Parent(Layer, family=True):
@@ -270,7 +270,7 @@ class Select(Layer):
 
     def backward(self, params, cache, dy):
         (x,) = cache
-        zeros = tree_map(np.zeros_like, x)
+        zeros = tree_map(lambda a: np.zeros_like(a) if a.dtype.char in REAL else None, x)
         return tuple(dy if i == self.index % len(x) else zero for i, zero in enumerate(zeros)), {}
 
     def sample(self, values, shape):

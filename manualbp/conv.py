@@ -105,6 +105,11 @@ class _Kernel(Layer, family=True):
         seen = self.channels()[1] // self.groups * math.prod(self.kernel()[0])
         return X.reshape(math.prod(z.shape[: -self.axes - 1]), self.groups, seen, math.prod(out))
 
+    def of_weight(self, g: Array, X: Array) -> Array:
+        """dW = Σₙ g[n] X[n]ᵀ in the shape of W, where g is the upstream gradient of K z."""
+        o, c = self.channels()
+        return (g @ X.swapaxes(2, 3)).sum(0).reshape(o, c // self.groups, *self.kernel()[0])
+
     def adjoint(self, params: Params, g: Array, z_shape: Ints, out: Ints) -> Array:
         """Kᵀ g, where z has this shape and g is (N, g, o, p)."""
         W = self.matrix(params)
@@ -181,8 +186,8 @@ class _ConvNd(_Kernel, family=True):
     def gradients(self, params, cache, dy):
         X, _ = cache
         dy = self.rows(dy)
-        dW, db = (dy @ X.swapaxes(2, 3)).sum(0), dy.sum((0, 3))  # (4)
-        return {"weight": dW.reshape(params["weight"].shape)} | ({"bias": db.reshape(-1)} if self.bias else {})
+        dW, db = self.of_weight(dy, X), dy.sum((0, 3)).reshape(-1)  # (4)
+        return {"weight": dW} | ({"bias": db} if self.bias else {})
 
     def backward(self, params, cache, dy):
         _, x_shape = cache

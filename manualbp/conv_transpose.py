@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import shape
+from .base import Array, Params, shape
 from .conv import Ints, _Kernel
 from .padding import Sides, check_ints, each, grown, letters, pad, unpad
 
@@ -15,12 +15,13 @@ from .padding import Sides, check_ints, each, grown, letters, pad, unpad
 class _ConvTransposeNd(_Kernel, family=True):
     """Put a kernel, times the entry, around every entry of x: a convolution the other way round.
 
-    Forward   K: the convolution with kernel W that takes arrays of y's shape to arrays of x's shape (Conv1d, (1))
-              z = Kᵀ x:  z[n, o, s·p + d·k] += Σ W[i, o, k] x[n, i, p] over i,  for every k and all p  (Conv1d, (5))
-              y = C z + b,  C takes the padding off z, and counts output_padding more entries at its end
-    Backward  x ↦ C Kᵀ x + b has the adjoint K Cᵀ, so with dz = Cᵀ dy, which is dy with zeros around it,
-              dx = K dz  (Conv1d, (3));  dW, the gradient of ⟨dz, Kᵀ x⟩ = ⟨x, K dz⟩, is that of a convolution of dz
-              whose upstream gradient is x:  dW = Σₙ x[n] X[n]ᵀ, X the columns of dz  (Conv1d, (2), (4));  db = Σ dy
+    Forward   K: the convolution with kernel W that takes arrays of y's shape to arrays of x's shape, Conv1d's (1)
+              z = Kᵀ x,  Conv1d's (5):  z[n, o, s·p + d·k] += Σ W[i, o, k] x[n, i, p] over i, for every k, all p  (1)
+              y = C z + b,  where C takes the padding off z                                                   (2)
+    Backward  x ↦ C Kᵀ x + b has the adjoint K Cᵀ:  dz = Cᵀ dy, which is dy with zeros around it,             (3)
+              X: what every tap sees of dz,  dx = K dz = W X,  Conv1d's (2), (3)                              (4)
+              dW is the gradient of ⟨dz, Kᵀ x⟩ = ⟨K dz, x⟩, so that of a convolution of dz whose upstream gradient
+              is x:  dW = Σₙ x[n] X[n]ᵀ,  Conv1d's (4);  db = Σ dy over n and p                               (5)
     Shapes    x: (N, in_channels, L), (…, H, W) or (…, D, H, W) for 1d, 2d, 3d, or without N; y: likewise with
               out_channels;  L of y = s (L − 1) + d (k − 1) + 1 − 2 padding + output_padding, or output_size
               weight: (in_channels, out_channels/groups, *kernel_size), bias: (out_channels,)
@@ -77,19 +78,30 @@ class _ConvTransposeNd(_Kernel, family=True):
     def forward(self, params, x):
         sizes, out = self.sizes(x), x.shape[-self.axes :]
         z_shape = (*x.shape[: -self.axes - 1], self.out_channels, *grown(sizes, self.sides()))
-        z = self.adjoint(params, self.rows(x), z_shape, out)
-        y = unpad(z, sizes, self.sides())
+        z = self.adjoint(params, self.rows(x), z_shape, out)  # (1)
+        y = unpad(z, sizes, self.sides())  # (2)
         if self.bias:
-            y += params["bias"].reshape(-1, *(1,) * self.axes)
+            y += params["bias"].reshape(-1, *(1,) * self.axes)  # (2)
         return y, (x,)
+
+    def seen(self, x: Array, dy: Array) -> Array:
+        """X."""
+        dz = pad(dy, self.sides())  # (3)
+        return self.columns(dz, x.shape[-self.axes :])  # (4)
+
+    def of_params(self, x: Array, X: Array, dy: Array) -> Params:
+        over = tuple(a for a in range(dy.ndim) if a != dy.ndim - self.axes - 1)
+        return {"weight": self.of_weight(self.rows(x), X)} | ({"bias": dy.sum(over)} if self.bias else {})  # (5)
+
+    def gradients(self, params, cache, dy):
+        (x,) = cache
+        return self.of_params(x, self.seen(x, dy), dy)
 
     def backward(self, params, cache, dy):
         (x,) = cache
-        X = self.columns(pad(dy, self.sides()), x.shape[-self.axes :])
-        dx = (self.matrix(params) @ X).reshape(x.shape)
-        grads = {"weight": (self.rows(x) @ X.swapaxes(2, 3)).sum(0).reshape(params["weight"].shape)}
-        over = tuple(a for a in range(dy.ndim) if a != dy.ndim - self.axes - 1)
-        return dx, grads | ({"bias": dy.sum(over)} if self.bias else {})
+        X = self.seen(x, dy)
+        dx = (self.matrix(params) @ X).reshape(x.shape)  # (4)
+        return dx, self.of_params(x, X, dy)
 
     @classmethod
     def example(cls, choose, shape):

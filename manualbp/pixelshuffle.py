@@ -53,7 +53,7 @@ class PixelShuffle(Layer):
 
     @classmethod
     def example(cls, choose, shape):
-        return cls(choose(*(r for r in (3, 2, 1) if shape[-3] % r**2 == 0)))
+        return cls(choose(*[r for r in (2, 3) if shape[-3] % r**2 == 0] or [1]))
 
 
 class PixelUnshuffle(Layer):

@@ -91,7 +91,7 @@ class _FractionalMaxPoolNd(Layer, family=True):
         kernel = tuple(choose(*(k for k in (2, 1, 3) if k + spare <= size)) for size in last)
         out = tuple(choose(*range(1, size - k + 2 - spare)) for size, k in zip(last, kernel))
         ratios = tuple((o + 0.5) / size for o, size in zip(out, last))
-        if all(ratio < 1 for ratio in ratios) and choose(False, False, True):
+        if all(ratio < 1 for ratio in ratios) and choose(False, True):
             return cls(kernel, output_ratio=ratios, return_indices=choose(False, True))
         return cls(kernel, out, return_indices=choose(False, True))
 

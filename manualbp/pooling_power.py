@@ -79,10 +79,9 @@ class _LPPoolNd(Layer, family=True):
 
     @classmethod
     def example(cls, choose, shape):
-        pool = cls.mean.example(choose, shape)
-        if pool is None or each(pool.padding, cls.axes) != (0,) * cls.axes:
-            return None
-        return cls(choose(2.0, 1.0, 4.0, math.inf), pool.kernel_size, pool.stride, pool.ceil_mode)
+        kernel = tuple(choose(*(k for k in (2, 1, 3) if k <= n)) for n in shape[-cls.axes :])
+        stride = choose(None, tuple(choose(1, 2, 3) for _ in kernel))
+        return cls(choose(2.0, 1.0, 4.0, math.inf), kernel, stride, choose(False, True))
 
 
 def power(x: Any, p: float) -> Any:

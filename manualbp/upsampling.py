@@ -153,7 +153,7 @@ class Upsample(_Interpolation):
     align_corners: bool | None = None
     recompute_scale_factor: bool | None = None
 
-    ranks = (4, 3, 5)
+    ranks = (4, 4, 3, 5)  # images twice as often: they have the most modes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,8 +166,9 @@ class Upsample(_Interpolation):
 
     @classmethod
     def example(cls, choose, shape):
-        mode = choose(*(mode for mode, ranks in MODES.items() if len(shape) in ranks))
-        options = {"mode": mode} | ({} if len(MODES[mode]) > 1 else {"align_corners": choose(None, True, False)})
+        of_rank = [mode for mode, ranks in MODES.items() if len(shape) in ranks]
+        mode = choose(*of_rank, *of_rank[3:], *of_rank[3:], *of_rank[4:])  # most often those that interpolate
+        options = {"mode": mode} | ({} if len(MODES[mode]) > 1 else {"align_corners": choose(None, True)})
         layer = super().example(choose, shape).replace(**options)
         return layer.replace(recompute_scale_factor=choose(None, True)) if layer.scale_factor else layer
 

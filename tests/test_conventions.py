@@ -1,5 +1,7 @@
 """Where torch has changed a convention, by hand stands today's, and beside an older torch the older one."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from manualbp import (
     registry,
 )
 from manualbp.loss_margin import Hinged
+from manualbp.operations import Clamp
 from manualbp.optim import LBFGS, Adam
 from reference.compare.comparison import compare_case, compare_passes
 from reference.draw.case import Case
@@ -26,6 +29,7 @@ from reference.twin.layers import to_torch
 
 ONE, ZERO = np.ones(1), np.zeros(1)
 AT_A_KINK = [
+    (Clamp(0.0, 1.0), (ONE,)),
     (HingeEmbeddingLoss(), (ONE, -ONE)),
     (MarginRankingLoss(), (ONE, ONE, ONE)),
     (CosineEmbeddingLoss(), (np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array(-1.0))),
@@ -53,8 +57,23 @@ def test_this_torch_takes_at_the_bound_what_the_table_says(layer, x):
     np.testing.assert_array_equal(tensors[0].grad, gradient(as_in(layer), x))
 
 
+@pytest.mark.parametrize("bounds", [*itertools.product((None, -1.0, 0.0), (None, 0.0, -1.0))][1:], ids=str)
+def test_clamp_has_the_gradients_of_this_torch_at_every_kink(bounds):
+    x, one = np.array([-1.0, 0.0, 1.0]), np.ones(3)
+    arrays = tuple(None if b is None else np.full(3, b) for b in bounds)
+    for layer, given in ((Clamp(*bounds), (x,)), (Clamp(), (x, *arrays))):
+        tensors = [None if a is None else torch.tensor(a, requires_grad=True) for a in given]
+        torch.clamp(*tensors, *(bounds if len(given) == 1 else ())).sum().backward()
+        layer = as_in(layer)
+        _, cache = layer.forward({}, given if len(given) > 1 else x)
+        dx, _ = layer.backward({}, cache, one)
+        for d, t in zip(dx if isinstance(dx, tuple) else (dx,), tensors):
+            assert (d is None) == (t is None)
+            assert d is None or d.tolist() == (np.zeros(3) if t.grad is None else t.grad).tolist()
+
+
 def test_every_layer_with_a_hinge_is_in_the_table():
-    assert {name for name, cls in registry().items() if issubclass(cls, Hinged)} == set(CLAMP.classes)
+    assert {name for name, cls in registry().items() if issubclass(cls, Hinged)} | {"Clamp"} == set(CLAMP.classes)
 
 
 def test_a_version_has_the_conventions_of_its_release():

@@ -16,6 +16,7 @@ from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
 from reference.chain import explain_model
 from reference.draw.expression import parse
+from reference.faults import corrupt, faults
 from reference.models import examine_model
 
 NAMES = [*samples()]
@@ -146,6 +147,18 @@ def test_a_frozen_parameter_is_compared_and_said():
     assert any("0.weight" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("inexact", [nn.Hardsigmoid(), nn.Hardsigmoid(inplace=True), nn.CELU(1.3)], ids=str)
+def test_where_torch_itself_is_inexact_it_is_said(inexact):
+    report = check_model(nn.Sequential(nn.Linear(3, 4), inexact), torch.randn(5, 3), by_layer=True)
+    assert report, str(report)
+    assert any("float32's digits" in note for note in report.notes)
+
+
+def test_strides_that_torch_mistakes_are_no_fault_of_the_model():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
+    assert check_model(model, torch.randn(2, 3, 2, 1).to(memory_format=torch.channels_last))
+
+
 def test_gradients_in_the_report_are_those_of_autograd():
     model, x = Skip().double(), torch.randn(3, 5).double()
     tensors = {t.name: t for t in check_model(model, x, seed=3).tensors}
@@ -191,10 +204,23 @@ def test_a_wrong_node_is_named(name, node):
     assert f"✗ {node}" in str(report)
 
 
+@pytest.mark.parametrize(("name", "node", "mistake"), [("unet", "mid", "B06"), ("resnet", "blocks.1.bn1", "D06")])
+def test_a_mistake_of_the_catalogue_is_named_in_its_node(name, node, mistake):
+    model, sample = samples()[name]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: corrupt(layer, faults()[mistake]) if n == node else layer)
+
+    report = examine_model(model, sample, {}, change=change)
+    assert report.culprit is not None
+    assert report.culprit.startswith(node)
+    assert report.suspects[0].fault == mistake
+
+
 def test_a_wrong_join_is_seen_although_every_node_is_right():
     def change(graph):
         nodes = list(graph.layers)
-        nodes[-1] = dataclasses.replace(nodes[-1], inputs=("up", "down") if False else ("down", "down"))
+        nodes[-1] = dataclasses.replace(nodes[-1], inputs=("down", "down"))
         return graph.replace(layers=tuple(nodes))
 
     report = examine_model(Skip(), (torch.randn(3, 5),), {}, change=change)

@@ -10,13 +10,14 @@ from torch.nn import functional as F  # noqa: F401, N812  (names in `calls` are 
 import manualbp
 from manualbp import operations as ops
 from manualbp.base import registry
-from manualbp.operations.indexing import text_of
 from reference.draw.trial import Trial
 from reference.sides.hand import by_hand
 from reference.sides.module import twin_of
 from reference.sides.run import OUTPUT, Name
+from reference.twin.conventions import as_in
 from reference.twin.layers import from_torch, to_torch
 from reference.twin.operations import TABLE
+from reference.twin.rules import indexed
 
 OPERATIONS = {n: c for n, c in registry().items() if issubclass(c, ops.Operation)}
 INF, NAN = math.inf, math.nan
@@ -30,7 +31,7 @@ def alike(layer, x, dy=None):
     y, _ = layer.forward({}, x)
     ones = [np.linspace(0.5, 1.5, a.size).reshape(a.shape) for a in (y if isinstance(y, tuple) else (y,))]
     dy = (ones[0], None) if isinstance(y, tuple) else ones[0] if dy is None else dy
-    hand, torch_ = by_hand(layer, {}, x, dy), twin_of(layer).run(Trial(x, params={}, dy=dy))
+    hand, torch_ = by_hand(as_in(layer), {}, x, dy), twin_of(layer).run(Trial(x, params={}, dy=dy))
     assert hand.keys() == torch_.keys()
     for name, a in hand.items():
         assert (a is None) == (torch_[name] is None), name
@@ -103,17 +104,16 @@ def test_a_query_that_sees_no_key_gets_zero_and_passes_no_gradient():
     [
         0, -1, slice(1, 3), slice(None, None, 2), ..., None, (slice(0, 0),), (slice(-2, None), ..., -1),
         (0, slice(None), [2, 0, 0]), ([2, 0, 0], slice(None), [1, 1, 0]), ([2, 0], None, [1, 1]), ([[0, 1], [2, 2]],),
-        (slice(None), 1, [0, 0]), ([1, 0], 1, [0, 0]), (..., np.array([True, False, True, True])),
-        (np.ones((3, 3), bool), [0] * 9),
+        (slice(None), 1, [0, 0]), ([1, 0], 1, [0, 0]), (..., [True, False, True, True]),
+        ([[True] * 3] * 3, [0] * 9),
     ],
     ids=repr,
 )  # fmt: skip
 def test_an_index_takes_and_puts_what_torch_does(index):
-    text, arrays = text_of(index)
-    x = np.arange(36.0).reshape(3, 3, 4)
+    text, tensors = indexed(index)
+    x, arrays = np.arange(36.0).reshape(3, 3, 4), [t.numpy() for t in tensors]
     alike(ops.GetItem(text), (x, *arrays) if arrays else x)
-    there = torch.from_numpy(x)[tuple(torch.as_tensor(i) if isinstance(i, (list, np.ndarray)) else i for i in (
-        index if isinstance(index, tuple) else (index,)))]  # fmt: skip
+    there = torch.from_numpy(x)[index]
     y, _ = ops.GetItem(text).forward({}, (x, *arrays) if arrays else x)
     assert np.array_equal(y, there.numpy())
     alike(ops.SetItem(text, accumulate=True), (x, np.asarray(y) + 1, *arrays))

@@ -1,7 +1,11 @@
 """Code as people write it: right code passes, wrong code does not, and nothing false is said about it."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from people import functions, mistakes, objects, pairs, shapes
 
 from reference import check_function
 
+ROOT = Path(__file__).parents[1]
 PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE]
 
 
@@ -47,6 +52,19 @@ def test_the_corpus_is_large_and_has_both_kinds():
     assert len({p.name for p in PEOPLE}) == len(PEOPLE) >= 100
     assert sum(p.verdict == "right" for p in PEOPLE) >= 60
     assert sum(p.verdict == "wrong" for p in PEOPLE) >= 30
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    text = """
+import numpy as np, torch
+from hypothesis import strategies as st
+from reference import check_function
+x = st.integers(1, 4).map(lambda n: np.ones((n, 3)))
+assert check_function(np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2), against=torch.tanh, inputs={"x": x})
+"""
+    path = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=path, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 FALSE = "Your function is|bridge|residual block"  # sentences that would be false of every mistake here

@@ -94,7 +94,8 @@ def test_a_mistake_is_found_shrunk_and_reproduced_by_its_command(monkeypatch, ca
     command = next(line for line in out.splitlines() if "--case" in line)
     case = parse(command.split("--case ")[1].strip("' "))
     assert len(repr(case)) < 200
-    assert [t.name.rsplit(".", 2)[-2] for t in verify.check(case).wrong] == ["bias"]
+    (wrong,) = verify.check(case).wrong
+    assert "bias" in wrong.name  # "dbias" of a layer alone, "model.0.bias.grad" inside a network
 
 
 def test_what_interrupts_keeps_what_was_covered(monkeypatch, capsys):
@@ -119,7 +120,7 @@ def test_two_processes_cover_what_one_does():
 def test_every_class_has_its_turn():
     plan = Plan()
     classes = classes_of(plan)
-    cases = [draw_case(plan, classes, i, Drawn((1, i))) for i in range(4 * len(classes))]
+    cases = [draw_case(plan, classes, i, Drawn((1, i))) for i in range(8 * len(classes))]
     drawn = {type(part).__name__ for case in cases for part in parts(case)}
     assert {c.__name__ for c in classes} - drawn == set()
 
@@ -131,8 +132,8 @@ def parts(case):
 
 
 def test_coverage_goals_are_reached_by_a_run_of_modest_length():
-    plan, tally = Plan(1500, seed=5), Tally()
-    classes = classes_of(plan)
+    classes = classes_of(Plan())
+    plan, tally = Plan(12 * len(classes), seed=5), Tally()
     for i in range(plan.cases):
         if (case := draw_case(plan, classes, i, Drawn((5, i)))) is not None:
             tally.goals.update(verify.reached(case, case.trial()))

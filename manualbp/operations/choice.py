@@ -77,14 +77,16 @@ class Clamp(Operation):
     """Held between two bounds, numbers or arrays.
 
     Forward   y = min(max(x, lower), upper)
-    Backward  inside y is x, outside it is a bound:  dx = dy where lower ≤ x ≤ upper, else 0;
-              dlower = dy where x < lower < upper,  dupper = dy where x > upper, or upper < lower;
+    Backward  inside y is x, outside it is a bound:  dx = dy where lower < x < upper,
+              dlower = dy where x < lower ≤ upper,  dupper = dy where x > upper, or upper < lower,  else 0;
+              where x equals a number as bound, dx = 0;  an array, half of dy to each (all to x if lower = upper);
               each summed over the axes that it was repeated along
     Shapes    inputs: x, or (x, lower) or (x, lower, upper) with arrays or None, which broadcast; `min` and `max` are
               numbers in place of them; y: as all together
     Errors    ValueError if neither a number nor an array is given as bound, or the shapes do not broadcast
     Source    torch.clamp
-    Caveat    at a bound torch 2.13 and this let the gradient pass whole; torch 2.14 stops it
+    Caveat    kinks where x equals a bound: torch takes the subgradient of least norm, as here, since 2.14. Until 2.13
+              it let dx pass whole, and none went to lower where lower = upper
     """
 
     min: float | None = None
@@ -107,7 +109,7 @@ class Clamp(Operation):
         lower, upper = self.min if lower is None else lower, self.max if upper is None else upper
         if lower is None and upper is None:
             raise ValueError(f"{self} has no bound; give min or max, or arrays in a tuple (x, min, max)")
-        check_broadcast(self, [v for v in (x, lower, upper) if v is not None])
+        check_broadcast(self, [x, *(v for v in (lower, upper) if v is not None)])
         return [x, lower, upper]
 
     def forward(self, params, inputs):
@@ -120,13 +122,21 @@ class Clamp(Operation):
         inputs, x, lower, upper = cache
         if dy is None or not is_real(x):
             return unreached(inputs), {}
-        below = np.zeros(dy.shape, bool) if lower is None else np.less(x, lower)
-        above = np.zeros(dy.shape, bool) if upper is None else np.greater(x, upper)
-        both = lower is not None and upper is not None
-        crossed, ordered = (np.less(upper, lower), np.less(lower, upper)) if both else (False, True)
-        slopes = (~(below | above), below & ordered, above | crossed)
-        grads = [None if v is None else gradient(dy * slope, v) for v, slope in zip((x, lower, upper), slopes)]
+        low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
+        shares = zip((x, lower, upper), self.shares(x, low, high))
+        grads = [None if v is None else gradient((dy * share).astype(dy.dtype), v) for v, share in shares]
         return (tuple(grads[: len(inputs)]) if isinstance(inputs, tuple) else grads[0]), {}
+
+    def shares(self, x: Any, lower: Any, upper: Any) -> tuple[Array, ...]:
+        """What x and its bounds have of dy."""
+        inside = np.less(lower, x) & np.less(x, upper)
+        below, above = np.less(x, lower) & np.less_equal(lower, upper), np.greater(x, upper) | np.less(upper, lower)
+        if self.arity == 1:
+            return inside, below, above
+        between = np.less(lower, upper)
+        at_lower, at_upper = (between & np.equal(x, lower)) / 2, (between & np.equal(x, upper)) / 2
+        at_both = np.equal(x, lower) & np.equal(lower, upper)
+        return inside + at_lower + at_upper + at_both, below + at_lower, above + at_upper
 
     @classmethod
     def example(cls, choose, shape):
@@ -169,6 +179,9 @@ class Where(Operation):
     @property
     def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return len(self.names)
+
+    def before(self):
+        return "Gt(other=0.0)", *(None,) * (self.arity - 1)
 
     def forward(self, params, x):
         inputs = x if isinstance(x, tuple) else (x,)
@@ -215,6 +228,7 @@ class MaskedFill(Operation):
     value: float | None = None
 
     dyadic = True
+    in_networks = False  # where −∞ would spread
     calls = ("torch.masked_fill", "Tensor.masked_fill", "Tensor.masked_fill_")
 
     @property

@@ -5,7 +5,6 @@ that is taken several times collects several gradients, so they are added, never
 is put at i(q) gets the gradient from there, and what was there before gets none.
 """
 
-import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -92,23 +91,6 @@ def item(layer: Layer, text: str) -> Item:
         f"{layer}: {text!r} is no index; there are numbers, slices as 1:3 or ::2, ..., None, and names for arrays, "
         f'with commas between, as in GetItem("..., 0, 1:, i")'
     )
-
-
-def text_of(index: Any) -> tuple[str, tuple]:
-    """The text of an index as Python has it, and the arrays in it: ("0, :, i", (a,)) for what x[0, :, a] is given."""
-    parts, arrays = list[str](), list[Any]()
-    for i in index if isinstance(index, tuple) else (index,):
-        if isinstance(i, slice):
-            ends = ["" if n is None else str(operator.index(n)) for n in (i.start, i.stop)]
-            parts.append(":".join(ends) + ("" if i.step is None else f":{operator.index(i.step)}"))
-        elif i is None or i is ...:
-            parts.append("None" if i is None else "...")
-        elif isinstance(i, (int, np.integer)) and not isinstance(i, bool):
-            parts.append(str(int(i)))
-        else:
-            parts.append(f"i{len(arrays)}")
-            arrays.append(np.asarray(i) if isinstance(i, (list, range)) else i)
-    return ", ".join(parts), tuple(arrays)
 
 
 def put(y: Array, places: tuple[tuple, tuple], v: Any) -> None:
@@ -273,6 +255,7 @@ class IndexSelect(Operation):
 
     arity = 2
     dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     calls = ("torch.index_select", "Tensor.index_select")
 
@@ -314,6 +297,7 @@ class IndexAdd(Operation):
 
     arity = 3
     dyadic = True
+    in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     options = {"alpha": (1, 0.5, -2)}
     calls = ("torch.index_add", "Tensor.index_add", "Tensor.index_add_")

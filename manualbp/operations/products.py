@@ -49,6 +49,7 @@ class Matmul(Operation):
     arity = 2
     ranks = (1, 2, 3, 4)
     dyadic = True
+    guards = (None, "SwapAxes(-1, -2)")  # x xᵀ exists for every x
     calls = (
         "torch.matmul", "Tensor.matmul", "Tensor.__matmul__", "Tensor.__rmatmul__", "torch.mm", "Tensor.mm",
         "torch.bmm", "Tensor.bmm", "torch.mv", "Tensor.mv", "torch.dot", "Tensor.dot", "torch.linalg.matmul",

@@ -18,6 +18,7 @@ class AlongAxis(Operation, family=True):
     dim: int
 
     dyadic = True
+    in_networks = False  # what would make indices there jumps
     ranks = (1, 2, 3, 4)
 
     def places(self, x: Any, index: Any) -> tuple[Array, ...]:
@@ -58,7 +59,11 @@ class Gather(AlongAxis):
     """
 
     arity = 2
+    in_networks = True
     calls = ("torch.gather", "Tensor.gather", "torch.take_along_dim")
+
+    def before(self):
+        return None, f"Argsort({self.dim})"  # which sorts x
 
     def forward(self, params, x):
         x, index = self.unpack(x, "x index")

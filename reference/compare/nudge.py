@@ -74,7 +74,7 @@ def _moves(a: Array, b: Array, top: float, jumps: bool) -> Array:
     """|a − b|: for every entry its own jump, as at a kink, and for all of them the largest move that is no jump."""
     d = difference(a, b)
     d = np.where(np.isfinite(d), d, 0)
-    calm = d[d <= EPS[a.dtype.name] ** 0.5 * top].max(initial=0)
+    calm = d[d <= np.finfo(a.dtype).eps ** 0.5 * top].max(initial=0)
     return np.maximum(d, calm) if jumps else np.full(d.shape, calm)
 
 

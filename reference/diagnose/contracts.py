@@ -55,7 +55,7 @@ def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, tri
             return law(subject.fresh(), trial)
     except Exception as e:
         said = str(e).strip().splitlines() or [""]
-        return Broken(f"not so: {law.__doc__}; here {type(e).__name__}: {said[0]}", note=True)
+        return Broken(f"an error where {law.__doc__}: {type(e).__name__}: {said[0]}", note=True)
 
 
 def _inputs(trial: Trial) -> Arrays:
@@ -84,7 +84,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _arguments(subject: Subject, trial: Trial) -> Broken | None:
-    """the arguments stay as they are"""
+    """the arguments are watched"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(dict(trial.arrays), arrays):
@@ -104,7 +104,7 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
 
 
 def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
-    """backward may be called twice"""
+    """backward is called twice"""
     if subject.accumulates:
         return None
     y, cache = subject.forward(_inputs(trial))
@@ -123,7 +123,7 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
 
 
 def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
-    """forward may run on other data before"""
+    """forward runs on other data before"""
     other = {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
@@ -145,7 +145,7 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
 
 
 def _aliases(subject: Subject, trial: Trial) -> Broken | None:
-    """gradients are arrays of their own"""
+    """the memory of the gradients is looked at"""
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     grads = {n: g for n, g in subject.backward(_dy(subject, y), cache).items() if isinstance(g, np.ndarray)}
@@ -162,7 +162,7 @@ def _aliases(subject: Subject, trial: Trial) -> Broken | None:
 
 
 def _reused(subject: Subject, trial: Trial) -> Broken | None:
-    """the gradients of one call stay when another is made"""
+    """another call is made after one"""
     if subject.stateful:  # what an object keeps in itself is its own
         return None
     y, cache = subject.forward(_inputs(trial))
@@ -179,7 +179,9 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
 
 
 def _dtype(subject: Subject, trial: Trial) -> Broken | None:
-    """float32 is taken"""
+    """float32 goes in"""
+    if not trial.real:
+        return None
     arrays = cast(_inputs(trial), np.float32)
     y, cache = subject.forward(arrays)
     grads = subject.backward(cast(_dy(subject, y), np.float32), cache)
@@ -196,7 +198,7 @@ LAYOUTS = {
 
 
 def _layout(subject: Subject, trial: Trial) -> Broken | None:
-    """any layout in memory is taken"""
+    """memory is laid out otherwise"""
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right, refused = _kept(subject.backward(dy, cache)), None

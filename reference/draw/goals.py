@@ -33,6 +33,7 @@ POWER = ("LPPool1d", "LPPool2d", "LPPool3d")
 UNPOOL = ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d")
 RESIZED = ("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")
 KINKED = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "PReLU", "ELU", "Threshold")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 RECURRENT = ("LSTM", "RNN", "GRU")
 TRANSFORMER = ("TransformerEncoderLayer", "TransformerDecoderLayer")
 
@@ -96,6 +97,10 @@ def _smooth(layer: Any) -> bool:
     return layer.mode in ("linear", "bilinear", "bicubic", "trilinear")
 
 
+def _fraction(option: Any) -> bool:
+    return option is not None and any(o % 1 for o in (option if isinstance(option, tuple) else (option,)))
+
+
 def _overlap(layer: Any) -> bool:
     """Is a window longer than the step to the next one?"""
     kernel, stride, dilation = layer.kernel()
@@ -144,11 +149,10 @@ GOALS: tuple[Goal, ...] = (
     Goal("places in several planes", UNPOOL, lambda f, x: int(np.prod(_first(x).shape[: -f.axes])) > 1),
     Goal("fewer entries than before", RESIZED, lambda f, x: any(o < n for n, o in _resized(f, x))),
     Goal("an odd number of entries", RESIZED, lambda f, x: any(o % n for n, o in _resized(f, x) if o > n)),
-    Goal("a scale that is no integer", RESIZED, lambda f, x: f.scale_factor in (1.5, 2.5, 0.5, 0.75)),
+    Goal("a scale that is no integer", RESIZED, lambda f, x: _fraction(f.scale_factor)),
     Goal("aligned corners", ("Upsample",), lambda f, x: bool(f.align_corners)),
     Goal("half pixels", ("Upsample",), lambda f, x: _smooth(f) and not f.align_corners),
     Goal("a cubic kernel", ("Upsample",), lambda f, x: f.mode == "bicubic"),
-    Goal("nearest centres", ("Upsample",), lambda f, x: f.mode == "nearest-exact"),
     Goal("windows that overlap", ("Fold", "Unfold"), lambda f, x: _overlap(f)),
     Goal("pixels out of channels", ("PixelShuffle",), lambda f, x: f.upscale_factor > 1),
     Goal("several groups of channels dealt", ("ChannelShuffle",), lambda f, x: f.groups > 1),
@@ -173,6 +177,15 @@ GOALS: tuple[Goal, ...] = (
     Goal("an activation that is a layer", TRANSFORMER, lambda f, x: not isinstance(f.activation, str)),
     Goal("batch statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: f.training),
     Goal("running statistics", ("BatchNorm1d", "BatchNorm2d"), lambda f, x: not f.training and f.track_running_stats),
+    Goal("operands of different shapes", ARITHMETIC, lambda f, x: isinstance(x, tuple) and x[0].shape != x[1].shape),
+    Goal("a number beside an array", ARITHMETIC, lambda f, x: not isinstance(x, tuple)),
+    Goal("a batch of matrices", ("Matmul",), lambda f, x: x[0].ndim > 2),
+    Goal(
+        "an index that takes an entry twice", ("Gather", "IndexSelect"), lambda f, x: np.unique(x[1]).size < x[1].size
+    ),
+    Goal("equal largest entries", ("Amax",), lambda f, x: np.size(x) > np.unique(x).size and f.dim is None),
+    Goal("equal operands of a maximum", ("Maximum",), lambda f, x: isinstance(x, tuple) and bool((x[0] == x[1]).any())),
+    Goal("a mask over attention", ("ScaledDotProductAttention",), lambda f, x: len(x) > 3 or f.is_causal),
     Goal("entries dropped", ("Dropout",), lambda f, x: f.training and 0 < f.p < 1),
 )
 

@@ -93,7 +93,7 @@ class _OneSample(Right):
         return dx, super().backward(params, cache, one)[1]
 
 
-@fault("B05.last", "Linear", "_ConvNd")
+@fault("B05.last", "Linear", "_ConvNd", "_ConvTransposeNd")
 class LastSampleOnly(_OneSample):
     """The gradients of weight and bias are those of the last sample only.
 
@@ -105,7 +105,7 @@ class LastSampleOnly(_OneSample):
     which = -1
 
 
-@fault("B05.first", "Linear", "_ConvNd")
+@fault("B05.first", "Linear", "_ConvNd", "_ConvTransposeNd")
 class FirstSampleOnly(_OneSample):
     """The gradients of weight and bias are those of the first sample only.
 
@@ -117,7 +117,7 @@ class FirstSampleOnly(_OneSample):
     which = 0
 
 
-@fault("B06", "_ConvNd")
+@fault("B06", "_ConvNd", "_ConvTransposeNd")
 class BiasNotSummedOverPlaces(Right):
     """db sums dy over the batch, but takes the first place of every channel only.
 

@@ -27,6 +27,7 @@ from .torch_code import function_of
 Truth = Callable[..., Any]
 NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
 MOST = 6  # constants that are tried
+DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
 EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
@@ -50,6 +51,10 @@ def bring(
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
+    if not isinstance(options or {}, Mapping):
+        raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
+    if where is not None and not callable(where):
+        raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -61,6 +66,31 @@ def bring(
     return _Bringing(given, order, drawn, declared, against, seed).brought(options)
 
 
+def bring_pointwise(
+    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int
+) -> tuple[list[Trial], tuple[str, ...]]:
+    """Trials that f, df and the function intended take, and what was found on the way."""
+    specs, _ = sorted_out({"x": shape})
+    if truth is not None and not callable(truth):
+        raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
+    inputs = Inputs(specs, constants=constants(functions, {}))
+    given = Given(functions[0], functions[1], ("x",), {})
+    bringing = _Bringing(given, ("x",), inputs, (), truth, seed)
+    return bringing.accepted(subject, truth, bringing.trials())
+
+
+def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
+    """The loss, one number. A ValueError says who raised, or what was given instead."""
+    try:
+        value = loss(given)
+    except Exception as e:
+        raise ValueError(str(RefusedError("loss", e))) from e
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
+        raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    return value
+
+
 def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Specs of arrays, and what is no array: numbers, strings, flags. A ValueError shows what is taken."""
     if not isinstance(inputs, Mapping) or not inputs:
@@ -68,7 +98,15 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     specs, fixed = {}, {}
     for name, spec in inputs.items():
         if isinstance(spec, torch.Tensor):
+            if spec.dtype == torch.bfloat16:
+                raise ValueError(
+                    f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
+                )
             specs[name] = np.array(array(spec))
+        elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub":
+            raise ValueError(f"inputs[{name!r}] is an array of {spec.dtype}: numbers are wanted")
+        elif _is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
+            raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
             specs[name] = spec
         elif spec is None or isinstance(spec, (bool, int, float, str, types.FunctionType, torch.dtype)):
@@ -124,7 +162,7 @@ class _Bringing:
     seed: int
 
     def brought(self, options: Mapping[str, float]) -> Brought:
-        trials = self._trials()
+        trials = self.trials()
         if isinstance(self.given.forward, types.FunctionType):
             calling(self.given.forward, self.order, "forward")
         truth, numpy = self._intended(trials)
@@ -138,7 +176,7 @@ class _Bringing:
             notes += said
         if self.declared or left_out:
             subject = WithConstants(subject, self.declared, left_out, truth is not None)
-        accepted, said = self._accepted(subject, truth, trials)
+        accepted, said = self.accepted(subject, truth, trials)
         of_complex = [n for n, a in accepted[0].arrays.items() if np.asarray(a).dtype.kind == "c"]
         if of_complex or self._complex_outputs(subject, accepted[0]):
             subject = OfComplex(subject, of_complex)
@@ -152,7 +190,7 @@ class _Bringing:
             y, _ = subject.fresh().forward(copies(trial.arrays))
         return any(np.asarray(a).dtype.kind == "c" for a in flat(y))
 
-    def _trials(self) -> list[list[Trial]]:
+    def trials(self) -> list[list[Trial]]:
         """For each plan its trial, and others in its place should that be refused."""
         strategies = {n: s for n, s in self.inputs.specs.items() if _is_strategy(s)}
         if strategies:
@@ -190,6 +228,8 @@ class _Bringing:
                     y = call({**self.given.fixed, **copies(trial.arrays)})
             except Exception:
                 continue
+            if y is None:
+                raise ValueError("`against` gives None where a tensor is wanted: it is to return its output")
             if not any(isinstance(a, torch.Tensor) for a in flat(plain(y))):
                 return None, lambda arrays: call({**self.given.fixed, **arrays})
         return truth, None
@@ -247,7 +287,16 @@ class _Bringing:
         said = "`against` is no torch code: differences of it decide, which see less than autograd"
         return Beside(subject, numpy), off if off > 1e-12 else 0.0, (said,)
 
-    def _accepted(
+    def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
+        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
+        free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
+        for of in (_positive, _below_one):
+            if free and refused and isinstance(refused[-1][1], NotFiniteError):
+                kind = trial.kind if trial.integers else DOMAINS[of is _below_one]
+                arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
+                yield replace(trial, x=arrays, kind=kind)
+
+    def accepted(
         self, subject: Subject, truth: Truth | None, trials: list[list[Trial]]
     ) -> tuple[list[Trial], tuple[str, ...]]:
         """One trial for each plan: the first that every side takes."""
@@ -256,7 +305,7 @@ class _Bringing:
         accepted: list[Trial] = []
         refused: list[tuple[Trial, Exception]] = []
         for each in trials:
-            for trial in each:
+            for trial in (t for drawn in each for t in (drawn, *self._in_domains(drawn, refused))):
                 try:
                     accept(subject, truth, trial)
                 except (RefusedError, NotFiniteError) as e:
@@ -269,7 +318,15 @@ class _Bringing:
         if same := _only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
             first = next(e for _, e in refused if isinstance(e, RefusedError))
             raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
-        return accepted, _told(refused)
+        return accepted, _told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
+
+
+def _positive(a: Any) -> Any:
+    return np.where(a == 0, 1.0, np.abs(a))
+
+
+def _below_one(a: Any) -> Any:
+    return _positive(a) / (1 + _positive(a))
 
 
 def _only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
@@ -300,6 +357,8 @@ def _of_truth(truth: Truth, trial: Trial) -> tuple[int, tuple[str, ...]]:
     except Exception as e:
         raise RefusedError("against", e) from e
     y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
+    if not any(isinstance(t, torch.Tensor) for t in flat(y)):
+        raise ValueError(f"`against` gives {describe(y)} where a tensor is wanted: it is to return its output")
     outputs = [t for t in flat(y) if isinstance(t, torch.Tensor) and t.requires_grad]
     real = {n: t for n, t in tensors.items() if t.requires_grad}
     if not outputs or not real:
@@ -354,7 +413,7 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
             raise RefusedError("backward", e) from e
 
 
-def _told(refused: list[tuple[Trial, Exception]]) -> tuple[str, ...]:
+def _told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
     """A note for each side that refused trials: how many, and what it said."""
     told = []
     for who in ("against", "forward", "backward"):
@@ -364,7 +423,9 @@ def _told(refused: list[tuple[Trial, Exception]]) -> tuple[str, ...]:
             others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
             told.append(f"{e} for {trial}{others}; others were drawn in their place")
     if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
-        told.append(f"forward is not finite on {n} of the inputs that were drawn; others were drawn in their place")
+        instead = " and ".join(sorted(kinds)) or "others"
+        cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
+        told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
     return tuple(told)
 
 
@@ -382,7 +443,9 @@ def _none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> E
             f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
         )
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    cure = "" if len(trials) == 1 else (
+    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
+    first = next(e.error for e in refused if isinstance(e, RefusedError))
+    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
         "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
     )  # fmt: skip
     error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")

@@ -55,7 +55,13 @@ class Convention:
 
 class SlopesAtBounds:
     def above(self, z: Array) -> Array:
+        """Of a loss with a hinge."""
         return z.real >= 0
+
+    def shares(self, x: Any, lower: Any, upper: Any) -> tuple[Array, ...]:
+        """Of Clamp."""
+        below, above = np.less(x, lower), np.greater(x, upper)
+        return ~(below | above), below & np.less(lower, upper), above | np.less(upper, lower)
 
 
 CLAMP = Convention(
@@ -65,7 +71,7 @@ CLAMP = Convention(
     now="slope 0 at a bound, the subgradient of least norm",
     source="pytorch/pytorch issue 184572, pull request 191142",
     classes=(
-        "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "TripletMarginLoss",
+        "Clamp", "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "TripletMarginLoss",
         "TripletMarginWithDistanceLoss",
     ),
     older=SlopesAtBounds,

@@ -145,6 +145,14 @@ def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
         y.register_hook(_plain)
 
 
+def plain(t: torch.Tensor) -> torch.Tensor:
+    """The same numbers in plain strides, and its gradient, too."""
+    t = t.clone(memory_format=torch.contiguous_format)
+    if t.requires_grad:
+        t.register_hook(_plain)
+    return t
+
+
 PLAIN = (_plain_input, _plain_gradient)
 
 

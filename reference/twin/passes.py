@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 from torch.overrides import TorchFunctionMode
 
+from . import modules
 from .calls import name_of
 from .step import tensors_in
 
@@ -26,6 +27,20 @@ SHARED = {  # torch's functions that draw, which `randomness.shared` replaces wh
         F.scaled_dot_product_attention,
     )
 }  # fmt: skip
+
+
+# Functions whose backward is off in torch's own float64; `modules` says how, tests/test_torch_limits.py shows it.
+MENDED: Mapping[Any, Any] = {
+    F.hardsigmoid: lambda x: modules.Hardsigmoid()(x),
+    F.celu: lambda x, alpha=1.0: modules.CELU(alpha)(x),
+    F.batch_norm: lambda x, *rest, **options: modules.plain(F.batch_norm(modules.plain(x), *rest, **options)),
+}
+
+
+def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **options: Any) -> torch.Tensor:
+    """f of x, written into x where the caller wants it there."""
+    y = f(x, *rest, **options)
+    return x.copy_(y) if inplace else y
 
 
 class Called(nn.Module):
@@ -60,7 +75,11 @@ class OwnRun(TorchFunctionMode):
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Any other call."""
-        return getattr(F, SHARED[func])(*args, **kwargs) if func in SHARED else func(*args, **kwargs)
+        if func in SHARED:
+            return getattr(F, SHARED[func])(*args, **kwargs)
+        if func in MENDED:
+            return in_place(MENDED[func], args[0], *args[1:], **kwargs)
+        return func(*args, **kwargs)
 
     def in_dtype(self, value: Any) -> Any:
         """torch.float32 named in a model means the model's own dtype, when the model runs in another."""
