@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from manualbp.base import Layer, Params, unflatten
 from manualbp.container import Container
@@ -91,10 +92,15 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
     """Are the modules inside of the classes that torch makes them of, without hooks?"""
     if not any(True for _ in module.children()):
         return True
-    twin = {name: type(m) for name, m in to_torch(layer).named_modules()}
+    twin = {name: _kind(m) for name, m in to_torch(layer).named_modules()}
     own = dict(module.named_modules())
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
-    return {name: type(m) for name, m in own.items()} == twin and not hooked
+    return {name: _kind(m) for name, m in own.items()} == twin and not hooked
+
+
+def _kind(module: nn.Module) -> type:
+    """Its class; a parametrised module has one made for it alone, below its own."""
+    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
 
 
 def sequence(model: nn.Module) -> Graph | None:
