@@ -100,7 +100,8 @@ def of_layer(cls: type[Layer]) -> Example | None:
     numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
     params, x = trial.params, trial.x
     out, back = of_role(runs[0], OUTPUT), of_role(runs[0], GRADIENT)
-    return Example(hand_code(layer, params, x, trial.dy), torch_code(layer, trial, "x" in back and bool(layer.is_gradient)), numbers,
+    plain = "x" in back and bool(layer.is_gradient)
+    return Example(hand_code(layer, params, x, trial.dy), torch_code(layer, trial, plain), numbers,
                    shapes(leaves(x, "x") | flatten(params)), shapes(out), tuple(back))  # fmt: skip
 
 
