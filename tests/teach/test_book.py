@@ -123,7 +123,7 @@ def tied(cls: str) -> dict[str, str]:
         ("Linear", 'return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})', "db = Σₙ dy"),
         ("Linear", 'y = x @ params["weight"].T', "y = xWᵀ + b"),
         ("Conv2d", "z = pad(x, sides, self.padding_mode)  # (0)", "z = x padded"),
-        ("LSTM", "di, df, dg, do = dc * g, dc * c, dc * i, du * r", "di = dcₜ g"),
+        ("LSTM", "dc = add(dc, du * o * (1 - r * r))", "dcₜ ← dcₜ + du ∂u/∂cₜ"),
         ("Softmax", "return y * (dy - (y * dy).sum(axis, keepdims=True))", "dx = y(dy − Σ y dy)"),
     ],
 )
