@@ -4,8 +4,9 @@
 
 Tensor arguments of the torch function are the inputs, in its order; all others are options under torch's names:
 torch.add(a, 2) is Add(other=2) of a, torch.sub(1, a) is Sub(input=1) of a, torch.matmul(a, b) is Matmul() of (a, b).
-Every class says in `calls` which functions and methods of torch it is. In-place calls are the same operations, and that
-somebody reads the changed tensor is a question of order, not of gradients.
+Every class says in `calls` which functions and methods of torch it is; rsub and the __r…__ methods have their operands
+swapped. In-place calls are the same operations: that somebody reads the changed tensor is a question of order, not of
+gradients.
 """
 
 from .arithmetic import Add, Div, FloorDivide, Mul, Neg, Pow, Remainder, Sub
