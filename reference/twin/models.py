@@ -14,7 +14,8 @@ from manualbp.graph import Graph, Node
 
 from . import passes
 from .layers import array, identities, read_as_it_is, to_torch, unreadable
-from .reading import Reader, located
+from .reading import Reader
+from .step import located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
