@@ -106,7 +106,7 @@ class IsNan(Logical):
         return np.not_equal(x, x), (x,)
 
     def sample(self, values, shape):
-        return np.where(values.mask(shape), np.nan, values.real(shape))
+        return np.where(values.mask(shape, 0.0 if values.exact else 0.3), np.nan, values.real(shape))
 
 
 class IsInf(Logical):
@@ -126,4 +126,4 @@ class IsInf(Logical):
         return np.isinf(x), (x,)
 
     def sample(self, values, shape):
-        return np.where(values.mask(shape), np.inf, values.real(shape))
+        return np.where(values.mask(shape, 0.0 if values.exact else 0.3), np.inf, values.real(shape))
