@@ -20,7 +20,7 @@ from manualbp.graph import Graph
 from .check import on_layer
 from .compare.comparison import Comparison, compare
 from .diagnose.evidence import Suspect
-from .draw.trial import cast
+from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone
 from .report.report import Report
 from .sides.model import Graphed, OfModel, Own
@@ -91,7 +91,7 @@ def examine_model(
     graph = reads["float64"].graph
     own = Own(model, args, kwargs, seed if graph.random else None, draws)
     trial = trial_of(own, reads["float64"], seed, dtype)
-    found = compare(Graphed(reads, seed), own, trial)
+    found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
     alone: dict[str, Alone] = {}
     if found.wrong or by_layer:
         alone = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
