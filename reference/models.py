@@ -16,6 +16,7 @@ from torch import nn
 
 from manualbp.base import tree_map, unflatten
 from manualbp.graph import Graph
+from manualbp.operations import MaskedFill, Where
 
 from .check import on_layer
 from .compare.comparison import Comparison, compare
@@ -23,6 +24,7 @@ from .diagnose.evidence import Suspect
 from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone
 from .report.report import Report
+from .sides import record
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
 from .sides.run import GRADIENT
@@ -99,7 +101,7 @@ def examine_model(
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], seed) if node else ()
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
-    notes = told(model, reads["float64"])
+    notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
@@ -181,6 +183,20 @@ def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str
         return None, None, None
     first = found.wrong[0]
     return None, first.name, "backward" if first.of.role == GRADIENT else "forward"
+
+
+def not_finite(read: Read, seed: int) -> tuple[str, ...]:
+    """Where a number that is none, or infinite, first comes out of numbers that are."""
+
+    def bad(tree: Any) -> bool:
+        real = [a for a in arrays_in(tree) if np.asarray(a).dtype.kind == "f"]
+        return any(not np.isfinite(a).all() for a in real)
+
+    with np.errstate(all="ignore"):
+        log = record.inputs(read.graph, read.params, read.x, seed)
+    first = next(((name, layer) for name, layer, x, y in log if bad(y) and not bad(x)), None)
+    masks = first is not None and isinstance(first[1], (MaskedFill, Where))  # −∞ before a softmax is meant
+    return () if first is None or masks else (f"NaN or an infinity first comes out of {first[0]}: {first[1]}",)
 
 
 INEXACT = {"Hardsigmoid": "hardsigmoid", "CELU": "celu"}  # see `passes.MENDED`
