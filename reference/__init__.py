@@ -2,7 +2,7 @@
 
 from reference import check_function, check_gradients, check_layer        your own gradient, checked
 from reference import to_torch, from_torch                                a layer and its torch twin
-from reference.draw.strategies import networks                                 random networks for your own tests
+from reference.strategies import networks                                  random networks for your own tests
 """
 
 import importlib

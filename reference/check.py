@@ -5,6 +5,7 @@
     check_pointwise(f, df, against=…)                            an activation and its slope
     check_layer(MyLayer, against=…)                              a manualbp.Layer
     check_optimizer(step, against=torch.optim.Adam, lr=0.1)      an update rule
+    check_model(model, x)                                        a torch model, back-propagated by hand
 
 All give a `Report`: true where the gradient stands, printed as one screen.
 """
@@ -23,13 +24,13 @@ from manualbp.base import Layer, flatten, options_of, registry
 from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
-from .draw.plans import Inputs
 from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
+from .models import check_model as check_model
 from .report.report import Report
 from .sides.arguments import calling
-from .sides.bring import Brought, bring, constants
+from .sides.bring import Brought, as_number, bring, bring_pointwise
 from .sides.candidate import Candidate, Given
 from .sides.function import Function
 from .sides.hand import Hand
@@ -65,7 +66,7 @@ def check_gradients(
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
     """A function of positional tensors that calls f by position, or by name where f's own names are these."""
     call = calling(f, names, "loss")
-    return lambda *tensors: call(dict(zip(names, tensors, strict=True)))
+    return lambda *tensors: as_number(call, dict(zip(names, tensors, strict=True)))
 
 
 def check_function(
@@ -136,9 +137,9 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     subject, truth, title = Pointwise(f, df), _truth(against), title or getattr(f, "__name__", "f")
-    inputs = Inputs({"x": shape}, constants=constants((f, df, against), {}))
-    trials = [t for plan in inputs.plans(seed) if (t := inputs.trial(plan)) is not None]
-    return judge(title, Judged(Candidate(subject), subject, None if truth is None else Function(truth)), trials)
+    trials, notes = bring_pointwise(subject, truth, shape, (f, df, against), seed)
+    report = judge(title, Judged(Candidate(subject), subject, None if truth is None else Function(truth)), trials)
+    return replace(report, notes=(*report.notes, *notes))
 
 
 def check_layer(

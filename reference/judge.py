@@ -177,7 +177,8 @@ def _passed(
 ) -> Report:  # fmt: skip
     shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
     seen = [x for t in tried for x in t.found.gradients]
-    verdict, side = "identical" if all(x.identical for x in seen) else "rounding", None
+    same = all(x.identical for t in tried for x in t.found.tensors)
+    verdict, side = "identical" if same else "rounding", None
     if contracts:
         verdict, side = "wrong", "contract"
     elif all(x.power is None for x in seen):

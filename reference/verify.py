@@ -20,7 +20,7 @@ from manualbp.base import registry
 from manualbp.container import Parallel, Select
 from manualbp.linear import Identity
 from manualbp.optim.base import Optimizer
-from manualbp.sampling import Choose, Values
+from manualbp.sampling import Choose
 
 from .check import on_case
 from .compare.comparison import Comparison, compare
@@ -193,7 +193,7 @@ def chunk(plan: Plan, number: int) -> Tally:
 def beside(case: Case) -> Case | None:
     """The same where all gradients are 0, or nothing but noise: beside its own input, whose gradient can be seen, so
     that a gradient which should be 0 and is not can be, too. None for an input that has no gradient."""
-    first = case.layer.sample(Values(np.random.default_rng(case.seed)), case.shape)
+    first = case.trial().x
     several = isinstance(first, tuple)
     head = first[0] if several else first
     if isinstance(head, tuple) or np.asarray(head).dtype.kind != "f":

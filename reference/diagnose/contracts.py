@@ -180,6 +180,8 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
 
 def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     """float32 goes in"""
+    if not trial.real:
+        return None
     arrays = cast(_inputs(trial), np.float32)
     y, cache = subject.forward(arrays)
     grads = subject.backward(cast(_dy(subject, y), np.float32), cache)

@@ -15,6 +15,7 @@ SAYS = {
     "rounding": "equal within rounding",
     "wrong": "wrong",
     "convention": "another convention at a kink or tie: defensible, but not torch's",
+    "error": "error: this check could not be run",
     "vacuous": "vacuous: nothing above the noise was compared, so this says nothing",
 }
 SIDES = {
@@ -30,7 +31,7 @@ SIDES = {
 class Report:
     """The outcome of a check. `bool(report)`: does the gradient stand?
 
-    verdict     "identical" "rounding" "wrong" "convention" "vacuous"
+    verdict     "identical" "rounding" "wrong" "convention" "vacuous", or "error": it could not be run
     wrong_side  "forward" "backward" "both" "contract", or None
     culprit     the first tensor that is wrong while what it was made from is right
     suspects    the mistakes that explain it, the likeliest first

@@ -51,6 +51,10 @@ def bring(
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
+    if not isinstance(options or {}, Mapping):
+        raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
+    if where is not None and not callable(where):
+        raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -60,6 +64,31 @@ def bring(
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
     return _Bringing(given, order, drawn, declared, against, seed).brought(options)
+
+
+def bring_pointwise(
+    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int
+) -> tuple[list[Trial], tuple[str, ...]]:
+    """Trials that f, df and the function intended take, and what was found on the way."""
+    specs, _ = sorted_out({"x": shape})
+    if truth is not None and not callable(truth):
+        raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
+    inputs = Inputs(specs, constants=constants(functions, {}))
+    given = Given(functions[0], functions[1], ("x",), {})
+    bringing = _Bringing(given, ("x",), inputs, (), truth, seed)
+    return bringing.accepted(subject, truth, bringing.trials())
+
+
+def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
+    """The loss, one number. A ValueError says who raised, or what was given instead."""
+    try:
+        value = loss(given)
+    except Exception as e:
+        raise ValueError(str(RefusedError("loss", e))) from e
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
+        raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    return value
 
 
 def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -74,6 +103,10 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
                     f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
                 )
             specs[name] = np.array(array(spec))
+        elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub":
+            raise ValueError(f"inputs[{name!r}] is an array of {spec.dtype}: numbers are wanted")
+        elif _is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
+            raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
             specs[name] = spec
         elif spec is None or isinstance(spec, (bool, int, float, str, types.FunctionType, torch.dtype)):
@@ -129,7 +162,7 @@ class _Bringing:
     seed: int
 
     def brought(self, options: Mapping[str, float]) -> Brought:
-        trials = self._trials()
+        trials = self.trials()
         if isinstance(self.given.forward, types.FunctionType):
             calling(self.given.forward, self.order, "forward")
         truth, numpy = self._intended(trials)
@@ -143,7 +176,7 @@ class _Bringing:
             notes += said
         if self.declared or left_out:
             subject = WithConstants(subject, self.declared, left_out, truth is not None)
-        accepted, said = self._accepted(subject, truth, trials)
+        accepted, said = self.accepted(subject, truth, trials)
         of_complex = [n for n, a in accepted[0].arrays.items() if np.asarray(a).dtype.kind == "c"]
         if of_complex or self._complex_outputs(subject, accepted[0]):
             subject = OfComplex(subject, of_complex)
@@ -157,7 +190,7 @@ class _Bringing:
             y, _ = subject.fresh().forward(copies(trial.arrays))
         return any(np.asarray(a).dtype.kind == "c" for a in flat(y))
 
-    def _trials(self) -> list[list[Trial]]:
+    def trials(self) -> list[list[Trial]]:
         """For each plan its trial, and others in its place should that be refused."""
         strategies = {n: s for n, s in self.inputs.specs.items() if _is_strategy(s)}
         if strategies:
@@ -195,6 +228,8 @@ class _Bringing:
                     y = call({**self.given.fixed, **copies(trial.arrays)})
             except Exception:
                 continue
+            if y is None:
+                raise ValueError("`against` gives None where a tensor is wanted: it is to return its output")
             if not any(isinstance(a, torch.Tensor) for a in flat(plain(y))):
                 return None, lambda arrays: call({**self.given.fixed, **arrays})
         return truth, None
@@ -261,7 +296,7 @@ class _Bringing:
                 arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
-    def _accepted(
+    def accepted(
         self, subject: Subject, truth: Truth | None, trials: list[list[Trial]]
     ) -> tuple[list[Trial], tuple[str, ...]]:
         """One trial for each plan: the first that every side takes."""
@@ -322,6 +357,8 @@ def _of_truth(truth: Truth, trial: Trial) -> tuple[int, tuple[str, ...]]:
     except Exception as e:
         raise RefusedError("against", e) from e
     y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
+    if not any(isinstance(t, torch.Tensor) for t in flat(y)):
+        raise ValueError(f"`against` gives {describe(y)} where a tensor is wanted: it is to return its output")
     outputs = [t for t in flat(y) if isinstance(t, torch.Tensor) and t.requires_grad]
     real = {n: t for n, t in tensors.items() if t.requires_grad}
     if not outputs or not real:
@@ -406,7 +443,9 @@ def _none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> E
             f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
         )
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    cure = "" if len(trials) == 1 else (
+    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
+    first = next(e.error for e in refused if isinstance(e, RefusedError))
+    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
         "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
     )  # fmt: skip
     error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+import manualbp
 from manualbp.base import Layer, expression, flatten, options_of, registry, tree_map
 from manualbp.optim.base import Optimizer
 
 from ..draw.architectures import Drawn, case_of
 from ..draw.case import Case
-from ..sides.run import by_autograd, by_hand, leaves
+from ..sides.hand import Hand
+from ..sides.module import twin_of
+from ..sides.run import GRADIENT, OUTPUT, leaves, of_role
 
 MOST, TRIES = 60, 40  # numbers in an example; examples drawn to find a small one
 STEPS = 3
@@ -32,13 +35,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Example:
-    """Code that can be run, and what both sides gave. `shapes`: of what goes in and out, for the picture."""
+    """Code that can be run, and what both sides gave. `into`, `out`: shapes of what goes in and out; `back`: what has
+    a gradient."""
 
     code: str
     torch_code: str
     numbers: tuple[Number, ...]
     into: Mapping[str, tuple[int, ...]]
     out: Mapping[str, tuple[int, ...]]
+    back: tuple[str, ...] = ()
 
 
 def small_case(cls: type[Layer]) -> Case | None:
@@ -86,13 +91,15 @@ def of_layer(cls: type[Layer]) -> Example | None:
     if case is None:
         return None
     layer = case.layer
-    params, x, dy = (short(tree) for tree in Case(layer, case.shape, case.seed).data())
+    trial = Case(layer, case.shape, case.seed).trial().map(short)
     seed = 0 if layer.random else None
-    hand, autograd = by_hand(layer, params, x, dy, seed), by_autograd(layer, params, x, dy, seed)
+    runs = Hand(layer, seed).run(trial), twin_of(layer, seed).run(trial)
+    hand, autograd = ({str(name): a for name, a in run.items()} for run in runs)
     numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
-    return Example(hand_code(layer, params, x, dy), torch_code(layer, params), numbers,
-                   shapes(leaves(x, "x") | flatten(params)),
-                   shapes({n: a for n, a in hand.items() if n[0] == "y"}))  # fmt: skip
+    params, x = trial.params, trial.x
+    out, back = of_role(runs[0], OUTPUT), of_role(runs[0], GRADIENT)
+    return Example(hand_code(layer, params, x, trial.dy), torch_code(layer, params), numbers,
+                   shapes(leaves(x, "x") | flatten(params)), shapes(out), tuple(back))  # fmt: skip
 
 
 def shapes(named: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -140,10 +147,19 @@ def hand_code(layer: Layer, params: Any, x: Any, dy: Any) -> str:
     names = sorted(name for name in registry() if re.search(rf"\b{name}\(", text))
     rng = ", np.random.default_rng(0)" if layer.random else ""
     return "\n".join([
-        "import numpy as np", f"from manualbp import {', '.join(names)}", "", f"layer = {text}",
+        "import numpy as np", *imports(names), "", f"layer = {text}",
         f"params = {literal(params)}", f"x = {literal(x)}", f"dy = {literal(dy)}", "",
         f"y, cache = layer.forward(params, x{rng})", "dx, grads = layer.backward(params, cache, dy)",
     ])  # fmt: skip
+
+
+def imports(names: list[str]) -> list[str]:
+    """Where these classes come from: the operations have a place of their own."""
+    places: dict[str, list[str]] = {}
+    for name in names:
+        own = registry()[name].__module__.split(".")[1]
+        places.setdefault("manualbp" if hasattr(manualbp, name) else f"manualbp.{own}", []).append(name)
+    return [f"from {place} import {', '.join(found)}" for place, found in sorted(places.items())]
 
 
 def torch_code(layer: Layer, params: Any) -> str:

@@ -113,7 +113,13 @@ def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Para
 
 
 def read_as_it_is(module: nn.Module) -> Layer:
-    """The layer of a module that need not be run: TypeError, with the reason, for any other."""
+    """The layer of a module that need not be run: TypeError, with the reason, for any other. A twin keeps what it is
+    called with, as an `output_size`, which torch's own module does not know."""
+    layer, at_call = _read(module), getattr(module, "call_options", {})
+    return layer.replace(**at_call) if at_call else layer
+
+
+def _read(module: nn.Module) -> Layer:
     if isinstance(module, operations.Operation):
         return registry()[module.name](**module.options)
     if isinstance(module, LazyModuleMixin):
