@@ -18,7 +18,6 @@ from manualbp.base import tree_map, unflatten
 from manualbp.graph import Graph
 from manualbp.operations import MaskedFill, Where
 
-from .check import on_layer
 from .compare.comparison import Comparison, compare
 from .diagnose.evidence import Suspect
 from .draw.trial import LARGE, cast
@@ -166,6 +165,8 @@ def arrays_in(tree: Any) -> Any:
 
 def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
     """What the mistake in a wrong node looks like."""
+    from .check import on_layer  # which imports this file
+
     try:
         return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
     except (TypeError, ValueError):  # a class without a twin, or one that takes no other data

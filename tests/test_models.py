@@ -365,7 +365,7 @@ def test_nan_is_said_with_the_node_that_it_comes_from():
 
 
 def test_a_lazy_module_that_was_never_called():
-    assert "call the model once" in refusal(nn.LazyLinear(3), torch.randn(1, 2))
+    assert "call it once" in refusal(nn.LazyLinear(3), torch.randn(1, 2))
 
 
 def test_a_model_that_gives_another_result_at_the_second_call():

@@ -62,7 +62,7 @@ def check(model: nn.Module) -> None:
                 f"{at} is made by torch.compile: give the module inside, {path + '.' * bool(path)}_orig_mod"
             )
         if isinstance(m, LazyModuleMixin) and m.has_uninitialized_params():
-            raise TypeError(f"{at} does not know its sizes yet: call the model once on an input")
+            raise TypeError(f"{at} does not know its sizes yet: call it once on an input")
         if m._backward_hooks or m._backward_pre_hooks:
             raise TypeError(
                 f"{at} has a backward hook, which may change gradients: remove it (handle.remove()) and ask again"
