@@ -128,7 +128,9 @@ MODELS: dict[str, Callable[[], Made]] = {
         "MobileBertModel", "MobileBertConfig", embedding_size=16, intra_bottleneck_size=16
     ),
     "transformers deberta_v2": language("DebertaV2Model", "DebertaV2Config"),
-    "transformers xlnet": language("XLNetModel", "XLNetConfig", d_model=16, n_layer=2, n_head=2, d_inner=32, **UNBOUNDED),
+    "transformers xlnet": language(
+        "XLNetModel", "XLNetConfig", d_model=16, n_layer=2, n_head=2, d_inner=32, **UNBOUNDED
+    ),
     "transformers fnet": language("FNetModel", "FNetConfig"),
     "transformers t5 encoder": language(
         "T5EncoderModel", "T5Config", d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2
