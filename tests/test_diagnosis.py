@@ -15,7 +15,7 @@ TRIALS = 3  # of different sizes, as a check makes them
 LEAST = 0.95  # of the catalogue's mistakes must be named first
 
 
-def evidence(function, wrong, rng):
+def evidence(function, wrong, rng, trial):
     """What a check would know of one trial: a piece of evidence for every wrong gradient."""
     arrays, sizes, numbers = function.draw(rng)
     tensors = {n: torch.tensor(a, requires_grad=a.dtype.kind == "f") for n, a in arrays.items()}
@@ -34,13 +34,13 @@ def evidence(function, wrong, rng):
         yours = np.zeros(0) if given[n] is None else given[n]
         if yours.shape != g.shape or not np.isfinite(yours).all() or np.abs(yours - g).max(initial=0) > bound:
             all_given = {k: v for k, v in given.items() if v is not None}
-            yield Evidence(n, yours, g, bound, known, right, all_given, numbers)
+            yield Evidence(n, yours, g, bound, known, right, all_given, numbers, trial=trial)
 
 
 def suspects(case, seed):
     _, function, wrong = case
     rng = np.random.default_rng(seed)
-    return diagnose([e for _ in range(TRIALS) for e in evidence(function, wrong, rng)])
+    return diagnose([e for k in range(TRIALS) for e in evidence(function, wrong, rng, k)])
 
 
 @pytest.mark.parametrize("draw", range(5))
@@ -69,5 +69,8 @@ def test_mistakes_that_no_catalogue_has_are_explained():
 def test_noise_is_given_no_name(seed):
     rng = np.random.default_rng(seed)
     function = diagnosis_cases.affine
-    found = [e for _ in range(TRIALS) for e in evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng)]
+    found = [
+        e for k in range(TRIALS)
+        for e in evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng, k)
+    ]  # fmt: skip
     assert diagnose(found) == ()

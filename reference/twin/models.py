@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 from manualbp.base import Layer, Params, unflatten
@@ -61,6 +62,8 @@ def check(model: nn.Module) -> None:
             raise TypeError(
                 f"{at} is made by torch.compile: give the module inside, {path + '.' * bool(path)}_orig_mod"
             )
+        if isinstance(m, LazyModuleMixin) and m.has_uninitialized_params():
+            raise TypeError(f"{at} does not know its sizes yet: call it once on an input")
         if m._backward_hooks or m._backward_pre_hooks:
             raise TypeError(
                 f"{at} has a backward hook, which may change gradients: remove it (handle.remove()) and ask again"
