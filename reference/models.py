@@ -17,7 +17,6 @@ from torch import nn
 from manualbp.base import tree_map, unflatten
 from manualbp.graph import Graph
 
-from .check import on_layer
 from .compare.comparison import Comparison, compare
 from .diagnose.evidence import Suspect
 from .draw.trial import cast
@@ -165,6 +164,8 @@ def arrays_in(tree: Any) -> Any:
 def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
     """What the mistake in a wrong node looks like."""
     try:
+        from .check import on_layer  # the two modules need one another
+
         return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
     except (TypeError, ValueError):  # a class without a twin, or one that takes no other data
         return ()
