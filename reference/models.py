@@ -168,6 +168,8 @@ def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
     from .check import on_layer  # which imports this file
 
     try:
+        from .check import on_layer  # the two modules need one another
+
         return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
     except (TypeError, ValueError):  # a class without a twin, or one that takes no other data
         return ()
