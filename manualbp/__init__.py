@@ -115,6 +115,7 @@ from .padding import ReplicationPad3d as ReplicationPad3d
 from .padding import ZeroPad1d as ZeroPad1d
 from .padding import ZeroPad2d as ZeroPad2d
 from .padding import ZeroPad3d as ZeroPad3d
+from .parametrizations import WeightNorm as WeightNorm
 from .pixelshuffle import PixelShuffle as PixelShuffle
 from .pixelshuffle import PixelUnshuffle as PixelUnshuffle
 from .pooling import AvgPool1d as AvgPool1d
@@ -161,7 +162,7 @@ from .upsampling import Upsample as Upsample
 from .upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
     "Node",

@@ -213,3 +213,12 @@ def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int
     >>> check_optimizer(MyLion, against=their_lion_step, lr=0.1)
     """
     return judge_step(step, against, steps, seed, options)
+
+
+def __getattr__(name: str) -> Any:
+    """`check_model` was here once; its file imports this one."""
+    if name == "check_model":
+        from .models import check_model
+
+        return check_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,13 +16,14 @@ from torch import nn
 
 from manualbp.base import tree_map, unflatten
 from manualbp.graph import Graph
+from manualbp.operations import MaskedFill, Where
 
-from .check import on_layer
 from .compare.comparison import Comparison, compare
 from .diagnose.evidence import Suspect
-from .draw.trial import cast
+from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone
 from .report.report import Report
+from .sides import record
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
 from .sides.run import GRADIENT
@@ -91,7 +92,7 @@ def examine_model(
     graph = reads["float64"].graph
     own = Own(model, args, kwargs, seed if graph.random else None, draws)
     trial = trial_of(own, reads["float64"], seed, dtype)
-    found = compare(Graphed(reads, seed), own, trial)
+    found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
     alone: dict[str, Alone] = {}
     if found.wrong or by_layer:
         alone = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
@@ -99,7 +100,7 @@ def examine_model(
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], seed) if node else ()
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
-    notes = told(model, reads["float64"])
+    notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
@@ -164,7 +165,11 @@ def arrays_in(tree: Any) -> Any:
 
 def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
     """What the mistake in a wrong node looks like."""
+    from .check import on_layer  # which imports this file
+
     try:
+        from .check import on_layer  # the two modules need one another
+
         return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
     except (TypeError, ValueError):  # a class without a twin, or one that takes no other data
         return ()
@@ -181,6 +186,20 @@ def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str
         return None, None, None
     first = found.wrong[0]
     return None, first.name, "backward" if first.of.role == GRADIENT else "forward"
+
+
+def not_finite(read: Read, seed: int) -> tuple[str, ...]:
+    """Where a number that is none, or infinite, first comes out of numbers that are."""
+
+    def bad(tree: Any) -> bool:
+        real = [a for a in arrays_in(tree) if np.asarray(a).dtype.kind == "f"]
+        return any(not np.isfinite(a).all() for a in real)
+
+    with np.errstate(all="ignore"):
+        log = record.inputs(read.graph, read.params, read.x, seed)
+    first = next(((name, layer) for name, layer, x, y in log if bad(y) and not bad(x)), None)
+    masks = first is not None and isinstance(first[1], (MaskedFill, Where))  # −∞ before a softmax is meant
+    return () if first is None or masks else (f"NaN or an infinity first comes out of {first[0]}: {first[1]}",)
 
 
 INEXACT = {"Hardsigmoid": "hardsigmoid", "CELU": "celu"}  # see `passes.MENDED`

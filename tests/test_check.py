@@ -499,7 +499,7 @@ def typo(dy, x):
 INPUTS = {"x": ("N", "D")}
 CHECKS = {
     "misspelt": dict(forward=forward, backward=typo, against=torch.tanh, inputs=INPUTS),
-    "right": dict(forward=forward, backward=lambda dy, x: dy * (1 - np.tanh(x) ** 2), against=torch.tanh, inputs=INPUTS),
+    "right": dict(forward=forward, backward=lambda dy, x: dy / np.cosh(x) ** 2, against=torch.tanh, inputs=INPUTS),
 }
 """
 

@@ -359,6 +359,15 @@ def test_a_sample_that_the_model_refuses():
     assert "give it a sample" in refusal(Skip()) or "by running it" in refusal(Skip())
 
 
+def test_nan_is_said_with_the_node_that_it_comes_from():
+    report = check_model(Does(lambda x: torch.log(-x.abs()) + 1), torch.randn(2, 4))
+    assert any("first comes out of log: Log()" in note for note in report.notes)
+
+
+def test_a_lazy_module_that_was_never_called():
+    assert "call it once" in refusal(nn.LazyLinear(3), torch.randn(1, 2))
+
+
 def test_a_model_that_gives_another_result_at_the_second_call():
     class Counting(nn.Module):
         def __init__(self):

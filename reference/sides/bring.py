@@ -1,6 +1,5 @@
 """What somebody gave to check_function, brought into the form that is examined: a subject, a truth, trials."""
 
-import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,22 +12,19 @@ from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.plans import Inputs, examples, with_examples
-from ..draw.specs import Spec
 from ..draw.trial import Trial
+from .accepted import DOMAINS, accept, below_one, none_accepted, only_equal, positive, told
 from .arguments import calling, order_of
-from .around import Beside, OfComplex, Seeded, WithConstants, generators, joined, pairs, truth_of_complex
-from .chosen import Given, chosen, copies, upstream
-from .gradients import array, as_arrays, as_tensor, is_real, plain
+from .around import Beside, OfComplex, Seeded, WithConstants, generators, pairs, truth_of_complex
+from .chosen import Given, chosen, copies
+from .gradients import as_tensor, plain
+from .inputs import constants, is_strategy, sorted_out
 from .raised import NotFiniteError, RefusedError
 from .run import flat
 from .subject import Subject
 from .torch_code import function_of
 
 Truth = Callable[..., Any]
-NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
-MOST = 6  # constants that are tried
-DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
-EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
 @dataclass(frozen=True)
@@ -91,65 +87,6 @@ def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
     return value
 
 
-def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Specs of arrays, and what is no array: numbers, strings, flags. A ValueError shows what is taken."""
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise ValueError(f"inputs is {describe(inputs)}; it takes shapes by name, as {EXAMPLE}")
-    specs, fixed = {}, {}
-    for name, spec in inputs.items():
-        if isinstance(spec, torch.Tensor):
-            if spec.dtype == torch.bfloat16:
-                raise ValueError(
-                    f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
-                )
-            specs[name] = np.array(array(spec))
-        elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub":
-            raise ValueError(f"inputs[{name!r}] is an array of {spec.dtype}: numbers are wanted")
-        elif _is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
-            raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
-        elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
-            specs[name] = spec
-        elif spec is None or isinstance(spec, (bool, int, float, str, types.FunctionType, torch.dtype)):
-            fixed[name] = spec
-        else:
-            raise ValueError(
-                f'inputs[{name!r}] is {describe(spec)}; it takes a shape as ("N", "D") or (4, 3), an array, '
-                f'Indices(("N",), below="C") for integers, Positive(("N",)) and others for numbers of a kind, or a '
-                f"hypothesis strategy; numbers, strings and flags are handed on as they are"
-            )
-    if not specs:
-        raise ValueError(f"no input is an array, so that there is nothing to differentiate: give shapes, as {EXAMPLE}")
-    return specs, fixed
-
-
-def _is_shape(spec: Any) -> bool:
-    return isinstance(spec, tuple) and all(isinstance(n, (int, str)) for n in spec)
-
-
-def _is_strategy(spec: Any) -> bool:
-    return any(c.__name__ == "SearchStrategy" and c.__module__.startswith("hypothesis") for c in type(spec).__mro__)
-
-
-def constants(functions: Sequence[Any], options: Mapping[str, float]) -> tuple[float, ...]:
-    """The numbers that code or options name: kinks may lie there."""
-    found: dict[float, None] = dict.fromkeys(float(abs(v)) for v in options.values())
-    for f in functions:
-        for code in _codes(f):
-            numbers = (c for c in code.co_consts if isinstance(c, (int, float)) and not isinstance(c, bool))
-            found |= dict.fromkeys(float(abs(c)) for c in numbers)
-    return tuple(c for c in found if SMALLEST <= c <= NAMED)[:MOST]
-
-
-def _codes(f: Any) -> Iterator[types.CodeType]:
-    """The code of a function, of the methods of a class, and of what is defined inside."""
-    for member in [f, *(vars(f if isinstance(f, type) else type(f)).values() if f is not None else ())]:
-        code = getattr(getattr(member, "__func__", member), "__code__", None)
-        stack = [code] if isinstance(code, types.CodeType) else []
-        while stack:
-            yield (code := stack.pop())
-            stack += [c for c in code.co_consts if isinstance(c, types.CodeType)]
-
-
 @dataclass
 class _Bringing:
     """The way from what was given to what is examined."""
@@ -192,7 +129,7 @@ class _Bringing:
 
     def trials(self) -> list[list[Trial]]:
         """For each plan its trial, and others in its place should that be refused."""
-        strategies = {n: s for n, s in self.inputs.specs.items() if _is_strategy(s)}
+        strategies = {n: s for n, s in self.inputs.specs.items() if is_strategy(s)}
         if strategies:
             return [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
         found = [list(self.inputs.instead(plan)) for plan in self.inputs.plans(self.seed)]
@@ -246,7 +183,7 @@ class _Bringing:
                 refused.append(e)
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
-        raise _none_accepted(refused, trials)
+        raise none_accepted(refused, trials)
 
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial
@@ -290,9 +227,9 @@ class _Bringing:
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
         """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
-        for of in (_positive, _below_one):
+        for of in (positive, below_one):
             if free and refused and isinstance(refused[-1][1], NotFiniteError):
-                kind = trial.kind if trial.integers else DOMAINS[of is _below_one]
+                kind = trial.kind if trial.integers else DOMAINS[of is below_one]
                 arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
@@ -314,28 +251,11 @@ class _Bringing:
                 accepted.append(trial)
                 break
         if not any(not t.integers for t in accepted):
-            raise _none_accepted([e for _, e in refused], trials)
-        if same := _only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
+            raise none_accepted([e for _, e in refused], trials)
+        if same := only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
             first = next(e for _, e in refused if isinstance(e, RefusedError))
             raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
-        return accepted, _told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
-
-
-def _positive(a: Any) -> Any:
-    return np.where(a == 0, 1.0, np.abs(a))
-
-
-def _below_one(a: Any) -> Any:
-    return _positive(a) / (1 + _positive(a))
-
-
-def _only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
-    """Two names of sizes that must be one: all that differ in them were refused."""
-    names = list(accepted[0].sizes)
-    for a, b in itertools.combinations(names if refused and len(accepted) > 3 else [], 2):
-        if all(t.sizes[a] == t.sizes[b] for t in accepted):
-            return a, b
-    return None
+        return accepted, told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
 
 
 def _as_pairs(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -388,77 +308,4 @@ def _same_twice(subject: Subject, trial: Trial) -> bool:
     )
 
 
-def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
-    """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain."""
-    finite = True
-    with np.errstate(all="ignore"):
-        if truth is not None:
-            try:
-                y = truth(*(as_tensor(a) for a in trial.arrays.values()))
-            except Exception as e:
-                raise RefusedError("against", e) from e
-            y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
-            finite = all(np.isfinite(a).all() for a in flat(as_arrays(y)) if a is not None)
-        fresh = subject.fresh()
-        try:
-            y, cache = fresh.forward(copies(trial.arrays))
-        except Exception as e:
-            raise RefusedError("forward", e) from e
-        real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
-        if (truth is None or not finite) and not all(np.isfinite(a).all() for a in real):
-            raise NotFiniteError
-        try:
-            fresh.backward(upstream(y), cache)
-        except Exception as e:
-            raise RefusedError("backward", e) from e
-
-
-def _told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
-    """A note for each side that refused trials: how many, and what it said."""
-    told = []
-    for who in ("against", "forward", "backward"):
-        of = [(t, e) for t, e in refused if isinstance(e, RefusedError) and e.who == who]
-        if of:
-            (trial, e), n = of[0], len(of)
-            others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
-            told.append(f"{e} for {trial}{others}; others were drawn in their place")
-    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
-        instead = " and ".join(sorted(kinds)) or "others"
-        cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
-        told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
-    return tuple(told)
-
-
-def _none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Exception:
-    """What to say if no trial is left."""
-    trial = trials[0][0]
-    usage = [e for e in refused if isinstance(e, RefusedError) and _is_ours(e.error)]
-    if usage:
-        return usage[0].error
-    said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
-    if not said:
-        name = next(iter(trial.arrays))
-        return ValueError(
-            f"forward is not finite on anything that was drawn: say what numbers {', '.join(trial.arrays)} may be, as "
-            f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
-        )
-    shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
-    first = next(e.error for e in refused if isinstance(e, RefusedError))
-    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
-        "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
-    )  # fmt: skip
-    error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")
-    error.__cause__ = next((e.error for e in refused if isinstance(e, RefusedError)), None)
-    return error
-
-
-def _is_ours(error: Exception) -> bool:
-    """Is it one of this project's own sentences?"""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return isinstance(error, ValueError) and tb is not None and "reference" in tb.tb_frame.f_globals.get("__name__", "")
-
-
-__all__ = ["Brought", "bring", "joined"]
+__all__ = ["Brought", "as_number", "bring", "bring_pointwise"]

@@ -336,13 +336,13 @@ class Reader(OwnRun):
     @contextmanager
     def reading(self):
         """Within it, calls of modules and of autograd functions come here, too."""
-        of_module, of_function = nn.Module.__call__, torch.autograd.Function.apply.__func__
+        of_module, of_function = nn.Module.__call__, vars(torch.autograd.Function)["apply"]
 
         def module(m: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return self.module(of_module, m, args, kwargs)
 
         def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
-            return self.function(lambda *a, **k: of_function(cls, *a, **k), cls, args, kwargs)
+            return self.function(of_function.__get__(None, cls), cls, args, kwargs)
 
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(nn.Module, "__call__", module))

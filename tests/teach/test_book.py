@@ -4,10 +4,12 @@ import html
 import itertools
 import re
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from browser import ACCESSIBILITY, AXE, needs_browser, visit
 from typer.testing import CliRunner
 from wellformed import read
@@ -121,7 +123,7 @@ def tied(cls: str) -> dict[str, str]:
         ("Linear", 'return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})', "db = Σₙ dy"),
         ("Linear", 'y = x @ params["weight"].T', "y = xWᵀ + b"),
         ("Conv2d", "z = pad(x, sides, self.padding_mode)  # (0)", "z = x padded"),
-        ("LSTM", "di, df, dg, do = dc * g, dc * c, dc * i, du * r", "di = dcₜ g"),
+        ("LSTM", "dc = add(dc, du * o * (1 - r * r))", "dcₜ ← dcₜ + du ∂u/∂cₜ"),
         ("Softmax", "return y * (dy - (y * dy).sum(axis, keepdims=True))", "dx = y(dy − Σ y dy)"),
     ],
 )
@@ -145,6 +147,12 @@ def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
     shown = {str(n): executed.shown(np.asarray(a)) for n, a in found.items() if a is not None}
     told = {n.name: n.by_hand for n in example.numbers}
     assert {n: text for n, text in told.items() if n in shown} == shown
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, about what it will do in another version
+        exec(example.torch_code, space)
+    x, shown = space["x"], {n.name: n.pytorch for n in example.numbers}
+    if not space["layer"].random and isinstance(x, torch.Tensor) and x.grad is not None:
+        assert executed.shown(x.grad.numpy()) == shown["dx"]
     for number in example.numbers:
         assert number.pytorch == "–" or number.difference == "0" or float(number.difference) < 1e-9
 
