@@ -6,14 +6,12 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..draw.steps import Flat
 from .arguments import POSITIONAL, parameters
 from .rules import PLURAL, Arrays, Rule, Running, Together, candidates, contents, held, is_gradient
-
-METHODS = ("step", "update", "update_params", "apply_gradients", "__call__")
-OWN = ("params", "parameters", "weights")  # where objects keep them
 
 
 class Holder:
@@ -23,44 +21,90 @@ class Holder:
         self.data, self.grad, self.requires_grad = data, None, True
 
 
+METHODS = ("step", "update", "update_params", "apply_gradients", "__call__")
+CARRIERS = (Holder, torch.nn.Parameter)
+OWN = ("params", "parameters", "weights")  # where objects keep them
+
+
+def carrier(kind: type, p: Any) -> Any:
+    """The parameter as an object of this kind, or as a tensor of torch."""
+    return Holder(p) if kind is Holder else torch.nn.Parameter(torch.from_numpy(np.array(p)))
+
+
+def hang(carriers: list[Any], grads: list[Any]) -> None:
+    """Each gradient where its parameter is."""
+    for c, g in zip(carriers, grads, strict=True):
+        c.grad = g if g is None or isinstance(c, Holder) else torch.from_numpy(np.asarray(g))
+
+
+def data(c: Any) -> Any:
+    """A copy of what a parameter holds."""
+    return np.array(c.data if isinstance(c, Holder) else c.detach().numpy())
+
+
 class WithParams(Arrays):
-    """An object that was made with the parameters. `kind`: list, dict, or Holder for a list of these."""
+    """An object that was made with the parameters. `kind`: list, dict, or Holder or Parameter for a list of these."""
 
     def __init__(self, make: Callable, kind: type, params: Flat) -> None:
         super().__init__(params)
-        self.kind = kind
-        holders = {n: Holder(p) for n, p in self.params.items()}
-        self.given = list(holders.values()) if kind is Holder else held(kind, self.params)
+        self.kind, self.carried = kind, kind in CARRIERS
+        self.given = [carrier(kind, p) for p in self.params.values()] if self.carried else held(kind, self.params)
         self.made = make(self.given)
         self.method, self.takes = method_of(self.made)
 
     def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
         names = list(self.params)
-        given = [None if grads.get(n) is None else grads[n] for n in names]
-        if self.kind is Holder:
-            for holder, g in zip(self.given, given, strict=True):
-                holder.grad = g
+        given = [grads.get(n) for n in names]
         as_given = held(dict if self.kind is dict else list, dict(zip(names, given, strict=True)))
-        if not self.takes and self.kind is not Holder:
+        if self.carried:
+            hang(self.given, given)
+        elif not self.takes:
             if not hasattr(self.made, "grads"):
                 raise ValueError(f"{type(self.made).__name__}.step() takes no gradients, and the object has no .grads")
-            self._filled(as_given)
-        result = self.method(*([as_given] if self.takes else []))
+            self.made.grads = as_given
+        with torch.no_grad():
+            result = self.method(*([as_given] if self.takes else []))
         for n, p in zip(names, self._after(result, names), strict=True):
             self.take(n, p)
 
-    def _filled(self, grads: Any) -> None:
-        """.grads as the caller would have them: in place if there are arrays already."""
-        self.made.grads = grads
-
     def _after(self, result: Any, names: list[str]) -> list[Any]:
-        if self.kind is Holder:
-            return [h.data for h in self.given]
+        if self.carried:
+            return list(map(data, self.given))
         kept = next((v for n in OWN if isinstance(v := getattr(self.made, n, None), (list, dict, tuple))), self.given)
         return contents(result if isinstance(result, (list, dict)) else kept, names)
 
     def write(self, params: Flat) -> None:
         raise NotImplementedError("the object has parameters of its own")
+
+
+class Carried(Arrays):
+    """A function of parameters that carry their gradients: sgd(params) with p.data and p.grad, in place."""
+
+    def __init__(self, call: Callable, kind: type, params: Flat) -> None:
+        super().__init__(params)
+        self.call, self.given = call, [carrier(kind, p) for p in self.params.values()]
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        hang(self.given, [grads.get(n) for n in self.params])
+        with torch.no_grad():
+            if self.call(self.given) is not None:
+                raise ValueError("a function of parameters with .grad is to change them in place and return nothing")
+        for n, c in zip(list(self.params), self.given, strict=True):
+            self.take(n, data(c))
+
+
+class Transformation(Arrays):
+    """init(params) -> state;  update(grads, state, params) -> what is added to the parameters, state."""
+
+    def __init__(self, made: Any, params: Flat) -> None:
+        super().__init__(params)
+        self.made, self.state = made, {n: made.init(p) for n, p in params.items()}
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        for n, g in grads.items():
+            if g is not None:
+                added, self.state[n] = self.made.update(g, self.state[n], self.params[n])
+                self.take(n, self.params[n] + np.asarray(added))
 
 
 class Stateless(Arrays):
@@ -116,10 +160,12 @@ def checked(
     raise ValueError(f"{step.__name__} {' and '.join(told)}, unlike `against`: make it yourself, {call}")
 
 
-def made_by(make: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
-    """Of a function that makes a rule: of the parameters if it takes one argument, else of nothing."""
-    if parameters(make):
+def made_by(make: Callable, options: Mapping[str, Any], name: str, of_params: bool) -> Iterator[Rule]:
+    """Of a function that makes a rule: of the parameters, or of nothing. The former may also be one that moves them."""
+    if of_params:
         yield from _with_params(make, name)
+        for kind in CARRIERS:
+            yield Rule(lambda params, k=kind: Carried(make, k, params), f"{name}(params) with p.grad of each")
         return
     made = make()
     if isinstance(made, torch.optim.Optimizer) or not inspect.isroutine(made):
@@ -153,7 +199,7 @@ class Apart(Running):
 
 
 def _with_params(make: Callable, name: str) -> Iterator[Rule]:
-    for kind in (list, dict, Holder):
+    for kind in (list, dict, *CARRIERS):
         yield Rule(
             lambda params, k=kind: WithParams(make, k, params), f"{name}(params) with a {kind.__name__}, .step()"
         )
@@ -168,6 +214,12 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
             f"check_optimizer(lambda params: {getattr(made, '__name__', type(made).__name__)}(params, …), against=…)"
         )
     form = f"{name}.{called}({', '.join(takes)})"
+    if callable(getattr(made, "init", None)) and "state" in takes[1:2]:
+        yield Rule(lambda params: Transformation(make(), params), form)
+    if len(takes) == 1:
+        for kind in CARRIERS:
+            yield Rule(lambda params, k=kind: Carried(method_of(make(), options)[0], k, params), form)
+        return
     single = [Rule(lambda params: Stateless(make, options, params), form)]
     many = [
         Rule(lambda params, k=k: _together(make, options, k, params), f"{form} with a {k.__name__} of arrays")

@@ -7,6 +7,7 @@ Rule(params, lr=0.1).step(grads)     the same, or step() after .grads was set
 class Rule(torch.optim.Optimizer)    see `rule_torch`
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def candidates(step: Any, options: Mapping[str, Any], name: str) -> Iterator[Rul
         )
     if isinstance(step, type) and issubclass(step, torch.optim.Optimizer):
         yield of_torch(step, options)
-    elif isinstance(step, type) or (not callable(step) or _is_object(step)):
+    elif isinstance(step, type) or _is_object(step):
         yield from of_object(step, options, name)
     else:
         yield from _of_function(step, options, name)
@@ -157,7 +158,7 @@ def is_rule(step: Any) -> bool:
 
 
 def _is_object(step: Any) -> bool:
-    return not inspect.isroutine(step) and any(callable(getattr(step, n, None)) for n in ("step", "update"))
+    return not inspect.isroutine(step) and not isinstance(step, functools.partial)
 
 
 def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
@@ -171,10 +172,13 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
     own = [p for p in found if p.name not in options and p.kind in POSITIONAL]
     handed = {p.name: options[p.name] for p in found if p.name in options}
     required = [p for p in own if p.default is p.empty]
-    if len(required) <= 1 and len(own) < 2:
-        if required:
-            yield made_as_torch(step)
-        yield from made_by(step, options, name)
+    of_class = isinstance(step, functools.partial) and isinstance(step.func, type)
+    if of_class or (len(required) <= 1 and len(own) < 2):
+        of_params = bool(required) or bool(own and own[0].name in PLURAL)
+        call = functools.partial(step, **handed) if required else step
+        if of_params:
+            yield made_as_torch(call)
+        yield from made_by(call, options, name, of_params)
         return
     more = [p.name for p in found if p.default is p.empty and p.name not in options and p.kind is p.KEYWORD_ONLY]
     if len(required) > 3 or more:

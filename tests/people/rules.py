@@ -3,6 +3,7 @@
 RIGHT  name: (rule, against, options);  WRONG  the same, and a piece of the sentence that says what is wrong, or ""
 """
 
+import functools
 import math
 
 import numpy as np
@@ -328,6 +329,52 @@ class CopiesParams:
             self.params[k] -= self.lr * (g + self.weight_decay * self.params[k])
 
 
+def book_sgd(params, lr):
+    """The parameters are tensors with their gradients."""
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad
+            param.grad.zero_()
+
+
+class TensorsHeld:
+    """No torch.optim.Optimizer, but with its tensors."""
+
+    def __init__(self, params, lr):
+        self.params, self.lr = list(params), lr
+        self.avg = [torch.zeros_like(p) for p in self.params]
+
+    def step(self):
+        for p, a in zip(self.params, self.avg):
+            a.mul_(0.99).addcmul_(p.grad, p.grad, value=0.01)
+            p.data.addcdiv_(p.grad, a.sqrt() + 1e-8, value=-self.lr)
+
+
+class Transformed:
+    """A pure pair of init and update, which gives what is to be added."""
+
+    def __init__(self, learning_rate, decay):
+        self.learning_rate, self.decay = learning_rate, decay
+
+    def init(self, params):
+        return np.zeros_like(params)
+
+    def update(self, grads, state, params=None):
+        state = self.decay * state + grads
+        return -self.learning_rate * state, state
+
+
+class OverParameters:
+    """It is given its parameters at every step, each with data and grad."""
+
+    def __init__(self, lr):
+        self.lr = lr
+
+    def update(self, params):
+        for p in params:
+            p.data = p.data - self.lr * p.grad
+
+
 class RootOfDim(torch.optim.Optimizer):
     """Matrices and vectors only: rows by their norms."""
 
@@ -431,6 +478,15 @@ RIGHT = {
     "matrices only": (rows_by_norms, RootOfDim, {"lr": 0.1}),
     "Muon in NumPy": (muon, torch.optim.Muon, {"lr": 0.01}),
     "Muon in bfloat16": (lambda p, g, m: muon(p, g, m, in_bfloat16), torch.optim.Muon, {"lr": 0.01}),
+    "tensors with gradients": (book_sgd, SGD, {"lr": 0.3}),
+    "an object with tensors": (TensorsHeld, RMSprop, {"lr": 0.01}),
+    "init and update": (Transformed(0.1, 0.9), SGD, {"lr": 0.1, "momentum": 0.9}),
+    "parameters at every step": (OverParameters, SGD, {"lr": 0.2}),
+    "a partial of a class": (functools.partial(PerArrayAdam, learning_rate=0.02, b1=0.8), Adam,
+                             {"lr": 0.02, "betas": (0.8, 0.999)}),
+    "a partial of torch's": (functools.partial(PlainDescent, lr=0.2), SGD, {"lr": 0.2}),
+    "a partial of a function": (functools.partial(with_options, momentum=0.4), SGD, {"lr": 0.2, "momentum": 0.4}),
+    "a callable instance": (RootMeanSquare(0.01), RMSprop, {"lr": 0.01}),
     "whole numbers": (lambda p, g: p - g, SGD, {"lr": 1}),
     "a rule as against": (lambda: PerArrayAdam(0.01), adam(), {}),
     "an object as against": (course_momentum, DictMomentum(0.1), {}),
@@ -461,6 +517,9 @@ WRONG = {
     "rows by columns": (lambda p, g: rows_by_norms(p.T, g.T).T, RootOfDim, {"lr": 0.1}, ""),
     "Muon without look-ahead": (muon, torch.optim.Muon, {"lr": 0.01, "nesterov": False}, "look-ahead"),
     "Muon, four rounds": (muon, torch.optim.Muon, {"lr": 0.01, "ns_steps": 4}, "ns_steps"),
+    "tensors with gradients, halved": (lambda ps: book_sgd(ps, 0.05), SGD, {"lr": 0.1}, "0.5 times"),
+    "an object with tensors": (lambda ps: TensorsHeld(ps, 0.01), RMSprop, {"lr": 0.01, "alpha": 0.9}, "alpha"),
+    "init and update without memory": (Transformed(0.1, 0.0), SGD, {"lr": 0.1, "momentum": 0.9}, "No state is kept"),
     "tensors upward": (lambda w, g: w.add(g, alpha=0.3), SGD, {"lr": 0.3}, "other sign"),
     "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
     "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
