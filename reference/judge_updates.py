@@ -203,7 +203,7 @@ def _of_changes(mine: Array, theirs: Array, known: Mapping[str, Array]) -> Itera
     if not mine.any():
         yield "it does not move the parameters there"
         return
-    there = np.abs(theirs) > 1e-9 * largest(theirs)
+    there = np.abs(theirs) > NEARLY * largest(theirs)
     if not there.any():
         yield "it moves parameters that are to stay"
         return
@@ -217,6 +217,8 @@ def _of_changes(mine: Array, theirs: Array, known: Mapping[str, Array]) -> Itera
         yield f"the change of the parameters has the other sign throughout, {-high:.4g} to {-low:.4g} times the size"
     elif low > 0:
         yield f"the change of the parameters is between {low:.4g} and {high:.4g} times the right one"
+    elif low == 0:
+        yield f"{int((ratio == 0).sum())} of {ratio.size} entries are not moved"
     else:
         yield f"the change of the parameters has the other sign in {int((ratio < 0).sum())} of {ratio.size} entries"
     yield from _left_over(mine - theirs, known)

@@ -27,6 +27,7 @@ SURE = 1e-2  # of the error: what a mistake that explains it may leave over
 FACTORS = (2.0, 0.5, 10.0, 0.1)
 FLOAT32 = 2.0**-23
 APART = ("lr", "weight_decay", "maximize", "foreach", "fused", "capturable", "differentiable")  # no mere options
+USUAL = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)  # means that people take
 EPSILONS = (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 
 Move = Callable[[Running, Flat, Mapping[str, Any]], Flat]
@@ -134,7 +135,7 @@ def _factors(w: Wrong) -> Iterator[Mistake]:
         text = f"The learning rate is {own:g}, the default, not {lr:g}."
         yield Mistake("factor", text, f"yours = the rule with lr = {own:g}", "use lr", lambda: _along(w, go, lr=own))
     c = float(yours @ right / (right @ right)) if right.any() and np.isfinite(yours).all() else 0.0
-    if c and abs(c - 1) > 1e-9:
+    if c and min(abs(c - 1), abs(c + 1)) > 1e-9:
         yield from _multiplied(w, float(f"{c:.9g}"), lr)
     for f in FACTORS:
         text, relation = f"The gradient is multiplied by {f:g}.", f"yours = the rule with {f:g} · g"
@@ -234,13 +235,11 @@ def _others(name: str, value: Any, default: Any) -> Iterator[Any]:
         return
     if default is not None and default != value and type(default) is type(value):
         yield default
-    if isinstance(value, float) and value:
-        yield 0.0
-        if value < 1:
-            yield 1 - value
+    if isinstance(value, float):
+        yield from (v for v in (0.0, round(1 - value, 12), *USUAL) if 0 <= v < 1 and v not in (value, default))
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, float) for v in value):
-        yield value[::-1]
-        yield (0.0, value[1])
+        first, second = value
+        yield from ((second, first), *((v, second) for v in (0.0, *USUAL)), *((first, v) for v in USUAL))
 
 
 def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
@@ -254,7 +253,7 @@ def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
         return "ε is left out.", "add eps to the divisor"
     if isinstance(value, bool):
         return f"{name}={value} is taken as {other}.", f"{name}={value}"
-    if isinstance(value, float) and other == 1 - value:
+    if isinstance(value, float) and other == round(1 - value, 12):
         return f"1 − {name} stands where {name} should.", f"{name} = {value:g}"
     return f"{name} is {other!r}, not {value!r}.", f"use {name}={value!r}"
 
@@ -327,13 +326,19 @@ def in_float32(w: Wrong) -> bool:
     p, yours, right = (
         np.concatenate([a[n].ravel() for n in w.steps.params]) for a in (w.steps.params, w.yours[0], w.right[0])
     )
-    if not np.isfinite(yours).all() or distance(yours, right) > 8 * FLOAT32 * max(largest(p), largest(right)):
+    if not np.isfinite(yours).all() or not all(map(partial(_to_seven_digits, w), range(len(w.yours)))):
         return False
     if np.array_equal(yours, yours.astype(np.float32)):
         return True
     off, change = np.abs(yours - right), np.abs(right - p)
     digits = off <= 8 * FLOAT32 * change + 8 * EPS["float64"] * np.abs(right)
     return bool(digits.all()) and float(np.ptp((yours - right)[change > 0] / change[change > 0])) > FLOAT32 / 64
+
+
+def _to_seven_digits(w: Wrong, k: int) -> bool:
+    """Are the parameters right to float32's digits after step k + 1?"""
+    yours, right, start = w.yours[k], w.right[k], w.steps.params
+    return all(distance(yours[n], right[n]) <= 64 * FLOAT32 * max(largest(start[n]), largest(right[n])) for n in start)
 
 
 def shared(truth: Truth, steps: Steps) -> History:
