@@ -1,6 +1,7 @@
 """How a rule behaves beyond its numbers: what it keeps, what it writes into, what it makes of groups and of gaps.
 
 reference    the caller writes the next gradient into the same array: a rule that keeps it as state is then wrong
+written      the gradient is another one after the step
 left over    begun anew it gives the same numbers, or state is kept where it does not belong
 groups       a torch optimizer moves each group by its own options, and heeds a learning rate that is changed
 missing      a torch optimizer leaves alone what has no gradient
@@ -35,6 +36,7 @@ class Habit:
 def habits(rule: Rule, truth: Truth, steps: Steps, right: bool) -> Iterator[Habit]:
     """What is to be said of a rule whose numbers are right, or are not."""
     yield from _reference(rule, steps, _tried(rule, steps))
+    yield from _written_into(rule, steps)
     if right and rule.torch and truth.of_torch is not None:
         yield from _of_torch(rule, truth, steps)
 
@@ -62,14 +64,23 @@ def _reference(rule: Rule, steps: Steps, plain: History) -> Iterator[Habit]:
         return
     for k, (a, b) in enumerate(zip(plain, reused), 1):
         if any(not np.array_equal(a[n], b[n], equal_nan=True) for n in a):
-            text = "it keeps the gradient's own array as state: where the caller reuses it, the state changes with it"
+            text = "it keeps the gradient's own array: where the caller reuses it, what was kept changes with it"
             suspect = Suspect(
-                None, "The state is the gradient's own array, not a copy.",
+                None, "What it keeps is the gradient's own array, not a copy.",
                 f"the same steps with reused gradient arrays differ from step {k} on", "keep a copy: g.copy()",
                 "gradients written into the same arrays", "the gradients were equal, only their memory was not", 0.95,
             )  # fmt: skip
             yield Habit(text, suspect)
             return
+
+
+def _written_into(rule: Rule, steps: Steps) -> Iterator[Habit]:
+    """Are the gradients other ones after a step? To set them to zero is no surprise."""
+    given = {n: np.array(g) for n, g in steps.grads[0].items()}
+    with np.errstate(all="ignore"):
+        rule.begin(steps.params).step(given)
+    if any(g.any() and not np.array_equal(g, steps.grads[0][n]) for n, g in given.items()):
+        yield Habit("it writes into the gradients that it is given: g += … where g = g + … is meant", note=True)
 
 
 def _tried(rule: Rule, steps: Steps) -> History:

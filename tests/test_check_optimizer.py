@@ -179,6 +179,27 @@ def test_a_misuse_is_answered_with_the_right_call(name):
         call()
 
 
+def test_what_is_written_into_the_gradient_is_noted():
+    def decayed(p, g, s):
+        g += 0.1 * p
+        return p - 0.1 * g, s
+
+    report = check_optimizer(decayed, against=SGD, lr=0.1, weight_decay=0.1)
+    assert report
+    assert report.notes == ("it writes into the gradients that it is given: g += … where g = g + … is meant",)
+
+
+def test_the_memory_of_a_gradient_is_no_parameter():
+    def into_g(p, g, s):
+        g *= -0.1
+        g += p
+        return g, s
+
+    report = check_optimizer(into_g, against=SGD, lr=0.1)
+    assert report.verdict == "wrong"
+    assert report.suspects[0].text == "What it keeps is the gradient's own array, not a copy."
+
+
 def test_an_instance_is_left_as_it_was():
     own = DictMomentum(0.1, 0.9)
     assert check_optimizer(own, against=SGD, **MOMENTUM)
