@@ -200,6 +200,19 @@ def test_the_memory_of_a_gradient_is_no_parameter():
     assert report.suspects[0].text == "What it keeps is the gradient's own array, not a copy."
 
 
+def test_options_of_a_rule_are_changed_by_their_names():
+    def decayed(p, g, s, lr, weight_decay):
+        return p - lr * (g + weight_decay * p), s
+
+    def forgotten(p, g, s, lr):
+        return p - lr * g, s
+
+    for against in (decayed, lambda p, g, s: decayed(p, g, s, 0.1, 0.2)):
+        report = check_optimizer(forgotten, against=against, lr=0.1, weight_decay=0.2)
+        assert [s.text for s in report.suspects] == ["The weight decay is forgotten."] * (against is decayed)
+        assert "yours − right = 0.02 · p in that step" in report.notes
+
+
 def test_an_instance_is_left_as_it_was():
     own = DictMomentum(0.1, 0.9)
     assert check_optimizer(own, against=SGD, **MOMENTUM)

@@ -4,7 +4,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -91,6 +91,42 @@ class Carried(Arrays):
                 raise ValueError("a function of parameters with .grad is to change them in place and return nothing")
         for n, c in zip(list(self.params), self.given, strict=True):
             self.take(n, data(c))
+
+
+class OfLayer:
+    """A layer as books have it, weights and biases with their gradients: W, b, dW, db are other names for these."""
+
+    ALIASES: ClassVar = {"W": "weights", "b": "biases", "dW": "dweights", "db": "dbiases"}
+
+    def __init__(self, p: Any) -> None:
+        self.weights, self.dweights = p, np.zeros_like(p)
+        self.biases, self.dbiases = np.zeros((1, 1)), np.ones((1, 1))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OfLayer.ALIASES:
+            return getattr(self, OfLayer.ALIASES[name])
+        raise AttributeError(f"the layer that was given has no {name}; it has weights, biases, dweights, dbiases")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(OfLayer.ALIASES.get(name, name), value)
+
+
+class OverLayers(Arrays):
+    """An object that is given one layer after the other, with what it wants done before and after all of them."""
+
+    def __init__(self, made: Any, params: Flat) -> None:
+        super().__init__(params)
+        self.made, self.method = made, method_of(made)[0]
+        self.layers = {n: OfLayer(p) for n, p in self.params.items()}
+
+    def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
+        getattr(self.made, "pre_update_params", lambda: None)()
+        for n, layer in self.layers.items():
+            if grads.get(n) is not None:
+                layer.dweights = grads[n]
+                self.method(layer)
+                self.take(n, layer.weights)
+        getattr(self.made, "post_update_params", lambda: None)()
 
 
 class Transformation(Arrays):
@@ -219,6 +255,7 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
     if len(takes) == 1:
         for kind in CARRIERS:
             yield Rule(lambda params, k=kind: Carried(method_of(make(), options)[0], k, params), form)
+        yield Rule(lambda params: OverLayers(make(), params), form)
         return
     single = [Rule(lambda params: Stateless(make, options, params), form)]
     many = [

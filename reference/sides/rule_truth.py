@@ -128,10 +128,13 @@ def _takes_gradients(cls: type) -> None:
 
 def _of_rule(against: Any, options: Mapping[str, Any]) -> Truth:
     name = getattr(against, "__name__", type(against).__name__)
+    own = [p.name for p in parameters(against) or []]
 
     def begin(params: Flat, groups: Any = None, **changed: Any) -> Running:
+        if groups is not None or any(n not in own for n in changed):
+            raise ValueError(f"{name} takes no {', '.join(changed) or 'groups'}")
         g = {n: np.full_like(p, 0.5) for n, p in params.items()}
-        return recognised(against, options, params, (g, g), f"against ({name})").begin(params)
+        return recognised(against, {**options, **changed}, params, (g, g), f"against ({name})").begin(params)
 
     return Truth(name, _numbers(options), YourUpdates(Rule(begin, name)), begin)
 

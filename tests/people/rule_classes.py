@@ -261,3 +261,34 @@ class OneState:
         for k in params:
             self.v = self.momentum * self.v + grads[k]
             params[k] = params[k] - self.lr * self.v
+
+
+class OverLayer:
+    """A layer at a time, with what is counted once for all of them."""
+
+    def __init__(self, learning_rate=0.001, counted_late=False):
+        self.learning_rate, self.iterations, self.counted_late = learning_rate, 0, counted_late
+
+    def pre_update_params(self):
+        pass
+
+    def update_params(self, layer):
+        if not hasattr(layer, "weight_cache"):
+            layer.weight_momentums, layer.weight_cache = np.zeros_like(layer.weights), np.zeros_like(layer.weights)
+        layer.weight_momentums = 0.9 * layer.weight_momentums + 0.1 * layer.dweights
+        layer.weight_cache = 0.999 * layer.weight_cache + 0.001 * layer.dweights**2
+        t = self.iterations + (2 if self.counted_late else 1)
+        mean, square = layer.weight_momentums / (1 - 0.9**t), layer.weight_cache / (1 - 0.999**t)
+        layer.weights += -self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+
+    def post_update_params(self):
+        self.iterations += 1
+
+
+class OverShortLayer:
+    def __init__(self, lr):
+        self.lr = lr
+
+    def update(self, layer):
+        layer.W = layer.W - self.lr * layer.dW
+        layer.b = layer.b - self.lr * layer.db
