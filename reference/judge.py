@@ -266,11 +266,11 @@ def _between(yours: Array | None, around: list[Array | None]) -> bool:
     if yours is None or around[0] is None or yours.shape != around[0].shape:
         return False
     each = np.stack([a for a in around if a is not None])
-    room = 1e-4 * (1 + largest(each))
+    room = 1e-4 * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
     low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
     total = float(yours.sum())
     inside = bool(((yours >= low) & (yours <= high)).all())
-    return inside and sums.min() - room * yours.size <= total <= sums.max() + room * yours.size
+    return inside and bool(sums.min() - room.sum() <= total <= sums.max() + room.sum())
 
 
 def _in_small(judged: Judged, tried: Tried) -> Tried:
