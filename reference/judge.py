@@ -122,7 +122,7 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
     if judged.torch is not None and not trial.large and _on_a_grid(trial):
-        trial = replace(trial, integers=True)  # so a kink that is met is met on purpose
+        trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if judged.torch is None:
         return _without_torch(judged, trial)
