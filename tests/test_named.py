@@ -23,7 +23,7 @@ def test_what_no_check_of_one_function_shows_has_no_cases():
 
 
 def test_a_row_counts_variants_of_a_mistake_and_nothing_else():
-    row = named.Row(faults()["G13"], "MultiheadAttention", ("G13", "G13.transposed", "G14", None))
+    row = named.Naming(faults()["G13"], "MultiheadAttention", ("G13", "G13.transposed", "G14", None))
     assert (row.right, row.named) == (2, False)
     assert "G14, none" in [str(cell) for column in named.table([row]).columns for cell in column.cells]
 
