@@ -318,7 +318,17 @@ def _moved(keep: float, p: Array, u: Array) -> Array:
     return keep * p - u
 
 
-KINDS = (_signs, _decays, _moments, _roots, _states, _options, _factors)
+def _rounded(w: Wrong) -> Iterator[Mistake]:
+    def short(flat: Mapping[str, Any]) -> Flat:
+        return _changed(lambda a: a.astype(np.float32).astype(a.dtype), flat)
+
+    remedy = "keep the dtype of the parameters"
+    text, relation = "The parameters are rounded to float32.", "yours = the rule with p in float32"
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, short(p), g)))
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))))
+
+
+KINDS = (_signs, _decays, _moments, _roots, _states, _options, _rounded, _factors)
 
 
 def in_float32(w: Wrong) -> bool:
