@@ -18,7 +18,9 @@ from ..draw.trial import Trial
 from .arguments import calling, order_of
 from .around import Beside, OfComplex, Seeded, WithConstants, generators, joined, pairs, truth_of_complex
 from .chosen import Given, chosen, copies, upstream
+from .formats import checked
 from .gradients import array, as_arrays, as_tensor, is_real, plain
+from .precision import Precision, precision_of
 from .raised import NotFiniteError, RefusedError
 from .run import flat
 from .subject import Subject
@@ -42,15 +44,17 @@ class Brought:
     options: Mapping[str, float]
     notes: tuple[str, ...] = ()
     differs: float = 0.0
+    precision: Precision = Precision()
 
 
 def bring(
     forward: Any, backward: Callable | None, inputs: Mapping[str, Any], against: Any, *, get: Callable | None = None,
     put: Callable | None = None, options: Mapping[str, float] | None = None, where: Callable | None = None,
-    accumulates: bool = False, seed: int = 0,
+    accumulates: bool = False, seed: int = 0, dtype: str | None = None,
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
+    precision = precision_of(specs, checked(dtype))
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -59,7 +63,13 @@ def bring(
     given = Given(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
-    return _Bringing(given, order, drawn, declared, against, seed).brought(options)
+    return _Bringing(given, order, drawn, declared, against, seed, precision).brought(options)
+
+
+_NO_GOLDEN = (
+    'dtype="{0}" takes `against`, torch code of the function intended, of real numbers: gradients in {0} are judged '
+    "beside its own in float64, and differences of a forward see nothing in so few bits"
+)
 
 
 def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,10 +79,6 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     specs, fixed = {}, {}
     for name, spec in inputs.items():
         if isinstance(spec, torch.Tensor):
-            if spec.dtype == torch.bfloat16:
-                raise ValueError(
-                    f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
-                )
             specs[name] = np.array(array(spec))
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
             specs[name] = spec
@@ -127,6 +133,7 @@ class _Bringing:
     declared: tuple[str, ...]
     against: Any
     seed: int
+    precision: Precision = Precision()
 
     def brought(self, options: Mapping[str, float]) -> Brought:
         trials = self._trials()
@@ -149,7 +156,10 @@ class _Bringing:
             subject = OfComplex(subject, of_complex)
             truth = truth and truth_of_complex(truth, self.given.names, of_complex)
             accepted = [replace(t, x=_as_pairs(t.arrays)) for t in accepted]
-        return Brought(subject, truth, accepted, options, tuple(dict.fromkeys((*notes, *said))), differs)
+        if self.precision.low and (truth is None or of_complex):
+            raise ValueError(_NO_GOLDEN.format(self.precision.dtype))
+        told = tuple(dict.fromkeys((*notes, *said)))
+        return Brought(subject, truth, accepted, options, told, differs, self.precision)
 
     @staticmethod
     def _complex_outputs(subject: Subject, trial: Trial) -> bool:
@@ -161,8 +171,10 @@ class _Bringing:
         """For each plan its trial, and others in its place should that be refused."""
         strategies = {n: s for n, s in self.inputs.specs.items() if _is_strategy(s)}
         if strategies:
-            return [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
-        found = [list(self.inputs.instead(plan)) for plan in self.inputs.plans(self.seed)]
+            found = [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
+            return [[self.precision.of(t) for t in each] for each in found]
+        plans = self.inputs.plans(self.seed, larger=self.precision.low is not None)
+        found = [list(map(self.precision.of, self.inputs.instead(plan))) for plan in plans]
         if not any(found):
             raise ValueError(f"no sizes {', '.join(self.inputs.sizes)} from 1 to 8 are such as `where` wants them")
         return [each for each in found if each]
@@ -206,7 +218,7 @@ class _Bringing:
             try:
                 outputs, left_out = (None, ()) if truth is None else _of_truth(truth, trial)
                 given = replace(self.given, constant=(*self.declared, *left_out))
-                return chosen(given, trial.arrays, outputs, self.order), left_out
+                return self.precision.around(chosen(given, self.precision.given(trial), outputs, self.order)), left_out
             except RefusedError as e:
                 refused.append(e)
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
