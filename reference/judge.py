@@ -13,6 +13,7 @@ import numpy as np
 from manualbp.base import Array, Tree, tree_map
 
 from .compare.bound import largest
+from .compare.coarse import Coarse, coarse, format_of, in_short
 from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
 from .compare.low import Low, compare_low
@@ -85,7 +86,10 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, None)
-    suspects, notes = explain(evidence, evidence)
+    suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
+    rough = _coarse(judged, [tried], suspects)
+    if rough is not None:
+        return _right_to(title, rough, [tried], tried, suspects, ())
     return Report(
         title, "wrong", "backward", tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial)
     )
@@ -98,15 +102,51 @@ def _wrong(
     shown = next(t for t in tried if t.wrong)
     whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
-    suspects, notes = explain(pieces, whole)
+    format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
+    suspects, notes = _explained(pieces, whole, format)
+    rough = None if broken else _coarse(judged, tried, suspects)
+    if rough is not None:
+        return _right_to(title, rough, tried, shown, suspects, refused)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
+    if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
+        side = "backward"
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
     refused = (*further_facts(judged.subject, known, bool(suspects)), *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
-        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial), shown.found.dtype,
+    )  # fmt: skip
+
+
+def _explained(
+    pieces: Sequence[Evidence], whole: Sequence[Evidence], format: str | None
+) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+    """As `explain`, behind the rounding of a shorter format if all is in that, or if nothing else explains it."""
+    if format is None:
+        suspects, notes = explain(pieces, whole)
+        if suspects:
+            return suspects, notes
+    short = [in_short(e, format or "float32") for e in (pieces, whole)]
+    behind = explain(*short) if short[0] else ((), ())
+    return behind if behind[0] else explain(pieces, whole)
+
+
+def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:
+    """How coarse it is, unless something else than rounding explains it."""
+    if judged.torch is None or judged.low is not None or any(not s.rounding for s in suspects):
+        return None
+    return coarse(judged.hand, judged.torch, [(t.trial, t.found) for t in tried])
+
+
+def _right_to(
+    title: str, rough: Coarse, tried: Sequence[Tried], shown: Tried, suspects: tuple[Suspect, ...],
+    notes: tuple[str, ...],
+) -> Report:  # fmt: skip
+    return Report(
+        title, "coarse", None, shown.wrong[0].name, suspects, shown.found.tensors, (), (str(rough), *notes), len(tried),
+        str(shown.trial), digits=rough.digits,
     )  # fmt: skip
 
 
@@ -193,7 +233,7 @@ def _passed(
         verdict = "vacuous"
     return Report(
         title, verdict, side, None, suspects, shown.found.tensors, contracts, (*unseen, *notes), len(tried),
-        str(shown.trial),
+        str(shown.trial), shown.found.dtype,
     )  # fmt: skip
 
 
