@@ -8,7 +8,7 @@ last place of 1:
     projection   |c(h − g)|  ≤  3 max( largest |c(e)|, 2 · RMS of c(e), u / √n ),   c(r) = Σ r g / Σ g²
 
 c is by how much all of a tensor, of a row or of a column is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the
-number of entries that count. A row is what lies along the last axis, a column along the first.
+number of entries that count. A row is what lies along the last axis, a column across it.
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
 written step by step: right kernels round at most as often. A tensor in which an error of a tenth of all of it would not
@@ -54,7 +54,8 @@ class Low:
     def moved(self, rng: np.random.Generator, trial: Trial) -> Trial:
         """Inputs and dy moved by their last bits."""
         x = {n: _moved(rng, a, self.formats.get(n, self.dtype)) for n, a in trial.x.items()}
-        return self.rounded(replace(trial, x=x, dy=tree_map(lambda a: _moved(rng, a, self.dtype), trial.dy)))
+        dy = tree_map(lambda a: _moved(rng, a, self.dtype), trial.dy)
+        return self.rounded(replace(trial, x=x, dy=dy, seed=int(rng.integers(2**31))))
 
 
 def _moved(rng: np.random.Generator, a: Any, dtype: str) -> Array:
@@ -143,7 +144,7 @@ def _along(g: Array) -> Iterator[tuple[str, Any]]:
     yield "all", None
     if g.ndim > 1:
         yield "row", -1
-        yield "column", 0
+        yield "column", tuple(range(g.ndim - 1))
 
 
 def _c(r: Array, g: Array, axis: Any) -> Array:

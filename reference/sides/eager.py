@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from ..draw.trial import Trial
-from .formats import widened
+from .formats import UNIT, widened
 from .function import Function
 from .run import Run
 
@@ -38,20 +38,21 @@ class Eager(Function):
 
 @dataclass(frozen=True)
 class Rounding(Function):
-    """Composite operations taken apart, and the result of every single one rounded to a format: as code does that is
-    written step by step in it."""
+    """Composite operations taken apart, and the result of every single one rounded to a format, up or down at random:
+    as code rounds that is written step by step in it, in whatever order."""
 
     format: str = "bfloat16"
 
     def run(self, trial: Trial) -> Run:
-        with sdpa_kernel(SDPBackend.MATH), _RoundEach(getattr(torch, self.format)):
+        with sdpa_kernel(SDPBackend.MATH), _RoundEach(self.format, trial.seed):
             return super().run(trial)
 
 
 class _RoundEach(TorchDispatchMode):
-    def __init__(self, format: torch.dtype) -> None:
+    def __init__(self, format: str, seed: int) -> None:
         super().__init__()
-        self.format = format
+        self.format, self.unit = getattr(torch, format), UNIT[format]
+        self.rng = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -67,9 +68,15 @@ class _RoundEach(TorchDispatchMode):
         return tree_map_only(torch.Tensor, self._rounded, out)
 
     def _rounded(self, t: torch.Tensor) -> torch.Tensor:
-        return t.to(self.format).to(t.dtype) if t.is_floating_point() else t
+        if not t.is_floating_point():
+            return t
+        near = t.to(self.format).to(t.dtype)
+        off = 2 * torch.rand(t.shape, generator=self.rng, dtype=t.dtype) - 1
+        return torch.where(near == t, t, (t * (1 + self.unit * off)).to(self.format).to(t.dtype))
 
 
 @cache
 def _decompositions() -> Mapping[Any, Any]:
-    return torch._decomp.core_aten_decompositions()
+    whole, aten = torch._decomp.decomposition_table, torch.ops.aten
+    kept = (aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.native_group_norm, aten.gelu, aten.sigmoid)
+    return {**torch._decomp.core_aten_decompositions(), **{op.default: whole[op.default] for op in kept}}
