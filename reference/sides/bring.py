@@ -4,6 +4,7 @@ import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .around import Beside, OfComplex, Seeded, WithConstants, generators, joined
 from .chosen import Given, chosen, copies, upstream
 from .formats import checked
 from .gradients import array, as_arrays, as_tensor, is_real, plain
-from .precision import Precision, precision_of
+from .precision import Precision, in_another, precision_of
 from .raised import NotFiniteError, RefusedError
 from .run import flat
 from .subject import Subject
@@ -63,7 +64,14 @@ def bring(
     given = Given(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
-    return _Bringing(given, order, drawn, declared, against, seed, precision).brought(options)
+    made = partial(_Bringing, given, order, drawn, declared, against, seed)
+    try:
+        return made(precision).brought(options)
+    except ValueError as e:
+        if precision.dtype is not None or not isinstance(e.__cause__, Exception) or _is_ours(e.__cause__):
+            raise
+        brought, told = in_another(lambda other: made(other).brought(options), e)
+        return replace(brought, notes=(told, *brought.notes))
 
 
 _NO_GOLDEN = (

@@ -1,6 +1,6 @@
 """Which precision a check is made in: the one that is asked for, or that its inputs are in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,8 +60,17 @@ def precision_of(specs: Mapping[str, Any], dtype: str | None) -> Precision:
     return Precision(of, own) if of else Precision()
 
 
+def in_another(bring: Callable[[Precision], Any], refused: ValueError) -> tuple[Any, str]:
+    """What is brought in the first precision that it takes, for code that does not take float64; and a note of it."""
+    for dtype in ("float32", "bfloat16", "float16"):
+        try:
+            brought = bring(Precision(dtype))
+        except Exception:  # it refuses this one, too
+            continue
+        said = str(refused).splitlines()[0]
+        return brought, f'{said}. It was judged in {dtype}, which it takes; dtype="{dtype}" asks for that at once'
+    raise refused
+
+
 def _is_real(a: Any) -> bool:
     return np.asarray(a).dtype.kind == "f" or np.asarray(a).dtype.name in LOW
-
-
-__all__ = ["Precision", "precision_of"]

@@ -145,6 +145,9 @@ def measured(op: Operation, count: int, dtype: str, seed: int) -> Counter:
         for name, spoil in FAULTS.items():
             seen = compare_low(Faulty(base, spoil, dtype), golden, low, trial)
             first = next(t for t in seen.tensors if t.of == Name(GRADIENT, next(iter(trial.arrays))))
+            if first.ok:
+                told = f"unseen in draw {i}, scale {SCALES[i % len(SCALES)]}, power {first.power or 0:.0%}"
+                print(f"  {op.name}, {name}: {told}", flush=True)
             found[name, "judged"] += 1
             found[name, "seen"] += not first.ok
             found[name, "inconclusive"] += first.ok and first.power is None
@@ -169,8 +172,8 @@ def told(found: Counter) -> Iterator[str]:
     right = [n for n, what in found if what == "judged" and n not in FAULTS]
     yield f"right called wrong {sum(found[n, 'wrong'] for n in right)} of {sum(found[n, 'judged'] for n in right)}"
     for name in FAULTS:
-        seen, n, open_ = (found[name, what] for what in ("seen", "judged", "inconclusive"))
-        yield f"{name}: seen {seen} of {n} ({seen / n:.0%}), inconclusive {open_}"
+        seen, n, unknown = (found[name, what] for what in ("seen", "judged", "inconclusive"))
+        yield f"{name}: seen {seen} of {n} ({seen / n:.1%}; {unknown} inconclusive, {seen / (n - unknown):.1%} of the rest)"
 
 
 if __name__ == "__main__":
