@@ -157,7 +157,10 @@ class Graph(Container):
         caches = []
         for node in self.layers:
             own = node.own(params, values)
-            y, cache = run(node.layer, own, pick(values, node.inputs, node), rng)
+            try:
+                y, cache = run(node.layer, own, pick(values, node.inputs, node), rng)
+            except ValueError as e:
+                raise ValueError(f"in node {node.name} of this Graph: {e}") from e
             values[node.name] = y
             caches.append((cache, y if own else None))  # where y has no gradient, that of θ is one by 0
         y = pick(values, self.outputs, self)

@@ -141,6 +141,7 @@ class GRU(_RNNBase):
     bidirectional: bool = False
     training: bool = True
 
+    cancels = True  # 1 − σ near σ = 1
     gates = 3
     options = _OPTIONS
 

@@ -74,7 +74,7 @@ class LSTMCell(_RNNCellBase):
     hidden_size: int
     bias: bool = True
 
-    gates, states, _g = LSTM.gates, LSTM.states, LSTM._g
+    gates, states, cancels, _g = LSTM.gates, LSTM.states, LSTM.cancels, LSTM._g
     step, step_back = LSTM.step, LSTM.step_back
 
 
@@ -93,5 +93,5 @@ class GRUCell(_RNNCellBase):
     hidden_size: int
     bias: bool = True
 
-    gates = GRU.gates
+    gates, cancels = GRU.gates, GRU.cancels
     step, step_back = GRU.step, GRU.step_back

@@ -24,20 +24,16 @@ from manualbp.base import Layer, flatten, options_of, registry
 from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
-from .draw.plans import Inputs
 from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
-from .models import check_model as check_model
 from .report.report import Report
 from .sides.arguments import calling
-from .sides.bring import Brought, bring, constants
+from .sides.bring import Brought, as_number, bring, bring_pointwise
 from .sides.candidate import Candidate, Given
-from .sides.formats import checked
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
-from .sides.precision import precision_of
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -69,7 +65,7 @@ def check_gradients(
 def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
     """A function of positional tensors that calls f by position, or by name where f's own names are these."""
     call = calling(f, names, "loss")
-    return lambda *tensors: call(dict(zip(names, tensors, strict=True)))
+    return lambda *tensors: as_number(call, dict(zip(names, tensors, strict=True)))
 
 
 def check_function(
@@ -144,15 +140,10 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    precision = precision_of({"x": shape}, checked(dtype))
-    if precision.low and truth is None:
-        raise ValueError(f'dtype="{precision.low}" takes `against`, torch code of the function intended')
-    subject = precision.around(Pointwise(f, df))
-    inputs = Inputs({"x": shape}, constants=constants((f, df, against), {}))
-    plans = inputs.plans(seed, larger=precision.low is not None)
-    trials = [precision.of(t) for plan in plans if (t := inputs.trial(plan)) is not None]
+    brought = bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype)
     torch = None if truth is None else Function(truth)
-    return judge(title, Judged(Candidate(subject), subject, torch, low=precision.eager(truth)), trials)
+    judged = Judged(Candidate(brought.subject), brought.subject, torch, low=brought.precision.eager(truth))
+    return _with_notes(judge(title, judged, brought.trials), brought)
 
 
 def check_layer(
@@ -222,3 +213,12 @@ def check_optimizer(
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
     """
     return judge_step(step, against, steps, seed, options)
+
+
+def __getattr__(name: str) -> Any:
+    """`check_model` was here once; its file imports this one."""
+    if name == "check_model":
+        from .models import check_model
+
+        return check_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from .compare.comparison import GOOD
 from .draw.expression import nearest
 from .report import files
 from .report.report import Report
+from .sides.raised import RefusedError, line_of
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 
@@ -41,7 +42,7 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
     declared = dict(_declared(target))
     reports: dict[str, Report] = {}
     for name in track(declared, description="checks", console=console, transient=True, disable=not console.is_terminal):
-        reports[name] = declared[name]()
+        reports[name] = report_of(name, declared[name])
     for name, report in reports.items():
         text = f"{name}: {report.verdict}" if quiet else str(report).replace(report.title, name, 1)
         console.print(
@@ -53,15 +54,28 @@ def run(target: str, json_file: str | None, junit_file: str | None, console: Con
     return code_of(reports.values())
 
 
+def report_of(name: str, check: Callable[[], Report]) -> Report:
+    """What a check gives; an error of its own, with the user's line, where it raises, so that the others run."""
+    try:
+        return check()
+    except Exception as e:
+        told = str(e).strip() or type(e).__name__
+        line = "" if isinstance(e, RefusedError) or ", line " in told else line_of(e)
+        return Report(name, "error", notes=(f"{told}{line}",))
+
+
 def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str | None) -> None:
     told = {name: report.to_dict() for name, report in reports.items()}
     files.write(json_file, junit_file, told, files.junit(report.junit_suite() for report in reports.values()))
 
 
 def code_of(reports: Any) -> int:
+    """The worst of them: 1 if a gradient is wrong, 2 if a check could not be run, 3 if one saw nothing."""
     verdicts = {r.verdict for r in reports}
-    if verdicts - {*GOOD, "vacuous"}:
+    if verdicts - {*GOOD, "vacuous", "error"}:
         return MISMATCH
+    if "error" in verdicts:
+        return ERROR
     return VACUOUS if "vacuous" in verdicts else IDENTICAL
 
 

@@ -116,7 +116,8 @@ def _wrong(
     refused = (*further_facts(judged.subject, known, bool(suspects)), *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
-        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial), shown.found.dtype,
+        shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+        shown.found.dtype,
     )  # fmt: skip
 
 
@@ -189,7 +190,9 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:
         signs = np.array([-1, 1], trial.dtype)
-        return tree_map(lambda a: rng.integers(1, 4, np.shape(a)).astype(trial.dtype) * rng.choice(signs, np.shape(a)), y)
+        return tree_map(
+            lambda a: rng.integers(1, 4, np.shape(a)).astype(trial.dtype) * rng.choice(signs, np.shape(a)), y
+        )
     draw = rng.standard_normal if not trial.large else partial(rng.uniform, -2, 2)  # three times as fast
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
 
@@ -226,7 +229,8 @@ def _passed(
     shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
     seen = [x for t in tried for x in t.found.gradients]
     unseen = _unseen([x for t in tried if t.found.dtype in LOW for x in t.found.gradients])
-    verdict, side = "identical" if all(x.identical for x in seen) else "rounding", None
+    same = all(x.identical for t in tried for x in t.found.tensors)
+    verdict, side = "identical" if same else "rounding", None
     if contracts:
         verdict, side = "wrong", "contract"
     elif all(x.power is None for x in seen) or unseen:

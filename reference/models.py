@@ -16,12 +16,16 @@ from torch import nn
 
 from manualbp.base import tree_map, unflatten
 from manualbp.graph import Graph
+from manualbp.operations import MaskedFill, Where
 
 from .compare.comparison import Comparison, compare
-from .draw.trial import cast
-from .nodes import each_alone
+from .diagnose.evidence import Suspect
+from .draw.trial import LARGE, cast
+from .nodes import Alone, each_alone
 from .report.report import Report
+from .sides import record
 from .sides.model import Graphed, OfModel, Own
+from .sides.module import twin_of
 from .sides.run import GRADIENT
 from .twin import passes
 from .twin.layers import array
@@ -88,17 +92,19 @@ def examine_model(
     graph = reads["float64"].graph
     own = Own(model, args, kwargs, seed if graph.random else None, draws)
     trial = trial_of(own, reads["float64"], seed, dtype)
-    found = compare(Graphed(reads, seed), own, trial)
-    nodes: dict[str, Comparison] = {}
+    found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
+    alone: dict[str, Alone] = {}
     if found.wrong or by_layer:
-        nodes = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
-    culprit, side = first_wrong(found, nodes)
+        alone = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+    nodes = {n: each.found for n, each in alone.items()}
+    node, culprit, side = first_wrong(found, nodes)
+    suspects = named(alone[node], seed) if node else ()
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
-    notes = told(model, reads["float64"])
+    notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
-        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, (), found.tensors, (), notes, 1,
+        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
         ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph, nodes,
     )  # fmt: skip
 
@@ -157,17 +163,43 @@ def arrays_in(tree: Any) -> Any:
         yield tree
 
 
-def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None]:
-    """The first fault in the order of computation, and on which side: forward from the first node, then backward from
-    the last."""
+def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
+    """What the mistake in a wrong node looks like."""
+    from .check import on_layer  # which imports this file
+
+    try:
+        from .check import on_layer  # the two modules need one another
+
+        return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
+    except (TypeError, ValueError):  # a class without a twin, or one that takes no other data
+        return ()
+
+
+def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None, str | None]:
+    """The node of the first fault in the order of computation, the fault, and its side: forward from the first node,
+    then backward from the last."""
     forward = [(n, t) for n, c in nodes.items() for t in c.wrong if t.of.role != GRADIENT]
     backward = [(n, t) for n, c in reversed(nodes.items()) for t in c.wrong if t.of.role == GRADIENT]
     for name, tensor in (*forward, *backward):
-        return f"{name}, its {tensor.name}", "forward" if forward else "backward"
+        return name, f"{name}, its {tensor.name}", "forward" if forward else "backward"
     if not found.wrong:
-        return None, None
+        return None, None, None
     first = found.wrong[0]
-    return first.name, "backward" if first.of.role == GRADIENT else "forward"
+    return None, first.name, "backward" if first.of.role == GRADIENT else "forward"
+
+
+def not_finite(read: Read, seed: int) -> tuple[str, ...]:
+    """Where a number that is none, or infinite, first comes out of numbers that are."""
+
+    def bad(tree: Any) -> bool:
+        real = [a for a in arrays_in(tree) if np.asarray(a).dtype.kind == "f"]
+        return any(not np.isfinite(a).all() for a in real)
+
+    with np.errstate(all="ignore"):
+        log = record.inputs(read.graph, read.params, read.x, seed)
+    first = next(((name, layer) for name, layer, x, y in log if bad(y) and not bad(x)), None)
+    masks = first is not None and isinstance(first[1], (MaskedFill, Where))  # −∞ before a softmax is meant
+    return () if first is None or masks else (f"NaN or an infinity first comes out of {first[0]}: {first[1]}",)
 
 
 INEXACT = {"Hardsigmoid": "hardsigmoid", "CELU": "celu"}  # see `passes.MENDED`

@@ -85,8 +85,21 @@ class Recorder(Reader):
             y.register_hook(lambda g, key=(name, path): self.upstream.__setitem__(key, g.detach().clone()))
 
 
-def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Comparison]:
-    """Every node whose name matches, in order, compared with the call of torch that it is."""
+@dataclass(frozen=True)
+class Alone:
+    """One node on what it was given in the model: compared with the call of torch that it is.
+
+    layer  by hand;  right: what the call was read as, another layer only where somebody has put one in its place
+    """
+
+    layer: Layer
+    right: Layer
+    trial: Trial
+    found: Comparison
+
+
+def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Alone]:
+    """Every node whose name matches, in order."""
     recorder = recorded(own, trial, only)
     return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
 
@@ -104,7 +117,7 @@ def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
     return recorder
 
 
-def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Comparison:
+def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     """One node by hand and by torch, on what it was given in the model."""
     step, again, before = recorder.calls[name]
 
@@ -120,7 +133,7 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Comparison:
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
-    return compare(Gradients(hand, buffers), call, trial)
+    return Alone(layer, step.layer, trial, compare(Gradients(hand, buffers), call, trial))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("dev", max_examples=20, **COMMON)
-settings.register_profile("ci", max_examples=30, derandomize=True, **COMMON)
+settings.register_profile("dev", max_examples=10, **COMMON)
+settings.register_profile("ci", max_examples=12, derandomize=True, **COMMON)
 settings.register_profile("thorough", max_examples=500, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 

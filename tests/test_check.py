@@ -484,3 +484,32 @@ def test_an_intermediate_may_have_any_name():
     )
     assert report.culprit == "delta"
     assert report.wrong_side == "both"
+
+
+RAISES = """
+import numpy as np
+import torch
+
+def forward(x):
+    return np.tanh(x), x
+
+def typo(dy, x):
+    return dy * (1 - np.tanh(xx) ** 2)
+
+INPUTS = {"x": ("N", "D")}
+CHECKS = {
+    "misspelt": dict(forward=forward, backward=typo, against=torch.tanh, inputs=INPUTS),
+    "right": dict(forward=forward, backward=lambda dy, x: dy / np.cosh(x) ** 2, against=torch.tanh, inputs=INPUTS),
+}
+"""
+
+
+def test_a_check_that_raises_is_told_by_its_name_and_the_others_run(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "raises.py"
+    path.write_text(RAISES)
+    code, out = ran(monkeypatch, capsys, "check", path)
+    assert code == 2
+    assert "misspelt: error" in out
+    assert "raises.py, line 9" in out
+    assert "right: equal within rounding" in out
+    assert "1 of 2 checks passed" in out

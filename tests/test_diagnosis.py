@@ -1,6 +1,7 @@
 """The mistake is named: plain NumPy gradients with a mistake in them, of many kinds of functions, on random shapes."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace as Space
 
 import diagnosis_cases
@@ -40,7 +41,7 @@ def evidence(function, wrong, rng):
 def suspects(case, seed):
     _, function, wrong = case
     rng = np.random.default_rng(seed)
-    return diagnose([e for _ in range(TRIALS) for e in evidence(function, wrong, rng)])
+    return diagnose([replace(e, trial=k) for k in range(TRIALS) for e in evidence(function, wrong, rng)])
 
 
 @pytest.mark.parametrize("draw", range(5))
@@ -69,5 +70,6 @@ def test_mistakes_that_no_catalogue_has_are_explained():
 def test_noise_is_given_no_name(seed):
     rng = np.random.default_rng(seed)
     function = diagnosis_cases.affine
-    found = [e for _ in range(TRIALS) for e in evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng)]
+    noise = (evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng) for _ in range(TRIALS))
+    found = [replace(e, trial=k) for k, of in enumerate(noise) for e in of]
     assert diagnose(found) == ()

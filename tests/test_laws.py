@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from manualbp import BatchNorm1d, Linear, PoissonNLLLoss, Sequential
+from manualbp import BatchNorm1d, Linear, MaxPool2d, MaxUnpool2d, PoissonNLLLoss, Sequential
 from manualbp.base import flatten, registry
 from reference import laws
 from reference.compare.slopes import derivatives
 from reference.draw.case import Case
 from reference.draw.strategies import cases, networks
-from reference.twin.layers import to_torch
+from reference.twin.layers import from_torch, to_torch
 
 CLASSES = [pytest.param(cls, id=name) for name, cls in registry().items()]
 
@@ -91,3 +91,10 @@ class Undeclared(BatchNorm1d):
 def test_a_gradient_that_is_missing_breaks_the_law_of_shapes(layer, told):
     with pytest.raises(AssertionError, match=told):
         laws.check_shapes(Case(layer, (4, 2)))
+
+
+def test_a_twin_inside_a_network_keeps_what_it_is_called_with():
+    net = Sequential(
+        MaxPool2d(2, padding=(0, 1), return_indices=True), MaxUnpool2d(2, padding=(0, 1), output_size=(2, 1))
+    )
+    assert from_torch(to_torch(net))[0] == net

@@ -16,6 +16,7 @@ from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
 from reference.chain import explain_model
 from reference.draw.expression import parse
+from reference.faults import corrupt, faults
 from reference.models import examine_model
 
 NAMES = [*samples()]
@@ -203,10 +204,23 @@ def test_a_wrong_node_is_named(name, node):
     assert f"✗ {node}" in str(report)
 
 
+@pytest.mark.parametrize(("name", "node", "mistake"), [("unet", "mid", "B06"), ("resnet", "blocks.1.bn1", "D06")])
+def test_a_mistake_of_the_catalogue_is_named_in_its_node(name, node, mistake):
+    model, sample = samples()[name]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: corrupt(layer, faults()[mistake]) if n == node else layer)
+
+    report = examine_model(model, sample, {}, change=change)
+    assert report.culprit is not None
+    assert report.culprit.startswith(node)
+    assert report.suspects[0].fault == mistake
+
+
 def test_a_wrong_join_is_seen_although_every_node_is_right():
     def change(graph):
         nodes = list(graph.layers)
-        nodes[-1] = dataclasses.replace(nodes[-1], inputs=("up", "down") if False else ("down", "down"))
+        nodes[-1] = dataclasses.replace(nodes[-1], inputs=("down", "down"))
         return graph.replace(layers=tuple(nodes))
 
     report = examine_model(Skip(), (torch.randn(3, 5),), {}, change=change)
@@ -343,6 +357,15 @@ def test_a_sample_that_the_model_refuses():
     assert "Skip" in text
     assert "takes no such sample" in refusal(Skip(), torch.randn(3, 5), mask=None)
     assert "give it a sample" in refusal(Skip()) or "by running it" in refusal(Skip())
+
+
+def test_nan_is_said_with_the_node_that_it_comes_from():
+    report = check_model(Does(lambda x: torch.log(-x.abs()) + 1), torch.randn(2, 4))
+    assert any("first comes out of log: Log()" in note for note in report.notes)
+
+
+def test_a_lazy_module_that_was_never_called():
+    assert "call it once" in refusal(nn.LazyLinear(3), torch.randn(1, 2))
 
 
 def test_a_model_that_gives_another_result_at_the_second_call():

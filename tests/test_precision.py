@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn import functional as F
 
 from reference import check_function, check_gradients, check_pointwise
 from reference.declared import code_of
@@ -102,7 +102,10 @@ def test_a_factor_behind_a_shorter_format_is_named(inside, factor):
     report = check_function(kernel(inside, factor), against=rms_norm, inputs=SCALED)
     assert report.verdict == "wrong"
     assert report.wrong_side == "backward"
-    assert report.suspects[0].relation == {2.0: "yours = 2 · right", -1.0: "yours = −right", 0.5: "yours = ½ · right"}[factor]
+    assert (
+        report.suspects[0].relation
+        == {2.0: "yours = 2 · right", -1.0: "yours = −right", 0.5: "yours = ½ · right"}[factor]
+    )
 
 
 def test_a_small_systematic_factor_is_wrong():
@@ -111,8 +114,9 @@ def test_a_small_systematic_factor_is_wrong():
 
 
 def test_an_output_that_is_wrong_behind_right_gradients_is_not_coarse():
-    forward, backward = (lambda x: (np.tanh(x) + 0.1, np.tanh(x))), (
-        lambda dy, y: (dy * (1 - y * y)).astype(np.float32)
+    forward, backward = (
+        (lambda x: (np.tanh(x) + 0.1, np.tanh(x))),
+        (lambda dy, y: (dy * (1 - y * y)).astype(np.float32)),
     )
     assert check_function(forward, backward, against=torch.tanh, inputs=ROWS).verdict == "wrong"
 

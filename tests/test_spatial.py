@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import manualbp as m
 from manualbp.base import registry
+from reference.check import check_function
 from reference.draw.case import Case
 from reference.laws import check_equals_differences, check_equals_torch
 from reference.twin.layers import from_torch
@@ -205,3 +206,49 @@ def test_the_networks_have_pools_whose_places_an_unpooling_takes():
     assert [type(part).__name__ for part in pair.layers] == ["MaxPool2d", "MaxUnpool2d"]
     x = RNG.standard_normal((2, 3, 5, 4))
     assert pair.forward({}, x)[0].shape == x.shape
+
+
+def repeated(x):
+    """Nearest, twice as long."""
+    return np.repeat(x, 2, -1)
+
+
+def blocks(x):
+    n, c, h, w = x.shape
+    return x.reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c // 4, 2 * h, 2 * w)
+
+
+def fold_back(dy):
+    n, c, h, w = dy.shape
+    return dy.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 3, 5, 1, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
+
+
+def spread(x, w):
+    y = np.zeros((x.shape[0], w.shape[1], 2 * x.shape[2] + w.shape[2] - 2))
+    for k in range(w.shape[2]):
+        y[:, :, k : k + 2 * x.shape[2] - 1 : 2] += np.einsum("nip,io->nop", x, w[:, :, k])
+    return y
+
+
+def spread_back(dy, x, w):
+    """dx without the stride."""
+    p, taps = x.shape[2], range(w.shape[2])
+    dx = sum(np.einsum("nop,io->nip", dy[:, :, k : k + p], w[:, :, k]) for k in taps)
+    dw = [np.einsum("nip,nop->io", x, dy[:, :, k : k + 2 * p - 1 : 2]) for k in taps]
+    return dx, np.stack(dw, -1)
+
+
+@pytest.mark.parametrize(
+    ("id", "forward", "backward", "truth", "inputs"),
+    [
+        ("E41", repeated, lambda dy: dy[..., ::2], lambda x: F.interpolate(x, scale_factor=2), {"x": ("N", "C", "L")}),
+        ("E30", blocks, fold_back, lambda x: F.pixel_shuffle(x, 2), {"x": ("N", "4*C", "H", "W")}),
+        ("E26", spread, spread_back, lambda x, w: F.conv_transpose1d(x, w, stride=2),
+         {"x": ("N", "C", "L"), "w": ("C", "D", 3)}),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_function_of_ones_own_is_named(id, forward, backward, truth, inputs):
+    report = check_function(forward, backward, against=truth, inputs=inputs)
+    assert report.verdict == "wrong"
+    assert report.suspects
+    assert report.suspects[0].fault == id, report.suspects

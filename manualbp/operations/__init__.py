@@ -4,54 +4,23 @@
 
 Tensor arguments of the torch function are the inputs, in its order; all others are options under torch's names:
 torch.add(a, 2) is Add(other=2) of a, torch.sub(1, a) is Sub(input=1) of a, torch.matmul(a, b) is Matmul() of (a, b).
-Every class says in `calls` which functions and methods of torch it is. In-place calls are the same operations, and that
-somebody reads the changed tensor is a question of order, not of gradients.
+Every class says in `calls` which functions and methods of torch it is; rsub and the __r…__ methods have their operands
+swapped. In-place calls are the same operations: that somebody reads the changed tensor is a question of order, not of
+gradients.
 """
 
 from .arithmetic import Add, Div, FloorDivide, Mul, Neg, Pow, Remainder, Sub
 from .attention import ScaledDotProductAttention
 from .base import Operation
 from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, Where
-from .comparison import (
-    AllOf,
-    AnyOf,
-    Argmax,
-    Argmin,
-    Argsort,
-    Eq,
-    Ge,
-    Gt,
-    Le,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
-    Lt,
-    Ne,
-    OneHot,
-)
+from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu
-from .functions import (
-    Abs,
-    Ceil,
-    Cos,
-    Erf,
-    Exp,
-    Expm1,
-    Floor,
-    Log,
-    Log1p,
-    Log2,
-    Reciprocal,
-    Round,
-    Rsqrt,
-    Sign,
-    Sin,
-    Sqrt,
-    Square,
-)
+from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
+from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
+from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
 from .mixtures import Addcmul, Lerp
 from .products import Addmm, Affine, Einsum, Matmul, Outer
 from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
@@ -72,6 +41,7 @@ __all__ = [
     "Argmax",
     "Argmin",
     "Argsort",
+    "Atan",
     "Cat",
     "Ceil",
     "Chunk",
@@ -85,6 +55,7 @@ __all__ = [
     "Eq",
     "Erf",
     "Exp",
+    "Exp2",
     "Expand",
     "Expm1",
     "Flip",
@@ -96,15 +67,19 @@ __all__ = [
     "Gt",
     "IndexAdd",
     "IndexSelect",
+    "IsInf",
+    "IsNan",
     "Le",
     "Lerp",
     "Log",
     "Log1p",
     "Log2",
+    "Log10",
     "LogSumExp",
     "LogicalAnd",
     "LogicalNot",
     "LogicalOr",
+    "LogicalXor",
     "Lookup",
     "Lt",
     "MaskedFill",
@@ -152,11 +127,13 @@ __all__ = [
     "Sub",
     "SumOver",
     "SwapAxes",
+    "Tan",
     "Tile",
     "To",
     "Topk",
     "Tril",
     "Triu",
+    "Trunc",
     "Turned",
     "Unbind",
     "Unsqueeze",

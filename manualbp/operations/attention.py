@@ -67,14 +67,15 @@ class ScaledDotProductAttention(Operation):
         z = z if mask is None else z + (mask if is_real(mask) else np.where(mask, 0, -math.inf).astype(z.dtype))
         z = z + np.triu(np.full(z.shape[-2:], -math.inf, z.dtype), 1) if self.is_causal else z  # (1)
         P = np.where((z.real == -math.inf).all(-1, keepdims=True), 0, softmax(z))  # (2)
-        A, drawn = run(self._drop, {}, P, rng)  # (3)
+        A, drawn = run(self._drop, {}, P.reshape(-1), rng)  # (3), which counts no axes
+        A = A.reshape(P.shape)
         return A @ many_v, (q, k, v, many_k, many_v, mask, s, P, A, drawn)  # (4)
 
     def backward(self, params, cache, dy):
         q, k, v, many_k, many_v, mask, s, P, A, drawn = cache
         dA, dv = dy @ many_v.swapaxes(-1, -2), A.swapaxes(-1, -2) @ dy  # (4′)
-        dP, _ = self._drop.backward({}, drawn, dA)  # (3′)
-        dz = through_softmax(P, dP, -1)  # (2′)
+        dP, _ = self._drop.backward({}, drawn, dA.reshape(-1))  # (3′)
+        dz = through_softmax(P, dP.reshape(P.shape), -1)  # (2′)
         dq, dk = s * (dz @ many_k), s * (dz.swapaxes(-1, -2) @ q)  # (1′)
         dx = unbroadcast(dq, q.shape), self.grouped(dk, k), self.grouped(dv, v)
         if mask is None:

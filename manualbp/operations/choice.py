@@ -109,7 +109,7 @@ class Clamp(Operation):
         lower, upper = self.min if lower is None else lower, self.max if upper is None else upper
         if lower is None and upper is None:
             raise ValueError(f"{self} has no bound; give min or max, or arrays in a tuple (x, min, max)")
-        check_broadcast(self, [v for v in (x, lower, upper) if v is not None])
+        check_broadcast(self, [x, *(v for v in (lower, upper) if v is not None)])
         return [x, lower, upper]
 
     def forward(self, params, inputs):

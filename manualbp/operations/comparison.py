@@ -1,4 +1,4 @@
-"""What gives a mask or integers: comparisons, logic, the place of an extreme. These values are constant between jumps
+"""What gives a mask or integers: comparisons, and the place of an extreme. These values are constant between jumps
 and pass no gradient: dx = 0 for every real input."""
 
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from ..base import INTEGER, Array
 from .arithmetic import Binary
-from .base import Axes, Operation, axes_of, axis_of, check_broadcast, check_range, some_axes, unreached
+from .base import Axes, Operation, axes_of, axis_of, check_range, some_axes, unreached
 from .choice import ordered
 
 
@@ -114,72 +114,6 @@ class Ge(Compared):
 
     def f(self, a, b):
         return np.greater_equal(a, b)
-
-
-class Logical(Operation, family=True):
-    """A function of masks, or of numbers, of which all but 0 are True."""
-
-    in_networks = False
-    dyadic = True
-
-    def backward(self, params, cache, dy):
-        return unreached(cache[0]), {}
-
-    def sample(self, values, shape):
-        return values.mask(shape, 0.5) if self.arity == 1 else (values.mask(shape, 0.5), values.real(shape).round())
-
-
-class LogicalAnd(Logical):
-    """Are both true?
-
-    Forward   y = a ∧ b
-    Backward  y is a mask:  da = db = 0
-    Shapes    a, b: broadcast to the shape of y; y: bool
-    Errors    ValueError if the shapes do not broadcast
-    Source    torch.logical_and; & of masks
-    """
-
-    arity = 2
-    calls = ("torch.logical_and", "Tensor.logical_and", "torch.bitwise_and", "Tensor.bitwise_and", "Tensor.__and__")
-
-    def forward(self, params, x):
-        check_broadcast(self, self.unpack(x, "x1 x2"))
-        return np.logical_and(*x), (x,)
-
-
-class LogicalOr(Logical):
-    """Is one of them true, or both?
-
-    Forward   y = a ∨ b
-    Backward  y is a mask:  da = db = 0
-    Shapes    a, b: broadcast to the shape of y; y: bool
-    Errors    ValueError if the shapes do not broadcast
-    Source    torch.logical_or; | of masks
-    """
-
-    arity = 2
-    calls = ("torch.logical_or", "Tensor.logical_or", "torch.bitwise_or", "Tensor.bitwise_or", "Tensor.__or__")
-
-    def forward(self, params, x):
-        check_broadcast(self, self.unpack(x, "x1 x2"))
-        return np.logical_or(*x), (x,)
-
-
-class LogicalNot(Logical):
-    """Is it not true?
-
-    Forward   y = ¬x
-    Backward  y is a mask:  dx = 0
-    Shapes    x: (*), y: (*) of bool
-    Errors    ValueError if x is no array of numbers
-    Source    torch.logical_not; ~ of a mask
-    """
-
-    calls = ("torch.logical_not", "Tensor.logical_not", "torch.bitwise_not", "Tensor.bitwise_not", "Tensor.__invert__")
-
-    def forward(self, params, x):
-        check_broadcast(self, [x])
-        return np.logical_not(x), (x,)
 
 
 class Asked(Operation, family=True):

@@ -1,4 +1,4 @@
-"""Elementary functions of one number: exponentials, roots, logarithms, angles, steps."""
+"""Functions of one number: squares, absolute values, angles, steps. Exponentials and roots stand in exponentials.py."""
 
 import math
 from typing import ClassVar
@@ -7,10 +7,7 @@ import numpy as np
 
 from ..base import Array
 from ..elementary import erf, magnitude
-from .arithmetic import POSITIVE
 from .base import NUMBER, Operation, is_real, unreached
-
-SQUEEZED = "Hardtanh(-4.0, 4.0)"
 
 
 class Function(Operation, family=True):
@@ -40,179 +37,6 @@ class Function(Operation, family=True):
 
     def sample(self, values, shape):
         return values.positive(shape) if self.positive else values.real(shape)
-
-
-class Exp(Function):
-    """The exponential.
-
-    Forward   y = eˣ
-    Backward  (eˣ)′ = eˣ:  dx = y dy
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.exp
-    """
-
-    calls = ("torch.exp", "Tensor.exp", "Tensor.exp_")
-    guards = (SQUEEZED,)
-
-    def f(self, x):
-        return np.exp(x)
-
-    def df(self, x, y):
-        return y
-
-
-class Expm1(Function):
-    """The exponential less 1, with all its digits near 0.
-
-    Forward   y = eˣ − 1
-    Backward  y′ = eˣ = y + 1:  dx = (y + 1) dy
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.expm1
-    """
-
-    calls = ("torch.expm1", "Tensor.expm1")
-    guards = (SQUEEZED,)
-
-    def f(self, x):
-        return np.expm1(x)
-
-    def df(self, x, y):
-        return y + 1
-
-
-class Log(Function):
-    """The natural logarithm.
-
-    Forward   y = log x
-    Backward  log′ x = 1/x:  dx = dy/x
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.log
-    Caveat    log 0 = −∞ with slope ∞; y is NaN at x < 0, where torch and this still give the slope 1/x
-    """
-
-    calls = ("torch.log", "Tensor.log", "Tensor.log_")
-    positive = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return np.log(x)
-
-    def df(self, x, y):
-        return 1 / x
-
-
-class Log2(Function):
-    """The logarithm to base 2.
-
-    Forward   y = log₂ x = log x/log 2
-    Backward  y′ = 1/(x log 2):  dx = dy/(x log 2)
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.log2
-    Caveat    as with Log at x ≤ 0
-    """
-
-    calls = ("torch.log2", "Tensor.log2")
-    positive = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return np.log2(x) if x.dtype.kind != "c" else np.log(x) / np.log(x.real.dtype.type(2))
-
-    def df(self, x, y):
-        return 1 / (x * math.log(2))
-
-
-class Log1p(Function):
-    """log(1 + x), with all its digits near 0.
-
-    Forward   y = log(1 + x)
-    Backward  y′ = 1/(1 + x):  dx = dy/(1 + x)
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.log1p
-    Caveat    −∞ at x = −1 with slope ∞; y is NaN below, where torch and this still give the slope 1/(1 + x)
-    """
-
-    calls = ("torch.log1p", "Tensor.log1p")
-    positive = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return np.log1p(x)
-
-    def df(self, x, y):
-        return 1 / (1 + x)
-
-
-class Sqrt(Function):
-    """The square root.
-
-    Forward   y = √x
-    Backward  y² = x, so 2y y′ = 1:  dx = dy/(2y)
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.sqrt
-    Caveat    the slope at 0 is ∞, so dx is NaN where dy is 0, too; NaN at x < 0
-    """
-
-    calls = ("torch.sqrt", "Tensor.sqrt", "Tensor.sqrt_")
-    positive = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return np.sqrt(x)
-
-    def df(self, x, y):
-        return 1 / (2 * y)
-
-
-class Rsqrt(Function):
-    """The reciprocal of the square root.
-
-    Forward   y = 1/√x = x^(−½)
-    Backward  y′ = −½ x^(−3/2) = −½ y³:  dx = −½ y³ dy
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.rsqrt
-    Caveat    ∞ at 0 with slope −∞; NaN at x < 0
-    """
-
-    calls = ("torch.rsqrt", "Tensor.rsqrt")
-    positive = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return 1 / np.sqrt(x)
-
-    def df(self, x, y):
-        return -(y**3) / 2
-
-
-class Reciprocal(Function):
-    """One over x.
-
-    Forward   y = 1/x
-    Backward  y′ = −1/x² = −y²:  dx = −y² dy
-    Shapes    x, y: (*)
-    Errors    ValueError if x is no array of numbers
-    Source    torch.reciprocal
-    Caveat    ∞ at 0 with slope −∞
-    """
-
-    calls = ("torch.reciprocal", "Tensor.reciprocal")
-    positive = True
-    dyadic = True
-    guards = (POSITIVE,)
-
-    def f(self, x):
-        return 1 / x
-
-    def df(self, x, y):
-        return -y * y
 
 
 class Square(Function):
@@ -292,6 +116,49 @@ class Cos(Function):
 
     def df(self, x, y):
         return -np.sin(x)
+
+
+class Tan(Function):
+    """The tangent.
+
+    Forward   y = tan x
+    Backward  tan′ x = 1 + tan² x:  dx = (1 + y²) dy
+    Shapes    x, y: (*)
+    Errors    ValueError if x is no array of numbers
+    Source    torch.tan
+    """
+
+    calls = ("torch.tan", "Tensor.tan")
+    guards = ("Sin()",)
+
+    def f(self, x):
+        return np.tan(x)
+
+    def df(self, x, y):
+        return 1 + y * y
+
+    def sample(self, values, shape):
+        """Between the poles, where the slope of torch and of this one would not agree in many digits."""
+        return np.sin(values.real(shape))
+
+
+class Atan(Function):
+    """The angle of a tangent.
+
+    Forward   y = arctan x
+    Backward  tan y = x, so (1 + tan² y) y′ = 1:  dx = dy/(1 + x²)
+    Shapes    x, y: (*)
+    Errors    ValueError if x is no array of numbers
+    Source    torch.atan
+    """
+
+    calls = ("torch.atan", "torch.arctan", "Tensor.atan", "Tensor.arctan")
+
+    def f(self, x):
+        return np.arctan(x)
+
+    def df(self, x, y):
+        return 1 / (1 + x * x)
 
 
 class Erf(Function):
@@ -390,3 +257,19 @@ class Round(Step):
 
     def step(self, x):
         return np.rint(x)
+
+
+class Trunc(Step):
+    """The whole number next to 0.
+
+    Forward   y = x without its fraction
+    Backward  y is constant but for its jumps at whole numbers:  dx = 0
+    Shapes    x, y: (*)
+    Errors    ValueError if x is no array of numbers
+    Source    torch.trunc
+    """
+
+    calls = ("torch.trunc", "torch.fix", "Tensor.trunc")
+
+    def step(self, x):
+        return np.trunc(x)

@@ -1,8 +1,8 @@
-"""Between rounding and wrong: right to so many digits, as a shorter format inside or constants of eight digits leave it.
+"""Between rounding and wrong: right to so many digits, as a shorter format or constants of eight digits leave it.
 
-A gradient of float64 is coarse if it is right in a shorter format: on the same trials in float32, beside torch's float32;
-or in that format in which all its numbers are, by the bounds of `low`. Where neither is so, at least DIGITS digits must
-be right. A relation that explains what is off is no rounding: whoever asks looks for one first.
+A gradient of float64 is coarse if it is right in a shorter format: on the same trials in float32, beside torch's own
+float32; or in that format in which all its numbers are, by the bounds of `low`. Where neither is so, at least DIGITS
+digits must be right. A relation that explains what is off is no rounding: whoever asks looks for one first.
 """
 
 import math
@@ -44,7 +44,9 @@ class Coarse:
         if self.inside:
             cause = f"all its numbers are of {self.format}, in which it is computed inside"
         elif self.format:
-            cause = f"the error is below {self.format}'s last digit: constants of so many digits, or {self.format} inside"
+            cause = (
+                f"the error is below {self.format}'s last digit: constants of so many digits, or {self.format} inside"
+            )
         else:
             cause = "constants of so many digits, or a tolerance of a solver, leave such an error"
         cure = f'; dtype="{self.format}" has it judged as that' if self.format else ""

@@ -58,10 +58,17 @@ def is_own_derivative(subject: Subject, trial: Trial, grads: Grads, only: Collec
     real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f" and (only is None or n in only)}
     if any(not _fits(grads.get(n), a) for n, a in real.items()):
         return False
-    if not real:
+    if not real or not _of_shape(subject, trial):
         return None
     rounding = ROUNDED * max(map(largest, real.values()))
     return _on_line(Near(subject, trial), tuple(real), grads, rounding).ok
+
+
+def _of_shape(subject: Subject, trial: Trial) -> bool:
+    """Has the output of the own forward the shape of dy? It has not where the forward is not the one intended."""
+    y = flat(subject.fresh().forward({n: np.array(a) for n, a in trial.arrays.items()})[0])
+    dy = flat(trial.dy)
+    return len(y) == len(dy) and all(d is None or np.shape(a) == np.shape(d) for a, d in zip(y, dy))
 
 
 def own_rounding(runs: Mapping[Any, Run]) -> dict[str, float]:

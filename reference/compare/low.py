@@ -7,13 +7,13 @@ last place of 1:
     every entry  |h − g|  ≤  5 max( largest |e| there, 2 · RMS of e over the tensor )  +  u |g|
     projection   |c(h − g)|  ≤  3 max( largest |c(e)|, 2 · RMS of c(e), u / √n ),   c(r) = Σ r g / Σ g²
 
-c is by how much all of a tensor, of a row or of a column is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the
-number of entries that count. A row is what lies along the last axis, a column across it. For the whole it is taken twice,
-the second time with every row weighted by 1/noise².
+c is by how much all of a tensor, or of a row, is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the number of
+entries that count. A row is what lies along the last axis. For the whole c is taken twice, the second time with every
+row weighted by 1/noise².
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
-written step by step: right kernels round at most as often. A tensor of which 3 % too much would not show
-has no power: nothing is known of it. Where a kink is met by rounding, one more look is taken.
+written step by step: right kernels round at most as often. Where a bound is exceeded, more runs are made. A tensor of
+which FAR too much would not show has no power: nothing is known of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from ..sides.run import GRADIENT, Name, Run, in_order
 from ..sides.side import Side
 from .bound import largest
 from .comparison import Comparison
-from .tensor import Tensor, different, differ_in_kind, within
+from .tensor import Tensor, differ_in_kind, different, within
 
 ENTRY, FACTOR = 5.0, 3.0  # how much more than eager's errors, of an entry and of a projection
 OFTEN = 2.0  # times the RMS of these errors, where the largest one seen is less
@@ -144,11 +144,10 @@ def _room(g: Array, errors: Sequence[Array], dtype: str) -> Array:
 
 
 def _along(g: Array) -> Iterator[tuple[str, Any]]:
-    """The whole, its rows and its columns: the axes that are summed over."""
+    """The whole, and its rows: the axes that are summed over."""
     yield "all", None
     if g.ndim > 1:
         yield "row", -1
-        yield "column", tuple(range(g.ndim - 1))
 
 
 def _c(r: Array, g: Array, axis: Any) -> Array:

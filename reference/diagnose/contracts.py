@@ -181,7 +181,7 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
 
 def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     """float32 goes in"""
-    if subject.format is not None:
+    if subject.format is not None or not trial.real:
         return None
     arrays = cast(_inputs(trial), np.float32)
     y, cache = subject.forward(arrays)

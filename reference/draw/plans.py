@@ -55,7 +55,7 @@ class Inputs:
     def trial(self, plan: Plan) -> Trial | None:
         """The trial of a plan; None if such sizes are none."""
         sizes = dict(zip(self.sizes, itertools.cycle(plan.sizes)))
-        if self.where is not None and not self.where(sizes):
+        if self.where is not None and not self._possible(sizes):
             return None
         rng = np.random.default_rng(plan.seed)
         values, pool = Values(rng, exact=plan.kind == INTEGERS), self._pool(plan.kind, rng)
@@ -66,6 +66,12 @@ class Inputs:
                 return None
             raise
         return Trial(arrays, sizes, plan.kind != REAL, plan.seed, plan.kind)
+
+    def _possible(self, sizes: Mapping[str, int]) -> bool:
+        try:
+            return bool(self.where(sizes))  # type: ignore[misc]
+        except KeyError as e:
+            raise ValueError(f"where asks for the size {e}; the sizes are {', '.join(self.sizes)}") from None
 
     def _pool(self, kind: str, rng: np.random.Generator) -> np.ndarray | None:
         if kind == REPEATED:

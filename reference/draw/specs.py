@@ -154,6 +154,7 @@ class Orthogonal(Spec):
     """Matrices whose columns (or rows, if these are fewer) are orthonormal."""
 
     def draw(self, values, sizes, pool=None):
+        _matrices(self)
         *rest, n, m = self.lengths(sizes)
         q, _ = np.linalg.qr(values.rng.standard_normal((*rest, max(n, m), max(n, m))))
         return np.ascontiguousarray(q[..., :n, :m])
@@ -164,6 +165,7 @@ class SPD(Spec):
     """Symmetric positive definite matrices, well conditioned."""
 
     def draw(self, values, sizes, pool=None):
+        _matrices(self)
         *rest, n, _ = self.lengths(sizes)
         a = values.rng.standard_normal((*rest, n, n))
         return a @ a.swapaxes(-1, -2) / n + np.eye(n)
@@ -213,6 +215,11 @@ class Constant(Spec):
 
     def draw(self, values, sizes, pool=None):
         return drawn(self.of, values, sizes, pool)
+
+
+def _matrices(spec: Spec) -> None:
+    if len(spec.shape) < 2:
+        raise ValueError(f'{spec} has one axis: matrices have two at least, as {type(spec).__name__}(("D", "D"))')
 
 
 def entries(spec: Any) -> tuple[Entry, ...]:

@@ -16,6 +16,7 @@ SAYS = {
     "wrong": "wrong",
     "convention": "another convention at a kink or tie: defensible, but not torch's",
     "coarse": "coarse: right to a shorter precision than it was judged in, which is no pass unless that is asked for",
+    "error": "error: this check could not be run",
     "vacuous": "vacuous: nothing above the noise was compared, so this says nothing",
 }
 SIDES = {
@@ -31,7 +32,7 @@ SIDES = {
 class Report:
     """The outcome of a check. `bool(report)`: does the gradient stand?
 
-    verdict     "identical" "rounding" "wrong" "coarse" "convention" "vacuous"
+    verdict     "identical" "rounding" "wrong" "coarse" "convention" "vacuous", or "error": it could not be run
     wrong_side  "forward" "backward" "both" "contract", or None
     culprit     the first tensor that is wrong while what it was made from is right
     suspects    the mistakes that explain it, the likeliest first
@@ -110,7 +111,9 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        color = "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict in ("convention", "coarse") else "#cf222e"
+        color = (
+            "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict in ("convention", "coarse") else "#cf222e"
+        )
         return f'<pre style="border-left: 4px solid {color}; padding-left: 1em">{html.escape(str(self))}</pre>'
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +121,8 @@ class Report:
         return {
             "title": self.title, "verdict": self.verdict, "verified": self.stands, "wrong_side": self.wrong_side,
             "culprit": self.culprit, "contracts": list(self.contracts), "suspects": [vars(s) for s in self.suspects],
-            "dtype": self.dtype, "digits": self.digits, "trials": self.trials, "shown": self.shown, "tensors": list(map(files.of_tensor, self.tensors)),
+            "dtype": self.dtype, "digits": self.digits,
+            "trials": self.trials, "shown": self.shown, "tensors": list(map(files.of_tensor, self.tensors)),
             "notes": list(self.notes),
         }  # fmt: skip
 

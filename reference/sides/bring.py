@@ -1,6 +1,5 @@
 """What somebody gave to check_function, brought into the form that is examined: a subject, a truth, trials."""
 
-import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,24 +13,21 @@ from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.plans import Inputs, examples, with_examples
-from ..draw.specs import Spec
 from ..draw.trial import Trial
+from .accepted import DOMAINS, accept, below_one, is_ours, none_accepted, only_equal, positive, told
 from .arguments import calling, order_of
-from .around import Beside, OfComplex, Seeded, WithConstants, generators, joined, pairs, truth_of_complex
-from .chosen import Given, chosen, copies, upstream
+from .around import Beside, OfComplex, Seeded, WithConstants, generators, pairs, truth_of_complex
+from .chosen import Given, chosen, copies
 from .formats import checked
-from .gradients import array, as_arrays, as_tensor, is_real, plain
-from .precision import Precision, in_another, precision_of
+from .gradients import as_tensor, plain
+from .inputs import constants, is_strategy, sorted_out
+from .precision import FLOAT64, Precision, in_another, precision_of
 from .raised import NotFiniteError, RefusedError
 from .run import flat
 from .subject import Subject
 from .torch_code import function_of
 
 Truth = Callable[..., Any]
-NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
-MOST = 6  # constants that are tried
-DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
-EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Brought:
     options: Mapping[str, float]
     notes: tuple[str, ...] = ()
     differs: float = 0.0
-    precision: Precision = Precision()
+    precision: Precision = FLOAT64
 
 
 def bring(
@@ -56,6 +52,10 @@ def bring(
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
     precision = precision_of(specs, checked(dtype))
+    if not isinstance(options or {}, Mapping):
+        raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
+    if where is not None and not callable(where):
+        raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -68,7 +68,7 @@ def bring(
     try:
         return made(precision).brought(options)
     except ValueError as e:
-        if precision.dtype is not None or not isinstance(e.__cause__, Exception) or _is_ours(e.__cause__):
+        if precision.dtype is not None or not isinstance(e.__cause__, Exception) or is_ours(e.__cause__):
             raise
         brought, told = in_another(lambda other: made(other).brought(options), e)
         return replace(brought, notes=(told, *brought.notes))
@@ -80,55 +80,34 @@ _NO_GOLDEN = (
 )
 
 
-def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Specs of arrays, and what is no array: numbers, strings, flags. A ValueError shows what is taken."""
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise ValueError(f"inputs is {describe(inputs)}; it takes shapes by name, as {EXAMPLE}")
-    specs, fixed = {}, {}
-    for name, spec in inputs.items():
-        if isinstance(spec, torch.Tensor):
-            specs[name] = np.array(array(spec))
-        elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or _is_strategy(spec):
-            specs[name] = spec
-        elif spec is None or isinstance(spec, (bool, int, float, str, types.FunctionType, torch.dtype)):
-            fixed[name] = spec
-        else:
-            raise ValueError(
-                f'inputs[{name!r}] is {describe(spec)}; it takes a shape as ("N", "D") or (4, 3), an array, '
-                f'Indices(("N",), below="C") for integers, Positive(("N",)) and others for numbers of a kind, or a '
-                f"hypothesis strategy; numbers, strings and flags are handed on as they are"
-            )
-    if not specs:
-        raise ValueError(f"no input is an array, so that there is nothing to differentiate: give shapes, as {EXAMPLE}")
-    return specs, fixed
+def bring_pointwise(
+    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int, dtype: str | None = None
+) -> Brought:
+    """Trials that f, df and the function intended take, and what was found on the way."""
+    specs, _ = sorted_out({"x": shape})
+    precision = precision_of(specs, checked(dtype))
+    if truth is not None and not callable(truth):
+        raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
+    if precision.low and truth is None:
+        raise ValueError(_NO_GOLDEN.format(precision.low))
+    inputs = Inputs(specs, constants=constants(functions, {}))
+    given = Given(functions[0], functions[1], ("x",), {})
+    bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision)
+    subject = precision.around(subject)
+    trials, notes = bringing.accepted(subject, truth, bringing.trials())
+    return Brought(subject, truth, trials, {}, notes, precision=precision)
 
 
-def _is_shape(spec: Any) -> bool:
-    return isinstance(spec, tuple) and all(isinstance(n, (int, str)) for n in spec)
-
-
-def _is_strategy(spec: Any) -> bool:
-    return any(c.__name__ == "SearchStrategy" and c.__module__.startswith("hypothesis") for c in type(spec).__mro__)
-
-
-def constants(functions: Sequence[Any], options: Mapping[str, float]) -> tuple[float, ...]:
-    """The numbers that code or options name: kinks may lie there."""
-    found: dict[float, None] = dict.fromkeys(float(abs(v)) for v in options.values())
-    for f in functions:
-        for code in _codes(f):
-            numbers = (c for c in code.co_consts if isinstance(c, (int, float)) and not isinstance(c, bool))
-            found |= dict.fromkeys(float(abs(c)) for c in numbers)
-    return tuple(c for c in found if SMALLEST <= c <= NAMED)[:MOST]
-
-
-def _codes(f: Any) -> Iterator[types.CodeType]:
-    """The code of a function, of the methods of a class, and of what is defined inside."""
-    for member in [f, *(vars(f if isinstance(f, type) else type(f)).values() if f is not None else ())]:
-        code = getattr(getattr(member, "__func__", member), "__code__", None)
-        stack = [code] if isinstance(code, types.CodeType) else []
-        while stack:
-            yield (code := stack.pop())
-            stack += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
+    """The loss, one number. A ValueError says who raised, or what was given instead."""
+    try:
+        value = loss(given)
+    except Exception as e:
+        raise ValueError(str(RefusedError("loss", e))) from e
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
+        raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    return value
 
 
 @dataclass
@@ -141,10 +120,10 @@ class _Bringing:
     declared: tuple[str, ...]
     against: Any
     seed: int
-    precision: Precision = Precision()
+    precision: Precision = FLOAT64
 
     def brought(self, options: Mapping[str, float]) -> Brought:
-        trials = self._trials()
+        trials = self.trials()
         if isinstance(self.given.forward, types.FunctionType):
             calling(self.given.forward, self.order, "forward")
         truth, numpy = self._intended(trials)
@@ -158,7 +137,7 @@ class _Bringing:
             notes += said
         if self.declared or left_out:
             subject = WithConstants(subject, self.declared, left_out, truth is not None)
-        accepted, said = self._accepted(subject, truth, trials)
+        accepted, said = self.accepted(subject, truth, trials)
         of_complex = [n for n, a in accepted[0].arrays.items() if np.asarray(a).dtype.kind == "c"]
         if of_complex or self._complex_outputs(subject, accepted[0]):
             subject = OfComplex(subject, of_complex)
@@ -175,9 +154,9 @@ class _Bringing:
             y, _ = subject.fresh().forward(copies(trial.arrays))
         return any(np.asarray(a).dtype.kind == "c" for a in flat(y))
 
-    def _trials(self) -> list[list[Trial]]:
+    def trials(self) -> list[list[Trial]]:
         """For each plan its trial, and others in its place should that be refused."""
-        strategies = {n: s for n, s in self.inputs.specs.items() if _is_strategy(s)}
+        strategies = {n: s for n, s in self.inputs.specs.items() if is_strategy(s)}
         if strategies:
             found = [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
             return [[self.precision.of(t) for t in each] for each in found]
@@ -215,6 +194,8 @@ class _Bringing:
                     y = call({**self.given.fixed, **copies(trial.arrays)})
             except Exception:
                 continue
+            if y is None:
+                raise ValueError("`against` gives None where a tensor is wanted: it is to return its output")
             if not any(isinstance(a, torch.Tensor) for a in flat(plain(y))):
                 return None, lambda arrays: call({**self.given.fixed, **arrays})
         return truth, None
@@ -231,7 +212,7 @@ class _Bringing:
                 refused.append(e)
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
-        raise _none_accepted(refused, trials)
+        raise none_accepted(refused, trials)
 
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial
@@ -275,13 +256,13 @@ class _Bringing:
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
         """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
-        for of in (_positive, _below_one):
+        for of in (positive, below_one):
             if free and refused and isinstance(refused[-1][1], NotFiniteError):
-                kind = trial.kind if trial.integers else DOMAINS[of is _below_one]
+                kind = trial.kind if trial.integers else DOMAINS[of is below_one]
                 arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
-    def _accepted(
+    def accepted(
         self, subject: Subject, truth: Truth | None, trials: list[list[Trial]]
     ) -> tuple[list[Trial], tuple[str, ...]]:
         """One trial for each plan: the first that every side takes."""
@@ -299,28 +280,11 @@ class _Bringing:
                 accepted.append(trial)
                 break
         if not any(not t.integers for t in accepted):
-            raise _none_accepted([e for _, e in refused], trials)
-        if same := _only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
+            raise none_accepted([e for _, e in refused], trials)
+        if same := only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
             first = next(e for _, e in refused if isinstance(e, RefusedError))
             raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
-        return accepted, _told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
-
-
-def _positive(a: Any) -> Any:
-    return np.where(a == 0, 1.0, np.abs(a))
-
-
-def _below_one(a: Any) -> Any:
-    return _positive(a) / (1 + _positive(a))
-
-
-def _only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
-    """Two names of sizes that must be one: all that differ in them were refused."""
-    names = list(accepted[0].sizes)
-    for a, b in itertools.combinations(names if refused and len(accepted) > 3 else [], 2):
-        if all(t.sizes[a] == t.sizes[b] for t in accepted):
-            return a, b
-    return None
+        return accepted, told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
 
 
 def _as_pairs(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -342,6 +306,8 @@ def _of_truth(truth: Truth, trial: Trial) -> tuple[int, tuple[str, ...]]:
     except Exception as e:
         raise RefusedError("against", e) from e
     y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
+    if not any(isinstance(t, torch.Tensor) for t in flat(y)):
+        raise ValueError(f"`against` gives {describe(y)} where a tensor is wanted: it is to return its output")
     outputs = [t for t in flat(y) if isinstance(t, torch.Tensor) and t.requires_grad]
     real = {n: t for n, t in tensors.items() if t.requires_grad}
     if not outputs or not real:
@@ -371,75 +337,4 @@ def _same_twice(subject: Subject, trial: Trial) -> bool:
     )
 
 
-def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
-    """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain."""
-    finite = True
-    with np.errstate(all="ignore"):
-        if truth is not None:
-            try:
-                y = truth(*(as_tensor(a) for a in trial.arrays.values()))
-            except Exception as e:
-                raise RefusedError("against", e) from e
-            y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
-            finite = all(np.isfinite(a).all() for a in flat(as_arrays(y)) if a is not None)
-        fresh = subject.fresh()
-        try:
-            y, cache = fresh.forward(copies(trial.arrays))
-        except Exception as e:
-            raise RefusedError("forward", e) from e
-        real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
-        if (truth is None or not finite) and not all(np.isfinite(a).all() for a in real):
-            raise NotFiniteError
-        try:
-            fresh.backward(upstream(y), cache)
-        except Exception as e:
-            raise RefusedError("backward", e) from e
-
-
-def _told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
-    """A note for each side that refused trials: how many, and what it said."""
-    told = []
-    for who in ("against", "forward", "backward"):
-        of = [(t, e) for t, e in refused if isinstance(e, RefusedError) and e.who == who]
-        if of:
-            (trial, e), n = of[0], len(of)
-            others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
-            told.append(f"{e} for {trial}{others}; others were drawn in their place")
-    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
-        instead = " and ".join(sorted(kinds)) or "others"
-        cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
-        told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
-    return tuple(told)
-
-
-def _none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Exception:
-    """What to say if no trial is left."""
-    trial = trials[0][0]
-    usage = [e for e in refused if isinstance(e, RefusedError) and _is_ours(e.error)]
-    if usage:
-        return usage[0].error
-    said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
-    if not said:
-        name = next(iter(trial.arrays))
-        return ValueError(
-            f"forward is not finite on anything that was drawn: say what numbers {', '.join(trial.arrays)} may be, as "
-            f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
-        )
-    shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    cure = "" if len(trials) == 1 else (
-        "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
-    )  # fmt: skip
-    error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")
-    error.__cause__ = next((e.error for e in refused if isinstance(e, RefusedError)), None)
-    return error
-
-
-def _is_ours(error: Exception) -> bool:
-    """Is it one of this project's own sentences?"""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return isinstance(error, ValueError) and tb is not None and "reference" in tb.tb_frame.f_globals.get("__name__", "")
-
-
-__all__ = ["Brought", "bring", "joined"]
+__all__ = ["Brought", "as_number", "bring", "bring_pointwise"]

@@ -1,6 +1,6 @@
 """Which of the ways in somebody's functions are, found by running them once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from torch import nn
 from manualbp.base import Tree, tree_map
 
 from .arguments import calling
-from .forms import forms, taken
-from .gradients import is_real, leaves_of
+from .forms import Form, forms, taken
+from .gradients import is_real, leaves_of, numeric, plain
 from .objects import Object, maker, methods
 from .pair import LossAndGradient, Pair, tensors_of
 from .raised import RefusedError
@@ -54,6 +54,10 @@ def chosen(given: Given, arrays: Mapping[str, Any], outputs: int | None, order: 
         isinstance(given.forward, type) and issubclass(given.forward, nn.Module)
     ):
         return _module(given, arrays, order)
+    if not callable(given.forward):
+        raise ValueError(
+            f"forward is to be a function, as forward(x, w), an object or a class; it is {given.forward!r}"
+        )
     call = _with(given.fixed, calling(given.forward, order, "forward"))
     if given.backward is None:
         return _one_function(given, call, arrays)
@@ -151,7 +155,9 @@ def _pair(given: Given, call: Callable, arrays: Mapping[str, Any], outputs: int 
             continue
         if not tensors and any(isinstance(a, torch.Tensor) for a in leaves_of(found)):
             continue
-        for form in forms(found, given.backward, given.names, outputs):
+        if found is None:
+            raise ValueError("forward returns None: it is to return its output, or its output and a cache")
+        for form in _likely(forms(found, given.backward, given.names, outputs), found, outputs):
             subject = Pair(call, given.backward, given.names, form, tensors, given.constant)
             fits = _ran(subject, arrays)
             if fits is True:
@@ -167,6 +173,17 @@ def _pair(given: Given, call: Callable, arrays: Mapping[str, Any], outputs: int 
     raise _first(errors, given)
 
 
+def _likely(every: Iterable[Form], found: Any, outputs: int | None) -> Iterator[Form]:
+    """Those with as many outputs as the function intended; all, if there are none."""
+    every = list(every)
+
+    def several(form: Form) -> int:
+        y = plain(form.parted(found)[0])
+        return len(y) if isinstance(y, tuple) else 1
+
+    yield from [form for form in every if outputs in (None, several(form))] or every
+
+
 def _first(errors: list[RefusedError], given: Given) -> Exception:
     """The error that says most: of the run on tensors, if arrays were refused as no tensors."""
     if not errors:
@@ -174,7 +191,7 @@ def _first(errors: list[RefusedError], given: Given) -> Exception:
     first = errors[0]
     if "ensor" in str(first.error) and len(errors) > 1:
         first = errors[1]
-    return first.error if isinstance(first.error, ValueError) and not first.error.__traceback__ else first
+    return first
 
 
 def _unread(given: Given) -> str:
@@ -200,7 +217,9 @@ def _ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
     try:
         with np.errstate(all="ignore"):
             y, cache = subject.forward(copies(arrays))
+            numeric(y, "forward")
             grads = subject.backward(upstream(y), cache)
+            numeric([g for n, g in grads.items() if n in arrays], "backward")
     except Exception as e:
         return e
     wanted = {n: np.shape(a) for n, a in arrays.items() if is_real(a)}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from manualbp.base import Tree
+from manualbp.base import Tree, describe
 
 from .formats import bits_of, is_bfloat16, tensor_of
 from .subject import Arrays
@@ -41,7 +41,7 @@ def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant:
         return _known(keyed(found, names), names, arrays)
     if (fields := getattr(found, "_fields", None)) and {*keyed(dict.fromkeys(fields), names)} <= {*names}:
         return keyed(found._asdict(), names)
-    each = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+    each = tuple(found) if isinstance(found, (tuple, list)) and not _is_one_array(found, names, arrays) else (found,)
     real = tuple(n for n in names if is_real(arrays.get(n, 0.0)))
     for order in (names, real, tuple(n for n in real if n not in constant)):
         if len(each) == len(order):
@@ -51,6 +51,28 @@ def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant:
         f"is wanted, in this order or by name as {{{', '.join(f'{n!r}: …' for n in names)}}}. For an input that has "
         f"none return None, or declare it: inputs={{…, {names[-1]!r}: Constant(…)}}"
     )
+
+
+def _is_one_array(found: Any, names: Sequence[str], arrays: Mapping[str, Any]) -> bool:
+    """Are these nested lists of numbers, the one gradient that there is?"""
+    real = [n for n in names if is_real(arrays.get(n, 0.0))]
+    if not isinstance(found, list) or len(real) != 1 or any(isinstance(a, (np.ndarray, torch.Tensor)) for a in found):
+        return False
+    try:
+        return np.shape(found) == np.shape(arrays.get(real[0]))
+    except ValueError:  # of unequal lengths
+        return False
+
+
+def numeric(value: Any, whose: str) -> None:
+    """A ValueError unless all that stands in a value is numbers, or None where there is no gradient."""
+    for a in leaves_of(value):
+        try:
+            kind = "f" if isinstance(a, torch.Tensor) else np.asarray(a).dtype.kind
+        except ValueError:  # lists of unequal lengths
+            kind = "O"
+        if a is not None and kind not in "fciub":
+            raise ValueError(f"{whose} gives {describe(a)} where an array is wanted")
 
 
 def _known(found: Arrays, names: Sequence[str], arrays: Mapping[str, Any]) -> Arrays:

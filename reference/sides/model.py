@@ -10,6 +10,7 @@ from torch import nn
 
 from manualbp.base import Tree, flatten, run, unflatten
 
+from ..compare.bound import WIDE
 from ..draw.trial import Trial, cast
 from ..twin import passes, randomness
 from ..twin.layers import array, quiet, tensor
@@ -20,7 +21,13 @@ from .side import Side
 
 
 class OfModel(Trial):
-    """A trial of a model: x is a dict of its inputs by name, and its parameters count among what is compared."""
+    """A trial of a model: x is a dict of its inputs by name, and its parameters count among what is compared.
+
+    None is too large to be looked at twice: a model that is out of bounds is worth the time."""
+
+    @property
+    def large(self) -> bool:
+        return False
 
     @property
     def arrays(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -35,12 +42,16 @@ def precision(trial: Trial) -> np.dtype:
 
 @dataclass(frozen=True)
 class Graphed(Side):
-    """The graph, by hand. `reads`: as it was read in either precision, since a model's constants depend on it."""
+    """The graph, by hand. `reads`: as it was read in either precision, since a model's constants depend on it.
+    `wide`: in longdouble, too, which has no fast product of matrices."""
 
     reads: Mapping[str, Read]
     seed: int
+    wide: bool = True
 
-    precisions = (np.float32, np.float64, np.longdouble)
+    @property
+    def precisions(self) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (np.float32, np.float64, np.longdouble)[: 2 + (self.wide and WIDE)]
 
     def run(self, trial: Trial) -> Run:
         dtype = precision(trial)
@@ -64,7 +75,7 @@ class Graphed(Side):
             return None
         eps = float(np.finfo(precision(trial)).eps)
         noisy = {d: replace(r, graph=record.noisy(r.graph, rng, eps)) for d, r in self.reads.items()}
-        return Graphed(noisy, self.seed).run(trial)
+        return Graphed(noisy, self.seed, self.wide).run(trial)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ class Precision:
         return Low(self.low, sides, self.formats)
 
 
+FLOAT64 = Precision()  # and arrays as they are given
+
+
 def precision_of(specs: Mapping[str, Any], dtype: str | None) -> Precision:
     """The one that is asked for; else the format of few bits that arrays are given in."""
     if dtype is not None:

@@ -8,24 +8,24 @@ LIBRARIES = ("site-packages", "dist-packages", "<frozen", "/lib/python")
 
 
 class RefusedError(Exception):
-    """One side cannot be run on a trial. who: "forward", "backward" or "against"."""
+    """One side cannot be run on a trial. who: "forward", "backward", "loss" or "against"."""
 
     def __init__(self, who: str, error: Exception) -> None:
         super().__init__(str(error))
         self.who, self.error = who, error
 
     def __str__(self) -> str:
-        who = f"your {self.who}" if self.who in ("forward", "backward") else "`against`"
+        who = f"your {self.who}" if self.who != "against" else "`against`"
         what = str(self.error).strip().splitlines()
         said = f"{type(self.error).__name__}: {what[0]}" if what else type(self.error).__name__
-        return f"{who} raised {said}{_at(self.error)}"
+        return f"{who} raised {said}{line_of(self.error)}"
 
 
 class NotFiniteError(Exception):
     """A forward gives NaN or infinity on what was drawn."""
 
 
-def _at(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """The last line that is neither this project's nor a library's."""
     own = [f for f in traceback.extract_tb(error.__traceback__) if not _foreign(f.filename)]
     if not own:

@@ -1,5 +1,6 @@
 """The book: a page for every layer, loss and optimizer, and the question pages. `manualbp book -o site/`."""
 
+import functools
 import html
 import inspect
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from manualbp.activation import Elementwise
 from manualbp.base import Layer, expression, registry
@@ -29,9 +31,11 @@ TITLES = {
     "padding": "Padding", "pooling": "Pooling", "normalization": "Normalization", "batchnorm": "Batch norm",
     "instancenorm": "Instance norm", "dropout": "Dropout", "sparse": "Embeddings", "rnn": "Recurrent layers",
     "rnn_cell": "Recurrent cells", "attention": "Attention", "distance": "Distances", "flatten": "Shapes",
-    "optim": "Optimizers",
+    "upsampling": "Upsampling", "unpooling": "Unpooling", "fold": "Fold", "transformer": "Transformer",
+    "graph": "Graphs", "transformer_layer": "Transformer layers", "optim": "Optimizers",
 }  # fmt: skip
-TORCH = "https://docs.pytorch.org/docs/stable/generated/torch.{}.{}.html"
+TORCH = "https://docs.pytorch.org/docs/stable/generated/{}.html"
+NAMED = re.compile(r"\btorch(?:\.(?:nn\.functional|nn|optim|Tensor|linalg))?\.[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,14 @@ def question_page(name: str, title: str) -> Page:
 
 
 def group_of(cls: type) -> str:
-    place = cls.__module__.split(".")[1]
-    return TITLES.get(place, place.replace("_", " ").capitalize())
+    place = cls.__module__.removeprefix("manualbp.")
+    own, inner = place.split(".")[0], place.split(".")[-1]
+    return f"Operations: {title(inner).lower()}" if own == "operations" else TITLES.get(own, title(own))
+
+
+def title(place: str) -> str:
+    """A file's name as a heading."""
+    return place.replace("_", " ").capitalize()
 
 
 def class_page(cls: type) -> Page:
@@ -125,8 +135,7 @@ def figure(cls: type, example: executed.Example | None) -> str:
         return ""
     if example is None:
         return ""
-    back = [n.name.removesuffix(".grad") for n in example.numbers if n.name.endswith(".grad")]
-    return picture.flow(cls.__name__, example.into, example.out, back)
+    return picture.flow(cls.__name__, example.into, example.out, example.back)
 
 
 def plot(cls: type[Elementwise]) -> str:
@@ -186,8 +195,11 @@ def links(cls: type, doc: Doc) -> str:
     text = html.escape("; ".join(dict.fromkeys(texts)))
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', text)
 
-    def page_of(match: re.Match) -> str:
-        url = TORCH.format(match[1], match[2])
-        return f'<a href="{url}">torch.{match[1]}.{match[2]}</a>'
+    return NAMED.sub(lambda match: link(match[0]), text)
 
-    return re.sub(r"\btorch\.(nn|optim)\.([A-Z]\w+)", page_of, text)
+
+def link(name: str) -> str:
+    """A function or class of torch with the page on it."""
+    *path, last = name.split(".")[1:]
+    place = functools.reduce(getattr, path, torch)
+    return f'<a href="{TORCH.format(name)}">{name}</a>' if callable(getattr(place, last, None)) else name

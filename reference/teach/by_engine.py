@@ -30,9 +30,12 @@ def in_dtype(f: Callable) -> Callable:
     """f with its real results in the precision of its inputs: whether float32 stays float32 is no question here."""
 
     @functools.wraps(f)
-    def kept(*inputs: Any) -> Any:
-        found = f(*inputs)
-        real = next((a.dtype for a in leaves(inputs) if getattr(a, "dtype", np.dtype(int)).kind == "f"), None)
+    def kept(*inputs: Any, **named: Any) -> Any:
+        found = f(*inputs, **named)
+        real = next(
+            (a.dtype for a in leaves((*inputs, *named.values())) if getattr(a, "dtype", np.dtype(int)).kind == "f"),
+            None,
+        )
         if not isinstance(found, tuple) or len(found) != 2 or f.__name__ != "forward":
             return cast_to(found, real)
         return cast_to(found[0], real), found[1]

@@ -12,12 +12,12 @@ import numpy as np
 
 from manualbp.base import Array, Layer, flatten, tree_map
 
-from ..compare.bound import Runs, distance
-from ..draw.case import cast
-from ..draw.trial import Indices, Trial, trials
+from ..compare.bound import distance, largest, measured
+from ..draw.specs import Indices
+from ..draw.trial import Trial, cast
 from ..faults import KNOWN, corrupt
 from ..sides.record import walk
-from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake
+from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake, trials
 
 TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
 Numbers = dict[str, Array]
@@ -65,7 +65,7 @@ def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
     wrong = []
     for name, r in right.items():
         h32, h80 = runs["float32"][0][name], runs["longdouble"][0][name]
-        bound = Runs(h32, r, h80, h32, r).bound("float64")
+        bound = measured(largest(r), "float64", h32, r, h80, h32, r)
         g = yours.get(name)
         if g is None or g.shape != r.shape or not distance(g, r) <= bound:
             wrong.append(name)

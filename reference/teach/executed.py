@@ -1,6 +1,7 @@
 """A small example of a class, run by hand and by PyTorch when the page is made."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
+import manualbp
 from manualbp.base import Layer, expression, flatten, options_of, registry, tree_map
 from manualbp.optim.base import Optimizer
 
 from ..draw.architectures import Drawn, case_of
 from ..draw.case import Case
-from ..sides.run import by_autograd, by_hand, leaves
+from ..draw.trial import Trial
+from ..sides.hand import Hand
+from ..sides.module import twin_of
+from ..sides.run import GRADIENT, OUTPUT, leaves, of_role
 
 MOST, TRIES = 60, 40  # numbers in an example; examples drawn to find a small one
 STEPS = 3
@@ -32,13 +37,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Example:
-    """Code that can be run, and what both sides gave. `shapes`: of what goes in and out, for the picture."""
+    """Code that can be run, and what both sides gave. `into`, `out`: shapes of what goes in and out; `back`: what has
+    a gradient."""
 
     code: str
     torch_code: str
     numbers: tuple[Number, ...]
     into: Mapping[str, tuple[int, ...]]
     out: Mapping[str, tuple[int, ...]]
+    back: tuple[str, ...] = ()
 
 
 def small_case(cls: type[Layer]) -> Case | None:
@@ -86,13 +93,16 @@ def of_layer(cls: type[Layer]) -> Example | None:
     if case is None:
         return None
     layer = case.layer
-    params, x, dy = (short(tree) for tree in Case(layer, case.shape, case.seed).data())
+    trial = Case(layer, case.shape, case.seed).trial().map(short)
     seed = 0 if layer.random else None
-    hand, autograd = by_hand(layer, params, x, dy, seed), by_autograd(layer, params, x, dy, seed)
+    runs = Hand(layer, seed).run(trial), twin_of(layer, seed).run(trial)
+    hand, autograd = ({str(name): a for name, a in run.items()} for run in runs)
     numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
-    return Example(hand_code(layer, params, x, dy), torch_code(layer, params), numbers,
-                   shapes(leaves(x, "x") | flatten(params)),
-                   shapes({n: a for n, a in hand.items() if n[0] == "y"}))  # fmt: skip
+    params, x = trial.params, trial.x
+    out, back = of_role(runs[0], OUTPUT), of_role(runs[0], GRADIENT)
+    plain = "x" in back and bool(layer.is_gradient)
+    return Example(hand_code(layer, params, x, trial.dy), torch_code(layer, trial, plain), numbers,
+                   shapes(leaves(x, "x") | flatten(params)), shapes(out), tuple(back))  # fmt: skip
 
 
 def shapes(named: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -137,23 +147,45 @@ def literal(tree: Any) -> str:
 def hand_code(layer: Layer, params: Any, x: Any, dy: Any) -> str:
     """What a reader types to get the column by hand."""
     text = expression(layer)
-    names = sorted(name for name in registry() if re.search(rf"\b{name}\(", text))
+    own = vars(sys.modules[type(layer).__module__])
+    written = sorted(set(re.findall(r"\b([A-Z]\w*)\(", text)))
+    names = {name: registry().get(name, own.get(name)) for name in written}
     rng = ", np.random.default_rng(0)" if layer.random else ""
     return "\n".join([
-        "import numpy as np", f"from manualbp import {', '.join(names)}", "", f"layer = {text}",
+        "import numpy as np", *imports(names), "", f"layer = {text}",
         f"params = {literal(params)}", f"x = {literal(x)}", f"dy = {literal(dy)}", "",
         f"y, cache = layer.forward(params, x{rng})", "dx, grads = layer.backward(params, cache, dy)",
     ])  # fmt: skip
 
 
-def torch_code(layer: Layer, params: Any) -> str:
-    """The same in PyTorch, with the same params, x and dy."""
-    lines = ["import torch", "from reference import to_torch", "", "module = to_torch(layer, params)",
-             "x = torch.tensor(x, requires_grad=True)", "y = module(x)", "y.backward(torch.tensor(dy))"]  # fmt: skip
-    if type(layer).__name__ in vars(torch.nn):
-        lines[3] += f"  # torch.nn.{type(layer).__name__}"
-    grads = ", ".join(["x.grad", *(f"module.{name}.grad" for name in list(flatten(params))[:2] if "." not in name)])
-    return "\n".join([*lines, grads])
+def imports(names: Mapping[str, Any]) -> list[str]:
+    """Where these classes come from: the operations have a place of their own."""
+    places: dict[str, list[str]] = {}
+    for name, cls in names.items():
+        own = cls.__module__.split(".")[1]
+        places.setdefault("manualbp" if hasattr(manualbp, name) else f"manualbp.{own}", []).append(name)
+    return [f"from {place} import {', '.join(found)}" for place, found in sorted(places.items())]
+
+
+def torch_code(layer: Layer, trial: Trial, plain: bool) -> str:
+    """The same in PyTorch, with the same params, x and dy. `plain`: x is one array that has a gradient."""
+    known = type(layer).__name__ in vars(torch.nn)
+    lines = [f"module = to_torch(layer, params){'  # torch.nn.' + type(layer).__name__ if known else ''}"]
+    if layer.random:
+        lines.insert(0, "# It draws numbers of its own; for the table below both sides drew the same.")
+    if plain and isinstance(trial.dy, np.ndarray):
+        lines += ["x = torch.tensor(x, requires_grad=True)", "y = module(x)", "y.backward(torch.tensor(dy))"]
+        grads = ["x.grad", *(f"module.{name}.grad" for name in list(flatten(trial.params))[:2] if "." not in name)]
+        return "\n".join(["import torch", "from reference import to_torch", "", *lines, ", ".join(grads)])
+    head = ["import torch", "from reference import to_torch", "from reference.sides.module import to_tensors",
+            "from reference.sides.run import flat", "from reference.twin.modules import call"]  # fmt: skip
+    lines += [
+        "x = to_tensors(x, requires_grad=True)", "y = call(module, x)",
+        "for y_i, dy_i in zip(flat(y), flat(dy)):", "    if dy_i is not None and y_i.requires_grad:",
+        "        y_i.backward(torch.tensor(dy_i), retain_graph=True)",
+        "[getattr(a, \"grad\", None) for a in flat(x)]",
+    ]  # fmt: skip
+    return "\n".join([*head, "", *lines])
 
 
 def of_optimizer(cls: type[Optimizer]) -> Example | None:

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..draw.trial import Indices, trials
+from ..draw.plans import Inputs
+from ..draw.specs import Indices
+from ..draw.trial import Trial
 from .exercise import FUNCTIONS, Exercise, read
 
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
@@ -165,6 +167,12 @@ def pair(f: Mapping[str, Callable], inputs: Mapping[str, Any], path: Path) -> No
     for name, g in zip(wanted, each):
         if len(each) == len(wanted) and g is None:
             raise Unusable(UNFINISHED, f"backward gives None for d{name}: it is still to be written")
+
+
+def trials(inputs: Mapping[str, Any]) -> list[Trial]:
+    """What a pair of functions is tried on: several sizes, real numbers and such as lie on kinks and ties."""
+    drawn = Inputs(inputs)
+    return [trial for plan in drawn.plans(seed=0) if (trial := drawn.trial(plan)) is not None]
 
 
 def present(name: str, found: Any) -> None:

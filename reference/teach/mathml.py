@@ -27,7 +27,7 @@ LONG = 14  # tokens from which on a run may be broken
 COMBINING = "\u0300-\u036f"
 SUB, SUP = "".join(SUBSCRIPTS), "".join(SUPERSCRIPTS)
 TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`)|(?P<number>\d+(?:[.,]\d+)*)|"
+    rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`|\btorch(?:\.\w+)+)|(?P<number>\d+(?:[.,]\d+)*)|"
     rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
     rf"(?P<greek>[Α-Ωα-ωϑϕℓ][{COMBINING}]?(?:_[A-Za-z0-9]+)?)|"
     rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>.)"
@@ -60,7 +60,7 @@ def kind_of(found: list[tuple[str, str]], i: int) -> str:
     if "_" in text and not (len(base) == 1 or is_gradient(base)):
         return "code"
     if text in WORDS | D_WORDS:
-        return "word" if follows_a_word(found, i) else "name"
+        return "word" if follows_a_word(found, i) and not after_an_operator(found, i) else "name"
     if len(base) == 2 and text == base and text not in SHORT and not is_gradient(base):
         return "product"
     return "name" if len(base) == 1 or is_gradient(base) else "word"
@@ -69,6 +69,12 @@ def kind_of(found: list[tuple[str, str]], i: int) -> str:
 def is_gradient(base: str) -> bool:
     """dx, dW, dγ."""
     return len(base) == 2 and base[0] == "d"
+
+
+def after_an_operator(found: list[tuple[str, str]], i: int) -> bool:
+    """y = a where …: no article stands there."""
+    before = [text for kind, text in found[max(0, i - 2) : i] if kind != "space"]
+    return bool(before) and before[-1] in "=←+−·/"
 
 
 def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils import parametrize
 
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry
 from manualbp.composite import Composite
@@ -113,13 +114,21 @@ def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Para
 
 
 def read_as_it_is(module: nn.Module) -> Layer:
-    """The layer of a module that need not be run: TypeError, with the reason, for any other."""
+    """The layer of a module that need not be run: TypeError, with the reason, for any other. A twin keeps what it is
+    called with, as an `output_size`, which torch's own module does not know."""
+    layer, at_call = _read(module), getattr(module, "call_options", {})
+    return layer.replace(**at_call) if at_call else layer
+
+
+def _read(module: nn.Module) -> Layer:
     if isinstance(module, operations.Operation):
         return registry()[module.name](**module.options)
     if isinstance(module, LazyModuleMixin):
         becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
         told = f"{type(module).__name__} does not know its sizes yet"
         raise TypeError(f"{told}: call it once on an input, and it is a {becomes}")
+    if parametrize.is_parametrized(module):
+        return _read_weight_norm(module)
     if why := unreadable(module):
         known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
@@ -134,6 +143,19 @@ def read_as_it_is(module: nn.Module) -> Layer:
         return cls(*map(read_as_it_is, module._modules.values()), **extra)
     read = {k: (RENAMED.get((cls.__name__, k), k), default) for k, default in _fields(cls).items()}
     return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
+
+
+def _read_weight_norm(module: nn.Module) -> Layer:
+    """torch gives the module a class of its own, below the one that it had."""
+    base = object.__new__(type(module).__mro__[1])
+    rest = {name: m for name, m in module._modules.items() if name != "parametrizations"}
+    base.__dict__ = {**vars(module), "_modules": rest}
+    found = {name: [*steps] for name, steps in module.parametrizations.items()}  # type: ignore[union-attr,operator]
+    ((name, steps),) = found.items() if len(found) == 1 else [("", [])]
+    if len(steps) != 1 or type(steps[0]).__name__ != "_WeightNorm":
+        raise TypeError(f"from_torch reads one weight_norm of a module; {type(base).__name__} has {found}")
+    dim = steps[0].dim
+    return registry()["WeightNorm"](read_as_it_is(base), name, None if dim == -1 else dim)
 
 
 @cache

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils import parametrize
 
 from manualbp.base import Layer, Params, unflatten
 from manualbp.container import Container
@@ -14,7 +16,8 @@ from manualbp.graph import Graph, Node
 
 from . import passes
 from .layers import array, identities, read_as_it_is, to_torch, unreadable
-from .reading import Reader, located
+from .reading import Reader
+from .step import located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
@@ -59,6 +62,8 @@ def check(model: nn.Module) -> None:
             raise TypeError(
                 f"{at} is made by torch.compile: give the module inside, {path + '.' * bool(path)}_orig_mod"
             )
+        if isinstance(m, LazyModuleMixin) and m.has_uninitialized_params():
+            raise TypeError(f"{at} does not know its sizes yet: call it once on an input")
         if m._backward_hooks or m._backward_pre_hooks:
             raise TypeError(
                 f"{at} has a backward hook, which may change gradients: remove it (handle.remove()) and ask again"
@@ -90,10 +95,15 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
     """Are the modules inside of the classes that torch makes them of, without hooks?"""
     if not any(True for _ in module.children()):
         return True
-    twin = {name: type(m) for name, m in to_torch(layer).named_modules()}
+    twin = {name: _kind(m) for name, m in to_torch(layer).named_modules()}
     own = dict(module.named_modules())
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
-    return {name: type(m) for name, m in own.items()} == twin and not hooked
+    return {name: _kind(m) for name, m in own.items()} == twin and not hooked
+
+
+def _kind(module: nn.Module) -> type:
+    """Its class; a parametrised module has one made for it alone, below its own."""
+    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
 
 
 def sequence(model: nn.Module) -> Graph | None:

@@ -1,7 +1,5 @@
 """A model read by running it once: every call of torch that its output depends on becomes a node of a Graph."""
 
-import linecache
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,21 +13,13 @@ from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
-from . import calls, passes
+from . import calls
 from .passes import Given, OwnRun, outputs
+from .refusals import REFUSED, Missing, place, told
 from .rules import EXPANDED
-from .step import Step, UnknownCallError, tensors_in
+from .step import Step, UnknownCallError, located, swapped, tensors_in
 
 Again = Callable[[Callable[[Any], Any]], Any]  # a call made again, its tensors replaced by a function of each
-TORCH = torch.__file__.rpartition("/")[0]
-
-
-class Missing(Layer, family=True):
-    """The place of a call that has no class here: an error only if the output depends on it."""
-
-    call: str
-    reason: str
-    place: str
 
 
 @dataclass(frozen=True)
@@ -178,14 +168,14 @@ class Reader(OwnRun):
         given = [*tensors_in((args, kwargs))]
         if name in calls.READS_A_VALUE:
             if not all(map(self.fixed, given)):
-                self.notes[f"{calls.shown(name)} reads a value of the sample ({self.place()})"] = None
+                self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
             return func(*args, **kwargs)
         if name in REFUSED:
-            raise TypeError(f"from_torch cannot read this model: {REFUSED[name]}\n  {self.place()}")
+            raise TypeError(f"from_torch cannot read this model: {REFUSED[name]}\n  {place(self.stack[-1])}")
         if torch.is_autocast_enabled("cpu"):
             raise TypeError(
                 f"from_torch cannot read this model: it computes under autocast, where torch rounds to bfloat16 as it "
-                f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {self.place()}"
+                f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {place(self.stack[-1])}"
             )
         target = self.target(name, args, kwargs)
         held = target is not None and self.values.get(id(target), Value("", 0)).name in self.buffers
@@ -200,7 +190,7 @@ class Reader(OwnRun):
         if target is not None and self.values.get(id(target), Value("", 0)).name in self.parameters:
             raise TypeError(
                 f"from_torch cannot read this model: {calls.shown(name)} changes the parameter "
-                f"{self.values[id(target)].name} in the forward pass\n  {self.place()}"
+                f"{self.values[id(target)].name} in the forward pass\n  {place(self.stack[-1])}"
             )
         if name in EXPANDED:
             with self:
@@ -209,7 +199,7 @@ class Reader(OwnRun):
             step = calls.step_of(name, args, kwargs, self.dtype)
             inputs, params = self.named(step.inputs), self.pairs(step)
         except UnknownCallError as e:
-            step = Step(Missing(name, str(e), self.place()), ())
+            step = Step(Missing(name, str(e), place(self.stack[-1])), ())
             inputs, params = self.known_names(given), None
         before = self.saved([*given, *step.params.values()])
         y = func(*args, **kwargs)
@@ -338,35 +328,21 @@ class Reader(OwnRun):
             self.inside -= 1
         given = [*tensors_in((args, kwargs))]
         if not self.inside:
-            told = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
-            self.keep(
-                self.add(self.here(cls.__name__), Missing(cls.__name__, told, self.place()), self.known_names(given)), y
-            )
+            reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
+            missing = Missing(cls.__name__, reason, place(self.stack[-1]))
+            self.keep(self.add(self.here(cls.__name__), missing, self.known_names(given)), y)
         return y
-
-    def place(self) -> str:
-        """Where in the user's code a call is: module, file, line, text."""
-        frame, module = sys._getframe(1), f"in {self.stack[-1] or 'the model'}"
-        while frame.f_back and frame.f_code.co_filename == __file__:
-            frame = frame.f_back
-        while frame.f_back and frame.f_code.co_filename.startswith((TORCH, __file__, passes.__file__, "<frozen")):
-            if frame.f_code.co_filename == passes.__file__ and frame.f_code.co_name == "run":
-                return module  # a module of torch's own
-            frame = frame.f_back
-        file, line = frame.f_code.co_filename, frame.f_lineno
-        text = linecache.getline(file, line).strip()
-        return f"{module}, {file}:{line}" + (f": {text}" if text else "")
 
     @contextmanager
     def reading(self):
         """Within it, calls of modules and of autograd functions come here, too."""
-        of_module, of_function = nn.Module.__call__, torch.autograd.Function.apply.__func__
+        of_module, of_function = nn.Module.__call__, vars(torch.autograd.Function)["apply"]
 
         def module(m: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return self.module(of_module, m, args, kwargs)
 
         def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
-            return self.function(lambda *a, **k: of_function(cls, *a, **k), cls, args, kwargs)
+            return self.function(of_function.__get__(None, cls), cls, args, kwargs)
 
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(nn.Module, "__call__", module))
@@ -410,47 +386,4 @@ class Reader(OwnRun):
         return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
 
 
-def located(pairs: tuple[tuple[str, str], ...], name: str) -> Any:
-    """Where a node's parameters are: under its own name, under another's, or each somewhere else."""
-    prefixes = {full.removesuffix(f".{local}") if full.endswith(f".{local}") else None for local, full in pairs}
-    if not pairs or prefixes == {name}:
-        return None
-    return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
-
-
-def swapped(value: Any, other: Callable[[Any], Any]) -> Any:
-    """The arguments of a call with other tensors in the place of its own."""
-    if isinstance(value, torch.Tensor):
-        return other(value)
-    if isinstance(value, dict):
-        return {k: swapped(v, other) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        parts = [swapped(v, other) for v in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    if isinstance(value, slice):
-        return slice(*(swapped(v, other) for v in (value.start, value.stop, value.step)))
-    return value
-
-
-def told(missing: list[Missing]) -> str:
-    """The calls without a class, and the one class to write."""
-    lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
-    first = missing[0].call
-    cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
-    return "\n".join([
-        f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",
-        *lines,
-        "One class makes a call readable, here and in models of your own:",
-        f"    class {cls}(manualbp.operations.Operation):",
-        f'        calls = ("{first}",)',
-        "        def forward(self, params, x): ...  # y, cache",
-        "        def backward(self, params, cache, dy): ...  # dx, {}",
-    ])  # fmt: skip
-
-
 DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
-REFUSED = {
-    "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
-    "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
-    "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",
-}

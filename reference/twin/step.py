@@ -1,6 +1,6 @@
 """One call of torch as a layer, and what its arguments are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,3 +60,25 @@ def make(name: str, **options: Any) -> Layer:
 def held(**params: Any) -> dict[str, Any]:
     """The parameters that are given."""
     return {n: p for n, p in params.items() if p is not None}
+
+
+def located(pairs: tuple[tuple[str, str], ...], name: str) -> Any:
+    """Where a node's parameters are: under its own name, under another's, or each somewhere else."""
+    prefixes = {full.removesuffix(f".{local}") if full.endswith(f".{local}") else None for local, full in pairs}
+    if not pairs or prefixes == {name}:
+        return None
+    return next(iter(prefixes)) if len(prefixes) == 1 and None not in prefixes else pairs
+
+
+def swapped(value: Any, other: Callable[[Any], Any]) -> Any:
+    """The arguments of a call with other tensors in the place of its own."""
+    if isinstance(value, torch.Tensor):
+        return other(value)
+    if isinstance(value, dict):
+        return {k: swapped(v, other) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [swapped(v, other) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, slice):
+        return slice(*(swapped(v, other) for v in (value.start, value.stop, value.step)))
+    return value

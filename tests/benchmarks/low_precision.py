@@ -3,8 +3,8 @@
     python tests/benchmarks/low_precision.py [--draws 60] [--dtype bfloat16] [--seed 0]
 
 LayerNorm, RMSNorm, softmax, attention, SwiGLU and cross entropy, on inputs of scale 0.05, 1 and 5. Right kernels are
-torch's own, one that is written step by step, and one that computes in float32 inside. The faults are put into the first
-gradient: one of its rows off by 3 %, all of it off by 1 %.
+torch's own, one that is written step by step, and one that computes in float32 inside. The faults are put into the
+first gradient: one of its rows off by 3 %, all of it off by 1 %.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional as F
 
 from reference.compare.low import Low, compare_low
 from reference.draw.trial import Trial
@@ -173,7 +173,8 @@ def told(found: Counter) -> Iterator[str]:
     yield f"right called wrong {sum(found[n, 'wrong'] for n in right)} of {sum(found[n, 'judged'] for n in right)}"
     for name in FAULTS:
         seen, n, unknown = (found[name, what] for what in ("seen", "judged", "inconclusive"))
-        yield f"{name}: seen {seen} of {n} ({seen / n:.1%}; {unknown} inconclusive, {seen / (n - unknown):.1%} of the rest)"
+        rest = f"{unknown} inconclusive, {seen / max(n - unknown, 1):.1%} of the rest"
+        yield f"{name}: seen {seen} of {n} ({seen / n:.1%}; {rest})"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def language(cls: str, config: str, **options: Any) -> Callable[[], Made]:
     def make() -> Made:
         import transformers
 
-        made = getattr(transformers, config)(**SMALL | options)
+        wanted = {k: v for k, v in (SMALL | options).items() if v is not None}
+        made = getattr(transformers, config)(**wanted)
         made._attn_implementation = "eager"
         return getattr(transformers, cls)(made), (), {"input_ids": torch.randint(2, 30, (2, 8))}
 
@@ -69,6 +70,7 @@ SMALL = {
 }  # fmt: skip
 VISION = {"weights": None}
 SEGMENT = {"weights": None, "weights_backbone": None, "place": "segmentation"}
+UNBOUNDED = {"max_position_embeddings": None}  # of a model without a longest text
 GROUPED = {"num_key_value_heads": 1}
 TV = (
     "resnet18 resnet50 resnext50_32x4d densenet121 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 "
@@ -126,7 +128,9 @@ MODELS: dict[str, Callable[[], Made]] = {
         "MobileBertModel", "MobileBertConfig", embedding_size=16, intra_bottleneck_size=16
     ),
     "transformers deberta_v2": language("DebertaV2Model", "DebertaV2Config"),
-    "transformers xlnet": language("XLNetModel", "XLNetConfig", d_model=16, n_layer=2, n_head=2, d_inner=32),
+    "transformers xlnet": language(
+        "XLNetModel", "XLNetConfig", d_model=16, n_layer=2, n_head=2, d_inner=32, **UNBOUNDED
+    ),
     "transformers fnet": language("FNetModel", "FNetConfig"),
     "transformers t5 encoder": language(
         "T5EncoderModel", "T5Config", d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2

@@ -194,6 +194,13 @@ def test_it_runs_where_torch_is_not_installed(tmp_path):
     assert told["mistakes"][0]["id"] == "C04"
 
 
+@pytest.fixture
+def _in_this_process(monkeypatch):
+    """What the process of its own would say, without starting one."""
+    monkeypatch.setattr(learn, "judged", lambda exercise, path, limit: judging.judge(exercise, path))
+
+
+@pytest.mark.usefixtures("_in_this_process")
 def test_a_session_of_a_learner(tmp_path):
     out = run("tanh")
     assert out.exit_code == 0
@@ -265,6 +272,7 @@ CHECKS = {"double": {"forward": "forward", "backward": "backward", "truth": lamb
 '''
 
 
+@pytest.mark.usefixtures("_in_this_process")
 def test_a_teacher_writes_an_exercise_and_grades_a_class(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "doubling.py").write_text(OWN, encoding="utf-8")

@@ -192,7 +192,11 @@ def noise(s: Seen) -> Found:
     error = s.error / np.abs(s.right).max()
     rows = any(a.dtype.kind in "iu" and a.size for a in s.whole.values())
     product = sum(a.ndim > 1 for a in s.inputs.values()) > 1
-    formats = ("float32", 1e-10, 1e-4, "F15" * product), ("bfloat16", 1e-5, 0.1, ""), ("float16", 1e-6, 0.1, "F05" * rows)
+    formats = (
+        ("float32", 1e-10, 1e-4, "F15" * product),
+        ("bfloat16", 1e-5, 0.1, ""),
+        ("float16", 1e-6, 0.1, "F05" * rows),
+    )
     for name, least, most, fault in formats:
         kept = np.array_equal(rounded(s.yours, name), s.yours)
         if kept and least < error < most and not _short(s, name):

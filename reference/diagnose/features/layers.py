@@ -12,6 +12,7 @@ from manualbp.activation import Elementwise
 from manualbp.base import Array, Layer, Tree, flatten, registry
 from manualbp.container import Objective, Repeat, Residual, Sequential
 
+from . import resized
 from .network import EXACT, Case, Network, Role
 from .seen import near
 
@@ -112,6 +113,7 @@ def _layers(case: Case, x: Array, y: Shape, rest: list[Shape]) -> Iterator[Layer
         yield from (m.PReLU(n) for n in {1, shape[1]})
     if len(shape) > 2:
         yield from _convolutions(shape, y, rest)
+        yield from resized.transposed(shape, y, rest)
 
 
 def _padding(case: Case) -> list[int | None]:
@@ -128,6 +130,7 @@ def _without_parameters(case: Case, shape: Shape, y: Shape) -> Iterator[Layer]:
         yield m.Flatten()
     if 2 < len(shape) < 6 and len(y) == len(shape) and y[:2] == shape[:2]:
         yield from _pools(shape, y)
+    yield from resized.of_one(shape, y)
 
 
 def _elementwise(case: Case) -> Iterator[Layer]:

@@ -4,7 +4,7 @@ L = the mean of −t log p − (1 − t) log(1 − p), with p = σ(x) and t 0 or
 """
 
 import manualbp as m
-from reference.draw.trial import Indices
+from reference.draw.specs import Indices
 
 HINTS = (
     "Let p be the variable first: ∂L/∂p is a difference of two fractions. Bring it to one denominator.",

@@ -5,7 +5,7 @@ class. Give the gradient of x.
 """
 
 import manualbp as m
-from reference.draw.trial import Indices
+from reference.draw.specs import Indices
 
 HINTS = (
     "Take one row: L = −xₜ + log Σⱼ eˣʲ. The first term contains one x only, the second all of them.",

@@ -3,7 +3,7 @@
 In training y = x mask/(1 − p), with p = 0.25 and mask 0 or 1. The factor keeps the mean of y that of x.
 """
 
-from reference.draw.trial import Indices
+from reference.draw.specs import Indices
 
 HINTS = (
     "For a fixed mask this is a multiplication by a constant, entry by entry.",

@@ -4,7 +4,7 @@ y = W[t]: row tₙ of W for every n. t is (N,), W is (V, D), y is (N, D). Give t
 """
 
 import manualbp as m
-from reference.draw.trial import Indices
+from reference.draw.specs import Indices
 
 HINTS = (
     "Row tₙ of W goes to row n of y, so row n of dy goes to row tₙ of dW. Rows that nobody took get 0.",

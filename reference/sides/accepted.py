@@ -1,0 +1,107 @@
+"""Which trials every side takes, and what to say of those that it does not."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..draw.trial import Trial
+from .chosen import copies, upstream
+from .gradients import as_arrays, as_tensor, is_real
+from .raised import NotFiniteError, RefusedError
+from .run import flat
+from .subject import Subject
+
+Truth = Callable[..., Any]
+DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
+
+
+def positive(a: Any) -> Any:
+    return np.where(a == 0, 1.0, np.abs(a))
+
+
+def below_one(a: Any) -> Any:
+    return positive(a) / (1 + positive(a))
+
+
+def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
+    """Two names of sizes that must be one: all that differ in them were refused."""
+    names = list(accepted[0].sizes)
+    for a, b in itertools.combinations(names if refused and len(accepted) > 3 else [], 2):
+        if all(t.sizes[a] == t.sizes[b] for t in accepted):
+            return a, b
+    return None
+
+
+def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
+    """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain."""
+    finite = True
+    with np.errstate(all="ignore"):
+        if truth is not None:
+            try:
+                y = truth(*(as_tensor(a) for a in trial.arrays.values()))
+            except Exception as e:
+                raise RefusedError("against", e) from e
+            y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
+            finite = all(np.isfinite(a).all() for a in flat(as_arrays(y)) if a is not None)
+        fresh = subject.fresh()
+        try:
+            y, cache = fresh.forward(copies(trial.arrays))
+        except Exception as e:
+            raise RefusedError("forward", e) from e
+        real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
+        if (truth is None or not finite) and not all(np.isfinite(a).all() for a in real):
+            raise NotFiniteError
+        try:
+            fresh.backward(upstream(y), cache)
+        except Exception as e:
+            raise RefusedError("backward", e) from e
+
+
+def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
+    """A note for each side that refused trials: how many, and what it said."""
+    told = []
+    for who in ("against", "forward", "backward"):
+        of = [(t, e) for t, e in refused if isinstance(e, RefusedError) and e.who == who]
+        if of:
+            (trial, e), n = of[0], len(of)
+            others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
+            told.append(f"{e} for {trial}{others}; others were drawn in their place")
+    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
+        instead = " and ".join(sorted(kinds)) or "others"
+        cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
+        told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
+    return tuple(told)
+
+
+def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Exception:
+    """What to say if no trial is left."""
+    trial = trials[0][0]
+    usage = [e for e in refused if isinstance(e, RefusedError) and is_ours(e.error)]
+    if usage:
+        return usage[0].error
+    said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
+    if not said:
+        name = next(iter(trial.arrays))
+        return ValueError(
+            f"forward is not finite on anything that was drawn: say what numbers {', '.join(trial.arrays)} may be, as "
+            f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
+        )
+    shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
+    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
+    first = next(e.error for e in refused if isinstance(e, RefusedError))
+    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
+        "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
+    )  # fmt: skip
+    error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")
+    error.__cause__ = next((e.error for e in refused if isinstance(e, RefusedError)), None)
+    return error
+
+
+def is_ours(error: Exception) -> bool:
+    """Is it one of this project's own sentences?"""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    return isinstance(error, ValueError) and tb is not None and "reference" in tb.tb_frame.f_globals.get("__name__", "")

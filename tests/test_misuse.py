@@ -1,0 +1,73 @@
+"""Bad input gets a sentence: what was given, what is taken, the right call, and the user's own line where it raised."""
+
+import numpy as np
+import pytest
+import torch
+
+from reference import SPD, check_function, check_gradients, check_pointwise
+
+ND = {"x": ("N", "D")}
+
+
+def square(x):
+    return x * x, x
+
+
+def back(dy, x):
+    return 2 * dy * x
+
+
+def check(forward=square, backward=back, against=torch.square, inputs=ND, **more):
+    return check_function(forward, backward, against=against, inputs=inputs, **more)
+
+
+MISUSES = {
+    "forward returns None": (lambda: check(lambda x: None), "forward returns None"),
+    "forward returns a string": (lambda: check(lambda x: "y"), "forward gives str y where an array is wanted"),
+    "forward is a number": (lambda: check(3), "forward is to be a function.*it is 3"),
+    "backward is a number": (lambda: check(backward=3), "backward is to be a function.*it is 3"),
+    "backward returns a string": (lambda: check(backward=lambda dy, x: "dx"), "backward gives str dx where an array"),
+    "a name misspelt in forward": (lambda: check(lambda x: (xx, x)), r"your forward raised NameError.*line \d+.*xx, x"),  # noqa: F821
+    "against is a string": (lambda: check(against="square"), "against is to be a function of torch"),
+    "against returns None": (lambda: check(against=lambda x: None), "`against` gives None where a tensor is wanted"),
+    "against of two": (lambda: check(against=lambda x, y: x), r"against takes 2 arguments \(x, y\).*has 1 \(x\)"),
+    "against of one size": (lambda: check(against=lambda x: x @ x), "raised RuntimeError.*only where N = D"),
+    "inputs in a list": (lambda: check(inputs=[("N", "D")]), "takes shapes by name"),
+    "a shape in a list": (lambda: check(inputs={"x": ["N", "D"]}), r"inputs\['x'\] is list.*Indices"),
+    "an array of strings": (lambda: check(inputs={"x": np.array(["a"])}), "numbers are wanted"),
+    "a negative length": (lambda: check(inputs={"x": ("N", -2)}), "lengths are 0 or more"),
+    "bfloat16": (lambda: check(inputs={"x": torch.ones(3).bfloat16()}), r"bfloat16.*x\.float\(\)"),
+    "a matrix of one axis": (lambda: check(inputs={"x": SPD(("N",))}), "matrices have two at least"),
+    "where is a string": (lambda: check(where="D % 2"), "takes a function, as where=lambda s"),
+    "where of no size": (lambda: check(where=lambda s: s["K"] > 1), "where asks for the size 'K'; the sizes are N, D"),
+    "options in a list": (lambda: check(options=[1]), "takes numbers by name"),
+    "a slope that raises": (lambda: check_pointwise(np.tanh, lambda x: 1 / "x", against=torch.tanh), r"line \d+"),
+    "a loss of three": (
+        lambda: check_gradients({"W": np.ones(3)}, loss=lambda W: W**2, at={"W": np.ones(3)}),
+        r"loss gives a tensor of shape \(3,\), and one number is wanted",
+    ),
+    "a loss that raises": (
+        lambda: check_gradients({"W": np.ones(3)}, loss=lambda W: (W @ W @ W).sum(), at={"W": np.ones(3)}),
+        r"your loss raised RuntimeError.*test_misuse\.py, line \d+",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_a_misuse_gets_a_sentence(name):
+    call, told = MISUSES[name]
+    with pytest.raises(ValueError, match=f"(?s){told}"):
+        call()
+
+
+def test_a_gradient_in_nested_lists_is_an_array():
+    assert check(backward=lambda dy, x: (2 * dy * x).tolist())
+
+
+def test_an_output_of_another_shape_is_the_forwards_fault():
+    assert check(lambda x: ((x * x).sum(1), x), lambda dy, x: 2 * dy[:, None] * x).wrong_side in ("forward", "both")
+
+
+def test_a_gradient_of_another_shape_is_wrong_and_no_error():
+    report = check(backward=lambda dy, x: (2 * dy * x).sum(0))
+    assert (report.verdict, report.wrong_side) == ("wrong", "backward")
