@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 from reference import check_function, check_gradients, check_pointwise
 from reference.declared import code_of
@@ -104,7 +104,7 @@ def test_a_factor_behind_a_shorter_format_is_named(inside, factor):
     assert report.wrong_side == "backward"
     assert (
         report.suspects[0].relation
-        == {2.0: "yours = 2 · right", -1.0: "yours = −right", 0.5: "yours = ½ · right"}[factor]
+        == {2.0: "yours = 2 · right", -1.0: "yours = −1 · right", 0.5: "yours = ½ · right"}[factor]
     )
 
 

@@ -5,10 +5,10 @@ errors e taken on inputs and dy moved by their last bits, in several runs, g the
 last place of 1:
 
     every entry  |h − g|  ≤  5 max( largest |e| there, 2 · RMS of e over the tensor )  +  u |g|
-    projection   |c(h − g)|  ≤  3 max( largest |c(e)|, 2 · RMS of c(e), u / √n ),   c(r) = Σ r g / Σ g²
+    projection   |c(h − g)|  ≤  max( k max( largest |c(e)|, 2 · RMS of c(e), u / √n ), u ),   c(r) = Σ r g / Σ g²
 
-c is by how much all of a tensor, or of a row, is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the number of
-entries that count. A row is what lies along the last axis. For the whole c is taken twice, the second time with every
+c is by how much all of a tensor (k = 2), or of a row (k = 2½), is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the number of
+entries that count; where the bound is above TAIL, twice of it. A row is what lies along the last axis. For the whole c is taken twice, the second time with every
 row weighted by 1/noise².
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
@@ -33,9 +33,10 @@ from .bound import largest
 from .comparison import Comparison
 from .tensor import Tensor, differ_in_kind, different, within
 
-ENTRY, FACTOR = 5.0, 3.0  # how much more than eager's errors, of an entry and of a projection
+ENTRY, ROW, WHOLE = 5.0, 2.5, 2.0  # how much more than eager's errors, of an entry and of projections
 OFTEN = 2.0  # times the RMS of these errors, where the largest one seen is less
 LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceeded
+TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
 FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
 NOTHING = 2.0**-40  # of the largest gradient: below, golden is 0
 
@@ -161,7 +162,8 @@ def _projected(r: Array, g: Array, seen: Sequence[Array], axis: Any, dtype: str)
     square = np.sum(g * g, axis)
     noise = _noise(g, seen, axis, dtype)
     least = LEAST[dtype] * np.sqrt(np.size(g)) / np.sqrt(np.where(square > 0, square, np.inf))
-    bound = FACTOR * noise + least
+    bound = np.maximum((WHOLE if axis is None else ROW) * noise, UNIT[dtype]) + least
+    bound = np.where(bound > TAIL, 2 * bound, bound)
     return np.abs(_c(r, g, axis)) / np.where(bound > 0, bound, np.inf), bound
 
 
@@ -180,7 +182,7 @@ def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: st
     weight = np.where(square > 0, 1 / np.where(square > 0, noise, 1) ** 2, 0)
     weight /= weight.sum() or 1
     each = np.abs([np.sum(weight * _c(e, right, -1)) for e, right in seen])
-    bound = FACTOR * max(each.max(), OFTEN * np.sqrt(np.mean(each**2)), UNIT[dtype] / np.size(g) ** 0.5)
+    bound = max(WHOLE * max(each.max(), OFTEN * np.sqrt(np.mean(each**2))), UNIT[dtype])
     return np.abs(np.sum(weight * _c(r, g, -1))) / np.where(bound > 0, bound, np.inf), bound
 
 
