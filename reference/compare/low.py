@@ -7,9 +7,9 @@ last place of 1:
     every entry  |h − g|  ≤  5 max( largest |e| there, 2 · RMS of e over the tensor )  +  u |g|
     projection   |c(h − g)|  ≤  max( k max( largest |c(e)|, 2 · RMS of c(e), u / √n ), u ),   c(r) = Σ r g / Σ g²
 
-c is by how much all of a tensor (k = 2), or of a row (k = 2½), is too large; its noise falls with n = (Σ g²)² / Σ g⁴, the number of
-entries that count; where the bound is above TAIL, twice of it. A row is what lies along the last axis. For the whole c is taken twice, the second time with every
-row weighted by 1/noise².
+c is by how much all of a tensor (k = 2), or of a row (k = 2½), is too large; its noise falls with n = (Σ g²)² / Σ g⁴,
+the number of entries that count. A row is what lies along the last axis. For the whole c is taken twice, the second
+time with every row weighted by 1/noise². A bound above TAIL is doubled.
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
 written step by step: right kernels round at most as often. Where a bound is exceeded, more runs are made. A tensor of
