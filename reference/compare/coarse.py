@@ -2,7 +2,8 @@
 
 A gradient of float64 is coarse if it is right in a shorter format: on the same trials in float32, beside torch's own
 float32; or in that format in which all its numbers are, by the bounds of `low`. Where neither is so, at least DIGITS
-digits must be right. A relation that explains what is off is no rounding: whoever asks looks for one first.
+digits must be right, and entries be off all over. A relation that explains what is off is no rounding: whoever asks
+looks for one first.
 """
 
 import math
@@ -20,12 +21,13 @@ from ..sides.formats import LOW, UNIT, rounded
 from ..sides.function import Function
 from ..sides.run import Run
 from ..sides.side import Side
-from .bound import distance, largest
+from .bound import difference, distance, largest
 from .comparison import Comparison, compare
 from .low import Low, compare_low
 from .tensor import Tensor
 
 DIGITS = 5
+THROUGHOUT = 0.25  # of the entries other than 0 that are off
 ROUNDED = 24.0  # units that numbers of a short format may be off, of the largest one
 NEAR = 8.0  # units that a factor may be off, over many of them
 FACTORS = (2.0, 0.5, -1.0, -2.0, 3.0, 4.0, 0.25)
@@ -57,13 +59,20 @@ def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -
     """How coarse a side is that is not right in float64; None if it is wrong."""
     failed = [(trial, found) for trial, found in tried if found.wrong]
     off = max((_relative(t) for _, found in failed for t in found.wrong), default=math.inf)
-    if off >= 1 or any(found.dtype != "float64" for _, found in failed):
+    if off >= 1 or any(found.dtype != "float64" for _, found in failed) or not _throughout([f for _, f in failed]):
         return None
     digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
     for name in dict.fromkeys((of or "float32", "float32")):
         if all(_right_in(name, hand, torch, trial) for trial, _ in failed):
             return Coarse(digits, name, name == of)
     return Coarse(digits, None) if digits >= DIGITS else None
+
+
+def _throughout(tried: Sequence[Comparison]) -> bool:
+    """Are entries off all over the wrong tensors, as rounding leaves them, and not at some places only?"""
+    wrong = [t for found in tried for t in found.wrong if t.hand is not None and t.torch is not None]
+    off = sum(int(np.count_nonzero(difference(t.hand, t.torch) > t.bound)) for t in wrong)
+    return off >= THROUGHOUT * sum(int(np.count_nonzero(t.torch)) for t in wrong)
 
 
 def format_of(tried: Sequence[Comparison]) -> str | None:

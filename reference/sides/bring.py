@@ -56,6 +56,8 @@ def bring(
         raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
     if where is not None and not callable(where):
         raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
+    if precision.low and against is None:
+        raise ValueError(_NO_GOLDEN.format(precision.low))
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order

@@ -68,7 +68,7 @@ def numeric(value: Any, whose: str) -> None:
     """A ValueError unless all that stands in a value is numbers, or None where there is no gradient."""
     for a in leaves_of(value):
         try:
-            kind = "f" if isinstance(a, torch.Tensor) else np.asarray(a).dtype.kind
+            kind = "f" if isinstance(a, torch.Tensor) or is_bfloat16(a) else np.asarray(a).dtype.kind
         except ValueError:  # lists of unequal lengths
             kind = "O"
         if a is not None and kind not in "fciub":
