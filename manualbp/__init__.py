@@ -162,7 +162,7 @@ from .upsampling import Upsample as Upsample
 from .upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from .upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Layer",
     "Node",

@@ -4,7 +4,7 @@
     check_function(forward, backward, against=…, inputs=…)       two functions, an object, an autograd.Function
     check_pointwise(f, df, against=…)                            an activation and its slope
     check_layer(MyLayer, against=…)                              a manualbp.Layer
-    check_optimizer(step, against=torch.optim.Adam, lr=0.1)      an update rule
+    check_optimizer(step, against=torch.optim.Adam, lr=0.1)      an update rule, or an optimizer class
     check_model(model, x)                                        a torch model, back-propagated by hand
 
 All give a `Report`: true where the gradient stands, printed as one screen.
@@ -203,14 +203,19 @@ def _twin(layer: Layer, seed: int, against: Any) -> Side | None:
     return twin_of(layer, seed) if hasattr(nn, name) or hasattr(modules, name) else None
 
 
-def check_optimizer(
-    step: Callable, *, against: type[torch.optim.Optimizer], steps: int = 6, seed: int = 0, **options: Any
-) -> Report:
-    """An update rule against one of torch.optim, in lock-step on the same gradients.
+def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:
+    """An update rule against another, in lock-step on the same gradients.
 
-    step  (p, g, state) -> p, state;  the state is what you like, None before the first step
+    step     (p, g, state) -> p, state;  the state is what you like, None before the first step; without a state
+             (p, g) -> p;  lists or dicts of arrays in the place of p and g;  in place, with nothing returned
+             an object, a class or a function that makes one: update(params, grads), or of the params and then
+             step(grads), or step() after .grads, or .grad of each parameter, was set
+             a torch.optim.Optimizer class, or a function that makes one of the parameters
+    against  a torch.optim.Optimizer class, torch's or another;  or a rule in any form that step may have
+    options  of `against`, handed on to a class or a function that is checked where it takes options of these names
 
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)
+    >>> check_optimizer(MyLion, against=their_lion_step, lr=0.1)
     """
     return judge_step(step, against, steps, seed, options)
 

@@ -141,17 +141,31 @@ def check(
 
 @app.command()
 def explain(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[FILE.py:model]", help="A torch.nn model of yours: its chain rule.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Shape of a model's input, as 8,3,32 (repeatable).")] = None,
+    node: Annotated[str | None, typer.Option(help="Of a model this step alone, with its derivation.")] = None,
+    only: Annotated[str, typer.Option(help="Of a model the steps whose names match, as 'layer3.*'.")] = "*",
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
-    Example:
+    With FILE.py:model, the chain rule of the model in that file: every step forward with its formula, the gradient
+    that comes back to it by hand and by PyTorch, and where gradients meet. Examples:
 
         manualbp explain --steps 1000
 
         manualbp explain --html example.html
+
+        manualbp explain net.py:model --shape 4,10 --node layer1.0
     """
+    if model is not None:
+        from . import verify_model
+
+        print(verify_model.explained(model, shape or (), node, only))
+        return None
     if html:
         from .teach.example_page import write
 

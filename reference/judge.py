@@ -167,7 +167,7 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
     if judged.torch is not None and not trial.large and _on_a_grid(trial):
-        trial = replace(trial, integers=True)  # so a kink that is met is met on purpose
+        trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if judged.torch is None:
         return _without_torch(judged, trial)
@@ -249,10 +249,13 @@ def _unseen(gradients: Sequence[Tensor]) -> tuple[str, ...]:
 
 
 def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
-    """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not?"""
+    """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not? Or are they
+    right but where torch's are NaN, although the output is finite?"""
     failed = [t for t in tried if t.wrong]
     if judged.torch is None or judged.low or any(not x.is_gradient for t in failed for x in t.wrong):
         return False
+    if failed and all(_is_nan_in_torch(t) for t in failed):
+        return True
     told = [t for t in failed if not t.trial.integers]
     return bool(told) and all(
         _is_derivative(judged, t, t.found.runs[0]) is True and _is_derivative(judged, t, t.found.runs[1]) is False
@@ -260,8 +263,24 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
     )
 
 
+def _is_nan_in_torch(tried: Tried) -> bool:
+    """Is NaN on torch's side all that is wrong, where all outputs and judged gradients are finite?"""
+    outputs = of_role(tried.found.runs[1], OUTPUT).values()
+    if not all(np.isfinite(a).all() for a in outputs):
+        return False
+    for t in tried.wrong:
+        if t.hand is None or t.torch is None or t.hand.shape != t.torch.shape or not np.isfinite(t.hand).all():
+            return False
+        there = ~np.isnan(t.torch)
+        if there.all() or largest(t.hand[there] - t.torch[there]) > t.bound:
+            return False
+    return True
+
+
 def _torch_wrong(title: str, shown: Tried, trials: int) -> Report:
     good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
+    if _is_nan_in_torch(shown):
+        good = "the gradient of the other side is NaN where its output is finite; yours is not"
     return Report(
         title, "rounding", "against", shown.wrong[0].name, (), shown.found.tensors, (), (good,), trials,
         str(shown.trial),
@@ -310,11 +329,11 @@ def _between(yours: Array | None, around: list[Array | None], room: float) -> bo
     if yours is None or around[0] is None or yours.shape != around[0].shape:
         return False
     each = np.stack([a for a in around if a is not None])
-    room *= 1 + largest(each)
+    room = room * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
     low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
     total = float(yours.sum())
     inside = bool(((yours >= low) & (yours <= high)).all())
-    return inside and sums.min() - room * yours.size <= total <= sums.max() + room * yours.size
+    return inside and bool(sums.min() - room.sum() <= total <= sums.max() + room.sum())
 
 
 def _in_small(judged: Judged, tried: Tried) -> Tried:

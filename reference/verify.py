@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from manualbp.base import registry
-from manualbp.container import Parallel, Select
+from manualbp.container import Parallel, Select, Sequential
 from manualbp.linear import Identity
+from manualbp.operations import Gt, Lt
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose
 
@@ -196,8 +197,12 @@ def beside(case: Case) -> Case | None:
     first = case.trial().x
     several = isinstance(first, tuple)
     head = first[0] if several else first
-    if isinstance(head, tuple) or np.asarray(head).dtype.kind != "f":
+    if isinstance(head, tuple) or np.asarray(head).dtype.kind not in "fb":
         return None
+    if np.asarray(head).dtype.kind == "b":  # a mask has no gradient, but what it is made from has one
+        masks = Gt(other=0.0), Lt(other=1.0)
+        made = Parallel(*masks[: len(first)]) if several else masks[0]
+        return replace(case, layer=Parallel(Sequential(made, case.layer), Identity()))
     return replace(case, layer=Parallel(case.layer, Select(0) if several else Identity()))
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from .chain import explain_model
 from .compare.tensor import Tensor
 from .declared import code_of, loaded
 from .draw.expression import nearest
@@ -36,6 +37,12 @@ def run(
         told[f"{n}: {layers[n]}"] = {"verdict": c.verdict, "tensors": list(map(files.of_tensor, c.tensors))}
     files.write(json_file, junit_file, told, junit(report))
     return code_of([report])
+
+
+def explained(target: str, shapes: Iterable[str], node: str | None, only: str) -> str:
+    """The chain rule of the model, or one step of it with its derivation."""
+    module, model = model_of(target)
+    return explain_model(model, *sample_of(module, list(shapes), 0), node=node, only=only)
 
 
 def model_of(target: str) -> tuple[Any, nn.Module]:

@@ -513,3 +513,25 @@ def test_a_check_that_raises_is_told_by_its_name_and_the_others_run(monkeypatch,
     assert "raises.py, line 9" in out
     assert "right: equal within rounding" in out
     assert "1 of 2 checks passed" in out
+
+
+def test_where_torch_alone_gives_nan_it_is_torch_that_is_wrong():
+    """where(x > 0, log x, 0) at 0: torch multiplies 0 by the infinite slope of the branch that is not taken."""
+
+    def forward(x):
+        return np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0), x
+
+    def truth(x):
+        return torch.where(x > 0, torch.log(x), torch.zeros(()))
+
+    x = np.array([0.5, 0.0, 2.0])
+    report = check_function(
+        forward, lambda dy, x: np.where(x > 0, dy / np.where(x > 0, x, 1), 0), against=truth, inputs={"x": x}
+    )
+    assert report
+    assert report.wrong_side == "against"
+    assert "NaN" in report.notes[0]
+    wrong = check_function(
+        forward, lambda dy, x: np.where(x > 0, 2 * dy / np.where(x > 0, x, 1), 0), against=truth, inputs={"x": x}
+    )
+    assert wrong.verdict == "wrong"

@@ -152,3 +152,15 @@ def test_a_mismatch_says_which_side_is_wrong(monkeypatch):
 
 def told(case):
     return "\n".join(screen.explanation(verify.judged(case, verify.check(case)).report))
+
+
+@pytest.mark.parametrize("layer", [m.Threshold(100.0, 1.0), m.operations.Floor(), m.operations.LogicalAnd()], ids=str)
+def test_what_has_no_gradient_is_seen_beside_what_has_one(layer, monkeypatch):
+    case = Case(layer, (3, 4), seed=3)
+    assert verify.check(case).verdict == "vacuous"
+    seen = verify.beside(case)
+    assert verify.check(seen).verdict in ("identical", "rounding")
+    if not isinstance(layer, m.operations.LogicalAnd):
+        right = type(layer).backward
+        monkeypatch.setattr(type(layer), "backward", lambda *given: (right(*given)[0] + 1e-9, {}))
+        assert verify.check(seen).verdict == "wrong"

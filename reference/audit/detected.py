@@ -101,7 +101,7 @@ UPDATES = "updates"  # of an optimizer, in lock-step with torch's
 
 
 @dataclass(frozen=True)
-class Row:
+class Detection:
     """A mistake, and for every check the number of the first random case that shows it; None if none does."""
 
     fault: Fault
@@ -113,15 +113,15 @@ class Row:
         return any(n is not None for n in self.seen.values())
 
 
-def row(fault: Fault, count: int = 40, name: str | None = None) -> Row:
+def row(fault: Fault, count: int = 40, name: str | None = None) -> Detection:
     """One mistake, in the class of this name, against every check."""
     name = name or next(iter(fault.classes()))
     if name in registry(Optimizer):
-        return Row(fault, name, {UPDATES: _first_update(fault, count, registry(Optimizer)[name])})
-    return Row(fault, name, {check: _first(CHECKS[check], fault, count, name) for check in CHECKS})
+        return Detection(fault, name, {UPDATES: _first_update(fault, count, registry(Optimizer)[name])})
+    return Detection(fault, name, {check: _first(CHECKS[check], fault, count, name) for check in CHECKS})
 
 
-def kill_matrix(count: int = 40, ids: Sequence[str] = ()) -> Iterator[Row]:
+def kill_matrix(count: int = 40, ids: Sequence[str] = ()) -> Iterator[Detection]:
     """Every mistake of the catalogue, each in one class; what needs rare options gets more cases."""
     for fault in sorted(faults().values(), key=lambda fault: fault.id):
         if not ids or fault.id in ids:
@@ -152,7 +152,7 @@ def runs(case: Case) -> bool:
     return True
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[Detection]) -> Table:
     """What was found: the number of the random case that shows a mistake, or a dot."""
     printed = Table(header_style="dim", title="The first random case that shows the mistake", title_justify="left")
     printed.add_column("id", no_wrap=True)

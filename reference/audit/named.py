@@ -27,7 +27,7 @@ LEAST = 0.95  # of the mistakes must be named first
 
 
 @dataclass(frozen=True)
-class Row:
+class Naming:
     """A mistake, the class that it is made in, and what was named first in each case that shows it."""
 
     fault: Fault
@@ -49,7 +49,7 @@ def _number(id: str | None) -> str | None:
     return id and id.split(".")[0]
 
 
-def rows(ids: Sequence[str] = ()) -> Iterator[Row]:
+def rows(ids: Sequence[str] = ()) -> Iterator[Naming]:
     for fault in sorted(faults().values(), key=lambda f: f.id):
         if not ids or fault.id in ids:
             name = next(iter(fault.classes()))
@@ -59,7 +59,7 @@ def rows(ids: Sequence[str] = ()) -> Iterator[Row]:
                 for r in reports
                 if r.verdict in ("wrong", "coarse", "convention")
             )
-            yield Row(fault, name, tuple(itertools.islice(told, SHAPES)))
+            yield Naming(fault, name, tuple(itertools.islice(told, SHAPES)))
 
 
 def _of_layers(fault: Fault) -> Iterator[Report]:
@@ -86,7 +86,7 @@ def _of_updates(fault: Fault, name: str) -> Iterator[Report]:
         yield check_optimizer(step, against=getattr(torch.optim, name), seed=seed, **vars(opt))
 
 
-def table(found: list[Row]) -> Table:
+def table(found: list[Naming]) -> Table:
     """A line for every mistake; red where another, or none, is named in most cases."""
     printed = Table("id", "class", "named", "where not", header_style="dim")
     for row in found:

@@ -15,6 +15,7 @@ from ..compare.bound import WIDE
 from ..draw.steps import Flat, Steps, scaled
 from ..twin.conventions import minimising
 from ..twin.optimizers import scalars_as, to_tensor, to_torch_optim, torch_name, torch_slots, unrounded_muon
+from .rules import Rule
 
 History = list[Flat]  # after every step: parameters by name, and state as "name/slot"
 
@@ -70,23 +71,36 @@ class TorchUpdates(Updates):
 
 @dataclass(frozen=True)
 class YourUpdates(Updates):
-    """step(p, g, state) -> p, state of one array; each parameter has a state of its own, None before the first step."""
+    """A rule of yours. reused: the gradients of all steps are written into the same arrays, one after the other."""
 
-    step: Callable[..., Any]
+    rule: Rule
+    reused: bool = False
 
     precisions = (np.float64,)
 
     def run(self, steps: Steps, dtype: Any) -> History:
-        params = {n: p.astype(dtype) for n, p in steps.params.items()}
-        state: dict[str, Any] = dict.fromkeys(params)
+        running = self.rule.begin({n: p.astype(dtype) for n, p in steps.params.items()})
+        buffers = {n: np.zeros_like(p, dtype) for n, p in steps.params.items()}
         history = []
-        for grads in steps.grads:
-            for n, g in grads.items():
-                if g is not None:  # in place if it likes: so steps are written
-                    p, state[n] = self.step(params[n], np.array(g, dtype), state[n])
-                    params[n] = np.asarray(p, dtype)
-            history.append({n: p.copy() for n, p in params.items()})
+        for grads, rate in zip(steps.grads, steps.rates, strict=True):
+            given = {n: None if g is None else np.array(g, dtype) for n, g in grads.items()}
+            if self.reused:
+                given = {n: None if g is None else _written(buffers[n], g) for n, g in given.items()}
+            with np.errstate(all="ignore"):
+                running.step(given, rate)
+            history.append(running.read())
         return history
+
+
+class RunTorch(YourUpdates):
+    """A torch.optim.Optimizer class that has no twin by hand."""
+
+    precisions = (np.float32, np.float64)
+
+
+def _written(into: np.ndarray, values: np.ndarray) -> np.ndarray:
+    into[...] = values
+    return into
 
 
 def _cast(grads: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

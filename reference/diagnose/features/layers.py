@@ -13,7 +13,7 @@ from manualbp.base import Array, Layer, Tree, flatten, registry
 from manualbp.container import Objective, Repeat, Residual, Sequential
 
 from . import resized
-from .network import EXACT, Case, Network, Role
+from .network import EXACT, Network, Observed, Role
 from .seen import near
 
 Shape = tuple[int, ...]
@@ -23,7 +23,7 @@ EPS = (1e-5, 1e-8, 1e-6, 1e-12)
 RNG = np.random.default_rng(0)  # for shapes of parameters only
 
 
-def candidates(case: Case) -> Iterator[Network]:
+def candidates(case: Observed) -> Iterator[Network]:
     """The plainest first."""
     yield from _single(case, case.y.shape)
     yield from itertools.islice(_recurrent(case), 3 * MOST)
@@ -31,7 +31,7 @@ def candidates(case: Case) -> Iterator[Network]:
         yield from _chains(case, case.y)
 
 
-def _single(case: Case, y: Shape) -> Iterator[Network]:
+def _single(case: Observed, y: Shape) -> Iterator[Network]:
     """One layer, with each array as its input in turn."""
     for name, x in case.arrays.items():
         rest = {n: a for n, a in case.arrays.items() if n != name}
@@ -46,7 +46,7 @@ def _single(case: Case, y: Shape) -> Iterator[Network]:
                     yield from _scaled(network, case)
 
 
-def _scaled(network: Network, case: Case) -> Iterator[Network]:
+def _scaled(network: Network, case: Observed) -> Iterator[Network]:
     """A multiple of the loss."""
     if case.y.size > 1 or len(case.ys) > 1:
         return
@@ -89,7 +89,7 @@ def _takers(
         yield None
 
 
-def _layers(case: Case, x: Array, y: Shape, rest: list[Shape]) -> Iterator[Layer]:
+def _layers(case: Observed, x: Array, y: Shape, rest: list[Shape]) -> Iterator[Layer]:
     """Layers that could take this array as input."""
     shape = x.shape
     if x.dtype.kind in "iu":
@@ -116,11 +116,11 @@ def _layers(case: Case, x: Array, y: Shape, rest: list[Shape]) -> Iterator[Layer
         yield from resized.transposed(shape, y, rest)
 
 
-def _padding(case: Case) -> list[int | None]:
+def _padding(case: Observed) -> list[int | None]:
     return [None, *(int(v) for n, v in case.numbers.items() if n == "padding_idx")]
 
 
-def _without_parameters(case: Case, shape: Shape, y: Shape) -> Iterator[Layer]:
+def _without_parameters(case: Observed, shape: Shape, y: Shape) -> Iterator[Layer]:
     if y == shape:
         yield from _elementwise(case)
         for axis in range(len(shape)):
@@ -133,7 +133,7 @@ def _without_parameters(case: Case, shape: Shape, y: Shape) -> Iterator[Layer]:
     yield from resized.of_one(shape, y)
 
 
-def _elementwise(case: Case) -> Iterator[Layer]:
+def _elementwise(case: Observed) -> Iterator[Layer]:
     yield from HIDDEN
     for cls in registry(Elementwise).values():
         try:
@@ -159,7 +159,7 @@ def _pools(shape: Shape, y: Shape) -> Iterator[Layer]:
                     yield registry()[f"AvgPool{axes}d"](k, stride, padding, ceil, count)
 
 
-def _norms(case: Case, shape: Shape) -> Iterator[Layer]:
+def _norms(case: Observed, shape: Shape) -> Iterator[Layer]:
     eps = dict.fromkeys([v for n, v in case.numbers.items() if "eps" in n and v < 0.1] + list(EPS))
     for e in eps:
         for k in range(1, len(shape)):
@@ -185,7 +185,7 @@ def _convolutions(shape: Shape, y: Shape, rest: list[Shape]) -> Iterator[Layer]:
                 yield cls(shape[1], w[0], w[2:], stride, padding, dilation, shape[1] // w[1])
 
 
-def _losses(case: Case, x: Array, t: Array) -> Iterator[Layer]:
+def _losses(case: Observed, x: Array, t: Array) -> Iterator[Layer]:
     """Losses that could take these, with options that are among the numbers given."""
     numbers = case.numbers
     reductions = ("mean", "sum") if case.y.size == 1 else ("none",)
@@ -214,7 +214,7 @@ def _with_options(cls: Any, reduction: str, numbers: Mapping[str, float]) -> Ite
         yield from (cls(reduction=reduction, **{option: v}) for v in values)
 
 
-def _recurrent(case: Case) -> Iterator[Network]:
+def _recurrent(case: Observed) -> Iterator[Network]:
     """Recurrent layers and single steps of them, batched, with the gates in any order."""
     arrays = {n: a for n, a in case.arrays.items() if a.dtype.kind == "f"}
     for cls, gates in ((m.RNN, 1), (m.GRU, 3), (m.LSTM, 4)):
@@ -226,7 +226,7 @@ def _recurrent(case: Case) -> Iterator[Network]:
                     yield from _of_input(case, cls, gates, h, name, x)
 
 
-def _of_input(case: Case, cls: Any, gates: int, h: int, name: str, x: Array) -> Iterator[Network]:
+def _of_input(case: Observed, cls: Any, gates: int, h: int, name: str, x: Array) -> Iterator[Network]:
     """With each array that could be the first state."""
     states = 2 if cls is m.LSTM else 1
     for shape, first in (
@@ -251,7 +251,7 @@ def _flat(tree: Tree) -> list[str]:
     return [leaf for part in tree for leaf in _flat(part)] if isinstance(tree, tuple) else [tree]
 
 
-def _outputs(network: Network, case: Case, states: int) -> Iterator[Network]:
+def _outputs(network: Network, case: Observed, states: int) -> Iterator[Network]:
     """Which of output, h_n and c_n are the outputs known."""
     last = ("y[1]",) if states == 1 else ("y[1][0]", "y[1][1]")
     for outputs in (("y[0]",), last, last[:1], ("y[0]", *last), ("y[0]", last[0])):
@@ -268,7 +268,7 @@ class _Chain:
     roles: Mapping[str, Role]
     fixed: Mapping[str, Array]
 
-    def longer(self, case: Case) -> Iterator["_Chain"]:
+    def longer(self, case: Observed) -> Iterator["_Chain"]:
         """With one more linear map of arrays that are left, and with an activation after it."""
         k, d = len(self.layers), self.value.shape[-1]
         left = {n: a for n, a in case.arrays.items() if n not in self.roles and a.dtype.kind == "f"}
@@ -294,7 +294,7 @@ class _Chain:
                     for f in HIDDEN:
                         yield _Chain(f.forward({}, chain.value)[0], (*chain.layers, f), chain.roles, {})
 
-    def ends(self, case: Case, y: Array) -> Iterator[Network]:
+    def ends(self, case: Observed, y: Array) -> Iterator[Network]:
         """This network, or it and a loss."""
         if self.value.shape == y.shape and near(self.value, y, EXACT):
             yield Network(Sequential(*self.layers), "x", self.roles, self.fixed)
@@ -319,7 +319,7 @@ class _Chain:
                     yield Network(Objective(Sequential(*self.layers), loss), ("x[0]", "x[1]"), roles, {}, scale=scale)
 
 
-def _chains(case: Case, y: Array, depth: int = 3) -> Iterator[Network]:
+def _chains(case: Observed, y: Array, depth: int = 3) -> Iterator[Network]:
     """Linear maps with activations between them, and a loss at the end."""
     level = [
         _Chain(x, (), {n: Role("x", x.shape)}, {})

@@ -49,7 +49,7 @@ def blocks(a: Array, order: tuple[int, ...]) -> Array:
 
 
 @dataclass(frozen=True)
-class Case:
+class Observed:
     """The arrays of one trial, its outputs by name, the upstream gradients by these, and the right gradients."""
 
     arrays: Mapping[str, Array]
@@ -59,7 +59,7 @@ class Case:
     numbers: Mapping[str, float]
 
     @classmethod
-    def of(cls, e: Evidence) -> "Case":
+    def of(cls, e: Evidence) -> "Observed":
         """From evidence: outputs are y or y[0], y[1], …"""
         known = {n: np.array(a) for n, a in e.known.items() if a is not None}
         ys = [n for n in known if of_output(n) and "d" + n in known]
@@ -98,12 +98,12 @@ class Network:
         inside = leaves(self.x, "x")
         return unflatten({n: a for n, a in given.items() if n not in inside}), nested(self.x, given)
 
-    def forward(self, case: Case, layer: Layer | None = None) -> dict[str, Array]:
+    def forward(self, case: Observed, layer: Layer | None = None) -> dict[str, Array]:
         """The outputs of this layer, right or faulty, by the names given."""
         y = leaves(run(layer or self.layer, *self.data(case.arrays), None)[0], "y")
         return {n: self.scale * y[leaf] for n, leaf in zip(case.ys, self.outputs, strict=True)}
 
-    def gradients(self, case: Case, layer: Layer | None = None, dys: tuple[Array, ...] = ()) -> dict[str, Array]:
+    def gradients(self, case: Observed, layer: Layer | None = None, dys: tuple[Array, ...] = ()) -> dict[str, Array]:
         """The gradients of this layer, right or faulty, by the names given."""
         layer, (params, x) = layer or self.layer, self.data(case.arrays)
         y, cache = run(layer, params, x, None)
@@ -114,7 +114,7 @@ class Network:
         found = leaves(dx, "x") | flatten(grads)
         return {n: r.back(g, case.arrays[n]) for n, r in self.roles.items() if (g := found.get(r.leaf)) is not None}
 
-    def fits(self, case: Case) -> bool:
+    def fits(self, case: Observed) -> bool:
         """Does it give the outputs and the right gradients?"""
         try:
             told = self.forward(case)
@@ -137,7 +137,7 @@ def names_of(tree: Tree, name: str) -> Tree:
     return tuple(names_of(part, f"{name}[{i}]") for i, part in enumerate(tree)) if isinstance(tree, tuple) else name
 
 
-def recognised(case: Case) -> Network | None:
+def recognised(case: Observed) -> Network | None:
     """The first network that fits."""
     from .layers import candidates  # the two modules need one another
 

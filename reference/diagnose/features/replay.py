@@ -13,7 +13,7 @@ from manualbp.loss import Loss
 from ...faults import KNOWN, Fault, corrupt
 from ...sides.record import walk
 from ..evidence import Evidence
-from .network import Case, Network, recognised
+from .network import Network, Observed, recognised
 from .seen import Finding, Found, Seen
 
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
@@ -33,15 +33,15 @@ def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mappi
         yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
 
 
-def of_trial(evidence: Sequence[Evidence]) -> tuple[Case, Network | None, Told]:
+def of_trial(evidence: Sequence[Evidence]) -> tuple[Observed, Network | None, Told]:
     """What is recognised in one trial, unless its replays are known already."""
-    case = Case.of(evidence[0])
+    case = Observed.of(evidence[0])
     network = None if any(e.replays() for e in evidence) else recognised(case)
     told = {} if network is None else mistaken(network, case)
     return case, network, told | other_function(evidence, case)
 
 
-def mistaken(network: Network, case: Case) -> dict[str, dict[str, Array]]:
+def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
     """Outputs and gradients with each mistake of the catalogue."""
     found: dict[str, dict[str, Array]] = {}
     with np.errstate(all="ignore"):
@@ -76,7 +76,7 @@ def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
             yield f"{name}.{path}".rstrip("."), changed
 
 
-def other_function(evidence: Sequence[Evidence], case: Case) -> dict[str, dict[str, Array]]:
+def other_function(evidence: Sequence[Evidence], case: Observed) -> dict[str, dict[str, Array]]:
     """The function that a wrong forward computes, if that is one that is known, with its gradients."""
     wrong = {e.name: np.asarray(e.yours, float) for e in evidence if e.forward and e.name in case.ys}
     if not wrong or any(not y.size for y in wrong.values()):
@@ -98,13 +98,13 @@ def _title(layer: Layer) -> str:
     return type(layer).__name__ + (f" with ε = {eps:g}" if eps is not None else "")
 
 
-def enriched(e: Evidence, network: Network, case: Case) -> Evidence:
+def enriched(e: Evidence, network: Network, case: Observed) -> Evidence:
     """With what stands between the layers, unless a name is taken."""
     values, grads = inside(network, case)
     return replace(e, known={**values, **e.known}, grads={**grads, **e.grads})
 
 
-def inside(network: Network, case: Case) -> tuple[dict[str, Array], dict[str, Array]]:
+def inside(network: Network, case: Observed) -> tuple[dict[str, Array], dict[str, Array]]:
     """What stands between the layers of a chain, z1, h1, z2, …, and the right gradients by these."""
     model, (params, x), dy = network.layer, network.data(case.arrays), network.scale * case.dys[0]
     if isinstance(model, Objective):

@@ -1,0 +1,352 @@
+"""The mistakes that explain wrong updates: each is made in the right rule, which then must give the wrong numbers.
+
+sign      of the update, of the gradient                 factor   of the update, of the gradient, another lr
+decay     forgotten, of the other sign, coupled instead of decoupled, without lr, after the step, twice or half
+state     not kept, shared by the parameters             options  an option of the rule that is not applied
+moments   bias corrections that are missing              float32  seven digits
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Array
+
+from ..compare.bound import EPS, FACTOR, distance, largest
+from ..draw.steps import Flat, Steps
+from ..sides.rule_truth import Truth
+from ..sides.rules import Running
+from ..sides.steps import History
+from .evidence import Suspect
+
+SURE = 1e-2  # of the error: what a mistake that explains it may leave over
+FACTORS = (2.0, 0.5, 10.0, 0.1)
+FLOAT32 = 2.0**-23
+APART = ("lr", "weight_decay", "maximize", "foreach", "fused", "capturable", "differentiable")  # no mere options
+USUAL = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)  # means that people take
+EPSILONS = (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
+
+Move = Callable[[Running, Flat, Mapping[str, Any]], Flat]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is explained: the steps, and the parameters after every one, yours and right."""
+
+    truth: Truth
+    steps: Steps
+    yours: History
+    right: History
+
+    @property
+    def error(self) -> float:
+        return max(distance(a[n], b[n]) for a, b in zip(self.yours, self.right) for n in self.steps.params)
+
+    @property
+    def changes(self) -> tuple[Array, Array]:
+        """What the first step adds to the parameters, all in one: yours and right."""
+        before = self.steps.params
+        yours, right = ([after[0][n] - p for n, p in before.items()] for after in (self.yours, self.right))
+        return np.concatenate([a.ravel() for a in yours]), np.concatenate([a.ravel() for a in right])
+
+    def explained(self, told: History) -> bool:
+        """Are these your numbers, at every step, and the right ones are not?"""
+        if any(not near(a[n], b[n], k) for k, (a, b) in enumerate(zip(self.yours, told)) for n in self.steps.params):
+            return False
+        left = max(distance(a[n], b[n]) for a, b in zip(self.yours, told) for n in self.steps.params)
+        return left <= SURE * self.error
+
+
+def near(a: Array, b: Array, k: int) -> bool:
+    """Equal within the rounding of k + 1 steps."""
+    room = FACTOR * 4 * (k + 1) * EPS["float64"] * max(largest(a), largest(b), 1.0)
+    return a.shape == b.shape and np.array_equal(np.isfinite(a), np.isfinite(b)) and distance(a, b) <= room
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """group: of several in one group the first that explains the numbers is named."""
+
+    group: str
+    text: str
+    relation: str
+    remedy: str
+    made: Callable[[], History]
+
+
+def explained(wrong: Wrong) -> Iterator[Suspect]:
+    """The mistakes that give these very numbers at every step, the plainest of each group."""
+    done: set[str] = set()
+    for mistake in chain.from_iterable(kind(wrong) for kind in KINDS):
+        if mistake.group in done:
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                holds = wrong.explained(mistake.made())
+        except Exception:  # a mistake may end in an error
+            continue
+        if holds:
+            done.add(mistake.group)
+            evidence = "made in the right rule it gives your numbers at every step"
+            yield Suspect(None, mistake.text, mistake.relation, mistake.remedy, "", evidence, 0.95)
+
+
+def _along(w: Wrong, move: Move, **changed: Any) -> History:
+    """The right rule, from the same parameters, with something else done at every step."""
+    running, params, history = w.truth.begin(w.steps.params, **changed), w.steps.params, []
+    for grads in w.steps.grads:
+        params = {n: np.asarray(p) for n, p in move(running, params, grads).items()}
+        history.append(params)
+    return history
+
+
+def go(running: Running, params: Flat, grads: Mapping[str, Any]) -> Flat:
+    """One step of the right rule from these parameters."""
+    running.write(params)
+    running.step({n: None if g is None else np.array(g) for n, g in grads.items()})
+    return running.read()
+
+
+def _changed(f: Callable[..., Array], *flats: Mapping[str, Any]) -> Flat:
+    return {n: f(*(a[n] for a in flats)) for n in flats[0]}
+
+
+def _signs(w: Wrong) -> Iterator[Mistake]:
+    def update(r: Running, p: Flat, g: Any) -> Flat:
+        return _changed(lambda a, b: 2 * a - b, p, go(r, p, g))
+
+    def gradient(r: Running, p: Flat, g: Any) -> Flat:
+        return go(r, p, _changed(lambda a: -a, g))
+
+    told = "The update has the other sign.", "yours − p = −(right − p)", "subtract it: p ← p − lr · u"
+    yield Mistake("sign", *told, lambda: _along(w, update))
+    told = "The gradient has the other sign.", "yours = the rule with −g", "descend: use g, not −g"
+    yield Mistake("sign", *told, lambda: _along(w, gradient))
+
+
+def _factors(w: Wrong) -> Iterator[Mistake]:
+    lr, own = w.truth.options.get("lr"), w.truth.defaults.get("lr")
+    yours, right = w.changes
+    if isinstance(lr, float) and isinstance(own, float) and lr != own:
+        text = f"The learning rate is {own:g}, the default, not {lr:g}."
+        yield Mistake("factor", text, f"yours = the rule with lr = {own:g}", "use lr", lambda: _along(w, go, lr=own))
+    c = float(yours @ right / (right @ right)) if right.any() and np.isfinite(yours).all() else 0.0
+    if c and min(abs(c - 1), abs(c + 1)) > 1e-9:
+        yield from _multiplied(w, float(f"{c:.9g}"), lr)
+    for f in FACTORS:
+        text, relation = f"The gradient is multiplied by {f:g}.", f"yours = the rule with {f:g} · g"
+        yield Mistake("factor", text, relation, "use g as it is given", partial(_along, w, partial(_with_gradient, f)))
+
+
+def _multiplied(w: Wrong, c: float, lr: Any) -> Iterator[Mistake]:
+    """The update, or lr, times what the first step is a multiple by."""
+
+    def update(r: Running, p: Flat, g: Any) -> Flat:
+        return _changed(lambda a, b: a + c * (b - a), p, go(r, p, g))
+
+    text, relation = f"The update is {c:.9g} times the right one.", f"yours − p = {c:.9g} · (right − p)"
+    yield Mistake("factor", text, relation, "look at lr, and at factors of the update", lambda: _along(w, update))
+    if isinstance(lr, float):
+        text, relation = f"The learning rate is {c:.9g} times that given.", f"yours = the rule with {c:.9g} · lr"
+        yield Mistake("factor", text, relation, f"lr = {lr:g}", lambda: _along(w, go, lr=c * lr))
+
+
+def _with_gradient(f: float, r: Running, p: Flat, g: Any) -> Flat:
+    return go(r, p, _changed(lambda a: f * a, g))
+
+
+def _decays(w: Wrong) -> Iterator[Mistake]:
+    decay, lr = w.truth.options.get("weight_decay"), w.truth.options.get("lr")
+    if not isinstance(decay, float) or not isinstance(lr, float):
+        return
+    if not decay:
+        return
+
+    def coupled(c: float) -> Callable[[], History]:
+        """c p is added to the gradient."""
+
+        def move(r: Running, p: Flat, g: Any) -> Flat:
+            return go(r, p, _changed(lambda a, b: a + c * b, g, p))
+
+        return lambda: _along(w, move, weight_decay=0.0)
+
+    def decoupled(c: float, after: bool = False) -> Callable[[], History]:
+        """c p is subtracted beside the update, of p before it or after it."""
+
+        def move(r: Running, p: Flat, g: Any) -> Flat:
+            return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
+
+        return lambda: _along(w, move, weight_decay=0.0)
+
+    out, away = "yours = the rule without decay,", "The weight decay has the other sign."
+    beside = "The weight decay is decoupled: it stands beside the gradient."
+    twice, half = "The weight decay is twice as large.", "The weight decay is half as large."
+    told = (
+        ("The weight decay is forgotten.", "yours = the rule with λ = 0", "λ = weight_decay", coupled(0.0)),
+        (away, "yours = the rule with g − λp", "g + λp", coupled(-decay)),
+        (away, "yours = the rule with (1 + lr λ)p", "(1 − lr λ)p", decoupled(-lr * decay)),
+        ("The weight decay is coupled: it goes through the gradient.", "yours = the rule with g + λp",
+         "decay beside the gradient: p ← (1 − lr λ)p", coupled(decay)),
+        (beside, f"{out} − lr λ p", "add it to the gradient: g + λp", decoupled(lr * decay)),
+        ("The weight decay is not multiplied by lr.", f"{out} − λ p", "lr λ p", decoupled(decay)),
+        ("The weights decay after the step.", "yours = (1 − lr λ)(p − lr u)", "p ← (1 − lr λ)p first",
+         decoupled(lr * decay, True)),
+        ("The weight decay is multiplied by lr twice.", "yours = the rule with g + lr λ p", "g + λp",
+         coupled(lr * decay)),
+        (twice, "yours = the rule with 2λ", "λp: the penalty is ½λp²", coupled(2 * decay)),
+        (twice, "yours = the rule with 2λ", "lr λ p", decoupled(2 * lr * decay)),
+        (half, "yours = the rule with ½λ", "λp", coupled(decay / 2)),
+        (half, "yours = the rule with ½λ", "lr λ p", decoupled(lr * decay / 2)),
+    )  # fmt: skip
+    for text, relation, remedy, made in told:
+        yield Mistake("decay", text, relation, remedy, made)
+
+
+def _states(w: Wrong) -> Iterator[Mistake]:
+    def forgetful(r: Running, p: Flat, g: Any) -> Flat:
+        return go(w.truth.begin(p), p, g)
+
+    text = "No state is kept from one step to the next: every step is a first one."
+    relation, remedy = "yours = the rule begun anew at every step", "return the new state, and use the one given"
+    yield Mistake("state", text, relation, remedy, lambda: _along(w, forgetful))
+
+
+def _options(w: Wrong) -> Iterator[Mistake]:
+    for name, value in w.truth.options.items():
+        if name in APART or isinstance(value, str) or value is None:
+            continue
+        for other in _others(name, value, w.truth.defaults.get(name)):
+            text, remedy = _said(name, value, other)
+            made = partial(_along, w, go, **{name: other})
+            yield Mistake("options", text, f"yours = the rule with {name}={other!r}", remedy, made)
+
+
+def _others(name: str, value: Any, default: Any) -> Iterator[Any]:
+    """Values that an option may have had instead."""
+    if name == "eps" and isinstance(value, float):
+        yield from (0.0, *(e for e in EPSILONS if e != value))
+        return
+    if isinstance(value, bool):
+        yield not value
+        return
+    if default is not None and default != value and type(default) is type(value):
+        yield default
+    if isinstance(value, float):
+        yield from (v for v in (0.0, round(1 - value, 12), *USUAL) if 0 <= v < 1 and v not in (value, default))
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, float) for v in value):
+        first, second = value
+        yield from ((second, first), *((v, second) for v in (0.0, *USUAL)), *((first, v) for v in USUAL))
+
+
+def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
+    if name == "nesterov" and value:
+        return "Nesterov's look-ahead is missing.", "step along g + μm, not along m"
+    if name == "nesterov":
+        return "There is a look-ahead that was not asked for.", "step along m"
+    if name == "momentum" and other == 0:
+        return "The momentum is missing.", "m ← μm + g, kept from step to step"
+    if name == "eps" and other == 0:
+        return "ε is left out.", "add eps to the divisor"
+    if isinstance(value, bool):
+        return f"{name}={value} is taken as {other}.", f"{name}={value}"
+    if isinstance(value, float) and other == round(1 - value, 12):
+        return f"1 − {name} stands where {name} should.", f"{name} = {value:g}"
+    return f"{name} is {other!r}, not {value!r}.", f"use {name}={value!r}"
+
+
+def _roots(w: Wrong) -> Iterator[Mistake]:
+    """Adagrad with ε on the other side of the root."""
+    opt = w.truth.opt
+    if type(opt).__name__ == "Adagrad" and not w.truth.options.get("lr_decay"):
+        text, relation = "ε stands inside the root.", "yours − p = − lr g/√(s + ε)"
+        yield Mistake("eps", text, relation, "√s + ε, not √(s + ε)", partial(_adagrad, w))
+
+
+def _adagrad(w: Wrong) -> History:
+    opt = w.truth.opt
+    assert opt is not None
+    params, history = w.steps.params, []
+    s = {n: np.full_like(p, opt.initial_accumulator_value) for n, p in params.items()}
+    for grads in w.steps.grads:
+        g = _changed(opt.descent, params, grads)
+        s = _changed(lambda a, b: a + b * b, s, g)
+        params = _changed(lambda p, a, b: p - opt.lr * b / np.sqrt(a + opt.eps), params, s, g)
+        history.append(params)
+    return history
+
+
+def _moments(w: Wrong) -> Iterator[Mistake]:
+    """Adam with one of its corrections, or with neither."""
+    opt = w.truth.opt
+    if opt is None or type(opt).__name__ not in ("Adam", "AdamW") or opt.amsgrad or opt.maximize:
+        return
+    for text, first, other, remedy in (
+        ("first moment", False, True, "m̂ = m/(1 − β₁ᵗ)"),
+        ("second moment", True, False, "v̂ = v/(1 − β₂ᵗ)"),
+    ):
+        told = f"The bias correction of the {text} is missing.", f"yours = the rule without {remedy}"
+        yield Mistake("moments", *told, f"divide: {remedy}", partial(_adam, w, first, other))
+
+
+def _adam(w: Wrong, first: bool, second: bool) -> History:
+    opt = w.truth.opt
+    assert opt is not None
+    (b1, b2), beside = opt.betas, opt.decoupled_weight_decay
+    params, history = w.steps.params, []
+    m = v = {n: np.zeros_like(p) for n, p in params.items()}
+    for t, grads in enumerate(w.steps.grads, 1):
+        g = grads if beside else _changed(lambda a, p: a + opt.weight_decay * p, grads, params)
+        m = _changed(lambda a, b: b1 * a + (1 - b1) * b, m, g)
+        v = _changed(lambda a, b: b2 * a + (1 - b2) * b * b, v, g)
+        rate, root = opt.lr / (1 - b1**t if first else 1.0), (1 - b2**t if second else 1.0) ** 0.5
+        u = _changed(partial(_ratio, rate, root, opt.eps), m, v)
+        keep = 1 - opt.lr * opt.weight_decay if beside else 1.0
+        params = _changed(partial(_moved, keep), params, u)
+        history.append(params)
+    return history
+
+
+def _ratio(rate: float, root: float, eps: float, m: Array, v: Array) -> Array:
+    return rate * m / (np.sqrt(v) / root + eps)
+
+
+def _moved(keep: float, p: Array, u: Array) -> Array:
+    return keep * p - u
+
+
+KINDS = (_signs, _decays, _moments, _roots, _states, _options, _factors)
+
+
+def in_float32(w: Wrong) -> bool:
+    """Are your parameters float32's own numbers, or the changes right to about seven digits and not to more?"""
+    p, yours, right = (
+        np.concatenate([a[n].ravel() for n in w.steps.params]) for a in (w.steps.params, w.yours[0], w.right[0])
+    )
+    if not np.isfinite(yours).all() or not all(map(partial(_to_seven_digits, w), range(len(w.yours)))):
+        return False
+    if np.array_equal(yours, yours.astype(np.float32)):
+        return True
+    off, change = np.abs(yours - right), np.abs(right - p)
+    digits = off <= 8 * FLOAT32 * change + 8 * EPS["float64"] * np.abs(right)
+    return bool(digits.all()) and float(np.ptp((yours - right)[change > 0] / change[change > 0])) > FLOAT32 / 64
+
+
+def _to_seven_digits(w: Wrong, k: int) -> bool:
+    """Are the parameters right to float32's digits after step k + 1?"""
+    yours, right, start = w.yours[k], w.right[k], w.steps.params
+    return all(distance(yours[n], right[n]) <= 64 * FLOAT32 * max(largest(start[n]), largest(right[n])) for n in start)
+
+
+def shared(truth: Truth, steps: Steps) -> History:
+    """The right rule with one state for all parameters, which are moved one after the other."""
+    first = next(iter(steps.params))
+    running, params, history = truth.begin({first: steps.params[first]}), dict(steps.params), []
+    for grads in steps.grads:
+        for n in params:
+            params[n] = go(running, {first: params[n]}, {first: grads[n]})[first]
+        history.append(dict(params))
+    return history

@@ -1,0 +1,317 @@
+"""Update rules as people write them, each with what it is beside and whether it is right.
+
+RIGHT  name: (rule, against, options);  WRONG  the same, and a piece of the sentence that says what is wrong, or ""
+"""
+
+import functools
+
+import numpy as np
+import torch
+from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+
+from .rule_classes import (
+    CopiesParams,
+    Counting,
+    DictMomentum,
+    FirstGroupOnly,
+    GradsFirst,
+    HeavyBall,
+    HoldsGrad,
+    Lion,
+    ListSGD,
+    OneState,
+    OverLayer,
+    OverParameters,
+    OverShortLayer,
+    PerArrayAdam,
+    PlainDescent,
+    RateAtBirth,
+    RootMeanSquare,
+    RootOfDim,
+    TensorsHeld,
+    TinyFramework,
+    Transformed,
+    WithGrads,
+)
+
+
+def lion(lr, near, far, decay=0.0):
+    def step(p, g, m):
+        m = np.zeros_like(p) if m is None else m
+        direction = np.sign(near * m + (1 - near) * g)
+        return p - lr * (direction + decay * p), far * m + (1 - far) * g
+
+    return step
+
+
+def sgd_in_place(p, g, state):
+    p -= 0.1 * g
+
+
+def course_momentum(w, dw, config=None):
+    """Options and velocity in one dict that goes round."""
+    config = {} if config is None else config
+    config.setdefault("learning_rate", 0.1)
+    v = config.get("velocity", np.zeros_like(w))
+    v = 0.9 * v - config["learning_rate"] * dw
+    config["velocity"] = v
+    return w + v, config
+
+
+def course_adam(w, dw, config):
+    config = config or {"m": np.zeros_like(w), "v": np.zeros_like(w), "t": 0}
+    config["t"] += 1
+    config["m"] = 0.9 * config["m"] + 0.1 * dw
+    config["v"] = 0.999 * config["v"] + 0.001 * dw**2
+    mt, vt = config["m"] / (1 - 0.9 ** config["t"]), config["v"] / (1 - 0.999 ** config["t"])
+    return w - 0.001 * mt / (np.sqrt(vt) + 1e-8), config
+
+
+def dict_state(p, g, state):
+    """A state that is only written into."""
+    state["sum"] = state.get("sum", np.zeros_like(p)) + g * g
+    return p - 0.05 * g / (np.sqrt(state["sum"]) + 1e-10)
+
+
+def over_lists(params, grads, state):
+    velocity = state or [np.zeros_like(p) for p in params]
+    velocity = [0.5 * v + g for v, g in zip(velocity, grads)]
+    return [p - 0.2 * v for p, v in zip(params, velocity)], velocity
+
+
+def over_dicts(params, grads, state):
+    for name, w in params.items():
+        w -= 0.1 * grads[name]
+
+
+def with_options(p, g, state, lr, momentum=0.0):
+    v = g if state is None else momentum * state + g
+    return p - lr * v, v.copy()
+
+
+def gradient_first(grad, param):
+    return param - 0.1 * grad
+
+
+def rms(p, g, s):
+    s = 0.01 * g * g if s is None else 0.99 * s + 0.01 * g * g
+    return p - 0.01 * g / (np.sqrt(s) + 1e-8), s
+
+
+def nesterov(p, g, v):
+    v = g.copy() if v is None else 0.9 * v + g
+    return p - 0.1 * (g + 0.9 * v), v
+
+
+def adam(lr=0.01, first=True, second=True, decay=0.0, coupled=0.0, sign=1.0, inside=False, lag=0, keep=None):
+    """Adam with room for mistakes."""
+
+    def step(p, g, s):
+        g = g + coupled * p
+        t, m, v = s or (0, np.zeros_like(p, dtype=keep), np.zeros_like(p, dtype=keep))
+        t, m, v = t + 1, 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        if keep:
+            m, v = m.astype(keep), v.astype(keep)
+        a = m / (1 - 0.9 ** (t + lag)) if first else m
+        b = v / (1 - 0.999 ** (t + lag)) if second else v
+        root = np.sqrt(b + 1e-8) if inside else np.sqrt(b) + 1e-8
+        return p - lr * decay * p - sign * lr * a / root, (t, m, v)
+
+    return step
+
+
+def signed(p, g, s):
+    return p - 0.1 * np.sign(g), s
+
+
+def frozen(p, g, s):
+    return p, s
+
+
+def of_tensors(w, grad, buf):
+    """Written with torch, for one tensor."""
+    buf = torch.zeros_like(w) if buf is None else buf
+    buf = 0.6 * buf + grad
+    return w - 0.3 * torch.clone(buf), buf
+
+
+def of_tensors_in_place(w, grad):
+    w.sub_(grad, alpha=0.3)
+
+
+def adagrad(inside=False, eps=1e-10):
+    def step(p, g, s):
+        s = g**2 if s is None else s + g**2
+        return [p - 0.05 * g / (np.sqrt(s + eps) if inside else np.sqrt(s) + eps), s]
+
+    return step
+
+
+def make_adadelta(rho=0.9, eps=1e-6):
+    """A closure with its own memory, for one array."""
+    square, moved = 0.0, 0.0
+
+    def step(p, g):
+        nonlocal square, moved
+        square = rho * square + (1 - rho) * g**2
+        delta = np.sqrt((moved + eps) / (square + eps)) * g
+        moved = rho * moved + (1 - rho) * delta**2
+        return p - delta
+
+    return step
+
+
+def book_sgd(params, lr):
+    """The parameters are tensors with their gradients."""
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad
+            param.grad.zero_()
+
+
+def rows_by_norms(p, g):
+    return p - 0.1 * g / (np.sqrt((g**2).sum(1, keepdims=True)) + 1e-6)
+
+
+def muon(p, g, m, orthogonal=None):
+    """Momentum, orthogonalised by five Newton-Schulz steps."""
+    m = 0.05 * g if m is None else 0.95 * m + 0.05 * g
+    u = 0.05 * g + 0.95 * m
+    x = (orthogonal or in_numpy)(u.T).T if u.shape[0] > u.shape[1] else (orthogonal or in_numpy)(u)
+    return p * (1 - 0.01 * 0.1) - 0.01 * max(1, p.shape[0] / p.shape[1]) ** 0.5 * x, m
+
+
+def in_numpy(x):
+    x = x / max(np.linalg.norm(x), 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x
+    return x
+
+
+def in_bfloat16(u):
+    x = torch.from_numpy(np.ascontiguousarray(u)).bfloat16()
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = torch.addmm(x, torch.addmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return x.double().numpy()
+
+
+SHARED: dict = {}
+
+
+def module_state(p, g, s):
+    """One velocity for everything, in a global."""
+    SHARED["v"] = 0.9 * SHARED.get("v", 0.0) + np.mean(g)
+    return p - 0.1 * SHARED["v"], None
+
+
+RIGHT = {
+    "one line": (lambda p, g, s: (p - 0.1 * g, s), SGD, {"lr": 0.1}),
+    "without state": (lambda w, dw: w - 0.1 * dw, SGD, {"lr": 0.1}),
+    "in place": (sgd_in_place, SGD, {"lr": 0.1}),
+    "gradient first": (gradient_first, SGD, {"lr": 0.1}),
+    "momentum in a config": (course_momentum, SGD, {"lr": 0.1, "momentum": 0.9}),
+    "adam in a config": (course_adam, Adam, {"lr": 0.001}),
+    "a dict as state": (dict_state, Adagrad, {"lr": 0.05}),
+    "lists": (over_lists, SGD, {"lr": 0.2, "momentum": 0.5}),
+    "dicts in place": (over_dicts, SGD, {"lr": 0.1}),
+    "options by name": (with_options, SGD, {"lr": 0.3, "momentum": 0.8}),
+    "an object with dicts": (DictMomentum, SGD, {"lr": 0.02, "momentum": 0.9}),
+    "an instance": (DictMomentum(0.02, 0.9), SGD, {"lr": 0.02, "momentum": 0.9}),
+    "an object per array": (lambda: PerArrayAdam(0.01), Adam, {"lr": 0.01}),
+    "a list of parameters": (ListSGD, SGD, {"lr": 0.3}),
+    "grads as an attribute": (WithGrads, SGD, {"lr": 0.3}),
+    "data and grad": (TinyFramework, SGD, {"lr": 0.05, "momentum": 0.7}),
+    "made of the parameters": (lambda ps: TinyFramework(ps, 0.2), SGD, {"lr": 0.2}),
+    "rmsprop": (rms, RMSprop, {"lr": 0.01}),
+    "nesterov": (nesterov, SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "adamw": (adam(decay=0.1), AdamW, {"lr": 0.01, "weight_decay": 0.1}),
+    "adam, coupled decay": (adam(coupled=0.1), Adam, {"lr": 0.01, "weight_decay": 0.1}),
+    "torch itself": (torch.optim.NAdam, torch.optim.NAdam, {"lr": 0.01, "weight_decay": 0.1}),
+    "Muon itself": (torch.optim.Muon, torch.optim.Muon, {"lr": 0.01}),
+    "Lion itself": (Lion, Lion, {"lr": 0.01}),
+    "Lion in NumPy": (lion(0.01, 0.9, 0.99, 0.1), Lion, {"lr": 0.01, "weight_decay": 0.1}),
+    "a subclass as against": (with_options, HeavyBall, {"lr": 0.1, "momentum": 0.9}),
+    "torch optimizer of one's own": (PlainDescent, SGD, {"lr": 0.1, "weight_decay": 0.1}),
+    "torch optimizer made by a function": (lambda ps: PlainDescent(ps, 0.1), SGD, {"lr": 0.1}),
+    "tensors": (of_tensors, SGD, {"lr": 0.3, "momentum": 0.6}),
+    "tensors in place": (of_tensors_in_place, SGD, {"lr": 0.3}),
+    "a list as the pair": (adagrad(), Adagrad, {"lr": 0.05}),
+    "a closure made anew": (lambda: make_adadelta(), torch.optim.Adadelta, {}),
+    "gradients first": (lambda: GradsFirst(0.3), SGD, {"lr": 0.3}),
+    "a callable": (RootMeanSquare, RMSprop, {"lr": 0.01}),
+    "copies of the parameters": (CopiesParams, SGD, {"lr": 0.2, "weight_decay": 0.5}),
+    "matrices only": (rows_by_norms, RootOfDim, {"lr": 0.1}),
+    "Muon in NumPy": (muon, torch.optim.Muon, {"lr": 0.01}),
+    "Muon in bfloat16": (lambda p, g, m: muon(p, g, m, in_bfloat16), torch.optim.Muon, {"lr": 0.01}),
+    "tensors with gradients": (book_sgd, SGD, {"lr": 0.3}),
+    "an object with tensors": (TensorsHeld, RMSprop, {"lr": 0.01}),
+    "init and update": (Transformed(0.1, 0.9), SGD, {"lr": 0.1, "momentum": 0.9}),
+    "parameters at every step": (OverParameters, SGD, {"lr": 0.2}),
+    "a partial of a class": (functools.partial(PerArrayAdam, learning_rate=0.02, b1=0.8), Adam,
+                             {"lr": 0.02, "betas": (0.8, 0.999)}),
+    "a partial of torch's": (functools.partial(PlainDescent, lr=0.2), SGD, {"lr": 0.2}),
+    "a partial of a function": (functools.partial(with_options, momentum=0.4), SGD, {"lr": 0.2, "momentum": 0.4}),
+    "a callable instance": (RootMeanSquare(0.01), RMSprop, {"lr": 0.01}),
+    "layer by layer": (OverLayer(0.01), Adam, {"lr": 0.01}),
+    "layers of W and b": (OverShortLayer, SGD, {"lr": 0.3}),
+    "whole numbers": (lambda p, g: p - g, SGD, {"lr": 1}),
+    "a rule as against": (lambda: PerArrayAdam(0.01), adam(), {}),
+    "an object as against": (course_momentum, DictMomentum(0.1), {}),
+}  # fmt: skip
+MOMENTUM = {"lr": 0.1, "momentum": 0.9}
+ADAM, ADAMW = {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.1}
+WRONG = {
+    "ascent": (lambda p, g, s: (p + 0.1 * g, s), SGD, {"lr": 0.1}, "other sign"),
+    "adam upward": (adam(sign=-1.0), Adam, ADAM, "other sign"),
+    "twice": (lambda p, g, s: (p - 0.2 * g, s), SGD, {"lr": 0.1}, "2 times"),
+    "mean of eight": (lambda p, g, s: (p - 0.1 * g / 8, s), SGD, {"lr": 0.1}, "0.125 times"),
+    "adam, lr of its own": (adam(lr=0.003), Adam, ADAM, "0.3 times"),
+    "the default lr": (adam(lr=0.001), Adam, ADAM, "the default"),
+    "decay forgotten": (adam(), AdamW, ADAMW, "decay is forgotten"),
+    "decay coupled": (adam(coupled=0.1), AdamW, ADAMW, "coupled"),
+    "decay decoupled": (adam(decay=0.1), Adam, ADAMW, "decoupled"),
+    "decay without lr": (adam(decay=10.0), AdamW, ADAMW, "not multiplied by lr"),
+    "decay upward": (adam(decay=-0.1), AdamW, ADAMW, "decay has the other sign"),
+    "decay upward, coupled": (adam(coupled=-0.1), Adam, ADAMW, "decay has the other sign"),
+    "decay doubled": (adam(coupled=0.2), Adam, ADAMW, "twice as large"),
+    "no first correction": (adam(first=False), Adam, ADAM, "first moment"),
+    "no second correction": (adam(second=False), Adam, ADAM, "second moment"),
+    "neither correction": (adam(first=False, second=False), Adam, ADAM, "taken as they are"),
+    "a step ahead": (adam(lag=1), Adam, ADAM, "one more"),
+    "eps in the root": (adam(inside=True), Adam, ADAM, "inside the root"),
+    "eps in Adagrad's root": (adagrad(True, 1e-4), Adagrad, {"lr": 0.05, "eps": 1e-4}, "inside the root"),
+    "another eps": (adagrad(eps=1e-6), Adagrad, {"lr": 0.05}, "1e-06"),
+    "rows by columns": (lambda p, g: rows_by_norms(p.T, g.T).T, RootOfDim, {"lr": 0.1}, ""),
+    "Muon without look-ahead": (muon, torch.optim.Muon, {"lr": 0.01, "nesterov": False}, "look-ahead"),
+    "Muon, four rounds": (muon, torch.optim.Muon, {"lr": 0.01, "ns_steps": 4}, "ns_steps"),
+    "tensors with gradients, halved": (lambda ps: book_sgd(ps, 0.05), SGD, {"lr": 0.1}, "0.5 times"),
+    "an object with tensors": (lambda ps: TensorsHeld(ps, 0.01), RMSprop, {"lr": 0.01, "alpha": 0.9}, "alpha"),
+    "init and update without memory": (Transformed(0.1, 0.0), SGD, {"lr": 0.1, "momentum": 0.9}, "No state is kept"),
+    "layer by layer, a step ahead": (OverLayer(0.01, True), Adam, {"lr": 0.01}, "one more"),
+    "tensors upward": (lambda w, g: w.add(g, alpha=0.3), SGD, {"lr": 0.3}, "other sign"),
+    "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
+    "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
+                           "float32"),
+    "momentum not kept": (lambda p, g, s: (p - 0.1 * g, g), SGD, MOMENTUM, "No state is kept"),
+    "adam not kept": (lambda p, g, s: (adam()(p, g, None)[0], s), Adam, ADAM, "No state is kept"),
+    "no look-ahead": (course_momentum, SGD, MOMENTUM | {"nesterov": True}, "Nesterov"),
+    "unasked look-ahead": (nesterov, SGD, MOMENTUM, "look-ahead"),
+    "keeps g": (lambda p, g, b: (p - 0.1 * (g if b is None else 0.9 * b + g), g if b is None else 0.9 * b + g), SGD,
+                MOMENTUM, "own array"),
+    "keeps g, in torch": (HoldsGrad, SGD, MOMENTUM, "own array"),
+    "one state": (OneState, SGD, MOMENTUM, "share one state"),
+    "a global": (module_state, SGD, MOMENTUM, "outside of what the rule returns"),
+    "Lion upward": (lion(-0.01, 0.9, 0.99), Lion, {"lr": 0.01}, "other sign"),
+    "Lion without decay": (lion(0.01, 0.9, 0.99), Lion, {"lr": 0.01, "weight_decay": 0.1}, "decay is forgotten"),
+    "Lion, betas swapped": (lion(0.01, 0.99, 0.9), Lion, {"lr": 0.01}, "(0.99, 0.9)"),
+    "Adam for Lion": (adam(), Lion, {"lr": 0.01}, ""),
+    "the sign alone": (signed, SGD, {"lr": 0.1}, ""),
+    "nothing moves": (frozen, SGD, {"lr": 0.1}, ""),
+    "a clock per array": (Counting, Adam, {"lr": 0.001}, ""),
+    "a rate at birth": (RateAtBirth, SGD, {"lr": 0.1}, ""),
+    "one group for all": (FirstGroupOnly, SGD, {"lr": 0.1}, ""),
+    "against a rule": (lambda p, g, s: (p + 0.1 * g, s), lambda p, g, s: (p - 0.1 * g, s), {}, "other sign"),
+}  # fmt: skip
