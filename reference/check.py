@@ -71,7 +71,8 @@ def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
-    where: Callable | None = None, accumulates: bool = False, seed: int = 0, title: str | None = None,
+    where: Callable | None = None, accumulates: bool = False, dtype: str | None = None, seed: int = 0,
+    title: str | None = None,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
@@ -89,18 +90,20 @@ def check_function(
     options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
     where     which sizes are possible: where=lambda s: s["D"] % 2 == 0
     accumulates  gradients are meant to be added up from call to call, as torch's are
+    dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
+              float64, or that of the arrays in `inputs`
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
     job = bring(
         forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-        accumulates=accumulates, seed=seed,
+        accumulates=accumulates, seed=seed, dtype=dtype,
     )  # fmt: skip
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    torch = None if job.truth is None else Function(job.truth)
-    report = judge(title, Judged(Candidate(job.subject), job.subject, torch, job.options), job.trials)
-    return _with_notes(report, job)
+    torch, low = None if job.truth is None else Function(job.truth), job.precision.eager(job.truth)
+    judged = Judged(Candidate(job.subject), job.subject, torch, job.options, low=low)
+    return _with_notes(judge(title, judged, job.trials), job)
 
 
 def _with_notes(report: Report, job: Brought) -> Report:
@@ -129,16 +132,18 @@ def _truth(against: Any) -> Callable | None:
 
 
 def check_pointwise(
-    f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), seed: int = 0, title: str | None = None
-) -> Report:
-    """An activation f and its slope df, entry by entry.
+    f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), dtype: str | None = None,
+    seed: int = 0, title: str | None = None,
+) -> Report:  # fmt: skip
+    """An activation f and its slope df, entry by entry. dtype: as check_function takes it.
 
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
-    subject, truth, title = Pointwise(f, df), _truth(against), title or getattr(f, "__name__", "f")
-    trials, notes = bring_pointwise(subject, truth, shape, (f, df, against), seed)
-    report = judge(title, Judged(Candidate(subject), subject, None if truth is None else Function(truth)), trials)
-    return replace(report, notes=(*report.notes, *notes))
+    truth, title = _truth(against), title or getattr(f, "__name__", "f")
+    brought = bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype)
+    torch = None if truth is None else Function(truth)
+    judged = Judged(Candidate(brought.subject), brought.subject, torch, low=brought.precision.eager(truth))
+    return _with_notes(judge(title, judged, brought.trials), brought)
 
 
 def check_layer(

@@ -11,7 +11,7 @@ from .teach import commands
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
-CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "vacuous": VACUOUS}
+CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "coarse": MISMATCH, "vacuous": VACUOUS}
 
 app = typer.Typer(
     help="Backpropagation by hand, verified against PyTorch's autograd.",

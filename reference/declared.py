@@ -70,7 +70,7 @@ def _write(reports: Mapping[str, Report], json_file: str | None, junit_file: str
 
 
 def code_of(reports: Any) -> int:
-    """The worst of them: 1 if a gradient is wrong, 2 if a check could not be run, 3 if one saw nothing."""
+    """The worst of them: 1 if a gradient is wrong or coarse, 2 if a check could not be run, 3 if one saw nothing."""
     verdicts = {r.verdict for r in reports}
     if verdicts - {*GOOD, "vacuous", "error"}:
         return MISMATCH

@@ -13,8 +13,10 @@ import numpy as np
 from manualbp.base import Array, Tree, tree_map
 
 from .compare.bound import largest
+from .compare.coarse import Coarse, coarse, format_of, in_short
 from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
+from .compare.low import Low, compare_low
 from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
@@ -22,6 +24,7 @@ from .diagnose.evidence import Evidence, Suspect
 from .diagnose.probes import further_facts
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
+from .sides.formats import LOW, UNIT
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
 from .sides.side import Side
 from .sides.yours import Subject
@@ -39,6 +42,7 @@ class Judged:
     torch    the function intended; None: the differences of the own forward decide
     options  numbers that it depends on: a wrong factor may be one of them
     replay   what each mistake of the catalogue gives on a trial
+    low      the format of few bits that it is judged in
     """
 
     hand: Side
@@ -46,6 +50,7 @@ class Judged:
     torch: Side | None
     options: Mapping[str, float] = field(default_factory=dict)
     replay: Replay | None = None
+    low: Low | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,10 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, None)
-    suspects, notes = explain(evidence, evidence)
+    suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
+    rough = _coarse(judged, [tried], suspects)
+    if rough is not None:
+        return _right_to(title, rough, [tried], tried, suspects, ())
     return Report(
         title, "wrong", "backward", tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial)
     )
@@ -94,15 +102,52 @@ def _wrong(
     shown = next(t for t in tried if t.wrong)
     whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
-    suspects, notes = explain(pieces, whole)
+    format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
+    suspects, notes = _explained(pieces, whole, format)
+    rough = None if broken else _coarse(judged, tried, suspects)
+    if rough is not None:
+        return _right_to(title, rough, tried, shown, suspects, refused)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     side = None if conventional else _side(judged, small)
+    if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
+        side = "backward"
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
     refused = (*further_facts(judged.subject, known, bool(suspects)), *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
+        shown.found.dtype,
+    )  # fmt: skip
+
+
+def _explained(
+    pieces: Sequence[Evidence], whole: Sequence[Evidence], format: str | None
+) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+    """As `explain`, behind the rounding of a shorter format if all is in that, or if nothing else explains it."""
+    if format is None:
+        suspects, notes = explain(pieces, whole)
+        if suspects:
+            return suspects, notes
+    short = [in_short(e, format or "float32") for e in (pieces, whole)]
+    behind = explain(*short) if short[0] else ((), ())
+    return behind if behind[0] else explain(pieces, whole)
+
+
+def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:
+    """How coarse it is, unless something else than rounding explains it."""
+    if judged.torch is None or judged.low is not None or any(not s.rounding for s in suspects):
+        return None
+    return coarse(judged.hand, judged.torch, [(t.trial, t.found) for t in tried])
+
+
+def _right_to(
+    title: str, rough: Coarse, tried: Sequence[Tried], shown: Tried, suspects: tuple[Suspect, ...],
+    notes: tuple[str, ...],
+) -> Report:  # fmt: skip
+    return Report(
+        title, "coarse", None, shown.wrong[0].name, suspects, shown.found.tensors, (), (str(rough), *notes), len(tried),
+        str(shown.trial), digits=rough.digits,
     )  # fmt: skip
 
 
@@ -126,6 +171,9 @@ def one(judged: Judged, trial: Trial) -> Tried:
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if judged.torch is None:
         return _without_torch(judged, trial)
+    if judged.low is not None:
+        trial = judged.low.rounded(trial)
+        return Tried(trial, compare_low(judged.hand, judged.torch, judged.low, trial))
     return Tried(trial, compare(judged.hand, judged.torch, trial))
 
 
@@ -141,7 +189,10 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     rng = np.random.default_rng(trial.seed + 1)
     if trial.integers:
-        return tree_map(lambda a: rng.integers(1, 4, np.shape(a)) * rng.choice([-1.0, 1.0], np.shape(a)), y)
+        signs = np.array([-1, 1], trial.dtype)
+        return tree_map(
+            lambda a: rng.integers(1, 4, np.shape(a)).astype(trial.dtype) * rng.choice(signs, np.shape(a)), y
+        )
     draw = rng.standard_normal if not trial.large else partial(rng.uniform, -2, 2)  # three times as fast
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
 
@@ -177,22 +228,31 @@ def _passed(
 ) -> Report:  # fmt: skip
     shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
     seen = [x for t in tried for x in t.found.gradients]
+    unseen = _unseen([x for t in tried if t.found.dtype in LOW for x in t.found.gradients])
     same = all(x.identical for t in tried for x in t.found.tensors)
     verdict, side = "identical" if same else "rounding", None
     if contracts:
         verdict, side = "wrong", "contract"
-    elif all(x.power is None for x in seen):
+    elif all(x.power is None for x in seen) or unseen:
         verdict = "vacuous"
     return Report(
-        title, verdict, side, None, suspects, shown.found.tensors, contracts, notes, len(tried), str(shown.trial)
-    )
+        title, verdict, side, None, suspects, shown.found.tensors, contracts, (*unseen, *notes), len(tried),
+        str(shown.trial), shown.found.dtype,
+    )  # fmt: skip
+
+
+def _unseen(gradients: Sequence[Tensor]) -> tuple[str, ...]:
+    """Sentences on gradients that no trial could tell anything of, since eager itself is far off."""
+    told = {x.name: x.what for x in gradients if x.what and x.power is None}
+    known = {x.name for x in gradients if x.power is not None}
+    return tuple(f"{n}: {what}, so that this says nothing of it" for n, what in told.items() if n not in known)
 
 
 def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
     """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not? Or are they
     right but where torch's are NaN, although the output is finite?"""
     failed = [t for t in tried if t.wrong]
-    if judged.torch is None or any(not x.is_gradient for t in failed for x in t.wrong):
+    if judged.torch is None or judged.low or any(not x.is_gradient for t in failed for x in t.wrong):
         return False
     if failed and all(_is_nan_in_torch(t) for t in failed):
         return True
@@ -232,11 +292,13 @@ def _is_derivative(judged: Judged, tried: Tried, run: Run) -> bool | None:
     return is_own_derivative(judged.subject, tried.trial, of_role(run, GRADIENT), [x.of.path for x in tried.wrong])
 
 
-def _side(judged: Judged, tried: Sequence[Tried]) -> str:
+def _side(judged: Judged, tried: Sequence[Tried]) -> str | None:
     """Which side is wrong: by the outputs, and by the differences of the own forward."""
     failed = [t for t in tried if t.wrong]
     if all(x.is_gradient for t in failed for x in t.wrong):
         return "backward"
+    if judged.low is not None:
+        return None  # differences see nothing in so few bits
     own = (is_own_derivative(judged.subject, t.trial, of_role(t.found.runs[0], GRADIENT)) for t in failed)
     return "both" if any(holds is False for holds in own) else "forward"
 
@@ -251,7 +313,8 @@ def _is_convention(judged: Judged, tried: Tried) -> bool:
         return False
     rng = np.random.default_rng(tried.trial.seed + 3)
     near = [judged.torch.run(_beside(rng, tried.trial)) for _ in range(AROUND)]
-    return all(_between(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near]) for x in tried.wrong)
+    room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
+    return all(_between(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near], room) for x in tried.wrong)
 
 
 def _beside(rng: np.random.Generator, trial: Trial) -> Trial:
@@ -262,11 +325,11 @@ def _beside(rng: np.random.Generator, trial: Trial) -> Trial:
     return replace(trial, x=tree_map(off, trial.x), params=tree_map(off, trial.params))
 
 
-def _between(yours: Array | None, around: list[Array | None]) -> bool:
+def _between(yours: Array | None, around: list[Array | None], room: float) -> bool:
     if yours is None or around[0] is None or yours.shape != around[0].shape:
         return False
     each = np.stack([a for a in around if a is not None])
-    room = 1e-4 * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
+    room = room * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
     low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
     total = float(yours.sum())
     inside = bool(((yours >= low) & (yours <= high)).all())

@@ -105,7 +105,7 @@ def examine_model(
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
         type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
-        ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph, nodes,
+        ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
     )  # fmt: skip
 
 

@@ -55,7 +55,9 @@ def rows(ids: Sequence[str] = ()) -> Iterator[Naming]:
             name = next(iter(fault.classes()))
             reports = _of_updates(fault, name) if name in registry(Optimizer) else _of_layers(fault)
             told = (
-                r.suspects[0].fault if r.suspects else None for r in reports if r.verdict in ("wrong", "convention")
+                r.suspects[0].fault if r.suspects else None
+                for r in reports
+                if r.verdict in ("wrong", "coarse", "convention")
             )
             yield Naming(fault, name, tuple(itertools.islice(told, SHAPES)))
 

@@ -11,6 +11,7 @@ from manualbp.base import tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial, cast, corner
+from ..sides.formats import UNIT
 from ..sides.run import flat
 from ..sides.yours import Arrays, Subject
 
@@ -180,7 +181,7 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
 
 def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     """float32 goes in"""
-    if not trial.real:
+    if subject.format is not None or not trial.real:
         return None
     arrays = cast(_inputs(trial), np.float32)
     y, cache = subject.forward(arrays)
@@ -191,6 +192,7 @@ def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     return None
 
 
+SUMMED = 16.0  # last places that a sum in another order may be off, in a format of few bits
 LAYOUTS = {
     "transposed in memory (Fortran order)": lambda a: np.array(a, order="F"),
     "strided, as every second entry of an array is": lambda a: np.repeat(a[..., None], 2, -1)[..., 0],
@@ -202,7 +204,7 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right, refused = _kept(subject.backward(dy, cache)), None
-    room = _room(right, trial, dy)
+    room = _room(right, trial, dy) if subject.format is None else SUMMED * UNIT[subject.format] * _largest(right, dy)
     constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
     again = subject.fresh()
     _, cache = again.forward(_inputs(trial))
@@ -239,6 +241,10 @@ def _laid_out(
 def _broadcast(a: Any) -> Any:
     """The first number, in the shape of a, without memory of its own for the others."""
     return as_strided(np.array(a.flat[:1]), a.shape, (0,) * a.ndim) if np.size(a) else a
+
+
+def _largest(right: Arrays, dy: Any) -> float:
+    return max((largest(np.asarray(a)) for a in (*right.values(), *flat(dy)) if a is not None), default=0.0)
 
 
 def _room(right: Arrays, trial: Trial, dy: Any) -> float:

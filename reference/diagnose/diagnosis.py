@@ -23,6 +23,7 @@ LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
 SURE, PLAIN = 0.9, 0.6  # from where on a mistake that has a name needs no relation beside it, unless that is as good
 FAINT = ("F15", "C10", "C11", "D06", "D18")  # mistakes that may be as small as rounding in a shorter format
+ROUNDING = "F15"
 LEAKS = ("B08", "B10")  # what passes from one call to the next makes numbers wrong, too
 LARGE = 20_000  # entries of a tensor above which only the cheap features are tried
 
@@ -163,4 +164,5 @@ def _suspect(told: Mapping[str, tuple[float, _Explained]], seen: Sequence[Seen],
         of_all,
         round(score, 3),
         any(s.e.forward for s in seen if s.name in told),
+        finding.rounding or finding.fault == ROUNDING,
     )

@@ -44,6 +44,7 @@ class Suspect:
     evidence  what speaks for it
     score     0 to 1; suspects are ranked by it
     forward   does it explain an output?
+    rounding  is it the rounding of a shorter format?
     """
 
     fault: str | None
@@ -54,6 +55,7 @@ class Suspect:
     evidence: str = ""
     score: float = 0.5
     forward: bool = False
+    rounding: bool = False
 
     def __str__(self) -> str:
         lines = [self.text + (f"  [{self.fault}]" if self.fault else "")]

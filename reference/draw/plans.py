@@ -81,12 +81,14 @@ class Inputs:
             return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
         return None
 
-    def plans(self, seed: int) -> list[Plan]:
-        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them."""
+    def plans(self, seed: int, larger: bool = False) -> list[Plan]:
+        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them. larger: of
+        larger sizes, too, over which rounding averages out."""
         if self.given:
             return [Plan(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
         made = [Plan(s, REAL, seed + i) for i, s in enumerate(sizes)]
+        made += [Plan(tuple(4 * n for n in s), REAL, seed + 30 + i) for i, s in enumerate(SIZES[:2]) if larger]
         made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES[:3], *SIZES[4:]))]
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
         return made + [Plan(s, KINKS, seed + 19 + i) for i, s in enumerate(SIZES[:2]) if self.constants]

@@ -15,6 +15,7 @@ SAYS = {
     "rounding": "equal within rounding",
     "wrong": "wrong",
     "convention": "another convention at a kink or tie: defensible, but not torch's",
+    "coarse": "coarse: right to a shorter precision than it was judged in, which is no pass unless that is asked for",
     "error": "error: this check could not be run",
     "vacuous": "vacuous: nothing above the noise was compared, so this says nothing",
 }
@@ -32,12 +33,14 @@ SIDES = {
 class Report:
     """The outcome of a check. `bool(report)`: does the gradient stand?
 
-    verdict     "identical" "rounding" "wrong" "convention" "vacuous", or "error": it could not be run
+    verdict     "identical" "rounding" "wrong" "coarse" "convention" "vacuous", or "error": it could not be run
     wrong_side  "forward" "backward" "both" "against" "update" "contract", or None
     culprit     the first tensor that is wrong while what it was made from is right
     suspects    the mistakes that explain it, the likeliest first
     tensors     every array of the trial shown, compared
     contracts   what the functions do that they must not
+    dtype       the precision that it was judged in
+    digits      how many are right, where it is coarse
     """
 
     title: str
@@ -50,6 +53,8 @@ class Report:
     notes: tuple[str, ...] = ()
     trials: int = 1
     shown: str = ""
+    dtype: str = "float64"
+    digits: int | None = None
 
     @property
     def stands(self) -> bool:
@@ -70,7 +75,7 @@ class Report:
         return max((t.power for t in self.tensors if t.power is not None), default=None)
 
     def __str__(self) -> str:
-        lines = [f"{self.title}: {SAYS[self.verdict]}"]
+        lines = [f"{self.title}: {SAYS[self.verdict]}{f', in {self.dtype}' * (self.dtype != 'float64')}"]
         if self.wrong_side:
             lines.append(SIDES[self.wrong_side])
         lines += [f"  {text}" for text in self.contracts]
@@ -107,7 +112,9 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        color = "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict == "convention" else "#cf222e"
+        color = (
+            "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict in ("convention", "coarse") else "#cf222e"
+        )
         return f'<pre style="border-left: 4px solid {color}; padding-left: 1em">{html.escape(str(self))}</pre>'
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,6 +122,7 @@ class Report:
         return {
             "title": self.title, "verdict": self.verdict, "verified": self.stands, "wrong_side": self.wrong_side,
             "culprit": self.culprit, "contracts": list(self.contracts), "suspects": [vars(s) for s in self.suspects],
+            "dtype": self.dtype, "digits": self.digits,
             "trials": self.trials, "shown": self.shown, "tensors": list(map(files.of_tensor, self.tensors)),
             "notes": list(self.notes),
         }  # fmt: skip

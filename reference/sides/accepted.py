@@ -78,7 +78,7 @@ def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, 
 def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Exception:
     """What to say if no trial is left."""
     trial = trials[0][0]
-    usage = [e for e in refused if isinstance(e, RefusedError) and _is_ours(e.error)]
+    usage = [e for e in refused if isinstance(e, RefusedError) and is_ours(e.error)]
     if usage:
         return usage[0].error
     said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
@@ -99,7 +99,7 @@ def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Ex
     return error
 
 
-def _is_ours(error: Exception) -> bool:
+def is_ours(error: Exception) -> bool:
     """Is it one of this project's own sentences?"""
     tb = error.__traceback__
     while tb is not None and tb.tb_next is not None:

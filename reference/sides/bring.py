@@ -3,6 +3,7 @@
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from manualbp.base import describe, tree_map
 from ..compare.bound import distance, largest
 from ..draw.plans import Inputs, examples, with_examples
 from ..draw.trial import Trial
-from .accepted import DOMAINS, accept, below_one, none_accepted, only_equal, positive, told
+from .accepted import DOMAINS, accept, below_one, is_ours, none_accepted, only_equal, positive, told
 from .arguments import calling, order_of
 from .around import Beside, OfComplex, Seeded, WithConstants, generators, pairs, truth_of_complex
 from .chosen import Given, chosen, copies
+from .formats import checked
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, sorted_out
+from .precision import FLOAT64, Precision, in_another, precision_of
 from .raised import NotFiniteError, RefusedError
 from .run import flat
 from .subject import Subject
@@ -38,19 +41,23 @@ class Brought:
     options: Mapping[str, float]
     notes: tuple[str, ...] = ()
     differs: float = 0.0
+    precision: Precision = FLOAT64
 
 
 def bring(
     forward: Any, backward: Callable | None, inputs: Mapping[str, Any], against: Any, *, get: Callable | None = None,
     put: Callable | None = None, options: Mapping[str, float] | None = None, where: Callable | None = None,
-    accumulates: bool = False, seed: int = 0,
+    accumulates: bool = False, seed: int = 0, dtype: str | None = None,
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
+    precision = precision_of(specs, checked(dtype))
     if not isinstance(options or {}, Mapping):
         raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
     if where is not None and not callable(where):
         raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
+    if precision.low and against is None:
+        raise ValueError(_NO_GOLDEN.format(precision.low))
     options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -59,20 +66,38 @@ def bring(
     given = Given(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
-    return _Bringing(given, order, drawn, declared, against, seed).brought(options)
+    made = partial(_Bringing, given, order, drawn, declared, against, seed)
+    try:
+        return made(precision).brought(options)
+    except ValueError as e:
+        if precision.dtype is not None or not isinstance(e.__cause__, Exception) or is_ours(e.__cause__):
+            raise
+        brought, told = in_another(lambda other: made(other).brought(options), e)
+        return replace(brought, notes=(told, *brought.notes))
+
+
+_NO_GOLDEN = (
+    'dtype="{0}" takes `against`, torch code of the function intended, of real numbers: gradients in {0} are judged '
+    "beside its own in float64, and differences of a forward see nothing in so few bits"
+)
 
 
 def bring_pointwise(
-    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int
-) -> tuple[list[Trial], tuple[str, ...]]:
+    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int, dtype: str | None = None
+) -> Brought:
     """Trials that f, df and the function intended take, and what was found on the way."""
     specs, _ = sorted_out({"x": shape})
+    precision = precision_of(specs, checked(dtype))
     if truth is not None and not callable(truth):
         raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
+    if precision.low and truth is None:
+        raise ValueError(_NO_GOLDEN.format(precision.low))
     inputs = Inputs(specs, constants=constants(functions, {}))
     given = Given(functions[0], functions[1], ("x",), {})
-    bringing = _Bringing(given, ("x",), inputs, (), truth, seed)
-    return bringing.accepted(subject, truth, bringing.trials())
+    bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision)
+    subject = precision.around(subject)
+    trials, notes = bringing.accepted(subject, truth, bringing.trials())
+    return Brought(subject, truth, trials, {}, notes, precision=precision)
 
 
 def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
@@ -97,6 +122,7 @@ class _Bringing:
     declared: tuple[str, ...]
     against: Any
     seed: int
+    precision: Precision = FLOAT64
 
     def brought(self, options: Mapping[str, float]) -> Brought:
         trials = self.trials()
@@ -119,7 +145,10 @@ class _Bringing:
             subject = OfComplex(subject, of_complex)
             truth = truth and truth_of_complex(truth, self.given.names, of_complex)
             accepted = [replace(t, x=_as_pairs(t.arrays)) for t in accepted]
-        return Brought(subject, truth, accepted, options, tuple(dict.fromkeys((*notes, *said))), differs)
+        if self.precision.low and (truth is None or of_complex):
+            raise ValueError(_NO_GOLDEN.format(self.precision.dtype))
+        told = tuple(dict.fromkeys((*notes, *said)))
+        return Brought(subject, truth, accepted, options, told, differs, self.precision)
 
     @staticmethod
     def _complex_outputs(subject: Subject, trial: Trial) -> bool:
@@ -131,8 +160,10 @@ class _Bringing:
         """For each plan its trial, and others in its place should that be refused."""
         strategies = {n: s for n, s in self.inputs.specs.items() if is_strategy(s)}
         if strategies:
-            return [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
-        found = [list(self.inputs.instead(plan)) for plan in self.inputs.plans(self.seed)]
+            found = [[t] for t in with_examples(self.inputs, examples(strategies), self.seed)]
+            return [[self.precision.of(t) for t in each] for each in found]
+        plans = self.inputs.plans(self.seed, larger=self.precision.low is not None)
+        found = [list(map(self.precision.of, self.inputs.instead(plan))) for plan in plans]
         if not any(found):
             raise ValueError(f"no sizes {', '.join(self.inputs.sizes)} from 1 to 8 are such as `where` wants them")
         return [each for each in found if each]
@@ -178,7 +209,7 @@ class _Bringing:
             try:
                 outputs, left_out = (None, ()) if truth is None else _of_truth(truth, trial)
                 given = replace(self.given, constant=(*self.declared, *left_out))
-                return chosen(given, trial.arrays, outputs, self.order), left_out
+                return self.precision.around(chosen(given, self.precision.given(trial), outputs, self.order)), left_out
             except RefusedError as e:
                 refused.append(e)
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):

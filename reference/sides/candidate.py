@@ -10,6 +10,7 @@ from manualbp.base import Array, Tree, tree_map
 
 from ..compare.bound import WIDE
 from ..draw.trial import Trial
+from .formats import widened
 from .run import BUFFER, GRADIENT, OUTPUT, VALUE, Run, leaves, named
 from .side import Side
 from .yours import Subject
@@ -37,7 +38,7 @@ class Candidate(Side):
         kept = _kept(cache)
         more = {n if kept(n) is not None else n.removeprefix("d"): g for n, g in grads.items() if n not in arrays}
         extra = {n: np.asarray(g) for n, g in more.items() if g is not None}
-        values = {n: np.asarray(kept(n)) for n in extra if kept(n) is not None}
+        values = {n: widened(kept(n)) for n in extra if kept(n) is not None}
         outputs = leaves(tree_map(np.asarray, y), "y")
         return (
             named(OUTPUT, outputs) | named(VALUE, values) | named(GRADIENT, extra | wanted)

@@ -89,11 +89,16 @@ def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Su
 
     def call(tensors: Mapping[str, Any]) -> Any:
         own = {n: tensors[n] for n in parameters}
-        swapped = torch.nn.utils.stateless._reparametrize_module(module.double(), own, tie_weights=True)
+        swapped = torch.nn.utils.stateless._reparametrize_module(_in_dtype(module, own), own, tie_weights=True)
         with swapped:
             return run({n: tensors[n] for n in rest})
 
     return _differentiated(given, _with(given.fixed, call), arrays, type(module).__name__)
+
+
+def _in_dtype(module: nn.Module, own: Mapping[str, Any]) -> nn.Module:
+    """The module in the precision of its parameters that are inputs."""
+    return module.to(next((t.dtype for t in own.values() if t.is_floating_point()), torch.float64))
 
 
 def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False) -> Subject:

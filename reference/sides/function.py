@@ -10,6 +10,7 @@ import torch
 from manualbp.base import Array, Tree
 
 from ..draw.trial import Trial
+from .gradients import array
 from .run import GRADIENT, OUTPUT, VALUE, Run, flat, leaves, named
 from .side import Side
 from .yours import as_arrays, as_tensor
@@ -26,14 +27,14 @@ class Function(Side):
     only: tuple[str, ...] = ()
 
     def run(self, trial: Trial) -> Run:
-        tensors = {n: as_tensor(a) for n, a in trial.arrays.items()}
+        tensors = {n: self.tensor(n, a) for n, a in trial.arrays.items()}
         y, trace = _split(self.f(*tensors.values()))
         for t in trace.values():
             if t.requires_grad:
                 t.retain_grad()
         pairs = [(a, d) for a, d in zip(flat(y), flat(trial.dy)) if a is not None and d is not None and a.requires_grad]
         if pairs:
-            upstream = [torch.as_tensor(np.asarray(d)).reshape(a.shape) for a, d in pairs]
+            upstream = [torch.as_tensor(np.asarray(d)).reshape(a.shape).to(a.dtype) for a, d in pairs]
             torch.autograd.backward([a for a, _ in pairs], upstream)
         grads = {n: _grad(t) for n, t in {**trace, **tensors}.items() if t.requires_grad}
         if self.only:
@@ -42,7 +43,11 @@ class Function(Side):
         return named(OUTPUT, leaves(as_arrays(y), "y")) | named(VALUE, values) | named(GRADIENT, grads)
 
     def outputs(self, trial: Trial) -> Tree:
-        return as_arrays(_split(self.f(*(as_tensor(a) for a in trial.arrays.values())))[0])
+        return as_arrays(_split(self.f(*(self.tensor(n, a) for n, a in trial.arrays.items())))[0])
+
+    def tensor(self, name: str, a: Any) -> torch.Tensor:
+        """An input as a tensor that gathers a gradient if it is real."""
+        return as_tensor(a)
 
 
 def _split(found: Any) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -53,4 +58,4 @@ def _split(found: Any) -> tuple[Any, dict[str, torch.Tensor]]:
 
 
 def _grad(t: torch.Tensor) -> Array:
-    return np.zeros(tuple(t.shape), t.detach().numpy().dtype) if t.grad is None else t.grad.detach().numpy().copy()
+    return array(torch.zeros_like(t) if t.grad is None else t.grad).copy()

@@ -8,6 +8,7 @@ import torch
 
 from manualbp.base import Tree, describe
 
+from .formats import bits_of, is_bfloat16, tensor_of
 from .subject import Arrays
 
 SPELLINGS = ("{}", "d{}", "{}_grad", "grad_{}", "d_{}", "{}.grad", "grad{}", "g_{}", "d{}_", "∂{}")
@@ -67,7 +68,7 @@ def numeric(value: Any, whose: str) -> None:
     """A ValueError unless all that stands in a value is numbers, or None where there is no gradient."""
     for a in leaves_of(value):
         try:
-            kind = "f" if isinstance(a, torch.Tensor) else np.asarray(a).dtype.kind
+            kind = "f" if isinstance(a, torch.Tensor) or is_bfloat16(a) else np.asarray(a).dtype.kind
         except ValueError:  # lists of unequal lengths
             kind = "O"
         if a is not None and kind not in "fciub":
@@ -86,12 +87,17 @@ def _known(found: Arrays, names: Sequence[str], arrays: Mapping[str, Any]) -> Ar
 
 
 def is_real(a: Any) -> bool:
-    return np.asarray(a).dtype.kind in "fc" if not isinstance(a, torch.Tensor) else a.is_floating_point()
+    if isinstance(a, torch.Tensor):
+        return a.is_floating_point()
+    return np.asarray(a).dtype.kind in "fc" or is_bfloat16(a)
 
 
 def array(a: Any) -> Any:
     """A tensor as an array, on the same memory; what is none stays."""
-    return a.detach().cpu().resolve_conj().resolve_neg().numpy() if isinstance(a, torch.Tensor) else a
+    if not isinstance(a, torch.Tensor):
+        return a
+    t = a.detach().cpu().resolve_conj().resolve_neg()
+    return bits_of(t) if t.dtype == torch.bfloat16 else t.numpy()
 
 
 def arrays_of(tree: Any) -> Any:
@@ -105,7 +111,7 @@ def arrays_of(tree: Any) -> Any:
 
 def as_tensor(a: Any) -> torch.Tensor:
     """A copy as a tensor that gathers a gradient if it is real."""
-    t = torch.from_numpy(np.array(a))
+    t = tensor_of(np.array(a))
     return t.requires_grad_() if t.is_floating_point() else t
 
 
@@ -113,7 +119,7 @@ def shared(a: Any) -> torch.Tensor:
     """A tensor on the memory of an array, so that what is written into it is seen; a copy where that cannot be."""
     a = np.asarray(a)
     usable = a.flags.writeable and all(s >= 0 for s in a.strides)
-    return torch.from_numpy(a if usable else np.array(a))
+    return tensor_of(a if usable else np.array(a))
 
 
 def as_arrays(y: Any) -> Tree:

@@ -10,6 +10,7 @@ import torch
 from manualbp.base import describe
 
 from ..draw.specs import Spec
+from .formats import is_bfloat16
 from .gradients import array
 
 NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
@@ -24,12 +25,8 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     specs, fixed = {}, {}
     for name, spec in inputs.items():
         if isinstance(spec, torch.Tensor):
-            if spec.dtype == torch.bfloat16:
-                raise ValueError(
-                    f"inputs[{name!r}] is a bfloat16 tensor, and NumPy has no such dtype: give {name}.float()"
-                )
             specs[name] = np.array(array(spec))
-        elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub":
+        elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub" and not is_bfloat16(spec):
             raise ValueError(f"inputs[{name!r}] is an array of {spec.dtype}: numbers are wanted")
         elif _is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
             raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")

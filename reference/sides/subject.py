@@ -20,6 +20,7 @@ class Subject:
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
     accumulates = False  # is it meant to add its gradients up from call to call?
     random = False  # does it draw random numbers?
+    format: str | None = None  # float16 or bfloat16 where it is run in that alone
     reuses = False  # may its backward write over what it saved, as autograd watches over?
 
     def fresh(self) -> "Subject":
@@ -44,6 +45,7 @@ class Around(Subject):
         self.inner, self.names = inner, inner.names
         self.stateful, self.of_torch, self.no_upstream = inner.stateful, inner.of_torch, inner.no_upstream
         self.accumulates, self.reuses, self.random = inner.accumulates, inner.reuses, inner.random
+        self.format = inner.format
 
     def around(self, inner: Subject) -> Subject:
         """The same around another subject."""

@@ -34,10 +34,14 @@ class AutogradFunction(Subject):
         if not outputs:
             return dict.fromkeys(wanted)
         found = torch.autograd.grad(
-            [a for a, _ in outputs], list(wanted.values()), [shared(d).reshape(a.shape) for a, d in outputs],
+            [a for a, _ in outputs], list(wanted.values()), [_upstream(d, a) for a, d in outputs],
             allow_unused=True, retain_graph=True,
         )  # fmt: skip
         return {n: None if g is None else as_arrays(g) for n, g in zip(wanted, found)}
+
+
+def _upstream(d: Any, y: torch.Tensor) -> torch.Tensor:
+    return shared(d).reshape(y.shape).to(y.dtype)
 
 
 def function_of(f: Any) -> type | None:

@@ -17,7 +17,7 @@ from .by_hand import leaves
 from .judging import CONVENTION, ERROR, RIGHT, SURE, WRONG, Judgement, Mistake
 
 RIGHT_SLOPE = " where it is "  # what follows says what should stand there
-OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "convention": CONVENTION}
+OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "coarse": WRONG, "convention": CONVENTION}
 
 
 def judged(name: str, given: Mapping[str, Any]) -> Judgement:

@@ -8,6 +8,7 @@ import numpy as np
 
 from manualbp.base import Array
 
+from ...sides.formats import rounded
 from .place import transposed
 from .seen import Finding, Found, Seen, spread
 
@@ -190,22 +191,30 @@ def noise(s: Seen) -> Found:
         return
     error = s.error / np.abs(s.right).max()
     rows = any(a.dtype.kind in "iu" and a.size for a in s.whole.values())
-    for dtype, least, most, fault in ((np.float32, 1e-10, 1e-4, "F15"), (np.float16, 1e-6, 0.1, "F05" * rows)):
-        kept = np.array_equal(s.yours.astype(dtype).astype(float), s.yours)
-        name, digits = np.dtype(dtype).name, np.finfo(dtype).precision
-        if kept and least < error < most and not _short(s, dtype):
+    product = sum(a.ndim > 1 for a in s.inputs.values()) > 1
+    formats = (
+        ("float32", 1e-10, 1e-4, "F15" * product),
+        ("bfloat16", 1e-5, 0.1, ""),
+        ("float16", 1e-6, 0.1, "F05" * rows),
+    )
+    for name, least, most, fault in formats:
+        kept = np.array_equal(rounded(s.yours, name), s.yours)
+        if kept and least < error < most and not _short(s, name):
             text = "" if fault else f"It is computed in {name}, although the data are float64."
-            remedy = "" if fault else "keep the dtype of the input, or check it as what it is"
+            remedy = "" if fault else f'keep the dtype of the input, or check it as what it is: dtype="{name}"'
             shown = f"relative error {error:.0e}"
-            yield Finding(f"yours = right rounded to {name}", fault or None, 0.95, shown, text, remedy)
-        elif fault == "F15" and 1e-9 < error < 1e-6 and _scattered(s):
-            relation = f"yours agrees with right to {digits} digits, without a pattern"
-            yield Finding(relation, fault, 0.7, f"relative error {error:.0e}")
+            yield Finding(f"yours = right rounded to {name}", fault or None, 0.95, shown, text, remedy,
+                          rounding=fault != "F05")  # fmt: skip
+            return
+        if name == "float32" and 1e-9 < error < 1e-6 and _scattered(s):
+            relation = "yours agrees with right to 6 digits, without a pattern"
+            text = "" if fault else "It is computed in float32 inside, or its constants have as few digits."
+            yield Finding(relation, fault or None, 0.7, f"relative error {error:.0e}", text, rounding=True)
 
 
-def _short(s: Seen, dtype: type) -> bool:
+def _short(s: Seen, name: str) -> bool:
     """Are the data themselves such that this format holds them?"""
-    return all(np.array_equal(a.astype(dtype).astype(float), a) for a in s.inputs.values())
+    return all(np.array_equal(rounded(a, name), a) for a in s.inputs.values())
 
 
 def _scattered(s: Seen) -> bool:

@@ -27,6 +27,7 @@ class Finding:
     fault     the mistake's id in the catalogue
     score     0 to 1: how seldom this is seen where the mistake is another
     shown     the values of the symbols:  N = 32
+    rounding  is it the rounding of a shorter format?
     text, remedy, shown_by  said in place of what the catalogue says
     """
 
@@ -37,6 +38,7 @@ class Finding:
     text: str = ""
     remedy: str = ""
     shown_by: str = ""
+    rounding: bool = False
 
 
 Found = Iterator[Finding]

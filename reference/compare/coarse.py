@@ -1,0 +1,142 @@
+"""Between rounding and wrong: right to so many digits, as a shorter format or constants of eight digits leave it.
+
+A gradient of float64 is coarse if it is right in a shorter format: on the same trials in float32, beside torch's own
+float32; or in that format in which all its numbers are, by the bounds of `low`. Where neither is so, at least DIGITS
+digits must be right, and entries be off all over. A relation that explains what is off is no rounding: whoever asks
+looks for one first.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from manualbp.base import Array
+
+from ..diagnose.evidence import Evidence
+from ..draw.trial import Trial
+from ..sides.eager import Eager, Rounding
+from ..sides.formats import LOW, UNIT, rounded
+from ..sides.function import Function
+from ..sides.run import Run
+from ..sides.side import Side
+from .bound import difference, distance, largest
+from .comparison import Comparison, compare
+from .low import Low, compare_low
+from .tensor import Tensor
+
+DIGITS = 5
+THROUGHOUT = 0.25  # of the entries other than 0 that are off
+ROUNDED = 24.0  # units that numbers of a short format may be off, of the largest one
+NEAR = 8.0  # units that a factor may be off, over many of them
+FACTORS = (2.0, 0.5, -1.0, -2.0, 3.0, 4.0, 0.25)
+SHORT = ("bfloat16", "float16", "float32")  # the shorter first
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Right to so many digits. format: in which it is right; inside: are all of its numbers of this format?"""
+
+    digits: int
+    format: str | None
+    inside: bool = False
+
+    def __str__(self) -> str:
+        if self.inside:
+            cause = f"all its numbers are of {self.format}, in which it is computed inside"
+        elif self.format:
+            cause = (
+                f"the error is below {self.format}'s last digit: constants of so many digits, or {self.format} inside"
+            )
+        else:
+            cause = "constants of so many digits, or a tolerance of a solver, leave such an error"
+        cure = f'; dtype="{self.format}" has it judged as that' if self.format else ""
+        return f"right to {self.digits} digits; {cause}{cure}"
+
+
+def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
+    """How coarse a side is that is not right in float64; None if it is wrong."""
+    failed = [(trial, found) for trial, found in tried if found.wrong]
+    off = max((_relative(t) for _, found in failed for t in found.wrong), default=math.inf)
+    if off >= 1 or any(found.dtype != "float64" for _, found in failed) or not _throughout([f for _, f in failed]):
+        return None
+    digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
+    for name in dict.fromkeys((of or "float32", "float32")):
+        if all(_right_in(name, hand, torch, trial) for trial, _ in failed):
+            return Coarse(digits, name, name == of)
+    return Coarse(digits, None) if digits >= DIGITS else None
+
+
+def _throughout(tried: Sequence[Comparison]) -> bool:
+    """Are entries off all over the wrong tensors, as rounding leaves them, and not at some places only?"""
+    wrong = [t for found in tried for t in found.wrong if t.hand is not None and t.torch is not None]
+    off = sum(int(np.count_nonzero(difference(t.hand, t.torch) > t.bound)) for t in wrong)
+    return off >= THROUGHOUT * sum(int(np.count_nonzero(t.torch)) for t in wrong)
+
+
+def format_of(tried: Sequence[Comparison]) -> str | None:
+    """The shortest format that holds all numbers of the wrong tensors, if it is none of what is right, too."""
+    wrong = [t for found in tried for t in found.wrong if t.hand is not None and t.torch is not None]
+    for name in SHORT:
+        if wrong and all(_held(t.hand, name) for t in wrong) and not all(_held(t.torch, name) for t in wrong):
+            return name
+    return None
+
+
+def _held(a: Array | None, name: str) -> bool:
+    return a is not None and a.dtype.kind == "f" and np.array_equal(rounded(a, name), a, equal_nan=True)
+
+
+def _relative(t: Tensor) -> float:
+    s = largest(t.torch) if t.torch is not None else 0.0
+    return t.error / s if s else math.inf
+
+
+def _right_in(name: str, hand: Side, torch: Side, trial: Trial) -> bool:
+    """Is what it gives in float64 right on these numbers, as seen in a shorter format?"""
+    try:
+        with np.errstate(all="ignore"):
+            if name not in LOW:
+                found = compare(_Seen(hand), torch, trial.cast(name))
+            elif isinstance(torch, Function):
+                low = Low(name, (Eager(torch.f, format=name), Rounding(torch.f, format=name)))
+                found = compare_low(hand, torch, low, low.rounded(trial))
+            else:
+                return False
+    except Exception:  # it does not take such numbers
+        return False
+    return not found.wrong and any(t.power is not None for t in found.gradients)
+
+
+@dataclass(frozen=True)
+class _Seen(Side):
+    """A side as it is in float64, its results rounded to the precision of the trial."""
+
+    of: Side
+
+    def run(self, trial: Trial) -> Run:
+        found = self.of.run(trial.cast("float64"))
+        return {n: a.astype(trial.dtype) if a is not None and a.dtype.kind == "f" else a for n, a in found.items()}
+
+
+def behind(e: Evidence, format: str, numbers: Sequence[float] = ()) -> Evidence | None:
+    """Evidence without the rounding of a shorter format, where what is wrong is a factor behind it; None if nothing but
+    rounding is there. numbers: what a factor may be, as 1/N."""
+    yours, right, u = np.asarray(e.yours), np.asarray(e.right), UNIT[format]
+    if yours.shape != right.shape or not right.any() or not np.isfinite(yours).all() or right.dtype.kind != "f":
+        return e
+    c = float(np.vdot(right, yours) / np.vdot(right, right))
+    room = ROUNDED * u * largest(right)
+    if distance(yours, c * right) > room * max(1.0, abs(c)) or abs(c) <= ROUNDED * u:
+        return e
+    if abs(c - 1) <= room / largest(right):
+        return None
+    near = [k for k in (*FACTORS, *numbers, *(1 / n for n in numbers if n)) if abs(c - k) <= NEAR * u * abs(k)]
+    return replace(e, yours=(near[0] if len({*near}) == 1 else c) * right)
+
+
+def in_short(evidence: Sequence[Evidence], format: str) -> list[Evidence]:
+    """Evidence with the rounding of a shorter format taken out of it, where that can be told."""
+    found = [behind(e, format, tuple(e.numbers.values())) for e in evidence]
+    return [e for e in found if e is not None]

@@ -1,0 +1,195 @@
+"""Numbers of few bits, float16 or bfloat16, beside the function intended in float64 on these very numbers.
+
+Rounding is random, a wrong formula is systematic; so two bounds, both from what eager code does in that format, its
+errors e taken on inputs and dy moved by their last bits, in several runs, g the golden numbers, u half a unit of the
+last place of 1:
+
+    every entry  |h − g|  ≤  5 max( largest |e| there, 2 · RMS of e over the tensor )  +  u |g|
+    projection   |c(h − g)|  ≤  max( k max( largest |c(e)|, 2 · RMS of c(e), u / √n ), u ),   c(r) = Σ r g / Σ g²
+
+c is by how much all of a tensor (k = 2), or of a row (k = 2½), is too large; its noise falls with n = (Σ g²)² / Σ g⁴,
+the number of entries that count. A row is what lies along the last axis. For the whole c is taken twice, the second
+time with every row weighted by 1/noise². A bound above TAIL is doubled.
+
+Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
+written step by step: right kernels round at most as often. Where a bound is exceeded, more runs are made. A tensor of
+which FAR too much would not show has no power: nothing is known of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from manualbp.base import Array, tree_map
+
+from ..draw.trial import Trial
+from ..sides.formats import LEAST, UNIT, rounded
+from ..sides.run import GRADIENT, Name, Run, in_order
+from ..sides.side import Side
+from .bound import largest
+from .comparison import Comparison
+from .tensor import Tensor, differ_in_kind, different, within
+
+ENTRY, ROW, WHOLE = 5.0, 2.5, 2.0  # how much more than eager's errors, of an entry and of projections
+OFTEN = 2.0  # times the RMS of these errors, where the largest one seen is less
+LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceeded
+TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
+FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
+NOTHING = 2.0**-40  # of the largest gradient: below, golden is 0
+
+
+@dataclass(frozen=True)
+class Low:
+    """A check in a format. formats: of inputs that have one of their own; eager: the sides that show rounding."""
+
+    dtype: str
+    eager: tuple[Side, ...]
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def rounded(self, trial: Trial) -> Trial:
+        """The same numbers as this format has them."""
+        x = {n: rounded(a, self.formats.get(n, self.dtype)) for n, a in trial.x.items()}
+        return replace(trial, x=x, dy=tree_map(partial(rounded, dtype=self.dtype), trial.dy))
+
+    def moved(self, rng: np.random.Generator, trial: Trial) -> Trial:
+        """Inputs and dy moved by their last bits."""
+        x = {n: _moved(rng, a, self.formats.get(n, self.dtype)) for n, a in trial.x.items()}
+        dy = tree_map(lambda a: _moved(rng, a, self.dtype), trial.dy)
+        return self.rounded(replace(trial, x=x, dy=dy, seed=int(rng.integers(2**31))))
+
+
+def _moved(rng: np.random.Generator, a: Any, dtype: str) -> Array:
+    a = np.asarray(a)
+    return a * (1 + 2 * UNIT.get(dtype, 0.0) * rng.integers(-1, 2, a.shape)) if a.dtype.kind == "f" else a
+
+
+def compare_low(hand: Side, golden: Side, low: Low, trial: Trial) -> Comparison:
+    """The judged side on numbers of few bits."""
+    with np.errstate(all="ignore"):
+        runs = hand.run(trial), golden.run(trial)
+        rng = np.random.default_rng(trial.seed)
+        seen = _errors(golden, low, trial, rng, LOOKS, runs[1])
+        tensors = _all(runs, seen, low)
+        if any(t.error > t.bound and np.isfinite(t.error) for t in tensors):
+            more = _errors(golden, low, trial, rng, MORE, None)
+            tensors = _all(runs, {n: [*seen[n], *more.get(n, [])] for n in seen}, low)
+    return Comparison(tensors, dtype=low.dtype, runs=runs)
+
+
+Seen = dict[Name, list[tuple[Array, Array]]]  # errors of eager with golden numbers, for every tensor
+
+
+def _errors(golden: Side, low: Low, trial: Trial, rng: np.random.Generator, looks: int, first: Run | None) -> Seen:
+    found: Seen = {}
+    for i in range(looks):
+        still = first is not None and i == 0
+        near = trial if still else low.moved(rng, trial)
+        right = first if still else golden.run(near)
+        for side in low.eager:
+            for n, e in _run(side, near).items():
+                g = right.get(n)  # type: ignore[union-attr]
+                if e is not None and g is not None and e.shape == g.shape and g.dtype.kind == "f":
+                    found.setdefault(n, []).append((e - g, g))
+    return found
+
+
+def _run(side: Side, trial: Trial) -> Run:
+    try:
+        return side.run(trial)
+    except (RuntimeError, NotImplementedError):  # torch has not every operation in every format
+        return {}
+
+
+def _all(runs: tuple[Run, Run], seen: Seen, low: Low) -> tuple[Tensor, ...]:
+    hand, golden = runs
+    top = max((largest(g) for n, g in golden.items() if n.role == GRADIENT and g is not None), default=0.0)
+    return tuple(_one(n, hand.get(n), golden.get(n), seen.get(n, []), low.dtype, top) for n in in_order(hand | golden))
+
+
+def _one(n: Name, h: Array | None, g: Array | None, seen: Sequence[Any], dtype: str, top: float) -> Tensor:
+    if (failure := differ_in_kind(h, g)) is not None:
+        return different(n, h, g, failure)
+    if h is None or g is None or g.dtype.kind != "f" or not g.size:
+        return within(n, h, g, 0.0)
+    if not seen or not all(np.isfinite(e).all() for e, _ in seen):
+        told = f"eager is not finite in {dtype}" if seen else f"torch has no eager code for it in {dtype}"
+        return Tensor(n, h, g, 0.0, 0.0, False, None, 1.0, told)
+    if not np.isfinite(h).all() or not np.isfinite(g).all():
+        return within(n, h, g, 0.0)
+    room = _room(g, [e for e, _ in seen], dtype)
+    entry = np.max(np.abs(h - g) / room)
+    places = [(what, *_projected(h - g, g, [(_c(e, r, axis)) for e, r in seen], axis, dtype))
+              for what, axis in _along(g)]  # fmt: skip
+    if g.ndim > 1:
+        places.append(("all", *_weighted(h - g, g, seen, dtype)))
+    what, ratio = max(((w, float(np.max(off, initial=0.0))) for w, off, _ in places), key=lambda p: p[1])
+    power = min(float(bound) for what, _, bound in places if what == "all")
+    dead = n.role == GRADIENT and largest(g) <= NOTHING * top
+    blind = float(np.mean(np.abs(g) <= room))
+    worst = max(float(entry), 0.0 if dead else ratio)
+    error = largest(h - g)
+    power = power if power <= FAR and not dead else None
+    told = _said(what, h, g) if ratio > max(1.0, entry) and not dead else ""
+    told = told or ("" if power is not None or dead or largest(g) == 0 else f"eager itself is far off in {dtype}")
+    return Tensor(n, h, g, error, error / worst if worst else float(room.max()), error == 0, power, blind, told)
+
+
+def _room(g: Array, errors: Sequence[Array], dtype: str) -> Array:
+    """What every entry may be off."""
+    most = np.max(np.abs(errors), axis=0)
+    often = OFTEN * float(np.sqrt(np.mean(np.square(errors))))
+    return ENTRY * np.maximum(most, often) + UNIT[dtype] * np.abs(g) + LEAST[dtype]
+
+
+def _along(g: Array) -> Iterator[tuple[str, Any]]:
+    """The whole, and its rows: the axes that are summed over."""
+    yield "all", None
+    if g.ndim > 1:
+        yield "row", -1
+
+
+def _c(r: Array, g: Array, axis: Any) -> Array:
+    """By how much it is too large: Σ r g / Σ g²; 0 where g is."""
+    square = np.sum(g * g, axis)
+    return np.where(square > 0, np.sum(r * g, axis) / np.where(square > 0, square, 1), 0)
+
+
+def _projected(r: Array, g: Array, seen: Sequence[Array], axis: Any, dtype: str) -> tuple[Array, Array]:
+    """|c| over its bound, and the bound."""
+    square = np.sum(g * g, axis)
+    noise = _noise(g, seen, axis, dtype)
+    least = LEAST[dtype] * np.sqrt(np.size(g)) / np.sqrt(np.where(square > 0, square, np.inf))
+    bound = np.maximum((WHOLE if axis is None else ROW) * noise, UNIT[dtype]) + least
+    bound = np.where(bound > TAIL, 2 * bound, bound)
+    return np.abs(_c(r, g, axis)) / np.where(bound > 0, bound, np.inf), bound
+
+
+def _noise(g: Array, seen: Sequence[Array], axis: Any, dtype: str) -> Array:
+    """The noise of c: what eager shows of it, at least that of the last bits."""
+    square, fourth = np.sum(g * g, axis), np.sum(g**4, axis)
+    most, often = np.max(np.abs(seen), axis=0), np.sqrt(np.mean(np.square(seen), axis=0))
+    last = UNIT[dtype] * np.sqrt(fourth) / np.where(square > 0, square, 1)
+    return np.maximum(np.maximum(most, OFTEN * often), last)
+
+
+def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> tuple[Array, Array]:
+    """As `_projected` for the whole, every row with the weight 1/noise² that eager gives it."""
+    square = np.sum(g * g, -1)
+    noise = _noise(g, [_c(e, right, -1) for e, right in seen], -1, dtype)
+    weight = np.where(square > 0, 1 / np.where(square > 0, noise, 1) ** 2, 0)
+    weight /= weight.sum() or 1
+    each = np.abs([np.sum(weight * _c(e, right, -1)) for e, right in seen])
+    bound = max(WHOLE * max(each.max(), OFTEN * np.sqrt(np.mean(each**2))), UNIT[dtype])
+    return np.abs(np.sum(weight * _c(r, g, -1))) / np.where(bound > 0, bound, np.inf), bound
+
+
+def _said(what: str, h: Array, g: Array) -> str:
+    """Where the projection is off most, and by how much."""
+    axis = dict(_along(g))[what]
+    c = np.atleast_1d(_c(h - g, g, axis))
+    i = np.unravel_index(int(np.argmax(np.abs(c))), c.shape)
+    place = "as a whole" if what == "all" else f"in {what} {', '.join(map(str, map(int, i)))}"
+    return f"{100 * c[i]:+.2g} % {place}"
