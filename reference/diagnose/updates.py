@@ -159,6 +159,20 @@ def _with_gradient(f: float, r: Running, p: Flat, g: Any) -> Flat:
     return go(r, p, _changed(lambda a: f * a, g))
 
 
+def _coupled(w: Wrong, c: float) -> History:
+    """The rule without decay, c p added to the gradient."""
+    return _along(w, lambda r, p, g: go(r, p, _changed(lambda a, b: a + c * b, g, p)), weight_decay=0.0)
+
+
+def _decoupled(w: Wrong, c: float, after: bool = False) -> History:
+    """The rule without decay, c p subtracted beside the update, of p before it or after it."""
+
+    def move(r: Running, p: Flat, g: Any) -> Flat:
+        return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
+
+    return _along(w, move, weight_decay=0.0)
+
+
 def _decays(w: Wrong) -> Iterator[Mistake]:
     decay, lr = w.truth.options.get("weight_decay"), w.truth.options.get("lr")
     if not isinstance(decay, float) or not isinstance(lr, float):
@@ -166,22 +180,7 @@ def _decays(w: Wrong) -> Iterator[Mistake]:
     if not decay:
         return
 
-    def coupled(c: float) -> Callable[[], History]:
-        """c p is added to the gradient."""
-
-        def move(r: Running, p: Flat, g: Any) -> Flat:
-            return go(r, p, _changed(lambda a, b: a + c * b, g, p))
-
-        return lambda: _along(w, move, weight_decay=0.0)
-
-    def decoupled(c: float, after: bool = False) -> Callable[[], History]:
-        """c p is subtracted beside the update, of p before it or after it."""
-
-        def move(r: Running, p: Flat, g: Any) -> Flat:
-            return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
-
-        return lambda: _along(w, move, weight_decay=0.0)
-
+    coupled, decoupled = partial(partial, _coupled, w), partial(partial, _decoupled, w)
     out, away = "yours = the rule without decay,", "The weight decay has the other sign."
     beside = "The weight decay is decoupled: it stands beside the gradient."
     twice, half = "The weight decay is twice as large.", "The weight decay is half as large."
