@@ -128,3 +128,14 @@ def test_differences_see_the_catalogue_without_torch(group):
     assert sides or not of_layers
     for id, side in sides.items():
         assert side == "backward", id
+
+
+def test_a_step_out_of_where_the_function_is_defined_is_taken_finer():
+    def forward(p):
+        if (p <= 0).any() or (p >= 1).any():
+            raise ValueError("probabilities, please")
+        return -np.log(p), p
+
+    p = np.array([0.004, 0.3, 0.999])
+    assert check_function(forward, lambda dy, p: -dy / p, inputs={"p": p})
+    assert not check_function(forward, lambda dy, p: -1.01 * dy / p, inputs={"p": p})

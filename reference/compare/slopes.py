@@ -119,12 +119,17 @@ def extrapolated(
     found: list[tuple[float, float]] = []
     smooth = True
     for level in range(LEVELS):
-        value, uncertainty, sharp = _slope(loss, h * FINER**level, eps)
+        try:
+            value, uncertainty, sharp = _slope(loss, h * FINER**level, eps)
+        except ValueError:  # a step out of where f is defined, as a probability below 0
+            if level == LEVELS - 1:
+                raise
+            continue
         # what a finer step sees of the noise of f is in the coarser ones, too, divided by their length
-        found = [(v, max(u, uncertainty * FINER ** (level - i))) for i, (v, u) in enumerate(found)]
+        found = [(v, max(u, uncertainty * FINER ** (len(found) - i))) for i, (v, u) in enumerate(found)]
         found.append((value, uncertainty))
         smooth = smooth and sharp
-        if sharp if told is None else level and smooth and _agree(found):
+        if sharp if told is None else len(found) > 1 and smooth and _agree(found):
             break
     borne = [one for i, one in enumerate(found) if all(_agree([one, finer]) for finer in found[i + 1 :])]
     if told is not None and not _agree(found):
