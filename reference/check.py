@@ -30,7 +30,7 @@ from .judge_updates import judge_step
 from .report.report import Report
 from .sides.arguments import calling
 from .sides.bring import Brought, as_number, bring, bring_pointwise
-from .sides.candidate import Candidate, Given
+from .sides.candidate import Candidate, Numbers
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
@@ -58,7 +58,7 @@ def check_gradients(
     given = {n: np.asarray(g) for n, g in gradients.items()}
     trial = Trial(at, dy=np.ones(()))
     dtype = "float32" if all(g.dtype == np.float32 for g in given.values()) else "float64"
-    judged = Judged(Given(given, dtype), None, Function(by_name(loss, tuple(at)), only=tuple(given)))
+    judged = Judged(Numbers(given, dtype), None, Function(by_name(loss, tuple(at)), only=tuple(given)))
     return judge_numbers(title, judged, trial.cast(dtype))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .compare.updates import Pair
+from .compare.updates import Lockstep
 from .diagnose.evidence import Suspect
 from .draw.steps import Steps
 from .sides.rule_torch import OnTensors
@@ -119,7 +119,7 @@ def _beside(rule: Rule, truth: Truth, steps: Steps, groups: Mapping[str, Any] | 
         return
     yours = RunTorch(Rule(lambda p: _in_groups(rule, p, groups), rule.form))
     try:
-        wrong = Pair(yours, right, steps).wrong
+        wrong = Lockstep(yours, right, steps).wrong
     except Exception as e:
         said = (str(e).strip().splitlines() or [""])[0]
         yield Habit(f"with {what} it raised {type(e).__name__}: {said}", note=True)

@@ -9,7 +9,7 @@ from manualbp.base import Array
 
 from .compare.bound import distance, largest
 from .compare.tensor import Tensor
-from .compare.updates import Pair
+from .compare.updates import Lockstep
 from .diagnose.evidence import Suspect
 from .diagnose.updates import Wrong, explained, in_float32, near, shared
 from .draw.steps import Steps
@@ -98,9 +98,9 @@ def _run(yours: Updates, steps: Steps, title: str) -> None:
 
 def _compared(yours: Updates, truth: Truth, steps: Steps) -> tuple[tuple[Tensor, ...], Truth]:
     """The comparison, and with what it was made: Muon with its rounding to bfloat16, or without it."""
-    tensors = Pair(yours, truth.updates, steps).found
+    tensors = Lockstep(yours, truth.updates, steps).found
     if truth.shipped is not None and not all(t.ok for t in tensors):
-        rounded = Pair(yours, truth.shipped.updates, steps).found
+        rounded = Lockstep(yours, truth.shipped.updates, steps).found
         if all(t.ok for t in rounded):
             return rounded, truth.shipped
     return tensors, truth
@@ -117,7 +117,7 @@ def _first_wrong(yours: Updates, right: Updates, steps: Steps, worst: tuple[Tens
     """What is wrong after the first step at which anything is."""
     for k in range(1, len(steps.grads)):
         first = Steps(steps.params, steps.grads[:k], steps.rates[:k])
-        if wrong := Pair(yours, right, first).wrong:
+        if wrong := Lockstep(yours, right, first).wrong:
             return list(wrong)
     return [t for t in worst if not t.ok]
 

@@ -33,7 +33,7 @@ CHAOS = 1e-3  # of a parameter: what its last bits move it by from where on noth
 
 
 @dataclass(frozen=True)
-class Pair:
+class Lockstep:
     """Both sides on the same steps. `exact`: is it certain that no operation of the steps rounds?"""
 
     hand: Updates
@@ -241,12 +241,12 @@ def differ(a: Array, b: Array) -> float:
 def lockstep(
     opt: Optimizer, seed: int = 0, count: int = 8, exact: bool = False, steps: Steps | None = None,
     dtype: str = "float64",
-) -> Pair:  # fmt: skip
+) -> Lockstep:  # fmt: skip
     """An optimizer by hand beside torch's, on drawn steps or these. A second group is added if there is none; torch's
     side is that of a faulty subclass's parent, so that faults can be shown."""
     opt = in_two_groups(opt)
     steps = steps or draw(opt, seed, count, exact)
-    return Pair(HandUpdates(opt), TorchUpdates(opt), steps, dtype, lambda: exact)
+    return Lockstep(HandUpdates(opt), TorchUpdates(opt), steps, dtype, lambda: exact)
 
 
 def with_updates(case: Case, found: Comparison, trial: Trial, proved: Callable[[], bool]) -> Comparison:
@@ -255,5 +255,5 @@ def with_updates(case: Case, found: Comparison, trial: Trial, proved: Callable[[
     dyadic = found.exact and case.dtype == "float64" and is_dyadic(case.optimizer)
     opt = in_two_groups(case.optimizer)
     steps = of_network(trial, of_role(found.runs[0], GRADIENT), opt, dyadic)
-    pair = Pair(HandUpdates(opt), TorchUpdates(opt), steps, case.dtype, lambda: dyadic and proved())
+    pair = Lockstep(HandUpdates(opt), TorchUpdates(opt), steps, case.dtype, lambda: dyadic and proved())
     return replace(found, tensors=(*found.tensors, *pair.found))

@@ -50,7 +50,7 @@ class Candidate(Side):
 
 
 @dataclass(frozen=True)
-class Given(Side):
+class Numbers(Side):
     """Gradients that are numbers already, from any language, in the precision that they came in."""
 
     gradients: Mapping[str, Array]
