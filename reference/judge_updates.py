@@ -141,8 +141,9 @@ def _replayed(truth: Truth, seen: Wrong) -> Iterator[Suspect]:
 def _explained(rule: Rule, truth: Truth, seen: Wrong) -> Iterator[Suspect]:
     """Mistakes that are in no catalogue; a verdict is never lost with an explanation of it."""
     try:
-        yield from explained(seen)
-        if in_float32(seen):
+        named = list(explained(seen))
+        yield from named
+        if not named and in_float32(seen):
             yield Suspect(
                 None, "It computes in float32, or keeps its state in it.", "yours = right to about 7 digits",
                 "keep the dtype of the parameters: np.zeros_like(p)", "", "all entries agree to float32's digits", 0.9,

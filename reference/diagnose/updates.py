@@ -159,6 +159,20 @@ def _with_gradient(f: float, r: Running, p: Flat, g: Any) -> Flat:
     return go(r, p, _changed(lambda a: f * a, g))
 
 
+def _coupled(w: Wrong, c: float) -> History:
+    """The rule without decay, c p added to the gradient."""
+    return _along(w, lambda r, p, g: go(r, p, _changed(lambda a, b: a + c * b, g, p)), weight_decay=0.0)
+
+
+def _decoupled(w: Wrong, c: float, after: bool = False) -> History:
+    """The rule without decay, c p subtracted beside the update, of p before it or after it."""
+
+    def move(r: Running, p: Flat, g: Any) -> Flat:
+        return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
+
+    return _along(w, move, weight_decay=0.0)
+
+
 def _decays(w: Wrong) -> Iterator[Mistake]:
     decay, lr = w.truth.options.get("weight_decay"), w.truth.options.get("lr")
     if not isinstance(decay, float) or not isinstance(lr, float):
@@ -166,22 +180,7 @@ def _decays(w: Wrong) -> Iterator[Mistake]:
     if not decay:
         return
 
-    def coupled(c: float) -> Callable[[], History]:
-        """c p is added to the gradient."""
-
-        def move(r: Running, p: Flat, g: Any) -> Flat:
-            return go(r, p, _changed(lambda a, b: a + c * b, g, p))
-
-        return lambda: _along(w, move, weight_decay=0.0)
-
-    def decoupled(c: float, after: bool = False) -> Callable[[], History]:
-        """c p is subtracted beside the update, of p before it or after it."""
-
-        def move(r: Running, p: Flat, g: Any) -> Flat:
-            return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
-
-        return lambda: _along(w, move, weight_decay=0.0)
-
+    coupled, decoupled = partial(partial, _coupled, w), partial(partial, _decoupled, w)
     out, away = "yours = the rule without decay,", "The weight decay has the other sign."
     beside = "The weight decay is decoupled: it stands beside the gradient."
     twice, half = "The weight decay is twice as large.", "The weight decay is half as large."
@@ -318,7 +317,17 @@ def _moved(keep: float, p: Array, u: Array) -> Array:
     return keep * p - u
 
 
-KINDS = (_signs, _decays, _moments, _roots, _states, _options, _factors)
+def _rounded(w: Wrong) -> Iterator[Mistake]:
+    def short(flat: Mapping[str, Any]) -> Flat:
+        return _changed(lambda a: a.astype(np.float32).astype(a.dtype), flat)
+
+    remedy = "keep the dtype of the parameters"
+    text, relation = "The parameters are rounded to float32.", "yours = the rule with p in float32"
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, short(p), g)))
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))))
+
+
+KINDS = (_signs, _decays, _moments, _roots, _states, _options, _rounded, _factors)
 
 
 def in_float32(w: Wrong) -> bool:

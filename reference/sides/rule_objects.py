@@ -253,6 +253,8 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
     if callable(getattr(made, "init", None)) and "state" in takes[1:2]:
         yield Rule(lambda params: Transformation(make(), params), form)
     if len(takes) == 1:
+        if is_gradient(takes[0]) and "and" in takes[0]:
+            yield Rule(lambda params: Together(_of_pairs(make(), options), lambda: None, list, params), form)
         for kind in CARRIERS:
             yield Rule(lambda params, k=kind: Carried(method_of(make(), options)[0], k, params), form)
         yield Rule(lambda params: OverLayers(make(), params), form)
@@ -266,6 +268,12 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
     yield from (*many, *single) if plural else (*single, *many)
 
 
+def _of_pairs(made: Any, options: Mapping[str, Any]) -> Callable:
+    """A method that is given (gradient, parameter) pairs, as a function of (p, g, state) of lists."""
+    method, _ = method_of(made, options)
+    return lambda p, g, state: method(list(zip(g, p, strict=True)))
+
+
 def _together(make: Callable[[], Any], options: Mapping[str, Any], kind: type, params: Flat) -> Running:
     return Together(_rule(make(), options), lambda: None, kind, params)
 
@@ -277,7 +285,8 @@ def method_of(
     for name in METHODS:
         method = getattr(made, name, None)
         if callable(method) and not (of_class and name == "__call__" and not _has_call(made)):
-            found = [p for p in parameters(method) or [] if p.kind in POSITIONAL][1 if of_class else 0 :]
+            bound = not of_class or isinstance(inspect.getattr_static(made, name), staticmethod)
+            found = [p for p in parameters(method) or [] if p.kind in POSITIONAL][0 if bound else 1 :]
             return method, [p.name for p in found if p.default is p.empty and p.name not in (options or {})]
     known = ", ".join(n for n in dir(made) if not n.startswith("_")) or "nothing"
     what = made.__name__ if isinstance(made, type) else type(made).__name__

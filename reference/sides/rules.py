@@ -2,9 +2,11 @@
 
 step(p, g, state) -> p, state        a function of one array; (p, g) -> p; in place, with nothing returned
 step(params, grads, state)           a function of lists or dicts of arrays
-Rule(lr=0.1).update(params, grads)   an object or a class, see `rule_objects`
-Rule(params, lr=0.1).step(grads)     the same, or step() after .grads was set
-class Rule(torch.optim.Optimizer)    see `rule_torch`
+Rule(lr=0.1).update(params, grads)   an object or a class: all arrays, or an object for each, see `rule_objects`
+Rule(params, lr=0.1).step(grads)     the same with parameters of its own; step() where .grads or p.grad are set
+update(params), update_params(layer) parameters that carry their gradients, or layers that do
+init(p), update(g, state, p)         what is to be added, and the state
+class Rule(torch.optim.Optimizer)    see `rule_torch`;  any of these may be made by a function of none or of params
 """
 
 import functools
@@ -170,7 +172,8 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
         yield from _called(lambda p, g, s: step(p, g, s), ["p", "g", "state"], None, "step(p, g, state)")
         return
     own = [p for p in found if p.name not in options and p.kind in POSITIONAL]
-    handed = {p.name: options[p.name] for p in found if p.name in options}
+    anything = any(p.kind is p.VAR_KEYWORD for p in found)
+    handed = dict(options) if anything else {p.name: options[p.name] for p in found if p.name in options}
     required = [p for p in own if p.default is p.empty]
     of_class = isinstance(step, functools.partial) and isinstance(step.func, type)
     if of_class or (len(required) <= 1 and len(own) < 2):

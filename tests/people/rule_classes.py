@@ -292,3 +292,18 @@ class OverShortLayer:
     def update(self, layer):
         layer.W = layer.W - self.lr * layer.dW
         layer.b = layer.b - self.lr * layer.db
+
+
+class OverPairs:
+    def __init__(self, lr):
+        self.lr = lr
+
+    def apply_gradients(self, grads_and_vars):
+        for grad, var in grads_and_vars:
+            var -= self.lr * grad
+
+
+class Static:
+    @staticmethod
+    def update(param, grad):
+        return param - 1e-3 * grad
