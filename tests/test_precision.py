@@ -204,7 +204,8 @@ def test_an_input_that_is_written_into_is_seen_in_few_bits():
     assert "in place" in report.contracts[0]
 
 
-def test_memory_laid_out_otherwise_is_tried_in_few_bits():
+@pytest.mark.parametrize("wrong_for", [(1, 3), (0, 0)])
+def test_memory_laid_out_otherwise_is_tried_in_few_bits(wrong_for):
     class OfMemory(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -212,7 +213,8 @@ def test_memory_laid_out_otherwise_is_tried_in_few_bits():
 
         @staticmethod
         def backward(ctx, dy):
-            return 2 * torch.as_strided(dy, dy.shape, (dy.shape[1], 1))
+            wrong = dy.stride() == (wrong_for if wrong_for == (0, 0) else (1, dy.shape[0]))
+            return (3 if wrong else 2) * dy
 
     report = check_function(OfMemory, against=lambda x: 2 * x, inputs=ROWS, dtype="bfloat16")
     assert report.verdict == "wrong"
