@@ -36,7 +36,6 @@ MISUSES = {
     "a shape in a list": (lambda: check(inputs={"x": ["N", "D"]}), r"inputs\['x'\] is list.*Indices"),
     "an array of strings": (lambda: check(inputs={"x": np.array(["a"])}), "numbers are wanted"),
     "a negative length": (lambda: check(inputs={"x": ("N", -2)}), "lengths are 0 or more"),
-    "bfloat16": (lambda: check(inputs={"x": torch.ones(3).bfloat16()}), r"bfloat16.*x\.float\(\)"),
     "a matrix of one axis": (lambda: check(inputs={"x": SPD(("N",))}), "matrices have two at least"),
     "where is a string": (lambda: check(where="D % 2"), "takes a function, as where=lambda s"),
     "where of no size": (lambda: check(where=lambda s: s["K"] > 1), "where asks for the size 'K'; the sizes are N, D"),

@@ -141,7 +141,7 @@ def backward(dY, cache):
     return dS @ K, dS.T @ Q, P.T @ dY""",
     "momentum": """
 def step(p, g, state):
-    m = g if state is None else 0.9 * state + g
+    m = g.copy() if state is None else 0.9 * state + g
     return p - 0.1 * m, m""",
     "adam": """
 def step(p, g, state):
