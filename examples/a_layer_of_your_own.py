@@ -7,7 +7,7 @@ a Snake with a mistake in it.
 import numpy as np
 
 from manualbp.base import Layer, shape
-from reference.laws import LAWS, OF_TORCH, on_examples
+from reference import LAWS, OF_TORCH, on_examples
 
 
 class Snake(Layer):

@@ -37,9 +37,7 @@ from manualbp import (
 )
 from manualbp.optim import Optimizer
 from manualbp.training import predict
-from reference.compare.comparison import compare_passes
-from reference.twin.layers import to_torch
-from reference.twin.optimizers import to_torch_optim
+from reference import compare_passes, to_torch, to_torch_optim
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
-from .sides.arguments import calling
-from .sides.bring import Brought, as_number, bring, bring_pointwise
+from .sides import numbers
+from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
 from .sides.function import Function
 from .sides.hand import Hand
@@ -47,25 +47,16 @@ def check_gradients(
 ) -> Report:
     """Gradients as numbers against autograd's gradients of a loss.
 
-    gradients  arrays by name;  loss: torch code that takes the arrays of `at` as tensors, by position or by name
+    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype
+    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name
     at         where the gradients were taken: arrays by name; integers are passed on, too
 
     >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
     """
-    at = {n: np.asarray(a) for n, a in at.items()}
-    if unknown := gradients.keys() - at.keys():
-        raise ValueError(f"gradients of {', '.join(sorted(unknown))} are given, but `at` has only {', '.join(at)}")
-    given = {n: np.asarray(g) for n, g in gradients.items()}
-    trial = Trial(at, dy=np.ones(()))
-    dtype = "float32" if all(g.dtype == np.float32 for g in given.values()) else "float64"
-    judged = Judged(Numbers(given, dtype), None, Function(by_name(loss, tuple(at)), only=tuple(given)))
-    return judge_numbers(title, judged, trial.cast(dtype))
-
-
-def by_name(f: Callable, names: tuple[str, ...]) -> Callable:
-    """A function of positional tensors that calls f by position, or by name where f's own names are these."""
-    call = calling(f, names, "loss")
-    return lambda *tensors: as_number(call, dict(zip(names, tensors, strict=True)))
+    given, at, dtype = numbers.by_name(gradients, at)
+    judged = Judged(Numbers(given, dtype), None, Function(numbers.of_tensors(loss, at, dtype), only=tuple(given)))
+    report = judge_numbers(title, judged, Trial(at, dy=np.ones(())).cast(dtype))
+    return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 
 def check_function(

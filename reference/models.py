@@ -6,8 +6,9 @@
 One side is what `from_torch` reads; the other is the model itself, with autograd. Never a twin of what was read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from .twin.layers import array
 from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
 
 Change = Callable[[Graph], Graph]
+MOST = 20  # names of nodes that a message shows
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +65,7 @@ class ModelReport(Report):
 
 
 def check_model(
-    model: nn.Module, *args: Any, seed: int = 0, by_layer: bool = False, only: str = "*", dtype: str = "float64",
+    model: nn.Module, /, *args: Any, seed: int = 0, by_layer: bool = False, only: str = "*", dtype: Any = "float64",
     **kwargs: Any,
 ) -> ModelReport:  # fmt: skip
     """A torch model, back-propagated by hand, beside the model itself and autograd on the same sample.
@@ -72,6 +74,7 @@ def check_model(
     seed          of the upstream gradient, and of what dropout draws
     by_layer      every node of the graph alone, too; otherwise only where something is out of bounds
     only          of these, the nodes whose names match, as "layer3.*"
+    dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
 
     The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad.
 
@@ -82,14 +85,16 @@ def check_model(
 
 def examine_model(
     model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, by_layer: bool = False, only: str = "*",
-    dtype: str = "float64", change: Change = lambda graph: graph,
+    dtype: Any = "float64", change: Change = lambda graph: graph,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
     check(model)
+    dtype = precision_named(dtype)
     dtype_of(model, args, kwargs)
     draws: list[torch.Tensor] = []
     reads = read_in_both(model, args, kwargs, draws, change)
     graph = reads["float64"].graph
+    some_match(only, [node.name for node in graph.layers])
     own = Own(model, args, kwargs, seed if graph.random else None, draws)
     trial = trial_of(own, reads["float64"], seed, dtype)
     found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
@@ -107,6 +112,24 @@ def examine_model(
         type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
         ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
     )  # fmt: skip
+
+
+def precision_named(dtype: Any) -> str:
+    """float32 or float64, by its name or as torch's or NumPy's dtype."""
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    if (name := name.removeprefix("torch.")) not in ("float32", "float64"):
+        raise ValueError(f'check_model(…, dtype={dtype!r}) takes dtype="float64" or dtype="float32"')
+    return name
+
+
+def some_match(only: str, names: Sequence[str]) -> None:
+    """ValueError, with the names there are, for a pattern that matches no node."""
+    if names and not any(fnmatchcase(n, only) for n in names):
+        shown = ", ".join(names[:MOST]) + f" and {len(names) - MOST} others" * (len(names) > MOST)
+        raise ValueError(
+            f"no node of this model is called {only!r}; there are {shown}. `only` takes a name or a pattern of names, "
+            f"as {names[0]!r} or {names[0][0] + '*'!r}"
+        )
 
 
 def read_in_both(

@@ -14,7 +14,7 @@ from manualbp.base import Layer, Tree, flatten, unflatten
 from .compare.comparison import Comparison, compare
 from .draw.trial import Trial
 from .sides.hand import Hand
-from .sides.model import Own, gradient, keyed, pairs_of, precision
+from .sides.model import Own, dense, gradient, keyed, pairs_of, precision
 from .sides.run import GRADIENT, OUTPUT, Run, leaves, named
 from .sides.side import Side
 from .twin import passes, randomness
@@ -147,7 +147,7 @@ class Gradients(Side):
 
     def run(self, trial: Trial) -> Run:
         return {
-            n: a
+            n: dense(a)
             for n, a in self.inner.run(trial).items()
             if n.role in (OUTPUT, GRADIENT) and n.path not in self.buffers
         }

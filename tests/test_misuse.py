@@ -21,6 +21,14 @@ def check(forward=square, backward=back, against=torch.square, inputs=ND, **more
     return check_function(forward, backward, against=against, inputs=inputs, **more)
 
 
+def numbers(gradients, at=None, loss=lambda W: (W**2).sum()):
+    return check_gradients(gradients, loss=loss, at={"W": np.ones(3)} if at is None else at)
+
+
+def in_float64(W):
+    return torch.ones(3, 3).double() @ W
+
+
 MISUSES = {
     "forward returns None": (lambda: check(lambda x: None), "forward returns None"),
     "forward returns a string": (lambda: check(lambda x: "y"), "forward gives str y where an array is wanted"),
@@ -44,6 +52,21 @@ MISUSES = {
     "a loss of three": (
         lambda: check_gradients({"W": np.ones(3)}, loss=lambda W: W**2, at={"W": np.ones(3)}),
         r"loss gives a tensor of shape \(3,\), and one number is wanted",
+    ),
+    "gradients that are one array": (
+        lambda: numbers(np.ones(3)),
+        r"gradients are float64 of shape \(3,\).*\{\"W\": dW\}",
+    ),
+    "gradients that are one tensor": (lambda: numbers(torch.ones(3)), r"gradients are float32 of shape \(3,\)"),
+    "at that is one array": (lambda: numbers({"W": np.ones(3)}, np.ones(3)), r"`at` is float64.*at=\{\"W\": W\}"),
+    "no gradients": (lambda: numbers({}), r"the gradients are dict \{\}; arrays by name are taken"),
+    "a gradient that is a string": (lambda: numbers({"W": "abc"}), "the gradient of W is str abc, where an array"),
+    "a gradient that is None": (lambda: numbers({"W": None}), "the gradient of W is None, where an array"),
+    "a gradient of unequal rows": (lambda: numbers({"W": [[1.0], [1.0, 2.0]]}), "the gradient of W is list"),
+    "a gradient of another name": (lambda: numbers({"V": np.ones(3)}), "of V are given.*only W.*one of W, dW, W_grad"),
+    "a gradient of another precision than `at`": (
+        lambda: numbers({"W": np.ones(3, np.float32)}, loss=lambda W: in_float64(W).sum()),
+        "dtype is that of the gradients, float32.*though W is float64: give gradients of float64",
     ),
     "a loss that raises": (
         lambda: check_gradients({"W": np.ones(3)}, loss=lambda W: (W @ W @ W).sum(), at={"W": np.ones(3)}),
@@ -70,3 +93,22 @@ def test_an_output_of_another_shape_is_the_forwards_fault():
 def test_a_gradient_of_another_shape_is_wrong_and_no_error():
     report = check(backward=lambda dy, x: (2 * dy * x).sum(0))
     assert (report.verdict, report.wrong_side) == ("wrong", "backward")
+
+
+@pytest.mark.parametrize("name", ["W", "dW", "W_grad", "grad_W", "W.grad"])
+def test_a_gradient_may_be_called_as_a_backward_calls_it(name):
+    assert numbers({name: 2 * np.ones(3)})
+    assert not numbers({name: np.ones(3)})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parameters_and_tensors_with_a_history_are_numbers(dtype):
+    W = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5], dtype=dtype))
+    assert numbers({"W": 2 * W}, {"W": W})
+    assert not numbers({"W": 3 * W}, {"W": W})
+
+
+def test_gradients_as_numbers_have_no_forward():
+    report = numbers({"W": 3 * np.ones(3)})
+    assert report.wrong_side == "gradients"
+    assert "forward" not in str(report).splitlines()[1]

@@ -469,3 +469,70 @@ def test_one_step_is_shown_with_its_derivation_and_its_numbers():
     assert "dx           err" in text
     with pytest.raises(ValueError, match="there are up, act, down"):
         explain_model(model, *sample, node="axt")
+
+
+class Masked(nn.Module):
+    """Its arguments have names that code between it and its caller may have, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 4)
+
+    def forward(self, x, m, model, cls=None):
+        return self.l(x) * m * model
+
+
+class Chosen(nn.Module):
+    def __init__(self, places):
+        super().__init__()
+        self.l, self.places = nn.Linear(4, 4), places
+
+    def forward(self, x):
+        y = self.l(x)
+        return y[self.places(y > 0)]
+
+
+def test_an_argument_may_have_any_name():
+    x, m, model = torch.randn(3, 4), torch.ones(3, 4), torch.ones(4)
+    assert check_model(Masked(), x, m=m, model=model, cls="any", by_layer=True)
+    assert from_torch(Masked(), x, m=m, model=model)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [torch.where, lambda c: c.nonzero(as_tuple=True), lambda c: tuple(torch.argwhere(c).T)],
+    ids=["where", "nonzero", "argwhere"],
+)
+def test_places_that_a_condition_gives_are_the_samples(places):
+    report = check_model(Chosen(places), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+    assert any("reads a value of the sample" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("model", "indices"),
+    [(nn.Embedding(5, 3, sparse=True), [1, 2, 1]), (nn.EmbeddingBag(5, 3, mode="sum", sparse=True), [[1, 2, 1]])],
+    ids=["Embedding", "EmbeddingBag"],
+)
+def test_a_sparse_gradient_is_compared_as_an_array(model, indices):
+    report = check_model(model, torch.tensor(indices), by_layer=True)
+    assert report, str(report)
+    assert report.nodes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, np.float32, np.dtype("float32"), "float32"], ids=repr)
+def test_a_precision_may_be_torchs_own(dtype):
+    report = check_model(nn.Linear(4, 3), torch.randn(2, 4), dtype=dtype)
+    assert all(t.hand.dtype == np.float32 for t in report.tensors)
+
+
+def test_a_precision_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r'dtype=torch\.float16.* takes dtype="float64" or dtype="float32"'):
+        check_model(nn.Linear(4, 3), torch.randn(2, 4), dtype=torch.float16)
+
+
+def test_a_pattern_that_matches_no_node_gets_the_names():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    with pytest.raises(ValueError, match=r"no node of this model is called 'nope\.\*'; there are 0, 1"):
+        check_model(model, torch.randn(2, 4), by_layer=True, only="nope.*")
+    assert check_model(model, torch.randn(2, 4), by_layer=True, only="1").nodes.keys() == {"1"}

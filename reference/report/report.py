@@ -23,6 +23,7 @@ SIDES = {
     "forward": "The backward pass is right for this forward, but the forward is not the function intended.",
     "backward": "The forward is as intended; the backward pass is wrong.",
     "both": "The forward is not the function intended, and the backward pass is not its derivative either.",
+    "gradients": "The gradients given are not those of this loss.",
     "against": "The other side is wrong: what was judged is the derivative of its own forward.",
     "update": "The update is not that of the rule intended.",
     "contract": "The numbers of a single clean call are right; how the functions behave is not.",
@@ -34,7 +35,7 @@ class Report:
     """The outcome of a check. `bool(report)`: does the gradient stand?
 
     verdict     "identical" "rounding" "wrong" "coarse" "convention" "vacuous", or "error": it could not be run
-    wrong_side  "forward" "backward" "both" "against" "update" "contract", or None
+    wrong_side  "forward" "backward" "both" "gradients" "against" "update" "contract", or None
     culprit     the first tensor that is wrong while what it was made from is right
     suspects    the mistakes that explain it, the likeliest first
     tensors     every array of the trial shown, compared

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from manualbp.base import Tree, flatten, run, unflatten
+from manualbp.optim import Rows
 
 from ..compare.bound import WIDE
 from ..draw.trial import Trial, cast
@@ -66,7 +67,7 @@ class Graphed(Side):
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
         by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
-        by_param = {n: g for n, g in flatten(grads).items() if n not in trial.buffers}
+        by_param = {n: dense(g) for n, g in flatten(grads).items() if n not in trial.buffers}
         buffers = {n: after[n] for n in trial.buffers}
         return named(OUTPUT, flatten(y, "y")) | named(GRADIENT, by_input | by_param) | named(BUFFER, buffers)
 
@@ -142,3 +143,8 @@ def keyed(leaves: Any, keys: tuple[str, ...]) -> Tree:
 
 def gradient(t: torch.Tensor) -> np.ndarray:
     return array(torch.zeros_like(t) if t.grad is None else t.grad)
+
+
+def dense(g: Any) -> np.ndarray:
+    """A gradient given by some of its rows, as that of Embedding(sparse=True), as an array."""
+    return g.dense() if isinstance(g, Rows) else g

@@ -34,7 +34,8 @@ METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch"
 
 VALUES = "item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ equal allclose"
 READS_A_VALUE = {f"Tensor.{n}" for n in f"{VALUES} is_nonzero".split()} | {  # the graph holds for the sample's value
-    "torch.equal", "torch.allclose", "torch.is_nonzero",
+    "torch.equal", "torch.allclose", "torch.is_nonzero", "torch.nonzero", "Tensor.nonzero", "torch.argwhere",
+    "Tensor.argwhere",
 }  # fmt: skip
 
 SAME = {  # gives back the numbers it is given

@@ -101,7 +101,7 @@ def _is_numeric_array(value: tuple) -> bool:
     )
 
 
-def from_torch(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Layer, Params]:
+def from_torch(model: nn.Module, /, *args: Any, **kwargs: Any) -> tuple[Layer, Params]:
     """The layer, with its parameters, that computes what a torch module does.
 
     A module of a class that is here, or a Sequential of such, needs no more. Any other model is read by running it

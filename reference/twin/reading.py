@@ -166,7 +166,7 @@ class Reader(OwnRun):
         if self.inside or name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
-        if name in calls.READS_A_VALUE:
+        if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
             if not all(map(self.fixed, given)):
                 self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
             return func(*args, **kwargs)
@@ -338,10 +338,10 @@ class Reader(OwnRun):
         """Within it, calls of modules and of autograd functions come here, too."""
         of_module, of_function = nn.Module.__call__, vars(torch.autograd.Function)["apply"]
 
-        def module(m: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def module(m: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
             return self.module(of_module, m, args, kwargs)
 
-        def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
+        def apply(cls: type, /, *args: Any, **kwargs: Any) -> Any:
             return self.function(of_function.__get__(None, cls), cls, args, kwargs)
 
         with ExitStack() as stack:
