@@ -194,16 +194,17 @@ def chunk(plan: Plan, number: int) -> Tally:
 def beside(case: Case) -> Case | None:
     """The same where all gradients are 0, or nothing but noise: beside its own input, whose gradient can be seen, so
     that a gradient which should be 0 and is not can be, too. None for an input that has no gradient."""
-    first = case.trial().x
-    several = isinstance(first, tuple)
-    head = first[0] if several else first
-    if isinstance(head, tuple) or np.asarray(head).dtype.kind not in "fb":
-        return None
-    if np.asarray(head).dtype.kind == "b":  # a mask has no gradient, but what it is made from has one
+    x = case.trial().x
+    parts = x if isinstance(x, tuple) else (x,)
+    kinds = [None if a is None or isinstance(a, tuple) else np.asarray(a).dtype.kind for a in parts]
+    if "f" in kinds:
+        shown = Select(kinds.index("f")) if isinstance(x, tuple) else Identity()
+        return replace(case, layer=Parallel(case.layer, shown))
+    if set(kinds) == {"b"} and len(kinds) < 3:  # masks have no gradient, but what they are made from has one
         masks = Gt(other=0.0), Lt(other=1.0)
-        made = Parallel(*masks[: len(first)]) if several else masks[0]
+        made = Parallel(*masks) if isinstance(x, tuple) else masks[0]
         return replace(case, layer=Parallel(Sequential(made, case.layer), Identity()))
-    return replace(case, layer=Parallel(case.layer, Select(0) if several else Identity()))
+    return None
 
 
 def _beside(draw: Callable[[Choose], Case | None], choose: Choose) -> Case | None:
