@@ -113,12 +113,25 @@ def _wrong(
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
-    refused = (*further_facts(judged.subject, known, bool(suspects)), *refused)
+    refused = (*_of_cuts(judged, tried, side), *further_facts(judged.subject, known, bool(suspects)), *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
         shown.found.dtype,
     )  # fmt: skip
+
+
+def _of_cuts(judged: Judged, tried: Sequence[Tried], side: str | None) -> tuple[str, ...]:
+    """Is what is missing in yours a gradient that is cut on purpose?"""
+    shown = next(t for t in tried if t.wrong)
+    if side != "backward" or judged.torch is None or judged.torch.cuts(shown.trial) is False:
+        return ()
+    if _is_derivative(judged, shown, shown.found.runs[0]) is not True:
+        return ()
+    return (
+        "yours is the derivative of its forward; `against` cuts a gradient on purpose (detach, no_grad, padding_idx), "
+        "and yours does not",
+    )
 
 
 def _explained(
@@ -256,6 +269,8 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
         return False
     if failed and all(_is_nan_in_torch(t) for t in failed):
         return True
+    if failed and judged.torch.cuts(failed[0].trial):
+        return False
     told = [t for t in failed if not t.trial.integers]
     return bool(told) and all(
         _is_derivative(judged, t, t.found.runs[0]) is True and _is_derivative(judged, t, t.found.runs[1]) is False

@@ -535,3 +535,19 @@ def test_where_torch_alone_gives_nan_it_is_torch_that_is_wrong():
         forward, lambda dy, x: np.where(x > 0, 2 * dy / np.where(x > 0, x, 1), 0), against=truth, inputs={"x": x}
     )
     assert wrong.verdict == "wrong"
+
+
+def test_a_gradient_that_is_cut_on_purpose_is_what_was_meant():
+    """A forgotten detach gives the derivative of the forward all the same."""
+
+    def forward(z, e):
+        return 1.25 * ((z - e) ** 2).sum(), z - e
+
+    def truth(z, e):
+        return ((z.detach() - e) ** 2).sum() + 0.25 * ((z - e.detach()) ** 2).sum()
+
+    inputs = {"z": ("N", "D"), "e": ("N", "D")}
+    report = check_function(forward, lambda dy, d: (2.5 * dy * d, -2.5 * dy * d), against=truth, inputs=inputs)
+    assert (report.verdict, report.wrong_side) == ("wrong", "backward")
+    assert any("on purpose" in note for note in report.notes)
+    assert check_function(forward, lambda dy, d: (0.5 * dy * d, -2 * dy * d), against=truth, inputs=inputs)

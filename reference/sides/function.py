@@ -1,11 +1,13 @@
 """The function intended, as torch code of named inputs: autograd's side of a check."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from manualbp.base import Array, Tree
 
@@ -42,12 +44,41 @@ class Function(Side):
         values = {n: as_arrays(t) for n, t in trace.items()}
         return named(OUTPUT, leaves(as_arrays(y), "y")) | named(VALUE, values) | named(GRADIENT, grads)
 
+    def cuts(self, trial: Trial) -> bool:
+        tensors = [as_tensor(a) for a in trial.arrays.values()]
+        with Cuts() as seen:
+            self.f(*tensors)
+        return seen.found
+
     def outputs(self, trial: Trial) -> Tree:
         return as_arrays(_split(self.f(*(self.tensor(n, a) for n, a in trial.arrays.items())))[0])
 
     def tensor(self, name: str, a: Any) -> torch.Tensor:
         """An input as a tensor that gathers a gradient if it is real."""
         return as_tensor(a)
+
+
+class Cuts(TorchFunctionMode):
+    """Notes whether code of torch keeps a gradient from passing: detach, .data, no_grad, a padding index."""
+
+    found = False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        options = kwargs or {}
+        cut = func in (torch.Tensor.detach, torch.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
+        without = not torch.is_grad_enabled() and not _inside_function()
+        self.found |= cut or without or options.get("padding_idx") is not None
+        return func(*args, **options)
+
+
+def _inside_function() -> bool:
+    """Is this called by the forward of a torch.autograd.Function, which always runs without gradients?"""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "forward" and frame.f_code.co_varnames[:1] == ("ctx",):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _split(found: Any) -> tuple[Any, dict[str, torch.Tensor]]:

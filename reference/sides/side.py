@@ -29,6 +29,10 @@ class Side:
         """Is it certain that no operation on these data rounds, so that any other side must agree bit for bit?"""
         return False
 
+    def cuts(self, trial: Trial) -> bool:
+        """Is a gradient cut on purpose, as by detach, so that it is not meant to be the derivative of the output?"""
+        return False
+
     def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
         """A run with rounding noise put in where terms cancel inside, for a side that can be looked into."""
         return None

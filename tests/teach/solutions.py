@@ -141,7 +141,7 @@ def backward(dY, cache):
     return dS @ K, dS.T @ Q, P.T @ dY""",
     "momentum": """
 def step(p, g, state):
-    m = g if state is None else 0.9 * state + g
+    m = g.copy() if state is None else 0.9 * state + g
     return p - 0.1 * m, m""",
     "adam": """
 def step(p, g, state):
@@ -264,7 +264,7 @@ def step(p, g, state):
     return p - 0.1 * m, m""",
         "H11",
     ),
-    ("momentum", changed("momentum", ("p - 0.1 * m, m", "p - 0.1 * g, m")), "momentum|never used"),
+    ("momentum", changed("momentum", ("p - 0.1 * m, m", "p - 0.1 * g, m")), "momentum|never used|begun anew"),
     ("adam", changed("adam", ("m / (1 - 0.9**t)", "m"), ("v / (1 - 0.999**t)", "v")), "H01"),
     ("adam", changed("adam", ("(0, 0, 0)", "(0, 0, 1)")), "H02"),
     ("adam", changed("adam", ("(np.sqrt(v / (1 - 0.999**t)) + 1e-8)", "np.sqrt(v / (1 - 0.999**t) + 1e-8)")), "H04"),

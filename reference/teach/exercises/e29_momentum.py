@@ -6,12 +6,13 @@ m ← 0.9 m + g, then p ← p − 0.1 m. Before the first step m is 0.
 import manualbp as m
 
 HINTS = (
-    "The state is what you return beside p; it comes back in the next step. It is None before the first.",
+    "The state is what you return beside p; it comes back in the next step. It is None before the first, and "
+    "what you keep of g must be a copy.",
     "m is a sum of gradients, not a mean: g has no factor.",
     "p moves along the new m.",
 )
 STUB = '''
 def step(p, g, state):
-    """The new p, and the new state. state is None in the first step."""
+    """The new p, and the new state. state is None in the first step. Keep no g itself: its array is used again."""
 '''
 CHECKS = {"momentum": {"step": "step", "optimizer": m.optim.SGD(lr=0.1, momentum=0.9)}}
