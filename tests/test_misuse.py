@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from manualbp import Tanh
 from reference import SPD, Between, Positive, check_function, check_gradients, check_layer, check_pointwise
 
 ND = {"x": ("N", "D")}
@@ -69,6 +70,14 @@ MISUSES = {
     "Positive of a number": (
         lambda: Positive(4),
         r"Positive takes a shape, as Positive\(\(\"N\", \"D\"\)\); it got Positive\(4",
+    ),
+    "a layer against a class of other options": (
+        lambda: check_layer(Tanh(), against=torch.nn.Linear),
+        r"against=Linear does not take the options of Tanh\(\), which are none.*against=nn.Linear\(3, 2\)",
+    ),
+    "a layer against a function": (
+        lambda: check_layer(Tanh(), against=torch.tanh),
+        r"check_layer takes a torch.nn class or module.*check_function",
     ),
     "a module as a layer": (lambda: check_layer(torch.nn.Linear(3, 2)), r"module Linear.*check_model\(nn"),
     "a module's class as a layer": (lambda: check_layer(torch.nn.Linear), r"module Linear.*check_model\(nn"),

@@ -28,7 +28,8 @@ def layer_only(given: Any) -> None:
         return
     name = getattr(given, "__name__", None) or describe(given)
     if isinstance(given, nn.Module) or (isinstance(given, type) and issubclass(given, nn.Module)):
-        what, right = f"the torch.nn module {name}", "check_model(nn.Linear(3, 2), x), on a sample x of its input"
+        module = f"{given!r:.60}" if isinstance(given, nn.Module) else name
+        what, right = f"the torch.nn module {module}", "check_model(nn.Linear(3, 2), x), on a sample x of its input"
     else:
         what = f"the function {name}" if inspect.isroutine(given) else name
         right = 'check_function(forward, backward, against=…, inputs={"x": ("N", "D")})'
