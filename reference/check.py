@@ -28,7 +28,7 @@ from .draw.trial import Trial
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
-from .sides import numbers
+from .sides import mistaken, numbers
 from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
 from .sides.function import Function
@@ -87,6 +87,7 @@ def check_function(
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
+    mistaken.class_only(forward)
     job = bring(
         forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
         accumulates=accumulates, seed=seed, dtype=dtype,
@@ -110,7 +111,7 @@ def _with_notes(report: Report, job: Brought) -> Report:
 def _truth(against: Any) -> Callable | None:
     """The function intended as torch code of positional tensors."""
     if isinstance(against, type) and issubclass(against, nn.Module):
-        against = against()
+        against = mistaken.module_of(against)
     if isinstance(against, nn.Module):
         module = against
 
@@ -145,6 +146,7 @@ def check_layer(
     against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
               differences of its own forward decide
     """
+    mistaken.layer_only(layer)
     found = _examples(layer, examples, seed, shape)
     reports = [on_case(case, torch=_twin(case.layer, case.seed, against)) for case in found]
     return next((r for r in reports if not r.stands), max(reports, key=lambda r: r.power or 0.0))

@@ -43,3 +43,11 @@ def test_of_few_values_all_are_told(run):
     code, _, err = run("verify", "--regime", "exakt")
     assert code == 2
     assert err == "manualbp: --regime takes both, exact, real; it got exakt; did you mean exact?\n"
+
+
+def test_a_pattern_that_matches_no_node_of_a_model_gets_the_names(run, tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text("from torch import nn\nmodel = nn.Sequential(nn.Linear(4, 3), nn.Tanh())\n")
+    code, _, err = run("verify", f"{file}:model", "--shape", "2,4", "--only", "nope*")
+    assert code == 2
+    assert "no node of this model is called 'nope*'; there are 0, 1" in err

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from reference import SPD, check_function, check_gradients, check_pointwise
+from manualbp import Tanh
+from reference import SPD, Between, Positive, check_function, check_gradients, check_layer, check_pointwise
 
 ND = {"x": ("N", "D")}
 
@@ -15,6 +16,12 @@ def square(x):
 
 def back(dy, x):
     return 2 * dy * x
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * x
 
 
 def check(forward=square, backward=back, against=torch.square, inputs=ND, **more):
@@ -49,6 +56,32 @@ MISUSES = {
     "where of no size": (lambda: check(where=lambda s: s["K"] > 1), "where asks for the size 'K'; the sizes are N, D"),
     "options in a list": (lambda: check(options=[1]), "takes numbers by name"),
     "a slope that raises": (lambda: check_pointwise(np.tanh, lambda x: 1 / "x", against=torch.tanh), r"line \d+"),
+    "against is a class of arguments": (
+        lambda: check(against=torch.nn.Linear),
+        r"Linear is a class that takes in_features, out_features.*nn.Linear\(3, 2\)",
+    ),
+    "an instance of an autograd function": (lambda: check(Square.__new__(Square), None), r"check_function\(Square, "),
+    "Between of a shape first": (
+        lambda: Between(("N", "D"), 0, 1),
+        r"as Between\(0, 1.*got Between\(\('N', 'D'\), 0, 1\)",
+    ),
+    "Between of no shape": (lambda: Between(0, 1, 4), r"Between takes a shape"),
+    "Between of ends that fall": (lambda: Between(1, 0, ("N",)), "the lowest number, the highest"),
+    "Positive of a number": (
+        lambda: Positive(4),
+        r"Positive takes a shape, as Positive\(\(\"N\", \"D\"\)\); it got Positive\(4",
+    ),
+    "a layer against a class of other options": (
+        lambda: check_layer(Tanh(), against=torch.nn.Linear),
+        r"against=Linear does not take the options of Tanh\(\), which are none.*against=nn.Linear\(3, 2\)",
+    ),
+    "a layer against a function": (
+        lambda: check_layer(Tanh(), against=torch.tanh),
+        r"check_layer takes a torch.nn class or module.*check_function",
+    ),
+    "a module as a layer": (lambda: check_layer(torch.nn.Linear(3, 2)), r"module Linear.*check_model\(nn"),
+    "a module's class as a layer": (lambda: check_layer(torch.nn.Linear), r"module Linear.*check_model\(nn"),
+    "a function as a layer": (lambda: check_layer(lambda x: x), r"it got the function <lambda>.*check_function\("),
     "a loss of three": (
         lambda: check_gradients({"W": np.ones(3)}, loss=lambda W: W**2, at={"W": np.ones(3)}),
         r"loss gives a tensor of shape \(3,\), and one number is wanted",

@@ -61,6 +61,12 @@ class Spec:
     constant = False
     complex = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.shape, (tuple, list)):
+            name = type(self).__name__
+            more = ', "C"' if name == "Indices" else ""
+            raise ValueError(f'{name} takes a shape, as {name}(("N", "D"){more}); it got {name}({self.shape!r:.60}, …)')
+
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Where names of sizes may stand."""
@@ -105,6 +111,12 @@ class Between(Spec):
     def __init__(self, low: float, high: float, shape: Shape) -> None:
         for name, value in (("low", low), ("high", high), ("shape", shape)):
             object.__setattr__(self, name, value)
+        if not all(isinstance(end, (int, float, np.number)) for end in (low, high)) or not low <= high:
+            raise ValueError(
+                f'Between takes the lowest number, the highest and a shape, as Between(0, 1, ("N", "D")); '
+                f"it got Between({low!r:.60}, {high!r:.60}, {shape!r:.60})"
+            )
+        self.__post_init__()
 
     def real(self, values, shape):
         if values.exact:
@@ -203,6 +215,9 @@ class Constant(Spec):
 
     shape: Any
     constant = True
+
+    def __post_init__(self) -> None:
+        """A number, too, is taken: as an array without axes."""
 
     @property
     def of(self) -> Any:

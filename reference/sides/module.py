@@ -63,7 +63,20 @@ def twin_of(layer: Layer, seed: int | None = None, device: str = "cpu") -> Modul
 def given_module(against: Any, layer: Layer, seed: int | None = None) -> Module:
     """A torch.nn module, or a class of one that takes the layer's options, with the layer's parameters in it."""
     if isinstance(against, type):
-        against = against(**{k: v for k, v in options_of(layer).items() if k != "training"})
+        options = {k: v for k, v in options_of(layer).items() if k != "training"}
+        try:
+            against = against(**options)
+        except TypeError as e:
+            name, given = against.__name__, ", ".join(options) or "none"
+            raise ValueError(
+                f"against={name} does not take the options of {layer}, which are {given}: {e}. Give a module with the "
+                f"layer's parameters, as against=nn.Linear(3, 2), or a class of the same options"
+            ) from None
+    if not isinstance(against, nn.Module):
+        raise ValueError(
+            f"against is {against!r:.60}; check_layer takes a torch.nn class or module, as against=nn.Linear(3, 2), or "
+            f'nothing. For a function there is check_function(forward, backward, against=…, inputs={{"x": ("N", "D")}})'
+        )
 
     def make(trial: Trial) -> nn.Module:
         module = copy.deepcopy(against).to(getattr(torch, trial.dtype))
