@@ -1,7 +1,6 @@
 """What stands between a subject and who examines it: constants, complex numbers, random numbers, another truth."""
 
 import random
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from manualbp.base import tree_map
 
 from .gradients import plain
+from .inputs import filled
 from .subject import Around, Subject
 
 
@@ -157,18 +157,10 @@ def generators(*functions: Any) -> list[tuple[np.random.Generator, Mapping[str, 
     found: dict[int, np.random.Generator] = {}
     for f in functions:
         code, around = getattr(f, "__code__", None), getattr(f, "__globals__", {})
-        held = [c.cell_contents for c in getattr(f, "__closure__", None) or () if _filled(c)]
+        held = [c.cell_contents for c in getattr(f, "__closure__", None) or () if filled(c)]
         held += [around[n] for n in (code.co_names if code else ()) if n in around]
         found |= {id(g): g for g in held if isinstance(g, np.random.Generator)}
     return [(g, g.bit_generator.state) for g in found.values()]
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
 
 
 class Beside(Around):
