@@ -52,7 +52,57 @@ def with_logits(x):
     return -np.log(1 - p) * 40, p
 
 
-PEOPLE = [
+GENERATOR = np.random.default_rng(7)
+
+
+def mask_of(x):
+    return (np.random.rand(*x.shape) > 0.5) / 0.5
+
+
+def mask_of_torch(x):
+    return ((torch.rand(x.shape) > 0.5) / 0.5).numpy()
+
+
+def dropout(mask):
+    def kept(x):
+        m = mask(x)
+        return x * m, m
+
+    return kept, lambda dy, m: dy * m
+
+
+def redrawn(mask):
+    return (lambda x: x * mask(x)), (lambda dy, x: dy * mask(dy))
+
+
+def kept_from_own(x):
+    mask = GENERATOR.random(x.shape) > 0.5
+    return x * mask, mask
+
+
+class DropoutFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * (torch.rand_like(x) > 0.5)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (torch.rand_like(g) > 0.5)
+
+
+MASKS = [
+    wrong("dropout, a new mask in backward", *redrawn(mask_of), against=F.dropout, inputs=ND),
+    wrong("dropout, a new mask of torch in backward", *redrawn(mask_of_torch), inputs=ND),
+    wrong("dropout, a new mask in a Function", DropoutFunction, inputs=ND),
+    wrong(
+        "dropout, a new mask of an own generator", kept_from_own,
+        lambda dy, c: dy * (GENERATOR.random(dy.shape) > 0.5), inputs=ND,
+    ),
+    right("dropout that keeps its mask", *dropout(mask_of), against=F.dropout, inputs=ND),
+    right("dropout that keeps its mask of torch", *dropout(mask_of_torch), inputs=ND),
+    right("dropout that keeps its mask of a generator", kept_from_own, lambda dy, c: dy * c, inputs=ND),
+]  # fmt: skip
+CONSTANTS = [
     wrong("relu6 without its upper end", clipped, forgets_top, against=F.relu6, inputs=ND, side="backward"),
     wrong("relu6, the end is a global", clipped_global, forgets_top, against=F.relu6, inputs=ND, side="backward"),
     wrong("relu6, the end in a partial", partial(clipped, top=6), forgets_top, against=F.relu6, inputs=ND),
@@ -80,3 +130,4 @@ PEOPLE = [
         inputs=ND,
     ),
 ]  # fmt: skip
+PEOPLE = MASKS + CONSTANTS
