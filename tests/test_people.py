@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import functions, mistakes, objects, pairs, shapes
+from people import functions, mistakes, objects, pairs, shapes, trials
 
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE]
+PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE, *trials.PEOPLE]
 
 
 def told(person):

@@ -21,7 +21,10 @@ SIZES = (
 )  # fmt: skip
 OTHERS = 24  # further sizes and numbers that are tried in the place of ones that are refused
 LARGEST = 8  # of these sizes
+SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
+PAST = "values past constants of the code"
+EXTRA = (PAST,)  # left out, and nothing said, where a forward does not take them
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Inputs:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
-        return Trial(arrays, sizes, plan.kind != REAL, plan.seed, plan.kind)
+        return Trial(arrays, sizes, plan.kind not in (REAL, *EXTRA), plan.seed, plan.kind)
 
     def _possible(self, sizes: Mapping[str, int]) -> bool:
         try:
@@ -77,8 +80,11 @@ class Inputs:
         if kind == REPEATED:
             return np.round(rng.standard_normal(3), 2)
         if kind == KINKS:
-            c = np.array(self.constants)
+            c = np.array([c for c in self.constants if c <= SMALL])
             return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
+        if kind == PAST:
+            c = past(self.constants, rng)
+            return np.concatenate([c, -c, rng.standard_normal(3)])
         return None
 
     def plans(self, seed: int, larger: bool = False) -> list[Plan]:
@@ -91,14 +97,22 @@ class Inputs:
         made += [Plan(tuple(4 * n for n in s), REAL, seed + 30 + i) for i, s in enumerate(SIZES[:2]) if larger]
         made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES[:3], *SIZES[4:]))]
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
-        return made + [Plan(s, KINKS, seed + 19 + i) for i, s in enumerate(SIZES[:2]) if self.constants]
+        of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
+        return made + [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
 
     def instead(self, plan: Plan) -> Iterator[Trial]:
-        """The trial of a plan, then others of its kind, of sizes at random."""
+        """The trial of a plan, then others of its kind, of sizes at random: these take the place of what is refused."""
         rng, names = np.random.default_rng(plan.seed + 1000), len(self.sizes)
         others = [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
         each = [plan, *(Plan(s, plan.kind, plan.seed + 100 * (i + 1)) for i, s in enumerate(others))]
         yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
+
+
+def past(constants: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Numbers between neighbouring constants and about twice each: no piece of a function that changes at constants is
+    left out. Not on a grid, so that none is a kink."""
+    c = np.sort(np.array([0.0, *constants]))
+    return np.concatenate([(c[1:] + c[:-1]) / 2, 2 * c[1:]]) * rng.uniform(0.95, 1, 2 * len(c) - 2)
 
 
 def examples(strategies: Mapping[str, Any], count: int = 8) -> list[dict[str, Any]]:

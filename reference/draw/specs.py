@@ -7,6 +7,7 @@ Constant(…)                               any of these, not to be differentiat
 """
 
 import ast
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Spec:
     def draw(self, values: Values, sizes: Mapping[str, int], pool: Array | None = None) -> Array:
         """values: who draws; pool: numbers to draw from, among them those where a kink may be."""
         if pool is not None:
-            return self.within(values.rng.choice(pool, self.lengths(sizes)))
+            return self.within(_dealt(values.rng, pool, self.lengths(sizes)))
         return self.real(values, self.lengths(sizes))
 
     def real(self, values: Values, shape: tuple[int, ...]) -> Array:
@@ -230,6 +231,12 @@ class Constant(Spec):
 
     def draw(self, values, sizes, pool=None):
         return drawn(self.of, values, sizes, pool)
+
+
+def _dealt(rng: np.random.Generator, pool: Array, shape: tuple[int, ...]) -> Array:
+    """Numbers of a pool at random, each as often as any other: all occur if there is room."""
+    n = math.prod(shape)
+    return np.concatenate([rng.permutation(pool) for _ in range(n // len(pool) + 1)])[:n].reshape(shape)
 
 
 def _matrices(spec: Spec) -> None:

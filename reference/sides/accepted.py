@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..draw.plans import EXTRA
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
@@ -35,7 +36,8 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
 
 
 def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
-    """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain."""
+    """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain. What is
+    tried beyond the usual is to be finite on both sides: an overflow far out makes no derivation wrong."""
     finite = True
     with np.errstate(all="ignore"):
         if truth is not None:
@@ -51,12 +53,15 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
         except Exception as e:
             raise RefusedError("forward", e) from e
         real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
-        if (truth is None or not finite) and not all(np.isfinite(a).all() for a in real):
+        if (truth is None or not finite or trial.kind in EXTRA) and not all(np.isfinite(a).all() for a in real):
             raise NotFiniteError
         try:
-            fresh.backward(upstream(y), cache)
+            grads = fresh.backward(upstream(y), cache)
         except Exception as e:
             raise RefusedError("backward", e) from e
+        real = [np.asarray(g) for g in grads.values() if g is not None and is_real(g)]
+        if trial.kind in EXTRA and not all(np.isfinite(g).all() for g in real):
+            raise NotFiniteError
 
 
 def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """What stands between a subject and who examines it: constants, complex numbers, random numbers, another truth."""
 
 import random
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from manualbp.base import tree_map
 
 from .gradients import plain
+from .inputs import filled
 from .subject import Around, Subject
 
 
@@ -116,7 +116,8 @@ def _tensor_pairs(y: Any) -> Any:
 
 
 class Seeded(Around):
-    """A function that draws random numbers, the same in every call: the generators that it uses are set before it."""
+    """A function that draws random numbers, the same in every call: the generators that it uses are set before it.
+    Before a backward pass they are set to others: a mask that is drawn again there is not that of the forward."""
 
     def __init__(self, inner: Subject, own: Sequence[tuple[np.random.Generator, Mapping[str, Any]]] = ()) -> None:
         super().__init__(inner)
@@ -127,24 +128,25 @@ class Seeded(Around):
 
     def forward(self, arrays):
         used = self.inner.fresh()  # an object may have a generator of its own, which is to begin anew
-        y, cache = self._seeded(lambda: used.forward(arrays))
+        y, cache = self._seeded(0, lambda: used.forward(arrays))
         return y, (cache, used)
 
     def backward(self, dy, cache):
         inner, used = cache
-        return self._seeded(lambda: used.backward(dy, inner))
+        return self._seeded(1, lambda: used.backward(dy, inner))
 
     def moved(self, cache):
         return self.inner.moved(cache[0])
 
-    def _seeded(self, call: Callable[[], Any]) -> Any:
+    def _seeded(self, seed: int, call: Callable[[], Any]) -> Any:
         before = np.random.get_state(), random.getstate()
         with torch.random.fork_rng(devices=[]):
-            np.random.seed(0)
-            random.seed(0)
-            torch.manual_seed(0)
+            np.random.seed(seed)
+            random.seed(seed)
+            torch.manual_seed(seed)
             for rng, state in self.own:
                 rng.bit_generator.state = state
+                rng.random(101 * seed)  # elsewhere in its numbers
             try:
                 return call()
             finally:
@@ -157,18 +159,10 @@ def generators(*functions: Any) -> list[tuple[np.random.Generator, Mapping[str, 
     found: dict[int, np.random.Generator] = {}
     for f in functions:
         code, around = getattr(f, "__code__", None), getattr(f, "__globals__", {})
-        held = [c.cell_contents for c in getattr(f, "__closure__", None) or () if _filled(c)]
+        held = [c.cell_contents for c in getattr(f, "__closure__", None) or () if filled(c)]
         held += [around[n] for n in (code.co_names if code else ()) if n in around]
         found |= {id(g): g for g in held if isinstance(g, np.random.Generator)}
     return [(g, g.bit_generator.state) for g in found.values()]
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
 
 
 class Beside(Around):

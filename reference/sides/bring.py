@@ -12,7 +12,7 @@ import torch
 from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
-from ..draw.plans import Inputs, examples, with_examples
+from ..draw.plans import EXTRA, Inputs, examples, with_examples
 from ..draw.trial import Trial
 from .accepted import DOMAINS, accept, below_one, is_ours, none_accepted, only_equal, positive, told
 from .arguments import calling, order_of
@@ -260,7 +260,7 @@ class _Bringing:
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
         for of in (positive, below_one):
             if free and refused and isinstance(refused[-1][1], NotFiniteError):
-                kind = trial.kind if trial.integers else DOMAINS[of is below_one]
+                kind = trial.kind if trial.integers or trial.kind in EXTRA else DOMAINS[of is below_one]
                 arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
@@ -283,6 +283,7 @@ class _Bringing:
                 break
         if not any(not t.integers for t in accepted):
             raise none_accepted([e for _, e in refused], trials)
+        refused = [(t, e) for t, e in refused if t.kind not in EXTRA]
         if same := only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
             first = next(e for _, e in refused if isinstance(e, RefusedError))
             raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")

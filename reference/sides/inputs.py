@@ -1,7 +1,8 @@
 """What somebody gave as inputs, sorted out: arrays to be drawn, and what is no array; and numbers that code names."""
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..draw.specs import Spec
 from .formats import is_bfloat16
 from .gradients import array
 
-NAMED, SMALLEST = 10.0, 2.0**-6  # sizes of the constants in code that may be kinks
+NAMED, SMALLEST = 64.0, 2.0**-6  # sizes of the constants in code that may be kinks
 MOST = 6  # constants that are tried
 EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
@@ -55,19 +56,49 @@ def is_strategy(spec: Any) -> bool:
 
 def constants(functions: Sequence[Any], options: Mapping[str, float]) -> tuple[float, ...]:
     """The numbers that code or options name: kinks may lie there."""
-    found: dict[float, None] = dict.fromkeys(float(abs(v)) for v in options.values())
-    for f in functions:
-        for code in _codes(f):
-            numbers = (c for c in code.co_consts if isinstance(c, (int, float)) and not isinstance(c, bool))
-            found |= dict.fromkeys(float(abs(c)) for c in numbers)
+    each = (*options.values(), *(c for f in functions for c in _named(f)))
+    found = dict.fromkeys(float(abs(c)) for c in _numbers(each))
     return tuple(c for c in found if SMALLEST <= c <= NAMED)[:MOST]
 
 
-def _codes(f: Any) -> Iterator[types.CodeType]:
-    """The code of a function, of the methods of a class, and of what is defined inside."""
-    for member in [f, *(vars(f if isinstance(f, type) else type(f)).values() if f is not None else ())]:
-        code = getattr(getattr(member, "__func__", member), "__code__", None)
-        stack = [code] if isinstance(code, types.CodeType) else []
-        while stack:
-            yield (code := stack.pop())
-            stack += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+def _numbers(values: Iterable[Any]) -> Iterator[float]:
+    for v in values:
+        if isinstance(v, (tuple, list)):
+            yield from _numbers(v)
+        elif isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool):
+            yield float(v)
+
+
+def _named(f: Any) -> Iterator[Any]:
+    """What stands in the code of a function, or of the methods of a class, in defaults, around it, in an object."""
+    f, given = (f.func, (*f.args, *f.keywords.values())) if isinstance(f, partial) else (f, ())
+    yield from given
+    members = {} if f is None else vars(f if isinstance(f, type) else type(f))
+    yield from () if f is None else getattr(f, "__dict__", {}).values()
+    for member in (f, *members.values()):
+        member = getattr(member, "__func__", member)
+        if isinstance(top := getattr(member, "__code__", None), types.CodeType):
+            around = getattr(member, "__globals__", {})
+            yield from getattr(member, "__defaults__", None) or ()
+            yield from (getattr(member, "__kwdefaults__", None) or {}).values()
+            yield from (c.cell_contents for c in getattr(member, "__closure__", None) or () if filled(c))
+            for code in _codes(top):
+                yield from code.co_consts
+                yield from (around[n] for n in code.co_names if n in around)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code, and what is defined inside."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _codes(inner)
+
+
+def filled(cell: types.CellType) -> bool:
+    """Does a variable around a function have a value yet?"""
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True

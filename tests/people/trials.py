@@ -1,0 +1,133 @@
+"""Code that is wrong only in places that few random numbers and sizes come to, and right code that goes there."""
+
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from .corpus import ND, right, wrong
+
+SIX = 6.0
+
+
+def clipped(x, top=6):
+    return np.clip(x, 0, top), x
+
+
+def clipped_global(x):
+    return np.clip(x, 0, SIX), x
+
+
+def forgets_top(dy, x):
+    return dy * (x > 0)
+
+
+class Hardtanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clamp(-5, 5)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def softplus(x):
+    return np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20)))), x
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def hardswish(x):
+    return x * np.clip(x + 3, 0, 6) / 6, x
+
+
+def with_logits(x):
+    """Overflows where 1 − p is 0: with a constant of 40, which is no kink."""
+    p = sigmoid(x)
+    return -np.log(1 - p) * 40, p
+
+
+GENERATOR = np.random.default_rng(7)
+
+
+def mask_of(x):
+    return (np.random.rand(*x.shape) > 0.5) / 0.5
+
+
+def mask_of_torch(x):
+    return ((torch.rand(x.shape) > 0.5) / 0.5).numpy()
+
+
+def dropout(mask):
+    def kept(x):
+        m = mask(x)
+        return x * m, m
+
+    return kept, lambda dy, m: dy * m
+
+
+def redrawn(mask):
+    return (lambda x: x * mask(x)), (lambda dy, x: dy * mask(dy))
+
+
+def kept_from_own(x):
+    mask = GENERATOR.random(x.shape) > 0.5
+    return x * mask, mask
+
+
+class DropoutFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * (torch.rand_like(x) > 0.5)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (torch.rand_like(g) > 0.5)
+
+
+MASKS = [
+    wrong("dropout, a new mask in backward", *redrawn(mask_of), against=F.dropout, inputs=ND),
+    wrong("dropout, a new mask of torch in backward", *redrawn(mask_of_torch), inputs=ND),
+    wrong("dropout, a new mask in a Function", DropoutFunction, inputs=ND),
+    wrong(
+        "dropout, a new mask of an own generator", kept_from_own,
+        lambda dy, c: dy * (GENERATOR.random(dy.shape) > 0.5), inputs=ND,
+    ),
+    right("dropout that keeps its mask", *dropout(mask_of), against=F.dropout, inputs=ND),
+    right("dropout that keeps its mask of torch", *dropout(mask_of_torch), inputs=ND),
+    right("dropout that keeps its mask of a generator", kept_from_own, lambda dy, c: dy * c, inputs=ND),
+]  # fmt: skip
+CONSTANTS = [
+    wrong("relu6 without its upper end", clipped, forgets_top, against=F.relu6, inputs=ND, side="backward"),
+    wrong("relu6, the end is a global", clipped_global, forgets_top, against=F.relu6, inputs=ND, side="backward"),
+    wrong("relu6, the end in a partial", partial(clipped, top=6), forgets_top, against=F.relu6, inputs=ND),
+    wrong("relu6 beside a module", lambda x: (x.clip(0, 6), x), forgets_top, against=nn.ReLU6(), inputs=ND),
+    wrong("hardtanh(−5, 5) that hands everything on", Hardtanh, against=lambda x: F.hardtanh(x, -5.0, 5.0), inputs=ND),
+    wrong(
+        "softplus: 0 beyond its threshold", softplus, lambda dy, x: dy * np.where(x > 20, 0.0, sigmoid(x)),
+        against=F.softplus, inputs=ND, side="backward",
+    ),
+    right("relu6", clipped, lambda dy, x: dy * (x > 0) * (x < 6), against=F.relu6, inputs=ND),
+    right(
+        "softplus with its threshold", softplus, lambda dy, x: dy * np.where(x > 20, 1.0, sigmoid(x)),
+        against=F.softplus, inputs=ND,
+    ),
+    right(
+        "softplus without a threshold, 20 in torch's", lambda x: (np.log1p(np.exp(x)), x),
+        lambda dy, x: dy * sigmoid(x), against=lambda x: F.softplus(x, 1, 20), inputs=ND,
+    ),
+    right(
+        "hardswish", hardswish, lambda dy, x: dy * np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, x / 3 + 0.5)),
+        against=F.hardswish, inputs=ND,
+    ),
+    right(
+        "log(1 − p), infinite far out", with_logits, lambda dy, p: 40 * dy * p, against=lambda x: 40 * F.softplus(x),
+        inputs=ND,
+    ),
+]  # fmt: skip
+PEOPLE = MASKS + CONSTANTS
