@@ -42,6 +42,7 @@ class RNN(_RNNBase):
     training: bool = True
 
     dyadic = True
+    cancels = True  # 1 − u² near |u| = 1
     options = _OPTIONS | {"nonlinearity": ("tanh", "relu")}
 
     def step(self, a, s, *state):

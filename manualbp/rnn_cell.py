@@ -55,6 +55,7 @@ class RNNCell(_RNNCellBase):
     nonlinearity: str = "tanh"
 
     dyadic = True
+    cancels = RNN.cancels
     options = {**_RNNCellBase.options, "nonlinearity": ("tanh", "relu")}
     step, step_back = RNN.step, RNN.step_back
 

@@ -38,7 +38,10 @@ class Hand(Side):
             return run(self.layer, trial.params, trial.x, self._rng())[0]
 
     def proves_exact(self, trial: Trial) -> bool:
-        """By the certificate: the same code on numbers that know when they would be rounded."""
+        """By the certificate: the same code on numbers that know when they would be rounded. None for a layer whose
+        twin may round where the code by hand does not."""
+        if not all(part.dyadic or part.inside() for _, part in self.layer.walk()):
+            return False
         lifted = trial.map(lambda tree: dyadic(tree, trial.dtype))
         try:
             found = self.run(lifted)
