@@ -13,6 +13,6 @@ HINTS = (
 )
 STUB = '''
 def step(p, g, state):
-    """The new p, and the new state. state is None in the first step. Keep no g itself: its array is used again."""
+    """The new p, and the new state. state is None in the first step. Keep a copy of g, not g."""
 '''
 CHECKS = {"momentum": {"step": "step", "optimizer": m.optim.SGD(lr=0.1, momentum=0.9)}}
