@@ -6,8 +6,7 @@ m ← 0.9 m + g, then p ← p − 0.1 m. Before the first step m is 0.
 import manualbp as m
 
 HINTS = (
-    "The state is what you return beside p; it comes back in the next step. It is None before the first, and "
-    "what you keep of g must be a copy.",
+    "The state is what you return beside p; it comes back in the next step. It is None before the first.",
     "m is a sum of gradients, not a mean: g has no factor.",
     "p moves along the new m.",
 )
