@@ -122,14 +122,17 @@ def name_of(function: Any) -> str:
 
 
 def operations() -> dict[str, type[Layer]]:
-    """The operation of every call that one says it is; classes of your own among them."""
+    """The operation of every call that one says it is; classes of your own among them.
+
+    A class that only inherits `calls` (a wrong variant of Add, say) is not what a call is: it has to say so itself.
+    """
 
     def below(cls: type) -> Iterator[type]:
         for sub in cls.__subclasses__():
             yield from ([sub] if not sub.family else [])
             yield from below(sub)
 
-    return {call: cls for cls in below(Operation) for call in cls.calls}
+    return {call: cls for cls in below(Operation) for call in vars(cls).get("calls", ())}
 
 
 @cache
