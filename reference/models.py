@@ -6,13 +6,16 @@
 One side is what `from_torch` reads; the other is the model itself, with autograd. Never a twin of what was read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import nn
 
 from manualbp.base import tree_map, unflatten
@@ -20,9 +23,11 @@ from manualbp.graph import Graph
 from manualbp.operations import MaskedFill, Where
 
 from .compare.comparison import Comparison, compare
+from .cost import cost_of
 from .diagnose.evidence import Suspect
 from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone
+from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.model import Graphed, OfModel, Own
@@ -76,11 +81,43 @@ def check_model(
     only          of these, the nodes whose names match, as "layer3.*"
     dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
 
-    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad.
+    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad. Of a
+    large one the cost is said on the error stream before it starts; Ctrl-C then keeps the nodes that were compared.
 
     >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
     """
     return examine_model(model, args, kwargs, seed, by_layer, only, dtype)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that was read: itself, its graph in either precision, and the numbers that both are run on."""
+
+    own: Own
+    reads: Mapping[str, Read]
+    trial: OfModel
+    seed: int
+    seconds: float = 0.0  # that reading it took
+
+    @property
+    def graph(self) -> Graph:
+        return self.reads["float64"].graph
+
+
+def prepared(
+    model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, dtype: Any = "float64",
+    change: Change = lambda graph: graph,
+) -> Prepared:  # fmt: skip
+    """A model read on a sample. `change`: another graph in the place of the one read, as one with a fault in it."""
+    check(model)
+    dtype = precision_named(dtype)
+    dtype_of(model, args, kwargs)
+    draws: list[torch.Tensor] = []
+    start = time.perf_counter()
+    reads = read_in_both(model, args, kwargs, draws, change)
+    own = Own(model, args, kwargs, seed if reads["float64"].graph.random else None, draws)
+    trial = trial_of(own, reads["float64"], seed, dtype)
+    return Prepared(own, reads, trial, seed, time.perf_counter() - start)
 
 
 def examine_model(
@@ -88,30 +125,59 @@ def examine_model(
     dtype: Any = "float64", change: Change = lambda graph: graph,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
-    check(model)
-    dtype = precision_named(dtype)
-    dtype_of(model, args, kwargs)
-    draws: list[torch.Tensor] = []
-    reads = read_in_both(model, args, kwargs, draws, change)
-    graph = reads["float64"].graph
+    given = prepared(model, args, kwargs, seed, dtype, change)
+    with watched(given, by_layer, only) as tell:
+        return examine(given, by_layer, only, tell)
+
+
+@contextmanager
+def watched(given: Prepared, by_layer: bool, only: str = "*") -> Iterator[Tell]:
+    """What a large model will cost, said before it starts, and a bar while it runs; nothing for a small one."""
+    names = [node.name for node in given.graph.layers]
+    share = by_layer * sum(fnmatchcase(n, only) for n in names) / max(len(names), 1)
+    parameters = sum(p.numel() for p in given.own.model.parameters())
+    cost = cost_of(given.reads["float64"], parameters, given.seconds, share)
+    console = Console(stderr=True, highlight=False)
+    if not cost.large:
+        yield silent
+        return
+    console.print(f"{type(given.own.model).__name__}: {cost}", soft_wrap=True)
+    with steps(console) as tell:
+        yield tell
+
+
+def examine(given: Prepared, by_layer: bool = False, only: str = "*", tell: Tell = silent) -> ModelReport:
+    """The whole model, and where it is out of bounds, or with `by_layer`, every node alone."""
+    own, graph, trial, seed = given.own, given.graph, given.trial, given.seed
     some_match(only, [node.name for node in graph.layers])
-    own = Own(model, args, kwargs, seed if graph.random else None, draws)
-    trial = trial_of(own, reads["float64"], seed, dtype)
-    found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
+    tell("the whole model", 0, 1)
+    found = compare(Graphed(given.reads, seed, wide=trial.size < LARGE), own, trial)
     alone: dict[str, Alone] = {}
+    notes = told(own.model, given.reads["float64"]) + not_finite(given.reads["float64"], seed)
     if found.wrong or by_layer:
-        alone = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+        notes += gathered(alone, given, only, tell)
     nodes = {n: each.found for n, each in alone.items()}
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], seed) if node else ()
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
-    notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
-        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
-        ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
+        type(own.model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (),
+        notes, 1, ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
     )  # fmt: skip
+
+
+def gathered(alone: dict[str, Alone], given: Prepared, only: str, tell: Tell) -> tuple[str, ...]:
+    """Every node alone into `alone`, one after another; whoever stops it keeps what was done until then."""
+    layers = {n.name: n.layer for n in given.graph.layers if fnmatchcase(n.name, only)}
+    try:
+        for name, each in each_alone(given.own, given.trial, layers, only, given.seed):
+            alone[name] = each
+            tell(name, len(alone), len(layers))
+    except KeyboardInterrupt:
+        return (f"interrupted: {len(alone)} of {len(layers)} nodes were compared alone",)
+    return ()
 
 
 def precision_named(dtype: Any) -> str:

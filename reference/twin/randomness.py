@@ -19,8 +19,8 @@ ALPHA = -1.7580993408473766  # −λα of SELU
 
 
 @contextmanager
-def shared(seed: int | None) -> Iterator[None]:
-    """Within it torch draws from default_rng(seed); None: torch draws as it does."""
+def shared(seed: int | np.random.Generator | None) -> Iterator[None]:
+    """Within it torch draws from default_rng(seed), or goes on with a generator; None: torch draws as it does."""
     if seed is None:
         yield
         return
