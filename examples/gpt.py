@@ -1,4 +1,4 @@
-"""A small GPT trained by hand on the Zen of Python, beside itself in PyTorch: python examples/gpt.py [--quick]
+"""A small GPT trained by hand on the Zen of Python, beside itself: python examples/gpt.py [--quick]
 
 Its attention is causal, and the weight that embeds characters is the one that predicts them, so two gradients meet
 there. The model is a torch.nn.Module with a forward of its own; nothing of it is written a second time.

@@ -1,4 +1,4 @@
-"""A small ResNet trained by hand on scikit-learn's digits, beside itself in PyTorch: python examples/resnet.py [--quick]
+"""A small ResNet trained by hand on scikit-learn's digits, beside itself: python examples/resnet.py [--quick]
 
 Where a block's input is used twice, gradients meet; its ReLU works in place; its batch norms keep running statistics.
 The model is a torch.nn.Module with a forward of its own; nothing of it is written a second time.

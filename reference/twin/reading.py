@@ -260,7 +260,10 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
             if step is not None:
-                inputs, before = self.named(step.inputs), self.saved([*tensors_in((args, kwargs)), *step.params.values()])
+                inputs, before = (
+                    self.named(step.inputs),
+                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
+                )
                 pairs = tuple((local, self.name(t)) for local, t in step.params.items())
         if step is None:
             self.stack.append(path)
