@@ -75,7 +75,7 @@ def written(run: Trained, begin: str, letters: int) -> str:
 
 def main(quick: bool) -> None:
     torch.manual_seed(0)
-    run = train(GPT().double(), batches(4 if quick else 400), AdamW(lr=3e-3), "loss")
+    run = train(GPT().double(), batches(3 if quick else 200), AdamW(lr=5e-3), "loss")
     print(f"GPT on the {len(TEXT)} characters of the Zen of Python, {run}")
     print(written(run, "Beautiful is", 10 if quick else 120))
     picture(run, "GPT on the Zen of Python", Path("gpt.png"))
