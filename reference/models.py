@@ -32,6 +32,7 @@ from .report.report import Report
 from .sides import record
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
+from .sides.raised import RefusedError
 from .sides.run import GRADIENT
 from .twin import passes
 from .twin.layers import array
@@ -151,21 +152,31 @@ def examine(given: Prepared, by_layer: bool = False, only: str = "*", tell: Tell
     own, graph, trial, seed = given.own, given.graph, given.trial, given.seed
     some_match(only, [node.name for node in graph.layers])
     tell("the whole model", 0, 1)
-    found = compare(Graphed(given.reads, seed, wide=trial.size < LARGE), own, trial)
     alone: dict[str, Alone] = {}
     notes = told(own.model, given.reads["float64"]) + not_finite(given.reads["float64"], seed)
-    if found.wrong or by_layer:
-        notes += gathered(alone, given, only, tell)
+    found, raised = the_whole(given)
+    if found.wrong or raised or by_layer:
+        notes += raised + gathered(alone, given, only, tell)
     nodes = {n: each.found for n, each in alone.items()}
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], seed) if node else ()
-    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
+    wrong = bool(found.wrong or raised) or any(c.wrong for c in nodes.values())
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
         type(own.model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (),
         notes, 1, ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
     )  # fmt: skip
+
+
+def the_whole(given: Prepared) -> tuple[Comparison, tuple[str, ...]]:
+    """The whole model compared; or nothing, and a sentence, where the graph's backward pass ends in an error."""
+    hand = Graphed(given.reads, given.seed, wide=given.trial.size < LARGE)
+    try:
+        return compare(hand, given.own, given.trial), ()
+    except RefusedError as e:
+        error = f"{type(e.error).__name__}: {e.error}"
+        return Comparison(()), (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
 
 
 def gathered(alone: dict[str, Alone], given: Prepared, only: str, tell: Tell) -> tuple[str, ...]:
