@@ -267,6 +267,27 @@ def test_a_node_whose_gradient_has_a_wrong_shape_is_named():
     assert report.suspects[0].fault == "J02"
 
 
+class Misshapen(Wrong, family=True):
+    """A layer whose gradient by its input has an axis too many."""
+
+    def backward(self, params, cache, dy):
+        dx, grads = self.inner.backward(params, cache, dy)
+        return np.stack([dx, dx, dx]), grads
+
+
+@pytest.mark.parametrize(("name", "node"), [("resnet", "mean"), ("gpt", "norm"), ("vit", "head")])
+def test_a_backward_pass_that_cannot_go_on_is_wrong_and_no_crash(name, node):
+    model, sample = samples()[name]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: Misshapen(layer) if n == node else layer)
+
+    report = examine_model(model, sample, {}, change=change)
+    assert report.verdict == "wrong"
+    assert report.culprit == f"{node}, its dx"
+    assert any("by hand the whole model ends in" in note for note in report.notes)
+
+
 def test_a_wrong_join_is_seen_although_every_node_is_right():
     def change(graph):
         nodes = list(graph.layers)

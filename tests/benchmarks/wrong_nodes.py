@@ -3,7 +3,8 @@
     python tests/benchmarks/wrong_nodes.py [--draws N]
 
 Each draw takes one of the models, one of its nodes, and one mistake that this node can have and that changes its
-numbers on what it is given there. `check_model` compares the graph with that node in it with the model itself.
+numbers on what it is given there. `check_model(…, by_layer=True)` compares the graph with that node in it with the model
+itself: some mistakes, as at ties of zeros before a ReLU, change no gradient of the whole.
 """
 
 import sys
@@ -109,7 +110,7 @@ def drawn(name: str, made: tuple, node: str, fault: Fault, seed: int) -> Drawn:
         layer = graph.children()[node]
         return graph.map_named(lambda n, inner: corrupt(inner, fault) if n == node else inner)
 
-    report = examine_model(*made, {}, seed, change=change)
+    report = examine_model(*made, {}, seed, by_layer=True, change=change)
     wrong = tuple(n for n, c in report.nodes.items() if c.wrong)
     told = report.suspects[0].fault if report.suspects else None
     return Drawn(name, node, layer, fault, not report, report.culprit, wrong, told)
