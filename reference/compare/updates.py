@@ -114,7 +114,7 @@ class Lockstep:
         return np.array([here.get((k, n.partition("/")[0]), 0.0) for k, n in self.places])
 
     def bounds(self) -> Iterator[Array]:
-        """Of every array, the strictest first: the last bits; and what longdouble shows of the judged side's rounding."""
+        """Of every array, the strictest first: the last bits; with what longdouble shows of the judged rounding."""
         least = EPS[self.dtype] * self.scale + LEAST[self.dtype]
         yield FACTOR * least
         if (own := self.own) is not None:
