@@ -101,11 +101,11 @@ def verify(
     if torch == against:
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
     files.check_writable({"--json": json, "--junit": junit})
-    console = Console(quiet=quiet, highlight=False)
+    console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
     if model is not None:
-        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
-        raise typer.Exit(one_case(case, job.Torches(torch, against, device, limit)))
+        raise typer.Exit(one_case(case, torches))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
     for name in layer or ():
         choose("--layer", name, known)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ VARIANTS = 64  # of one network: every run with other random functions is one
 
 
 class NotCompiledError(Exception):
-    """A compiler failed where torch as it is does not. kind: "crash" or "too slow"."""
+    """A compiler failed where torch as it is does not. kind: "crash", "too slow", or "random" numbers of its own."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -72,25 +73,21 @@ class Compiled(Module):
     outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
     networks: dict[Any, tuple[nn.Module, Callable]] = field(default_factory=dict, compare=False, repr=False)
 
+    may_round_at_kinks = True
+
     def run(self, trial: Trial) -> Run:
-        return self._guarded(super().run, trial)
+        return self._guarded(partial(Module.run, self, trial), trial)
 
     def outputs(self, trial: Trial) -> Tree:
-        return self._guarded(super().outputs, trial)
+        return self._guarded(partial(Module.outputs, self, trial), trial)
 
     def proves_exact(self, trial: Trial) -> bool:
         return self.by.proves_exact(trial)
 
-    def _guarded(self, run: Callable[[Trial], Any], trial: Trial) -> Any:
-        """What `run` gives; NotCompiledError where it fails, and the same without a compiler does not."""
-        try:
-            with limited(self.limit), watched(self.outcome), self.around():
-                return run(trial)
-        except Exception as e:
-            Module(self.make, self.seed, self.device).run(trial)
-            raise NotCompiledError("crash", first_line(e)) from e
-        except _TooSlow:
-            raise NotCompiledError("too slow", f"not compiled and run within {self.limit:g} s") from None
+    def _guarded(self, run: Callable[[], Any], trial: Trial) -> Any:
+        plain = partial(Module(self.make, self.seed, self.device).run, trial)
+        with self.around():
+            return guarded(run, plain, self.outcome, self.limit)
 
     def _forward(self, trial: Trial, requires_grad: bool) -> tuple[nn.Module, Any, Any]:
         module, inputs = self.make(trial), to_tensors(trial.x, self.device, requires_grad)
@@ -122,7 +119,7 @@ class Compiled(Module):
         return kept, call
 
     def _exported(self, module: nn.Module, inputs: Any) -> Callable:
-        call = exported.network(module, inputs)
+        call = exported.network(modules.Called(module), (inputs,))
         self.outcome.graphs += 1
         return call
 
@@ -131,6 +128,20 @@ class Compiled(Module):
             return modules.call(module, x)
 
         return compiled(network, self.backend)
+
+
+def guarded(run: Callable[[], Any], plain: Callable[[], Any], outcome: Outcome, limit: float) -> Any:
+    """What `run` gives. NotCompiledError where it takes too long, or fails, and `plain`, uncompiled, does not."""
+    try:
+        with limited(limit), watched(outcome):
+            return run()
+    except NotCompiledError:
+        raise
+    except Exception as e:
+        plain()
+        raise NotCompiledError("crash", first_line(e)) from e
+    except _TooSlow:
+        raise NotCompiledError("too slow", f"not compiled and run within {limit:g} s") from None
 
 
 @contextmanager
