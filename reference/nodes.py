@@ -37,13 +37,17 @@ class Call(Side):
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
         dtype = getattr(torch, precision_of(trial).name)
-        with torch.enable_grad(), quiet(), randomness.shared(self.seed), passes.OwnRun(dtype, [], True):
-            y = passes.tree(self.again(self.substitute(inputs, params, trial)))
+        y = passes.tree(self.made(self.again(self.substitute(inputs, params, trial)), dtype, self.seed))
         pairs = pairs_of(y, trial.dy)
         if pairs:
             torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         by_param = {n: gradient(t) for n, t in params.items() if n not in trial.buffers}
         return named(OUTPUT, leaves(keyed(y, ()), "y")) | named(GRADIENT, leaves(gradients(inputs), "x") | by_param)
+
+    def made(self, call: Callable[[], Any], dtype: torch.dtype, source: Any) -> Any:
+        """What the call gives, its random numbers drawn from a seed, or noted."""
+        with torch.enable_grad(), quiet(), randomness.shared(source), passes.OwnRun(dtype, [], True):
+            return call()
 
     def substitute(self, inputs: Any, params: Mapping[str, torch.Tensor], trial: Trial) -> Callable[[Any], Any]:
         """Other tensors in the place of those of the call: one that it is given twice is two."""
@@ -90,12 +94,14 @@ class Alone:
     """One node on what it was given in the model: compared with the call of torch that it is.
 
     layer  by hand;  right: what the call was read as, another layer only where somebody has put one in its place
+    sides  the two that were compared: by hand, and the call
     """
 
     layer: Layer
     right: Layer
     trial: Trial
     found: Comparison
+    sides: tuple["Gradients", Call]
 
 
 def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Alone]:
@@ -133,7 +139,8 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
-    return Alone(layer, step.layer, trial, compare(Gradients(hand, buffers), call, trial))
+    sides = Gradients(hand, buffers), call
+    return Alone(layer, step.layer, trial, compare(*sides, trial), sides)
 
 
 @dataclass(frozen=True)
@@ -183,3 +190,16 @@ def gradients(inputs: Any) -> Tree:
     if isinstance(inputs, tuple):
         return tuple(map(gradients, inputs))
     return gradient(inputs) if inputs is not None and inputs.requires_grad else None
+
+
+def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None, str | None]:
+    """The node of the first fault in the order of computation, the fault, and its side: forward from the first node,
+    then backward from the last."""
+    forward = [(n, t) for n, c in nodes.items() for t in c.wrong if t.of.role != GRADIENT]
+    backward = [(n, t) for n, c in reversed([*nodes.items()]) for t in c.wrong if t.of.role == GRADIENT]
+    for name, first in (*forward, *backward):
+        return name, f"{name}, its {first.name}", "forward" if forward else "backward"
+    if not found.wrong:
+        return None, None, None
+    first = found.wrong[0]
+    return None, first.name, "backward" if first.of.role == GRADIENT else "forward"

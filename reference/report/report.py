@@ -25,6 +25,8 @@ SIDES = {
     "both": "The forward is not the function intended, and the backward pass is not its derivative either.",
     "gradients": "The gradients given are not those of this loss.",
     "against": "The other side is wrong: what was judged is the derivative of its own forward.",
+    "compiled": "What the compiler made is wrong: torch without it agrees with the side by hand.",
+    "eager": "Torch as it is is wrong, without a compiler: what one made agrees with the side by hand.",
     "update": "The update is not that of the rule intended.",
     "contract": "The numbers of a single clean call are right; how the functions behave is not.",
 }

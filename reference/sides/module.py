@@ -54,7 +54,7 @@ class Module(Side):
     def _forward(self, trial: Trial, requires_grad: bool) -> tuple[nn.Module, Any, Any]:
         module, inputs = self.make(trial), to_tensors(trial.x, self.device, requires_grad)
         with quiet(), randomness.shared(self.seed):
-            return module, inputs, _tuple(modules.call(module, inputs))
+            return module, inputs, modules.as_tuple(modules.call(module, inputs))
 
     def _backward(self, y: Any, dy: Tree) -> None:
         """autograd from every output that has an upstream gradient."""
@@ -110,11 +110,6 @@ def to_tensors(x: Tree, device: str = "cpu", requires_grad: bool = False) -> Any
         return x
     t = tensor(np.asarray(x), device)
     return t.requires_grad_() if requires_grad and t.is_floating_point() else t
-
-
-def _tuple(y: Any) -> Any:
-    """Named tuples and lists as tuples."""
-    return tuple(map(_tuple, y)) if isinstance(y, (tuple, list)) else y
 
 
 def _arrays(tree: Any) -> Tree:
