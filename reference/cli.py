@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
+from .golden import commands as golden
 from .teach import commands
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
@@ -20,6 +21,8 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False)
 app.command()(commands.learn)
 app.command()(commands.book)
+app.command()(golden.record)
+app.command()(golden.replay)
 
 
 def _print_version(asked: bool) -> None:

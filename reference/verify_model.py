@@ -26,8 +26,16 @@ def run(
     module, model = model_of(target)
     samples = sample_of(module, list(shapes), seed)
     report = check_model(model, *samples, seed=seed, by_layer=True, only=only, dtype=dtype)
+    return show(target, report, console, json_file, junit_file)
+
+
+def show(
+    target: str, report: ModelReport, console: Console, json_file: str | None, junit_file: str | None,
+    sides: tuple[str, str] = ("by hand", "PyTorch"),
+) -> int:  # fmt: skip
+    """A report on the screen and in files; the exit code. `sides`: what the two that are compared are called."""
     wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
-    wide.print(table(report))
+    wide.print(table(report, sides))
     if not report.stands:
         console.print(str(report), markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
@@ -80,11 +88,11 @@ def sample_of(module: Any, shapes: list[str], seed: int) -> tuple[Any, ...]:
     return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
 
 
-def table(report: ModelReport) -> Table:
+def table(report: ModelReport, sides: tuple[str, str] = ("by hand", "PyTorch")) -> Table:
     """Every gradient, output and buffer of the model and of every node: its size on both sides, and how far apart."""
     found = Table(header_style="dim")
     found.add_column("layer by layer", no_wrap=True)
-    for heading in ("shape", "‖by hand‖", "‖PyTorch‖", "err", "err/bound", "power"):
+    for heading in ("shape", *(f"‖{side}‖" for side in sides), "err", "err/bound", "power"):
         found.add_column(heading, justify="right", no_wrap=True)
     layers = report.graph.children()
     _section(found, "the whole model", report.tensors)
