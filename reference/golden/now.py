@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,18 @@ import torch
 from torch import nn
 
 from manualbp.base import Layer, flatten, unflatten
-from manualbp.checkpoint import read_arrays
 
 from ..draw.trial import Trial
 from ..models import trial_of
-from ..nodes import Gradients, Recorder, recorded, sides_alone
+from ..nodes import Gradients, Recorder, sides_alone
 from ..sides.hand import Hand
 from ..sides.model import Graphed, Own
 from ..sides.run import Run
 from ..twin import passes
 from ..twin.layers import quiet, tensor
 from ..twin.models import Read, check, named_arguments, whole
-from . import format
 from .environment import environment, seeded
-from .record import checksums
+from .record import as_seeded, checksums
 from .recording import Part, Recording
 from .torch_side import side_of
 
@@ -101,7 +98,7 @@ class ByTorch(Now):
         def find(m: nn.Module) -> Layer | None:
             return layers.get(paths.get(id(m), "")) or whole(m)
 
-        return recorded(self._own("cpu"), self.trial, "*", find)
+        return as_seeded(self._own("cpu"), self.trial, "*", self.recording.seed, find)
 
     def node(self, name: str, part: Part) -> Run | None:
         layer = self.recording.layers[name]
@@ -141,40 +138,18 @@ class ByHand(Now):
         return Graphed({"float64": Read(r.graph, params, None, ())}, r.seed).run(trial)
 
     def node(self, name: str, part: Part) -> Run | None:
-        return of_layer(self.recording.layers[name], part, self.recording.seed)
-
-
-def of_layer(layer: Layer, part: Part, seed: int) -> Run:
-    """A node by hand."""
-    assert part.trial is not None
-    return Gradients(Hand(layer, seed), part.trial.buffers).run(part.trial)
+        assert part.trial is not None
+        return Gradients(Hand(self.recording.layers[name], self.recording.seed), part.trial.buffers).run(part.trial)
 
 
 @dataclass(frozen=True)
 class Written(Now):
-    """Numbers that another program wrote: a safetensors file, or a recording."""
+    """Numbers that another program wrote."""
 
-    recording: Recording
-    path: Any
+    run: Run
 
     def whole(self) -> Run:
-        found = numbers(self.path)
-        run = self.recording.whole.run
-        wanted = {n: spelt for n in run for spelt in (f"{n.role}/{n.path}", str(n)) if spelt in found}
-        if not wanted:
-            shown = ", ".join(f"{n.role}/{n.path}" for n in [*run][:FEW])
-            raise ValueError(f"{self.path} has none of the arrays of the recording, which are called {shown}, …")
-        return {n: found[spelt] for n, spelt in wanted.items()}
-
-
-def numbers(path: Any) -> dict[str, Any]:
-    """The arrays of a safetensors file, or of a recording by role and path."""
-    if format.is_recording(path):
-        run = format.read(path).whole.run
-        return {f"{n.role}/{n.path}": a for n, a in run.items() if isinstance(a, np.ndarray)}
-    if not Path(path).is_file():
-        raise ValueError(f"{path} is neither a safetensors file nor the folder of a recording")
-    return read_arrays(path)[0]
+        return self.run
 
 
 def same_state(recording: Recording, model: nn.Module) -> None:

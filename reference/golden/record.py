@@ -22,12 +22,13 @@ from ..compare.bound import EPS, FACTOR, RATIO, distance, largest, strict
 from ..compare.comparison import compare, rounding
 from ..draw.trial import LARGE, Trial
 from ..models import precision_named, read_in_both, some_match, trial_of
-from ..nodes import Recorder, recorded, sides_alone
+from ..nodes import Find, Recorder, recorded, sides_alone
 from ..sides.model import Graphed, Own
 from ..sides.run import GRADIENT, Name, Run
 from ..sides.side import Side
 from ..twin.layers import array
 from ..twin.models import Read, check, dtype_of
+from ..twin.models import whole as whole_module
 from ..twin.step import swapped
 from . import format
 from .environment import environment, seeded
@@ -150,8 +151,8 @@ def limit_of(n: Name, a: Array | None, bounds: Mapping[Name, float], room: nudge
 
 def nodes_of(own: Own, trial: Trial, read: Read, only: str, seed: int, light: bool, track: Track) -> dict[str, Part]:
     """Every node that matches, alone on what it was given in the model, in order."""
-    recorder = recorded(own, trial, only)
-    other = in_other_precision(own, trial, only) if light else None
+    recorder = as_seeded(own, trial, only, seed)
+    other = in_other_precision(own, trial, only, seed) if light else None
     layers = {node.name: node.layer for node in read.graph.layers if node.name in recorder.calls}
     return {name: node_of(name, layers[name], recorder, other, seed, light) for name in track([*layers])}
 
@@ -165,9 +166,15 @@ def node_of(name: str, layer: Any, recorder: Recorder, other: Recorder | None, s
     return part_of(hand, call, given, (hand.run(given), call.run(given)), "*", light, FEW, coarser)
 
 
-def in_other_precision(own: Own, trial: Trial, only: str) -> Recorder | None:
+def as_seeded(own: Own, trial: Trial, only: str, seed: int, find: Find = whole_module) -> Recorder:
+    """The model's run with what every node was given, dropout's numbers from a seed."""
+    with seeded(seed):
+        return recorded(own, trial, only, find)
+
+
+def in_other_precision(own: Own, trial: Trial, only: str, seed: int) -> Recorder | None:
     """The model's run in the other precision, None for a model that has only one."""
     try:
-        return recorded(own, trial.cast("float32" if trial.dtype == "float64" else "float64"), only)
+        return as_seeded(own, trial.cast("float32" if trial.dtype == "float64" else "float64"), only, seed)
     except (RuntimeError, TypeError, ValueError):
         return None

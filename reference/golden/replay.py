@@ -9,10 +9,11 @@ then, so that the first wrong one has a name, and the code by hand says which of
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from manualbp.base import options_of, registry
@@ -23,12 +24,15 @@ from ..diagnose import replays
 from ..diagnose.evidence import Suspect
 from ..judge import Judged, judge_numbers
 from ..models import ModelReport, first_wrong
+from ..report.report import Report
 from ..sides.module import twin_of
-from ..sides.run import Run
+from ..sides.numbers import by_name
+from ..sides.run import GRADIENT, Run
 from . import format
 from .environment import changed
-from .now import FEW, ByHand, ByTorch, Now, Written, of_layer
+from .now import FEW, ByHand, ByTorch, Now, Written
 from .recording import Part, Recorded, Recording, beside
+from .written import in_dtype, run_of
 
 Track = Callable[[Sequence[str]], Iterable[str]]
 
@@ -48,9 +52,10 @@ def replay(
     recording = format.read(folder)
     if sum((model is not None, numbers is not None, by_hand)) != 1:
         raise ValueError("replay takes one of a model, numbers=… and by_hand=True, as replay('golden/', model)")
-    now: Now = ByHand(recording) if by_hand else Written(recording, numbers)
     if model is not None:
-        now = ByTorch(recording, model, args, kwargs, device)
+        now: Now = ByTorch(recording, model, args, kwargs, device)
+    else:
+        now = ByHand(recording) if by_hand else Written(run_of(recording, numbers))
     return held_beside(f"{folder}", recording, now, track)
 
 
@@ -81,8 +86,9 @@ def held_beside(title: str, recording: Recording, now: Now, track: Track = iter)
     node, culprit, _ = first_wrong(found, nodes)
     if recording.light:  # a node runs on what the model computes now, so that all behind a wrong one is wrong
         nodes = {n: c for n, c in nodes.items() if n == node}
-    side, suspects = (None, ()) if node is None else explained(recording, now, node, runs[node])
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
+    run = found.runs[0] if node is None else runs[node]
+    side, suspects = explained(recording, now, node, run) if wrong else (None, ())
     return Replayed(
         f"{title}: {recording.model}", "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (),
         notes(recording, now, found, nodes, runs), 1, ", ".join(f"{n} {s}" for n, s in recording.inputs.items()),
@@ -96,25 +102,44 @@ def each_node(recording: Recording, now: Now, track: Track) -> dict[str, Run]:
     return {name: run for name, run in found.items() if run is not None}
 
 
-def explained(recording: Recording, now: Now, node: str, run: Run) -> tuple[str | None, tuple[Suspect, ...]]:
-    """Which of the two is wrong in a node, by a third side, and what the mistake looks like."""
-    part, layer = recording.nodes[node], recording.layers[node]
+def explained(
+    recording: Recording, now: Now, node: str | None, run: Run
+) -> tuple[str | None, tuple[Suspect, ...]]:  # fmt: skip
+    """Which of the two is wrong in a node, or in the whole, by a third side; and what the mistake looks like."""
+    part = recording.whole if node is None else recording.nodes[node]
     if part.trial is None:
         return None, ()
+    third = third_side(recording, now, node)
+    side = None
+    if third is not None:
+        third = {n: a for n, a in third.items() if n in part.run}
+        like_then = not beside(part, third, recording.dtype).wrong
+        like_now = not beside(Part(third, part.limits), {n: run.get(n) for n in third}, recording.dtype).wrong
+        side = {(True, False): "now", (False, True): "recording"}.get((like_then, like_now))
+    return side, () if side == "recording" else suspected(recording, node, part, run)
+
+
+def third_side(recording: Recording, now: Now, node: str | None) -> Run | None:
+    """The code by hand; where that is what is judged, a node's twin in torch."""
+    if not isinstance(now, ByHand):
+        by_hand = ByHand(recording)
+        return by_hand.whole() if node is None else by_hand.node(node, recording.nodes[node])
+    if node is None:
+        return None
     try:
-        third = twin_of(layer, recording.seed).run(part.trial) if isinstance(now, ByHand) else None
+        return twin_of(recording.layers[node], recording.seed).run(recording.nodes[node].trial)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):  # a class without a twin
-        return None, ()
-    third = of_layer(layer, part, recording.seed) if third is None else third
-    third = {n: a for n, a in third.items() if n in part.run}
-    like_then = not beside(part, third, recording.dtype).wrong
-    like_now = not beside(Part(third, part.limits), run, recording.dtype).wrong
-    side = {(True, False): "now", (False, True): "recording"}.get((like_then, like_now))
+        return None
+
+
+def suspected(recording: Recording, node: str | None, part: Part, run: Run) -> tuple[Suspect, ...]:
+    """The mistakes that make the numbers of today out of those recorded."""
+    layer = recording.graph if node is None else recording.layers[node]
     options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
-    known = type(layer).__name__ in registry()
+    known = node is not None and type(layer).__name__ in registry()
     again = partial(replays.of_layer, layer, recording.seed) if known else None
     judged = Judged(Recorded(run), None, Recorded(dict(part.run)), options, again)
-    return side, () if side == "recording" else judge_numbers(node, judged, part.trial).suspects
+    return judge_numbers(node or recording.model, judged, part.trial).suspects  # type: ignore[arg-type]
 
 
 def notes(
@@ -137,3 +162,13 @@ def notes(
     for name, c in nodes.items():
         told += [f"{name}: {place_of(t)}" for t in c.wrong[:1]]
     return tuple(told)
+
+
+def gradients_beside(gradients: Mapping[str, Any], folder: Any, title: str) -> Report:
+    """Gradients, under the names of the recording or as people call them, beside those of a recording."""
+    recording = format.read(folder)
+    kept = {n.path: (n, a) for n, a in recording.whole.run.items() if n.role == GRADIENT and a is not None}
+    given, _, _ = by_name(gradients, {path: np.zeros(a.shape) for path, (_, a) in kept.items()})
+    run = in_dtype(recording, {kept[path][0]: a for path, a in given.items()})
+    whole = replace(recording.whole, run={n: recording.whole.run[n] for n in run})
+    return held_beside(title, replace(recording, whole=whole, nodes={}), Written(run))
