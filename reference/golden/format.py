@@ -23,7 +23,7 @@ from ..draw.expression import parse
 from ..draw.trial import Trial
 from ..report.files import figure
 from ..sides.model import OfModel
-from ..sides.run import Name
+from ..sides.run import BUFFER, Name
 from .recording import Limit, Part, Recording
 from .sketch import Sketch
 
@@ -90,6 +90,8 @@ class Store:
         key = self.known.setdefault(same, name)
         if key != name and name.startswith(NODE):
             return key
+        if name in self.arrays and key != name:
+            raise ValueError(f"two arrays of this model are called {name}: rename one")
         self.arrays[name] = a
         return name
 
@@ -140,6 +142,11 @@ def _part(part: Part, store: Store, where: str) -> dict[str, Any]:
     return told
 
 
+def key_of(name: Name) -> str:
+    """How an array is called in the file: output/y, gradient/0.weight, after/0.running_mean."""
+    return f"{'after' if name.role == BUFFER else name.role}/{name.path}"
+
+
 def _kind(name: str, buffers: tuple[str, ...]) -> str:
     return "buffer" if name in buffers else "parameter"
 
@@ -148,7 +155,7 @@ def _tensor(name: Name, kept: Any, limit: Limit, store: Store, where: str) -> di
     told: dict[str, Any] = {"role": name.role, "path": name.path, "bound": figure(limit.bound), "power": limit.power}
     if isinstance(kept, Sketch):
         return told | {"sketch": vars(kept)}
-    key = f"{where}{name.role}/{name.path}"
+    key = f"{where}{key_of(name)}"
     room = limit.room if np.ndim(limit.room) == 0 else store.put(np.asarray(limit.room, float), f"{key}/room")
     return told | {"array": None if kept is None else store.put(kept, key), "room": room}
 

@@ -64,8 +64,8 @@ class Replayed(ModelReport):
     """A report on what is there now beside what was recorded."""
 
     def _worst(self) -> list[str]:
-        t = next((t for t in self.tensors if not t.ok), None)
-        return [] if t is None else [f"First culprit: {self.culprit}; {place_of(t)}"]
+        t = next((t for t in self.tensors if t.name == self.culprit and not t.ok), None)
+        return [f"First culprit: {self.culprit if t is None else place_of(t)}"] if self.culprit else []
 
 
 def place_of(t: Tensor) -> str:

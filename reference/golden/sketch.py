@@ -50,8 +50,13 @@ def sketch(a: Array, allowed: Any = 0.0) -> Sketch:
     a = np.asarray(a)
     if a.dtype.kind != "f":
         return Sketch(a.shape, a.dtype.name, checksum(a))
-    spread = float(np.linalg.norm(np.broadcast_to(np.asarray(allowed, float), a.shape)))
-    return Sketch(a.shape, a.dtype.name, checksum(a), _places(a), projections(a), spread, largest(a))
+    return Sketch(a.shape, a.dtype.name, checksum(a), _places(a), projections(a), _norm(allowed, a.shape), largest(a))
+
+
+def _norm(allowed: Any, shape: tuple[int, ...]) -> float:
+    """‖b‖₂, without an overflow in the squares."""
+    b = np.broadcast_to(np.asarray(allowed, float), shape)
+    return (top := largest(b)) and top * math.sqrt(float(np.sum((b / top) ** 2)))
 
 
 def checksum(a: Any) -> str:

@@ -60,9 +60,9 @@ def run_of(recording: Recording, path: Any) -> Run:
     if format.is_recording(path):
         return in_dtype(recording, dict(arrays_of(path).whole.run))  # pyright: ignore[reportArgumentType]
     found = file_of(path)
-    wanted = {n: spelt for n in run for spelt in (f"{n.role}/{n.path}", str(n)) if spelt in found}
+    wanted = {n: spelt for n in run for spelt in (format.key_of(n), str(n)) if spelt in found}
     if not wanted:
-        shown = ", ".join(f"{n.role}/{n.path}" for n in [*run][:FEW])
+        shown = ", ".join(format.key_of(n) for n in [*run][:FEW])
         raise ValueError(f"{path} has none of the arrays of the recording, which are called {shown}, …")
     return in_dtype(recording, {n: found[spelt] for n, spelt in wanted.items()})
 
