@@ -22,7 +22,7 @@ def record(
     """Record what a model gives here and now: a later torch, another device, a port is held beside it by replay.
 
     Inputs, parameters, upstream gradient, outputs, gradients and every step between, each with its bound, as JSON and
-    safetensors in a folder. The code by hand runs beside it: the code is 1 where the two differ. Example:
+    safetensors in a folder. The code by hand runs beside it: the exit code is 1 where the two differ. Example:
 
         manualbp record net.py:model --shape 4,10 -o golden/
     """
