@@ -9,6 +9,7 @@ from rich.console import Console
 from .draw.expression import nearest, parse
 from .golden import commands as golden
 from .teach import commands
+from .versions import commands as versions
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -23,6 +24,7 @@ app.command()(commands.learn)
 app.command()(commands.book)
 app.command()(golden.record)
 app.command()(golden.replay)
+app.command()(versions.bisect)
 
 
 def _print_version(asked: bool) -> None:

@@ -97,7 +97,7 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) 
     """By the rounding that other precisions show, and at last by moved data."""
     mine, theirs, bounds = rounding(hand, torch, trial, runs)
     tensors = _against(runs, lambda n, a, b: bounds[n])
-    exact_kinks = trial.integers and _rounds_nothing(theirs) and (not isinstance(hand, Hand) or _rounds_nothing(mine))
+    exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
     for looks in (nudge.LOOKS, nudge.MORE):
         off = [t for t in tensors if t.bound < t.error < np.inf]
