@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
+from .golden import commands as golden
 from .teach import commands
 from .versions import commands as versions
 
@@ -21,6 +22,8 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False)
 app.command()(commands.learn)
 app.command()(commands.book)
+app.command()(golden.record)
+app.command()(golden.replay)
 app.command()(versions.bisect)
 
 

@@ -21,23 +21,27 @@ from .twin import passes, randomness
 from .twin.layers import array, quiet, tensor
 from .twin.models import whole
 from .twin.reading import Again, Reader
-from .twin.step import Step, tensors_in
+from .twin.step import Step, swapped, tensors_in
+
+Find = Callable[[torch.nn.Module], Layer | None]
 
 
 @dataclass(frozen=True)
 class Call(Side):
-    """One call of torch, made again on other numbers. `values`: what its tensors were, by id."""
+    """One call of torch, made again on other numbers. `values`: what its tensors were, by id; `device`: where."""
 
     step: Step
     again: Again
     values: Mapping[int, torch.Tensor]
     seed: int | None
+    device: str = "cpu"
 
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
         dtype = getattr(torch, precision_of(trial).name)
-        y = passes.tree(self.made(self.again(self.substitute(inputs, params, trial)), dtype, self.seed))
+        call = self.again(self.substitute(inputs, params, trial))
+        y = swapped(passes.tree(self.made(call, dtype, self.seed)), torch.Tensor.cpu)
         pairs = pairs_of(y, trial.dy)
         if pairs:
             torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
@@ -60,9 +64,9 @@ class Call(Side):
 
         def other(t: torch.Tensor) -> torch.Tensor:
             if left := fresh.get(id(t)):
-                return left.pop(0) if len(left) > 1 else left[0]
+                return (left.pop(0) if len(left) > 1 else left[0]).to(self.device)
             was = self.values.get(id(t), t)
-            return was.to(dtype) if was.is_floating_point() else was.clone()
+            return (was.to(dtype) if was.is_floating_point() else was.clone()).to(self.device)
 
         return other
 
@@ -70,8 +74,8 @@ class Call(Side):
 class Recorder(Reader):
     """Notes of every node how to make the call again, and the gradient that comes back to what it gave."""
 
-    def __init__(self, own: Own, dtype: torch.dtype, only: str) -> None:
-        super().__init__(own.model, whole, dtype, own.draws, False)
+    def __init__(self, own: Own, dtype: torch.dtype, only: str, find: Find = whole) -> None:
+        super().__init__(own.model, find, dtype, own.draws, False)
         self.only = only
         self.calls: dict[str, tuple[Step, Again, Mapping[int, torch.Tensor]]] = {}
         self.upstream: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
@@ -110,10 +114,11 @@ def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, s
     return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
 
 
-def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
-    """The model's own run, forward and back, with what every node was given and got back."""
+def recorded(own: Own, trial: Trial, only: str = "*", find: Find = whole) -> Recorder:
+    """The model's own run, forward and back, with what every node was given and got back. `find`: what layer a module
+    is, None if it is to be read through."""
     dtype = getattr(torch, precision(trial).name)
-    recorder = Recorder(own, dtype, only)
+    recorder = Recorder(own, dtype, only, find)
     given, seen = own.given(trial, dtype)
     recorder.give(given, seen)
     with quiet(), recorder.reading():
@@ -125,6 +130,14 @@ def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
 
 def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     """One node by hand and by torch, on what it was given in the model."""
+    hand, call, trial = sides_alone(name, layer, recorder, seed)
+    return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
+
+
+def sides_alone(
+    name: str, layer: Layer, recorder: Recorder, seed: int, device: str = "cpu"
+) -> tuple["Gradients", Call, Trial]:
+    """One node by hand, as the call of torch that it is, and what it was given in the model."""
     step, again, before = recorder.calls[name]
 
     def was(tensors: Any) -> Any:
@@ -135,12 +148,11 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     params = unflatten({n: was(t) for n, t in step.params.items()})
     buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
     random = seed if layer.random else None
-    hand, call = Hand(layer, seed), Call(step, again, before, random)
+    hand, call = Hand(layer, seed), Call(step, again, before, random, device)
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
-    sides = Gradients(hand, buffers), call
-    return Alone(layer, step.layer, trial, compare(*sides, trial), sides)
+    return Gradients(hand, buffers), call, trial
 
 
 @dataclass(frozen=True)
