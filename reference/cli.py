@@ -8,6 +8,7 @@ from rich.console import Console
 
 from .draw.expression import nearest, parse
 from .teach import commands
+from .vectors import commands as of_vectors
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -20,6 +21,7 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False)
 app.command()(commands.learn)
 app.command()(commands.book)
+app.command()(of_vectors.vectors)
 
 
 def _print_version(asked: bool) -> None:
