@@ -15,7 +15,7 @@ from ..draw.case import Case
 from ..draw.steps import in_two_groups
 from ..faults import KNOWN
 from . import of_layers, of_updates
-from .of_layers import Unbounded
+from .of_layers import UnboundedError
 from .of_updates import Update
 from .read import Vector
 
@@ -37,7 +37,7 @@ class Candidate:
 
 
 def vectors(cls: type, seed: int = 0) -> list[Vector]:
-    """The vectors of a class, always the same for a seed: by greed, whatever brings most that is new, then the smaller."""
+    """The vectors of a class, always the same for a seed; by greed: what brings most that is new, then the smaller."""
     left, made, covered, weak = enough(cls, seed), list[Vector](), set[tuple[str, str]](), list[Vector]()
     while left and len(made) < MOST:
         best = max(left, key=lambda c: (gain(c, covered), -c.size))
@@ -46,7 +46,7 @@ def vectors(cls: type, seed: int = 0) -> list[Vector]:
             break
         try:
             found = best.make(f"{cls.__name__}-{len(made) + 1}")
-        except Unbounded:
+        except UnboundedError:
             continue
         if not sharp(found):
             weak.append(found)
@@ -63,7 +63,9 @@ def gain(candidate: Candidate, covered: set[tuple[str, str]]) -> float:
 def sharp(vector: Vector) -> bool:
     """Is no tensor's bound, in float64, more than a small part of it?"""
     entries = [e for _, _, e in vector.expected()]
-    return all(e.bounds and e.bounds[0] is not None and e.bounds[0] <= SHARP * _top(e.array) for e in entries if e.array.any())
+    return all(
+        e.bounds and e.bounds[0] is not None and e.bounds[0] <= SHARP * _top(e.array) for e in entries if e.array.any()
+    )
 
 
 def _top(a: np.ndarray) -> float:

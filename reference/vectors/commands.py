@@ -12,9 +12,11 @@ MISMATCH = 1
 def vectors(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FOLDER", help="Where the files go.")] = "vectors",
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This class alone (repeatable).")] = None,
-    seed: Annotated[int, typer.Option(help="Where the random numbers begin; the same seed, the same files.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Where the random numbers begin; the same seed, the same files.", min=0)
+    ] = 0,
 ) -> None:
-    """Test vectors for other languages: what goes into each layer, loss, operation and optimizer, and what must come out.
+    """Test vectors for other languages: what goes into each layer, loss and optimizer, and what must come out.
 
     A JSON file for every class, with a safetensors file where numbers are not exact; schema.json says what is in them,
     examples/vectors/ reads them in C, Rust and JavaScript. Examples:
@@ -25,7 +27,7 @@ def vectors(
     """
     from ..draw.expression import nearest
     from . import files, make
-    from .of_layers import Mismatch
+    from .of_layers import MismatchError
 
     known = files.classes()
     for name in only or ():
@@ -35,6 +37,6 @@ def vectors(
     names = list(dict.fromkeys(only)) if only else list(known)
     try:
         print(make.summary(make.write(Path(out), names, seed, Console(highlight=False))), f"in {out}")
-    except Mismatch as e:
+    except MismatchError as e:
         print(f"{e}. No vectors of this class are written.")
         raise typer.Exit(MISMATCH) from None

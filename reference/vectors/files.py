@@ -84,7 +84,7 @@ def replace(path: Path, value: Any) -> None:
 
 
 def lines(value: Any, indent: str = "") -> str:
-    """JSON with a line for everything that holds no object, for every tensor and for options: easy to read line by line."""
+    """JSON with a line for whatever holds no object, for every tensor and for options: easy to read line by line."""
     if not _tall(value):
         return json.dumps(value, ensure_ascii=False)
     inner = indent + " "
@@ -128,7 +128,9 @@ def as_json(vector: Vector, tensors: Tensors) -> dict[str, Any]:
 
     if not vector.rates:
         return told | {name: section(name) for name in NAMED}
-    steps = [{"rate": rate} | {name: section(f"steps[{k}]/{name}") for name in STEP} for k, rate in enumerate(vector.rates)]
+    steps = [
+        {"rate": rate} | {name: section(f"steps[{k}]/{name}") for name in STEP} for k, rate in enumerate(vector.rates)
+    ]
     return told | {"parameters": section("parameters"), "steps": steps}
 
 

@@ -1,8 +1,8 @@
 """Where a gradient depends on a convention: at a kink or a tie it is another one on every side.
 
-The data are moved by 2⁻⁴⁰ in several directions. Where a function is smooth its gradient moves as little; where an entry
-of it jumps, the data lie on a kink, and the limits from all sides span what other conventions may give: the slope of
-ReLU at 0, the share of each of two equal maxima.
+The data are moved by 2⁻⁴⁰ in several directions. Where a function is smooth its gradient moves as little; where an
+entry of it jumps, the data lie on a kink, and the limits from all sides span what other conventions may give: the slope
+of ReLU at 0, the share of each of two equal maxima.
 """
 
 from collections.abc import Iterator

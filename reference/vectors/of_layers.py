@@ -32,11 +32,11 @@ SECTIONS = {OUTPUT: "outputs", GRADIENT: "gradients", BUFFER: "buffers"}
 Bounds = Mapping[Name, float | None]
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """By hand and torch differ: there is nothing to expect."""
 
 
-class Unbounded(ValueError):
+class UnboundedError(ValueError):
     """The data lie at the edge of where the function is defined: they cannot be moved to see what rounding does."""
 
 
@@ -130,7 +130,7 @@ def bounds(hand: Side, torch: Side, trial: Trial, expected: Run) -> dict[Name, f
     try:
         room = nudge.room(hand, torch, trial, runs, nudge.LOOKS, jumps=False)
     except (ValueError, RuntimeError) as e:
-        raise Unbounded(str(e)) from e
+        raise UnboundedError(str(e)) from e
     found: dict[Name, float | None] = {}
     for name, a in expected.items():
         if a is None or a.dtype.kind != "f":
@@ -149,10 +149,10 @@ def seen(a: Array, bound: float) -> float | None:
 
 
 def agreed(made: Vector, run: Run, case: Case) -> None:
-    """Mismatch unless what torch gives is as the vector says, or another convention."""
+    """MismatchError unless what torch gives is as the vector says, or another convention."""
     off = [o for o in judged(made, by_section(run)) if o.verdict == WRONG]
     if off:
-        raise Mismatch(f"by hand and torch differ in {case}: {off[0]}")
+        raise MismatchError(f"by hand and torch differ in {case}: {off[0]}")
 
 
 def by_section(run: Run) -> dict[str, dict[str, Any]]:
@@ -172,7 +172,9 @@ def followers(made: Vector, run: Run, case: Case) -> tuple[str, ...]:
 
 def flags(made: Vector, case: Case, trial: Trial) -> tuple[str, ...]:
     """The mistakes of the catalogue that this vector shows: with one in the layer its numbers are wrong."""
-    return tuple(id for id, fault in sorted(KNOWN.items()) if possible(fault, case.layer) and fails(fault, made, case, trial))
+    return tuple(
+        id for id, fault in sorted(KNOWN.items()) if possible(fault, case.layer) and fails(fault, made, case, trial)
+    )
 
 
 def possible(fault: Fault, layer: Layer) -> bool:

@@ -15,7 +15,7 @@ from ..compare.updates import Lockstep, choices
 from ..draw.steps import Flat, Steps, draw, is_dyadic
 from ..faults import KNOWN, corrupt
 from ..sides.steps import HandUpdates, History, TorchUpdates
-from .of_layers import GUESS, Mismatch, seen
+from .of_layers import GUESS, MismatchError, seen
 from .options import plain as as_json
 from .read import WRONG, Entry, Vector, judged, verdict
 
@@ -44,7 +44,9 @@ def sketch(update: Update) -> Vector:
     steps = update.steps()
     history = HandUpdates(update.opt).run(steps, np.float64)
     exact = update.exact and is_dyadic(update.opt) and proved(update.opt, steps)
-    guess = [{n: 0.0 if exact else GUESS * strict(largest(a), "float64") for n, a in after.items()} for after in history]
+    guess = [
+        {n: 0.0 if exact else GUESS * strict(largest(a), "float64") for n, a in after.items()} for after in history
+    ]
     made = _vector(update, "", exact, given(steps) | expected(history, guess, guess, steps), steps.rates)
     return replace(made, flags=flags(made, update.opt, steps))
 
@@ -62,7 +64,7 @@ def vector(update: Update, id: str) -> Vector:
     sections = given(steps) | expected(history[:count], wide, narrow, steps)
     made = _vector(update, id, exact, sections, steps.rates)
     if off := [o for o in judged(made, by_section(theirs, steps)) if o.verdict == WRONG]:
-        raise Mismatch(f"by hand and torch differ in {opt} with seed {update.seed}: {off[0]}")
+        raise MismatchError(f"by hand and torch differ in {opt} with seed {update.seed}: {off[0]}")
     return replace(made, flags=flags(made, opt, steps))
 
 
@@ -91,7 +93,9 @@ def given(steps: Steps) -> dict[str, dict[str, Entry]]:
     """What goes in: parameters, and gradients of every step; of rows their indices and values."""
     found = {"parameters": {n: Entry(p) for n, p in steps.params.items()}}
     for k, grads in enumerate(steps.grads):
-        found[f"steps[{k}]/gradients"] = {n: Entry(np.asarray(a)) for name, g in grads.items() for n, a in _parts(name, g)}
+        found[f"steps[{k}]/gradients"] = {
+            n: Entry(np.asarray(a)) for name, g in grads.items() for n, a in _parts(name, g)
+        }
     return found
 
 
@@ -174,5 +178,3 @@ def _fails(fault: Any, made: Vector, opt: Optimizer, steps: Steps) -> bool:
 
 def _copied(arrays: Flat) -> Flat:
     return {n: np.array(a) if isinstance(a, np.ndarray) else a for n, a in arrays.items()}
-
-

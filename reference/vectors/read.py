@@ -1,8 +1,8 @@
 """Test vectors read and judged. NumPy and safetensors are enough: no other module of this project is imported.
 
-    for vector in read("vectors/Linear.json"):
-        found = {"outputs": {"y": y}, "gradients": {"x": dx, "weight": dw}}
-        print(vector.id, verdict(vector, found))
+for vector in read("vectors/Linear.json"):
+    found = {"outputs": {"y": y}, "gradients": {"x": dx, "weight": dw}}
+    print(vector.id, verdict(vector, found))
 """
 
 import json
@@ -108,7 +108,9 @@ def verdict(
         return WRONG
     if off:
         return CONVENTION
-    same = (np.array_equal(found[s][n], e.array) for s, n, e in vector.expected() if found.get(s, {}).get(n) is not None)
+    same = (
+        np.array_equal(found[s][n], e.array) for s, n, e in vector.expected() if found.get(s, {}).get(n) is not None
+    )
     return EXACT if all(same) else WITHIN
 
 
