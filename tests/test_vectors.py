@@ -1,12 +1,11 @@
-"""Test vectors: right by hand and in float32, wrong with every mistake that a flag names, the same bytes twice, and read
-in C, Rust and JavaScript."""
+"""Test vectors: right by hand and in float32, wrong with every mistake that a flag names, the same bytes twice, and
+read in C, Rust and JavaScript."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +32,8 @@ from reference.vectors.read import CONVENTION, EXACT, FORMAT, WITHIN, WRONG, jud
 
 READERS = Path(__file__).parents[1] / "examples" / "vectors"
 LAYERS = (
-    "Linear", "ReLU", "LayerNorm", "Softmax", "CrossEntropyLoss", "MaxPool2d", "BatchNorm1d", "Dropout", "RReLU", "Clamp",
-    "Sort", "Embedding", "LSTMCell", "Residual", "MultiheadAttention",
+    "Linear", "ReLU", "LayerNorm", "Softmax", "CrossEntropyLoss", "MaxPool2d", "BatchNorm1d", "Dropout", "RReLU",
+    "Clamp", "Sort", "Embedding", "LSTMCell", "Residual", "MultiheadAttention",
 )  # fmt: skip
 OPTIMIZERS = ("SGD", "Adam", "SparseAdam")
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -166,10 +165,10 @@ def test_a_layer_that_is_wrong_by_hand_gets_no_vector():
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
-    for seed, same in ((0, True), (1, False)):
-        make.write(tmp_path / str(seed), ("Linear", "SGD"), seed, Console(quiet=True))
-        for file in ("Linear.json", "Linear.safetensors", "SGD.json", "SGD.safetensors"):
-            assert ((tmp_path / str(seed) / file).read_bytes() == (folder / file).read_bytes()) == same, file
+    for seed, names in ((0, ("RReLU", "SGD")), (1, ("RReLU",))):
+        make.write(tmp_path / str(seed), names, seed, Console(quiet=True))
+        for file in (f"{name}.{kind}" for name in names for kind in ("json", "safetensors")):
+            assert ((tmp_path / str(seed) / file).read_bytes() == (folder / file).read_bytes()) == (seed == 0), file
 
 
 def test_files_keep_to_the_schema(folder):
@@ -314,7 +313,9 @@ def test_the_help_has_an_example(command):
 def test_an_unknown_class_gets_the_nearest(command, tmp_path):
     code, _, err = command("-o", tmp_path / "v", "--only", "LayerNrom")
     assert code == 2
-    assert err.startswith("manualbp: no layer, loss, operation or optimizer is called LayerNrom; did you mean LayerNorm")
+    assert err.startswith(
+        "manualbp: no layer, loss, operation or optimizer is called LayerNrom; did you mean LayerNorm"
+    )
     assert not (tmp_path / "v").exists()
     assert "the README lists the" in command("--only", "Qqqqqq")[2]
 
@@ -364,7 +365,9 @@ def test_where_by_hand_and_torch_differ_the_code_is_that_of_a_mismatch(command, 
 def test_another_format_is_refused_with_the_remedy(folder, tmp_path):
     told = json.loads((folder / "ReLU.json").read_text()) | {"format": FORMAT + 1}
     (tmp_path / "ReLU.json").write_text(json.dumps(told))
-    with pytest.raises(ValueError, match=f"has format {FORMAT + 1}; this reads format {FORMAT}: write the vectors anew"):
+    with pytest.raises(
+        ValueError, match=f"has format {FORMAT + 1}; this reads format {FORMAT}: write the vectors anew"
+    ):
         read(tmp_path / "ReLU.json")
 
 
@@ -389,7 +392,9 @@ def built(tmp_path, file, change):
     if tool == "node":
         return ["node", source]
     options = ["-std=c99", "-Wall", "-Wextra", "-Werror"] if tool == "cc" else ["--edition", "2021", "-O"]
-    subprocess.run([tool, *options, source, "-o", program, *(["-lm"] if tool == "cc" else [])], check=True, cwd=tmp_path)
+    subprocess.run(
+        [tool, *options, source, "-o", program, *(["-lm"] if tool == "cc" else [])], check=True, cwd=tmp_path
+    )
     return [program]
 
 
@@ -418,9 +423,3 @@ def test_a_reader_without_vectors_says_so(tmp_path):
                            text=True, check=False)  # fmt: skip
     assert ended.returncode == 2
     assert f"{tmp_path}/Linear.json cannot be read" in ended.stderr
-
-
-def test_vectors_in_one_id_are_not_mixed_up_with_another(folder):
-    one, two = of(folder, "Linear")[:2]
-    assert verdict(one, passed(parse(two.layer), two)) == WRONG
-    assert replace(one, id="x").id == "x"

@@ -165,9 +165,10 @@ def followers(made: Vector, run: Run, case: Case) -> tuple[str, ...]:
     import torch
 
     other = verdict(made, by_section(run)) == "convention"
-    told = [f"the numbers expected are manualbp's{'' if other else f' and torch {torch.__version__}’s'}"]
-    told += [f"torch {torch.__version__} has others, which are acceptable"] if other else []
-    return (*told, *map(str, at_stake(case, FIRST)))
+    told = "manualbp has the numbers expected, torch {} {}".format(
+        torch.__version__, "others, which are acceptable" if other else "too"
+    )
+    return (told, *map(str, at_stake(case, FIRST)))
 
 
 def flags(made: Vector, case: Case, trial: Trial) -> tuple[str, ...]:
