@@ -8,7 +8,8 @@ from rich.console import Console
 
 from .draw.expression import nearest, parse
 from .golden import commands as golden
-from .teach import commands
+from .teach import commands as teach
+from .vectors import commands as vectors
 from .versions import commands as versions
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
@@ -20,11 +21,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
-app.command()(commands.learn)
-app.command()(commands.book)
-app.command()(golden.record)
-app.command()(golden.replay)
-app.command()(versions.bisect)
+for command in (
+    teach.learn, teach.book, golden.record, golden.replay, vectors.vectors, versions.bisect,
+):  # fmt: skip
+    app.command()(command)
 
 
 def _print_version(asked: bool) -> None:
