@@ -9,8 +9,11 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .parametrized import Orthogonal as Orthogonal
+from .parametrized import SpectralNorm as SpectralNorm
+from .parametrized import WeightNorm as WeightNorm
 
 
 def call(module: nn.Module, x: Any) -> Any:
@@ -162,16 +165,6 @@ def keeping_activations() -> Iterator[None]:
     layers of its TransformerDecoder and Transformer, fall back to relu silently (torch 2.13)."""
     with mock.patch.object(nn.TransformerDecoderLayer, "__setstate__", nn.Module.__setstate__):
         yield
-
-
-class WeightNorm(nn.Module):
-    """Not itself a module: WeightNorm(layer) is the layer, whose weight torch has parametrised."""
-
-    def __new__(cls, layer: nn.Module, name: str = "weight", dim: int | None = 0) -> Any:
-        return weight_norm(layer, name, -1 if dim is None else dim)
-
-    def __init__(self, layer: nn.Module, name: str = "weight", dim: int | None = 0) -> None:
-        super().__init__()
 
 
 class _Packed(nn.RNNBase):
