@@ -99,10 +99,16 @@ class Orthogonal(Parametrized):
         else:
             A, Q = cache
             dQ = np.concatenate([dQ, np.zeros((*X.shape[:-1], X.shape[-2] - X.shape[-1]), dQ.dtype)], -1)
-            back = exponential_backward if self.map_of(X) == "matrix_exp" else cayley_backward
-            dA = back(A, Q, dQ)
-            dX = np.tril(dA - dA.swapaxes(-1, -2))[..., : X.shape[-1]]
+            dX = self.triangle_backward(self.map_backward(A, Q, dQ))[..., : X.shape[-1]]
         return {"X": dX if X is own["X"] else dX.swapaxes(-1, -2)}
+
+    def map_backward(self, A: Array, Q: Array, dQ: Array) -> Array:
+        """dA of (1) or (2)."""
+        return (cayley_backward if self.orthogonal_map == "cayley" else exponential_backward)(A, Q, dQ)
+
+    def triangle_backward(self, dA: Array) -> Array:
+        """dL of A = L − Lᵀ."""
+        return np.tril(dA - dA.swapaxes(-1, -2))
 
     @classmethod
     def example(cls, choose, shape):
