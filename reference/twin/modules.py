@@ -217,6 +217,28 @@ class CrossMapLRN2d(nn.CrossMapLRN2d):
         return x * d**-self.beta
 
 
+class Upsample(nn.Upsample):
+    """torch's own, with the antialias that its function has. That gives one row for all where y has a width of 1 and
+    another height than x (torch 2.13); with height and width exchanged it does not."""
+
+    def __init__(self, *args: Any, antialias: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.antialias = antialias
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # torch's name for it
+        if not self.antialias:
+            return super().forward(input)
+        y = self._smoothed(input, self.size, self.scale_factor)
+        if y.shape[-1] > 1:
+            return y
+        turned = (v[::-1] if isinstance(v, tuple) else v for v in (self.size, self.scale_factor))
+        return self._smoothed(input.mT, *turned).mT
+
+    def _smoothed(self, x: torch.Tensor, size: Any, factor: Any) -> torch.Tensor:
+        options: Any = {"align_corners": self.align_corners, "recompute_scale_factor": self.recompute_scale_factor}
+        return nn.functional.interpolate(x, size, factor, self.mode, antialias=True, **options)
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
