@@ -43,14 +43,18 @@ def p_norm_slope(x: Array, y: Array, p: float, axis: Axis = -1) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0;
-    both are  max(e, [x ≥ 0])/(1 + e).
+    """σ(x) = 1/(1 + e⁻ˣ).  Where e⁻ˣ overflows, with e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0.
 
     Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
     """
+    if x.dtype.kind == "f":
+        try:
+            with np.errstate(over="raise"):
+                return 1 / (1 + np.exp(-x))
+        except FloatingPointError:
+            pass
     e = np.exp(-magnitude(x))
-    top = np.maximum(e, x >= 0) if x.dtype.kind == "f" else np.where(np.real(x) < 0, e, 1)
-    return top / (1 + e)
+    return np.where(np.real(x) < 0, e, np.ones_like(e)) / (1 + e)
 
 
 def softplus(x: Array) -> Array:

@@ -263,10 +263,8 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
             if step is not None:
-                inputs, before = (
-                    self.named(step.inputs),
-                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
-                )
+                inputs, own = self.named(step.inputs), {local: self.name(t) for local, t in step.params.items()}
+                before = self.saved([*tensors_in((args, kwargs)), *step.params.values()])
         if step is None:
             self.stack.append(path)
             try:
@@ -281,8 +279,7 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             first = path and path not in {node.name for node in self.nodes}
             name = path if first else self.fresh(path or type(m).__name__.lower())
-            pairs = tuple((local, self.name(t)) for local, t in step.params.items())
-            self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
+            self.nodes.append(Node(name, step.layer, inputs, located(tuple(own.items()), name)))
 
             def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
                 state = {local: other(t) for local, t in step.params.items()}
