@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draw.plans import EXTRA
+from ..draw.plans import EXTRA, OF_SIZE
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
@@ -72,8 +72,9 @@ def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, 
         if of:
             (trial, e), n = of[0], len(of)
             others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
-            told.append(f"{e} for {trial}{others}; others were drawn in their place")
-    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
+            instead = "; others were drawn in their place" if any(t.kind not in OF_SIZE for t, _ in of) else ""
+            told.append(f"{e} for {trial}{others}{instead}")
+    if n := sum(isinstance(e, NotFiniteError) and t.kind not in OF_SIZE for t, e in refused):
         instead = " and ".join(sorted(kinds)) or "others"
         cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
         told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")
