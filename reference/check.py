@@ -34,6 +34,7 @@ from .sides.candidate import Candidate, Numbers
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
+from .sides.raised import quiet
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -88,11 +89,17 @@ def check_function(
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
     mistaken.class_only(forward)
-    job = bring(
-        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-        accumulates=accumulates, seed=seed, dtype=dtype,
-    )  # fmt: skip
     title = title or getattr(forward, "__name__", type(forward).__name__)
+    with quiet():
+        job = bring(
+            forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+            accumulates=accumulates, seed=seed, dtype=dtype,
+        )  # fmt: skip
+        return _of(title, job)
+
+
+def _of(title: str, job: Brought) -> Report:
+    """The report on what was brought, with what was found before anything was compared."""
     torch, low = None if job.truth is None else Function(job.truth), job.precision.eager(job.truth)
     judged = Judged(Candidate(job.subject), job.subject, torch, job.options, low=low)
     return _with_notes(judge(title, judged, job.trials), job)
@@ -132,10 +139,8 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    brought = bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype)
-    torch = None if truth is None else Function(truth)
-    judged = Judged(Candidate(brought.subject), brought.subject, torch, low=brought.precision.eager(truth))
-    return _with_notes(judge(title, judged, brought.trials), brought)
+    with quiet():
+        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype))
 
 
 def check_layer(

@@ -138,13 +138,13 @@ def _explained(
     pieces: Sequence[Evidence], whole: Sequence[Evidence], format: str | None
 ) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
     """As `explain`, behind the rounding of a shorter format if all is in that, or if nothing else explains it."""
-    if format is None:
-        suspects, notes = explain(pieces, whole)
-        if suspects:
-            return suspects, notes
+    plain = explain(pieces, whole) if format is None else ((), ())
+    if plain[0]:
+        return plain
     short = [in_short(e, format or "float32") for e in (pieces, whole)]
-    behind = explain(*short) if short[0] else ((), ())
-    return behind if behind[0] else explain(pieces, whole)
+    changed = format is not None or [e.yours is f.yours for e, f in zip(pieces, short[0])] != [True] * len(pieces)
+    behind = explain(*short) if short[0] and changed else ((), ())
+    return behind if behind[0] else plain if format is None else explain(pieces, whole)
 
 
 def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:

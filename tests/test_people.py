@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import functions, mistakes, objects, pairs, shapes, trials
+from people import functions, mistakes, objects, pairs, shapes, sizes, trials
 
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE, *trials.PEOPLE]
+PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE, *trials.PEOPLE, *sizes.PEOPLE]
 
 
 def told(person):

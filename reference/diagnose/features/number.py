@@ -91,8 +91,9 @@ def _signed(sign: str, symbol: str) -> str:
 def spelled(s: Seen, c: float) -> list[Form]:
     """The simplest expressions that a constant equals."""
     known, values = forms(tuple(sorted(numbers(s).items())))
-    hits = np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))
-    return sorted((known[i] for i in hits), key=lambda f: f.cost)[:MOST]
+    hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
+    plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
+    return sorted((f for f in hits if not plain or f.cost == 1), key=lambda f: f.cost)[:MOST]
 
 
 def shown(s: Seen, form: Form) -> str:
@@ -116,7 +117,8 @@ def constant_factor(s: Seen) -> Found:
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
             told = "" if s.loss else OF_ANY.get(fault, "")
-            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told)
+            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
+                          everywhere=bool(form.uses))  # fmt: skip
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
@@ -124,7 +126,8 @@ def constant_factor(s: Seen) -> Found:
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
         score = 0.75 - 0.04 * form.cost - 0.2 * bool(named)
-        yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy)
+        yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
+                      everywhere=bool(form.uses))  # fmt: skip
     if s.informative(s.right):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
