@@ -48,15 +48,18 @@ def check_gradients(
 ) -> Report:
     """Gradients as numbers against autograd's gradients of a loss.
 
-    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype
+    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype.
+               By complex numbers: in torch's convention, ∂L/∂Re + i ∂L/∂Im
     loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name
-    at         where the gradients were taken: arrays by name; integers are passed on, too
+    at         where the gradients were taken: arrays by name. Integers are passed on, as labels are; those by which a
+               gradient is given are taken for real numbers
 
     >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
     """
-    given, at, dtype = numbers.by_name(gradients, at)
-    judged = Judged(Numbers(given, dtype), None, Function(numbers.of_tensors(loss, at, dtype), only=tuple(given)))
-    report = judge_numbers(title, judged, Trial(at, dy=np.ones(())).cast(dtype))
+    given = numbers.brought(gradients, at, loss)
+    torch = Function(given.loss, only=tuple(given.gradients))
+    judged = Judged(Numbers(given.gradients, given.dtype), None, torch)
+    report = judge_numbers(title, judged, Trial(given.at, dy=np.ones(())).cast(given.dtype))
     return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 

@@ -82,6 +82,8 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
 
 def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     """The report on gradients that are numbers: there is no function to run again."""
+    if _on_a_grid(trial):
+        trial = replace(trial, integers=True, kind="on a grid")
     tried = Tried(trial, compare(judged.hand, judged.torch, trial))  # type: ignore[arg-type]
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
@@ -90,9 +92,9 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
         return _right_to(title, rough, [tried], tried, suspects, ())
-    return Report(
-        title, "wrong", "backward", tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial)
-    )
+    conventional = trial.integers and _is_convention(judged, tried)
+    verdict, side = ("convention", None) if conventional else ("wrong", "backward")
+    return Report(title, verdict, side, tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial))
 
 
 def _wrong(

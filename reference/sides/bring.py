@@ -109,6 +109,8 @@ def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
         raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    if value.is_complex():
+        raise ValueError("loss gives a complex number, and a real one is wanted: take .real, or .abs() of it")
     return value
 
 

@@ -17,6 +17,8 @@ PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2
 PLAIN |= {"ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
 SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
 DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1), "√({}/{})": (0.5, -0.5)}
+OF_SIZES = ("A01", "A02", "A03", "A06", "B04", "D10")  # mistakes whose factor is a size
+CHANCE = 0.6  # their score where the factor is a plain number, too
 MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
     "A01": "A sum stands where a mean should.",
@@ -114,8 +116,13 @@ def constant_factor(s: Seen) -> Found:
     known, named, what = spelled(s, c), list(meanings(s, c)), "The output" if s.e.forward else "The gradient"
     if s.scale not in (0, 1) and equal(s, c, 1 / s.scale):
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
+    plain = any(not form.uses for form in known)  # a 2 or ½ is a size by chance more often than not
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
+            if plain and fault in OF_SIZES:
+                if not form.uses:
+                    continue
+                score = min(score, CHANCE)
             told = "" if s.loss else OF_ANY.get(fault, "")
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
                           everywhere=bool(form.uses))  # fmt: skip
@@ -125,7 +132,7 @@ def constant_factor(s: Seen) -> Found:
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
-        score = 0.75 - 0.04 * form.cost - 0.2 * bool(named)
+        score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       everywhere=bool(form.uses))  # fmt: skip
     if s.informative(s.right):
