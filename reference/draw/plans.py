@@ -42,15 +42,17 @@ class Plan:
     seed: int
     odd: int = 0
 
-    def others(self, names: int) -> Iterator["Plan"]:
-        """Plans to be tried in its place: of sizes at random, or of another odd size or other sizes beside it."""
+    def others(self, names: int, lengths: Sequence[int]) -> Iterator["Plan"]:
+        """Plans to be tried in its place: of sizes at random, or of another odd size or other sizes beside it; first of
+        the lengths of the arrays that are given."""
         rng = np.random.default_rng(self.seed + 1000)
         if self.kind == BEYOND:
             each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
         elif self.kind == ONE:
             each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
         else:
-            each = [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
+            each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
+            each += [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
         yield from (replace(self, sizes=s, seed=self.seed + 100 * (i + 1)) for i, s in enumerate(each))
 
 
@@ -72,6 +74,13 @@ class Inputs:
         """Is all of it arrays, so that there is one trial?"""
         return all(isinstance(getattr(s, "shape", None), tuple) and isinstance(s, (np.ndarray, np.generic))
                    for s in (getattr(spec, "of", spec) for spec in self.specs.values()))  # fmt: skip
+
+    @property
+    def _lengths(self) -> list[int]:
+        """The lengths of the arrays that are given."""
+        of = [getattr(spec, "of", spec) for spec in self.specs.values()]
+        shapes = [a.shape for a in of if isinstance(a, (np.ndarray, np.generic))]
+        return list(dict.fromkeys(n for shape in shapes for n in shape if 1 < n <= LARGEST * LARGEST))
 
     def trial(self, plan: Plan) -> Trial | None:
         """The trial of a plan; None if such sizes are none."""
@@ -128,7 +137,7 @@ class Inputs:
 
     def instead(self, plan: Plan) -> Iterator[Trial]:
         """The trial of a plan, then others of its kind: these take the place of what is refused."""
-        each = [plan, *plan.others(len(self.sizes))]
+        each = [plan, *plan.others(len(self.sizes), self._lengths)]
         yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
 
 
