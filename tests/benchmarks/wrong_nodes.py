@@ -3,8 +3,8 @@
     python tests/benchmarks/wrong_nodes.py [--draws N]
 
 Each draw takes one of the models, one of its nodes, and one mistake that this node can have and that changes its
-numbers on what it is given there. `check_model(…, by_layer=True)` compares the graph with that node in it with the model
-itself: some mistakes, as at ties of zeros before a ReLU, change no gradient of the whole.
+numbers on what it is given there. `check_model(…, by_layer=True)` compares the graph with that node in it with the
+model itself: some mistakes, as at ties of zeros before a ReLU, change no gradient of the whole.
 """
 
 import sys
