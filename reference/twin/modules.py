@@ -30,6 +30,11 @@ def call(module: nn.Module, x: Any) -> Any:
     return module(**dict(zip(names, x, strict=False)), **options)
 
 
+def as_tuple(y: Any) -> Any:
+    """Named tuples and lists as tuples."""
+    return tuple(map(as_tuple, y)) if isinstance(y, (tuple, list)) else y
+
+
 class Called(nn.Module):
     """A module that takes its inputs as a layer does: a tuple of several."""
 
