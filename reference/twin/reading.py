@@ -165,7 +165,9 @@ class Reader(OwnRun):
     # Calls
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        if self.inside or name in calls.METADATA:
+        if self.inside:
+            return super().compute(name, func, args, kwargs)
+        if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
