@@ -10,6 +10,7 @@ import torch
 
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial
+from .accepted import without_values
 from .around import pairs
 from .gradients import array, as_tensor, plain
 from .inputs import filled
@@ -85,7 +86,7 @@ def drawing_alike(subject: Seeded, truth: Truth, trial: Trial) -> Truth | None:
         with seeded(0):
             return truth(*tensors)
 
-    y, right = _values(subject.forward(_inputs(trial))[0]), _values(_outputs(alike(*_tensors(trial))))
+    y, right = _values(subject.forward(_inputs(trial))[0]), _values(without_values(alike(*_tensors(trial))))
     same = 0 < len(y) == len(right) and all(
         a.shape == b.shape and distance(a, b) <= NEAR * max(largest(b), 1e-300) for a, b in zip(y, right)
     )
@@ -97,7 +98,7 @@ def means_apart(subject: Subject, truth: Truth, trial: Trial) -> str:
     used = subject.fresh()
     with np.errstate(all="ignore"), seeded(0):
         yours = [_values(used.forward(_inputs(trial))[0]) for _ in range(DRAWS)]
-        right = [_values(_outputs(truth(*_tensors(trial)))) for _ in range(DRAWS)]
+        right = [_values(without_values(truth(*_tensors(trial)))) for _ in range(DRAWS)]
     if [a.shape for a in yours[0]] != [b.shape for b in right[0]]:
         shapes = [", ".join(str(a.shape) for a in ys[0]) for ys in (yours, right)]
         return f"y has the shape {shapes[0]}, and that of `against` is {shapes[1]}"
@@ -128,11 +129,6 @@ def _inputs(trial: Trial) -> dict[str, Any]:
 
 def _tensors(trial: Trial) -> list[torch.Tensor]:
     return [as_tensor(a).detach() for a in trial.arrays.values()]
-
-
-def _outputs(y: Any) -> Any:
-    """Without intermediates."""
-    return y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
 
 
 def _values(y: Any) -> list[np.ndarray]:
