@@ -25,6 +25,7 @@ from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
 from .draw.trial import Trial
+from .golden.written import gradients_in, is_path, places_in
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
@@ -44,19 +45,31 @@ Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis s
 
 
 def check_gradients(
-    gradients: Mapping[str, Any], *, loss: Callable[..., torch.Tensor], at: Mapping[str, Any], title: str = "gradients"
-) -> Report:
+    gradients: Mapping[str, Any] | Any, *, loss: Callable[..., torch.Tensor] | None = None,
+    at: Mapping[str, Any] | Any, title: str = "gradients",
+) -> Report:  # fmt: skip
     """Gradients as numbers against autograd's gradients of a loss.
 
     gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype.
                By complex numbers: in torch's convention, ∂L/∂Re + i ∂L/∂Im
-    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name
+    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name; left out
+               where `at` is a recording: the gradients recorded are the right ones, with their bounds
     at         where the gradients were taken: arrays by name. Integers are passed on, as labels are; those by which a
                gradient is given are taken for real numbers
 
+    Each may be the path of a safetensors file in the place of a dict, or of a folder that `manualbp record` wrote.
+
     >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
+    >>> check_gradients("from_my_c_program.safetensors", at="golden/")
     """
-    given = numbers.brought(gradients, at, loss)
+    gradients = gradients_in(gradients)
+    if loss is None:
+        if not is_path(at):
+            raise ValueError(f"the loss is missing: {numbers.RIGHT}; without one `at` is the folder of a recording")
+        from .golden.replay import gradients_beside  # which imports this file, by way of models
+
+        return gradients_beside(gradients, at, title)
+    given = numbers.brought(gradients, places_in(at), loss)
     torch = Function(given.loss, only=tuple(given.gradients))
     judged = Judged(Numbers(given.gradients, given.dtype), None, torch)
     report = judge_numbers(title, judged, Trial(given.at, dy=np.ones(())).cast(given.dtype))

@@ -87,7 +87,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     tried = Tried(trial, compare(judged.hand, judged.torch, trial))  # type: ignore[arg-type]
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
-    evidence = _evidence(judged, tried, 0, None)
+    evidence = _evidence(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
