@@ -127,8 +127,7 @@ def _with_notes(report: Report, job: Brought) -> Report:
     if not job.differs:
         return report
     side = "forward" if report.verdict in ("identical", "rounding") else "both"
-    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
-    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(job.differs, *report.notes))
 
 
 def _truth(against: Any) -> Callable | None:
