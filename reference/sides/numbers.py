@@ -36,7 +36,7 @@ class Given:
 
 def brought(gradients: Any, at: Any, loss: Callable) -> Given:
     """What was given, in the form that is compared. A ValueError shows what is taken."""
-    found, places = _by_name(gradients, at)
+    found, places = by_name(gradients, at)
     narrow = all(g is None or g.dtype in (np.float32, np.complex64) for g in found.values())
     dtype = "float32" if narrow and any(g is not None for g in found.values()) else "float64"
     places, whole = _with_gradients(found, places, loss, dtype)
@@ -72,7 +72,7 @@ def _runs(loss: Callable, places: Arrays, dtype: str) -> bool:
     return True
 
 
-def _by_name(gradients: Any, at: Any) -> tuple[Arrays, Arrays]:
+def by_name(gradients: Any, at: Any) -> tuple[Arrays, Arrays]:
     """Gradients and where they were taken, each by the names of `at`. A gradient of None is one of 0."""
     for what, given in (("the gradients are", gradients), ("`at` is", at)):
         if not isinstance(given, Mapping) or not given:
