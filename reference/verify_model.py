@@ -34,8 +34,8 @@ def show(target: str, report: ModelReport, console: Console, json_file: str | No
     """A report on the screen and in files; the exit code."""
     wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
     wide.print(table(report))
-    if text := str(report) if not report.stands else "\n".join(report.notes):
-        console.print(text, markup=False, soft_wrap=True)
+    if shown := str(report) if not report.stands else "\n".join(report.notes):
+        console.print(shown, markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
     layers = report.graph.children()
     told: dict[str, Any] = {"the whole model": report.to_dict()}
