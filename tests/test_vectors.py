@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from manualbp import Linear, ReLU, Tanh
@@ -17,6 +18,7 @@ from manualbp.base import flatten, registry, run, unflatten
 from manualbp.operations import Amax, Argmax, Clamp
 from manualbp.optim import Optimizer, Rows
 from reference import cli
+from reference.audit import frameworks
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.draw.steps import Steps
@@ -26,6 +28,9 @@ from reference.sides.run import leaves
 from reference.sides.steps import HandUpdates
 from reference.twin.conventions import as_in
 from reference.vectors import choose, files, kinks, make, of_layers, of_updates
+from reference.vectors.beside.__main__ import NOT_THERE, RAISES
+from reference.vectors.beside.__main__ import told as told_of
+from reference.vectors.beside.numpy_like import NotThere, same
 from reference.vectors.of_layers import MismatchError, trial_of
 from reference.vectors.of_updates import Update
 from reference.vectors.read import CONVENTION, EXACT, FORMAT, WITHIN, WRONG, judged, read, verdict
@@ -276,6 +281,68 @@ def test_of_equal_maxima_any_may_be_taken(layer, name):
 def tied(case):
     x = trial_of(case).x
     return np.count_nonzero(x == x.max()) > 1
+
+
+# Other frameworks
+
+
+class Torch:
+    """torch as a framework to be judged: some functions are not there as asked for, one raises, one is wrong."""
+
+    @staticmethod
+    def prelu(o):
+        raise NotThere("weight")
+
+    FUNCTIONS = {
+        "ReLU": same(torch.relu), "RReLU": prelu, "Softmax": lambda o: lambda x: torch.softmax(x, o["dim"]),
+        "Clamp": lambda o: lambda x: torch.nix(x), "Dropout": same(torch.reshape), "LayerNorm": same(lambda x, weight=1, bias=0: 2 * x * weight + bias),
+        "Linear": same(torch.nn.functional.linear),
+    }  # fmt: skip
+
+    @staticmethod
+    def passed(f, real, dy):
+        tensors = {n: torch.tensor(a, requires_grad=True) for n, a in real.items()}
+        y = f(tensors)
+        y.backward(torch.tensor(dy[0]))
+        return y.detach().numpy(), {n: t.grad.numpy() for n, t in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("ReLU", {EXACT}), ("Softmax", {EXACT, WITHIN}), ("RReLU", {NOT_THERE}), ("Clamp", {NOT_THERE}),
+        ("Sort", {NOT_THERE}), ("Dropout", {RAISES}), ("LayerNorm", {WRONG}),
+    ],
+)  # fmt: skip
+def test_a_framework_is_judged_function_by_function(folder, name, wanted):
+    assert {told_of(Torch, v, "float64")[0] for v in of(folder, name)} <= wanted
+
+
+def test_a_framework_with_another_convention_is_told_so_with_the_limits(folder):
+    class Other(Torch):
+        FUNCTIONS = {"ReLU": same(lambda x: torch.maximum(x, torch.zeros_like(x)))}  # half of dy at 0
+
+    _, text = next(found for v in of(folder, "ReLU") if (found := told_of(Other, v, "float64"))[0] == CONVENTION)
+    assert re.match(r"gradients x at \[\d\]: expected 0.0, found -?[\d.]+, limits ", text)
+
+
+def test_figures_and_conventions_come_as_tables(folder):
+    rows = [(v.id, v.cls, *told_of(Torch, v, "float64")) for name in ("Linear", "LayerNorm") for v in of(folder, name)]
+    text = frameworks.markdown([{"framework": "torch", "version": "2", "dtype": "float64", "rows": rows}])
+    wrong = len(of(folder, "LayerNorm"))
+    assert f"| {WRONG} | {wrong} |" in text
+    assert "| classes tried | 2 |" in text
+    assert re.search(rf"\| `LayerNorm` \| torch, float64 \| wrong \| {wrong} \| LayerNorm-1: outputs y at ", text)
+
+
+def test_the_table_of_frameworks_wants_a_folder_of_vectors(tmp_path, capsys):
+    assert frameworks.main([str(tmp_path)]) == 2
+    assert f"{tmp_path} holds no vectors: manualbp vectors -o {tmp_path} writes them" in capsys.readouterr().err
+
+
+def test_vectors_are_read_without_torch():
+    code = "import sys, reference.vectors.read, reference.vectors.beside.__main__; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # The command
