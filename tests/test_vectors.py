@@ -294,10 +294,14 @@ class Torch:
         raise NotThere("weight")
 
     FUNCTIONS = {
-        "ReLU": same(torch.relu), "RReLU": prelu, "Softmax": lambda o: lambda x: torch.softmax(x, o["dim"]),
-        "Clamp": lambda o: lambda x: torch.nix(x), "Dropout": same(torch.reshape), "LayerNorm": same(lambda x, weight=1, bias=0: 2 * x * weight + bias),
+        "ReLU": same(torch.relu),
+        "RReLU": prelu,
+        "Softmax": lambda o: lambda x: torch.softmax(x, o["dim"]),
+        "Clamp": lambda o: lambda x: torch.nix(x),
+        "Dropout": same(torch.reshape),
+        "LayerNorm": same(lambda x, weight=1, bias=0: 2 * x * weight + bias),
         "Linear": same(torch.nn.functional.linear),
-    }  # fmt: skip
+    }
 
     @staticmethod
     def passed(f, real, dy):
