@@ -173,13 +173,13 @@ def followers(made: Vector, run: Run, case: Case) -> tuple[str, ...]:
 
 def flags(made: Vector, case: Case, trial: Trial) -> tuple[str, ...]:
     """The mistakes of the catalogue that this vector shows: with one in the layer its numbers are wrong."""
-    return tuple(
-        id for id, fault in sorted(KNOWN.items()) if possible(fault, case.layer) and fails(fault, made, case, trial)
-    )
+    return tuple(fault.id for fault in possible(case.layer) if fails(fault, made, case, trial))
 
 
-def possible(fault: Fault, layer: Layer) -> bool:
-    return any(fault.applies(type(part)) for _, part in layer.walk())
+def possible(layer: Layer) -> list[Fault]:
+    """The mistakes that can be made in a layer, or in those inside it."""
+    classes = {type(part) for _, part in layer.walk()}
+    return [fault for _, fault in sorted(KNOWN.items()) if any(map(fault.applies, classes))]
 
 
 def fails(fault: Fault, made: Vector, case: Case, trial: Trial) -> bool:
