@@ -19,8 +19,9 @@ def p_norm(x: Array, p: float, axis: Axis = -1) -> Array:
     if p == 0:
         return (x != 0).astype(x.dtype).sum(axis, keepdims=True)
     r = magnitude(x)
-    if p == 1:
-        return r.sum(axis, keepdims=True)
+    total = r.sum(axis, keepdims=True)
+    if p == 1 or total.shape == r.shape:  # of one entry it is |x|, whose square may overflow
+        return total
     if math.isinf(p):
         return r.max(axis, keepdims=True) if p > 0 else r.min(axis, keepdims=True)
     if p == 2:
@@ -42,14 +43,18 @@ def p_norm_slope(x: Array, y: Array, p: float, axis: Axis = -1) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1/(1 + e⁻ˣ).  With e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0;
-    both are  max(e, [x ≥ 0])/(1 + e).
+    """σ(x) = 1/(1 + e⁻ˣ).  Where e⁻ˣ overflows, with e = e^(−|x|) ≤ 1:  1/(1 + e) for x ≥ 0,  e/(1 + e) for x < 0.
 
     Slope σ(x)(1 − σ(x)) = σ(x) σ(−x).
     """
+    if x.dtype.kind == "f":
+        try:
+            with np.errstate(over="raise"):
+                return 1 / (1 + np.exp(-x))
+        except FloatingPointError:
+            pass
     e = np.exp(-magnitude(x))
-    top = np.maximum(e, x >= 0) if x.dtype.kind == "f" else np.where(np.real(x) < 0, e, 1)
-    return top / (1 + e)
+    return np.where(np.real(x) < 0, e, np.ones_like(e)) / (1 + e)
 
 
 def softplus(x: Array) -> Array:

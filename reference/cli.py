@@ -7,8 +7,10 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
-from .teach import commands
-from .vectors import commands as of_vectors
+from .golden import commands as golden
+from .teach import commands as teach
+from .vectors import commands as vectors
+from .versions import commands as versions
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -19,9 +21,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
-app.command()(commands.learn)
-app.command()(commands.book)
-app.command()(of_vectors.vectors)
+for command in (
+    teach.learn, teach.book, golden.record, golden.replay, vectors.vectors, versions.bisect,
+):  # fmt: skip
+    app.command()(command)
 
 
 def _print_version(asked: bool) -> None:
@@ -53,6 +56,13 @@ def verify(
     regime: Annotated[str, typer.Option(help="exact (==, no rounding), real (derived bound), or both.")] = "both",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, mps.")] = "cpu",
+    torch: Annotated[
+        str, typer.Option(help="How torch runs: eager, export, or a backend of torch.compile, as aot_eager, inductor.")
+    ] = "eager",
+    against: Annotated[
+        str, typer.Option(help="The other side: hand, or another way to run torch, with the one by hand as judge.")
+    ] = "hand",
+    limit: Annotated[float, typer.Option(help="Seconds that one network may take where it is compiled.", min=1)] = 120,
     case: Annotated[str | None, typer.Option(help="One case, as a mismatch printed it.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
@@ -73,24 +83,36 @@ def verify(
     its input is drawn of the shape --shape 8,3,32,32, or taken from `sample` in the same file:
 
         manualbp verify net.py:model --shape 4,10
+
+    Compiled, and one torch against another, with the side by hand as judge:
+
+        manualbp verify --torch aot_eager --cases 200
+
+        manualbp verify --torch inductor --against eager --layer LayerNorm
     """
     from . import verify as job
     from . import verify_model
     from .report import files, screen
+    from .sides import backends
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
+    for option, way in (("--torch", torch), ("--against", against)):
+        if way != job.HAND or option == "--torch":
+            backends.usable(way, option, device)
+    if torch == against:
+        fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
     files.check_writable({"--json": json, "--junit": junit})
-    console = Console(quiet=quiet, highlight=False)
+    console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
     if model is not None:
-        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
-        raise typer.Exit(one_case(case, device))
+        raise typer.Exit(one_case(case, torches))
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
     for name in layer or ():
         choose("--layer", name, known)
-    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
+    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
     tally = job.Tally()
     try:
         with screen.progress(console, cases) as tell:
@@ -105,8 +127,8 @@ def verify(
     raise typer.Exit(CODES[tally.verdict])
 
 
-def one_case(text: str, device: str) -> int:
-    """The comparison of one case, tensor by tensor."""
+def one_case(text: str, torches: Any) -> int:
+    """The comparison of one case, tensor by tensor; of compiled networks also who is wrong."""
     from .draw.case import Case
     from .report import screen
     from .verify import check
@@ -114,8 +136,11 @@ def one_case(text: str, device: str) -> int:
     given = parse(text)
     if not isinstance(given, Case):
         raise ValueError(f'--case takes a Case, as in --case "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
-    found = check(given, device)
-    screen.one(Console(highlight=False), given, found)
+    console, sides = Console(highlight=False), torches.sides(given)
+    found = check(given, sides)
+    screen.one(console, given, found, torches.names)
+    if not torches.plain:
+        screen.of_compiler(console, given, found, sides, torches)
     return CODES[found.verdict]
 
 

@@ -9,6 +9,7 @@ One side is what `from_torch` reads; the other is the model itself, with autogra
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,16 @@ from manualbp.graph import Graph
 from manualbp.operations import MaskedFill, Where
 
 from .compare.comparison import Comparison, compare
+from .compiled_model import examined
 from .diagnose.evidence import Suspect
 from .draw.trial import LARGE, cast
-from .nodes import Alone, each_alone
+from .nodes import Alone, each_alone, first_wrong
 from .report.report import Report
 from .sides import record
+from .sides.backends import EAGER, usable
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
-from .sides.run import GRADIENT
+from .torches import PLAIN, Torches
 from .twin import passes
 from .twin.layers import array
 from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
@@ -42,13 +45,17 @@ class ModelReport(Report):
 
     graph  what was read of the model
     nodes  by name, each node with the input and the upstream gradient that it has in the model itself
+    names  of the two sides
     """
 
     graph: Graph = field(default_factory=lambda: Graph())
     nodes: Mapping[str, Comparison] = field(default_factory=dict)
+    names: tuple[str, str] = ("by hand", "PyTorch")
 
     def __str__(self) -> str:
         lines = [super().__str__()]
+        if self.culprit and self.culprit not in {t.name for t in self.tensors}:
+            lines += [f"First to differ: {self.culprit}", ""]
         if self.nodes:
             layers = self.graph.children()
             shown = {n: c for n, c in self.nodes.items() if c.wrong} or self.nodes
@@ -66,7 +73,7 @@ class ModelReport(Report):
 
 def check_model(
     model: nn.Module, /, *args: Any, seed: int = 0, by_layer: bool = False, only: str = "*", dtype: Any = "float64",
-    **kwargs: Any,
+    torch: str = EAGER, **kwargs: Any,
 ) -> ModelReport:  # fmt: skip
     """A torch model, back-propagated by hand, beside the model itself and autograd on the same sample.
 
@@ -75,17 +82,19 @@ def check_model(
     by_layer      every node of the graph alone, too; otherwise only where something is out of bounds
     only          of these, the nodes whose names match, as "layer3.*"
     dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
+    torch         how torch runs it: "eager", as it is; "export", or a backend of torch.compile, as "inductor"
 
     The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad.
 
     >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
     """
-    return examine_model(model, args, kwargs, seed, by_layer, only, dtype)
+    usable(torch, "check_model(…, torch=…)")
+    return examine_model(model, args, kwargs, seed, by_layer, only, dtype, ways=Torches(torch))
 
 
 def examine_model(
     model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, by_layer: bool = False, only: str = "*",
-    dtype: Any = "float64", change: Change = lambda graph: graph,
+    dtype: Any = "float64", change: Change = lambda graph: graph, ways: Torches = PLAIN,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
     check(model)
@@ -97,10 +106,14 @@ def examine_model(
     some_match(only, [node.name for node in graph.layers])
     own = Own(model, args, kwargs, seed if graph.random else None, draws)
     trial = trial_of(own, reads["float64"], seed, dtype)
-    found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
-    alone: dict[str, Alone] = {}
-    if found.wrong or by_layer:
-        alone = each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+    hand = Graphed(reads, seed, wide=trial.size < LARGE)
+    found = compare(hand, own, trial)
+
+    @cache
+    def each() -> dict[str, Alone]:
+        return each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+
+    alone = each() if found.wrong or by_layer else {}
     nodes = {n: each.found for n, each in alone.items()}
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], seed) if node else ()
@@ -108,10 +121,13 @@ def examine_model(
     notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
-    return ModelReport(
+    report = ModelReport(
         type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
         ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
     )  # fmt: skip
+    if ways.torch == EAGER:
+        return report
+    return examined(report, own, hand, trial, lambda needed: each() if by_layer or needed else {}, ways)
 
 
 def precision_named(dtype: Any) -> str:
@@ -196,19 +212,6 @@ def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
         return on_layer(node.layer, node.trial, twin_of(node.right, seed), node.right).suspects
     except (TypeError, ValueError):  # a class without a twin, or one that takes no other data
         return ()
-
-
-def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None, str | None]:
-    """The node of the first fault in the order of computation, the fault, and its side: forward from the first node,
-    then backward from the last."""
-    forward = [(n, t) for n, c in nodes.items() for t in c.wrong if t.of.role != GRADIENT]
-    backward = [(n, t) for n, c in reversed(nodes.items()) for t in c.wrong if t.of.role == GRADIENT]
-    for name, tensor in (*forward, *backward):
-        return name, f"{name}, its {tensor.name}", "forward" if forward else "backward"
-    if not found.wrong:
-        return None, None, None
-    first = found.wrong[0]
-    return None, first.name, "backward" if first.of.role == GRADIENT else "forward"
 
 
 def not_finite(read: Read, seed: int) -> tuple[str, ...]:

@@ -33,12 +33,15 @@ from .draw.shrink import shrink
 from .draw.trial import Trial
 from .report.report import Report
 from .sides import record
-from .sides.hand import Hand
-from .sides.module import twin_of
+from .sides.backends import EAGER
+from .sides.compiled import LIMIT, NotCompiledError
 from .sides.run import UPDATE
-from .twin.conventions import as_in, at_stake
+from .sides.side import Side
+from .torches import HAND, PLAIN, Compilations, Torches
+from .twin.conventions import at_stake
 
 CHUNK = 50  # cases that one process draws before it reports
+TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Plan:
     regime: str = "both"
     dtype: str = "float64"
     device: str = "cpu"
+    torch: str = EAGER
+    against: str = HAND
+    limit: float = LIMIT
+
+    @property
+    def torches(self) -> Torches:
+        """The two sides of every case."""
+        return Torches(self.torch, self.against, self.device, self.limit)
 
 
 @dataclass
@@ -91,11 +102,12 @@ class Failure:
     case: Case
     comparison: Comparison
     report: Report
+    torches: Torches = PLAIN
 
     @property
     def command(self) -> str:
         """The line that runs exactly this case again."""
-        return f"manualbp verify --case {shlex.quote(repr(self.case))}"
+        return f"manualbp verify --case {shlex.quote(repr(self.case))}{self.torches.options}"
 
 
 @dataclass
@@ -111,6 +123,7 @@ class Tally:
     entries: int = 0
     blind: float = 0.0
     errors: list[str] = field(default_factory=list)
+    compiled: Compilations = field(default_factory=Compilations)
 
     def add(self, case: Case, found: Comparison) -> None:
         self.verdicts[found.verdict] += 1
@@ -132,6 +145,7 @@ class Tally:
         self.conventions += other.conventions
         self.failures += other.failures
         self.errors += other.errors
+        self.compiled.merge(other.compiled)
         self.entries += other.entries
         self.blind += other.blind
 
@@ -150,16 +164,18 @@ class Tally:
 
 def classes_of(plan: Plan) -> list[type]:
     """The classes that a plan speaks of."""
-    known = registry() | registry(Optimizer)
+    known = registry() | (registry(Optimizer) if plan.torches.plain else {})  # no compiler is asked to update
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
-def check(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
+def check(case: Case, sides: tuple[Side, Side] | None = None, trial: Trial | None = None) -> Comparison:
     """Gradients of a case, and then its optimizer's updates and state in lock-step."""
     trial = trial or case.trial()
-    hand = Hand(as_in(case.layer), case.seed)
-    found = compare(hand, twin_of(case.layer, case.seed, device), trial)
-    return with_updates(case, found, trial, lambda: hand.proves_exact(trial)) if case.optimizer is not None else found
+    judged, other = sides or PLAIN.sides(case)
+    found = compare(judged, other, trial)
+    if case.optimizer is None:
+        return found
+    return with_updates(case, found, trial, lambda: judged.proves_exact(trial))
 
 
 def chunk(plan: Plan, number: int) -> Tally:
@@ -172,18 +188,26 @@ def chunk(plan: Plan, number: int) -> Tally:
             if (case := draw(choose)) is None:
                 tally.verdicts["not drawn"] += 1
                 continue
-            trial = case.trial()
-            found = check(case, plan.device, trial)
+            trial, sides = case.trial(), plan.torches.sides(case)
+            found = check(case, sides, trial)
             if found.verdict == "vacuous" and (seen := beside(case)) is not None:
                 draw = functools.partial(_beside, draw)
-                case, trial = seen, seen.trial()
-                found = check(case, plan.device, trial)
+                case, trial, sides = seen, seen.trial(), plan.torches.sides(seen)
+                found = check(case, sides, trial)
+            faults = plan.torches.known(case, trial) if found.wrong else ()
+        except NotCompiledError as e:
+            tally.compiled.failed(e, repr(case))
+            continue
         except Exception as e:
             tally.errors.append(_told(e, choose.indices, draw))
             break
+        tally.compiled.add(sides)
+        if faults:
+            tally.compiled.known.update(f.name for f in faults)
+            continue
         if found.wrong:
             tally.verdicts["wrong"] += 1
-            tally.failures.append(judged(*smallest(choose.indices, draw, plan.device), plan.device))
+            tally.failures.append(judged(*smallest(choose.indices, draw, plan.torches), plan.torches))
             break
         tally.add(case, found)
         tally.goals.update(reached(case, trial))
@@ -216,10 +240,12 @@ def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case |
     """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this."""
     exact = plan.regime == "exact" or (plan.regime == "both" and (i // len(classes)) % 2 == 0)
     case = verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
+    if case is not None and not plan.torches.plain:
+        case = replace(case, optimizer=None)
     return case if plan.regime != "exact" or (case and case.exact) else None
 
 
-def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: str) -> tuple[Case, Comparison]:
+def smallest(indices: list[int], draw: Callable[[Choose], Case | None], torches: Torches) -> tuple[Case, Comparison]:
     """The smallest case that still differs, with its comparison; in numbers that can be followed by hand, where it
     still shows with such."""
     found: dict[tuple[int, ...], tuple[Case, Comparison]] = {}
@@ -228,30 +254,39 @@ def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: 
         choose = Replayed(candidate)
         with contextlib.suppress(Exception):
             case = draw(choose)
-            if case is not None and (comparison := check(case, device)).wrong:
+            if case is not None and (comparison := differing(case, torches)) is not None:
                 found[tuple(choose.indices)] = case, comparison
                 return choose.indices
         return None
 
     fails(indices)
-    case, comparison = found[tuple(shrink(indices, fails))]
-    for seed in range(0 if case.exact else 20):
+    case, comparison = found[tuple(shrink(indices, fails, TRIES if torches.plain else FEW))]
+    for seed in range(0 if case.exact else 20 if torches.plain else 5):
         simple = replace(case, exact=True, seed=seed)
         with contextlib.suppress(Exception):
-            if (other := check(simple, device)).wrong:
+            if (other := differing(simple, torches)) is not None:
                 return simple, other
     return case, comparison
 
 
-def judged(case: Case, found: Comparison, device: str = "cpu") -> Failure:
+def differing(case: Case, torches: Torches) -> Comparison | None:
+    """The comparison of a case whose sides differ, by more than a fault of a compiler that is known; else None."""
+    trial = case.trial()
+    found = check(case, torches.sides(case), trial)
+    return found if found.wrong and not torches.known(case, trial) else None
+
+
+def judged(case: Case, found: Comparison, torches: Torches = PLAIN) -> Failure:
     """The mismatch with what is known of it: which side is wrong, and what the mistake looks like."""
     report = Report(repr(case), "wrong", culprit=found.wrong[0].name, tensors=found.wrong)
+    if not torches.plain and (blamed := torches.blamed(case, found)) is not None:
+        return Failure(case, found, blamed, torches)
     if any(t.of.role != UPDATE for t in found.wrong):
         real = replace(case, exact=False, optimizer=None)  # small integers lie on kinks, where there is no slope
         with contextlib.suppress(Exception):  # no explanation is worth a verdict
-            told = on_case(real, torch=twin_of(case.layer, case.seed, device), title=repr(case))
+            told = on_case(real, torch=torches.side(case, torches.torch), title=repr(case))
             report = replace(told, verdict="wrong") if told.wrong_side else report
-    return Failure(case, found, report)
+    return Failure(case, found, report, torches)
 
 
 def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None]) -> str:

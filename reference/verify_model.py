@@ -14,22 +14,28 @@ from .chain import explain_model
 from .compare.tensor import Tensor
 from .declared import code_of, loaded
 from .draw.expression import nearest
-from .models import ModelReport, check_model
+from .models import ModelReport, examine_model
 from .report import files
+from .torches import PLAIN, Torches
 
 
 def run(
     target: str, shapes: Iterable[str], seed: int, console: Console, json_file: str | None, junit_file: str | None,
-    only: str = "*", dtype: str = "float64",
+    only: str = "*", dtype: str = "float64", ways: Torches = PLAIN,
 ) -> int:  # fmt: skip
     """The report on the screen and in files; the exit code."""
     module, model = model_of(target)
     samples = sample_of(module, list(shapes), seed)
-    report = check_model(model, *samples, seed=seed, by_layer=True, only=only, dtype=dtype)
+    report = examine_model(model, samples, {}, seed, by_layer=True, only=only, dtype=dtype, ways=ways)
+    return show(target, report, console, json_file, junit_file)
+
+
+def show(target: str, report: ModelReport, console: Console, json_file: str | None, junit_file: str | None) -> int:
+    """A report on the screen and in files; the exit code."""
     wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
     wide.print(table(report))
-    if not report.stands:
-        console.print(str(report), markup=False, soft_wrap=True)
+    if shown := str(report) if not report.stands else "\n".join(report.notes):
+        console.print(shown, markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
     layers = report.graph.children()
     told: dict[str, Any] = {"the whole model": report.to_dict()}
@@ -84,7 +90,7 @@ def table(report: ModelReport) -> Table:
     """Every gradient, output and buffer of the model and of every node: its size on both sides, and how far apart."""
     found = Table(header_style="dim")
     found.add_column("layer by layer", no_wrap=True)
-    for heading in ("shape", "‖by hand‖", "‖PyTorch‖", "err", "err/bound", "power"):
+    for heading in ("shape", *(f"‖{side}‖" for side in report.names), "err", "err/bound", "power"):
         found.add_column(heading, justify="right", no_wrap=True)
     layers = report.graph.children()
     _section(found, "the whole model", report.tensors)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import functions, mistakes, objects, pairs, shapes, trials
+from people import functions, mistakes, objects, pairs, shapes, sizes, strangers, trials
 
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE, *trials.PEOPLE]
+PEOPLE = [
+    person for module in (pairs, objects, functions, shapes, trials, sizes, strangers) for person in module.PEOPLE
+]
 
 
 def told(person):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draw.plans import EXTRA
+from ..draw.plans import BEYOND, EXTRA, OF_SIZE
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
@@ -33,6 +33,16 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
         if all(t.sizes[a] == t.sizes[b] for t in accepted):
             return a, b
     return None
+
+
+def without_broadcast(accepted: list[Trial], refused: Sequence[tuple[Trial, Exception]]) -> list[Trial]:
+    """Without those that run only since a length of 1 is repeated: every other one must be that of an array given."""
+    for n in accepted[0].sizes:
+        usual = {t.sizes[n] for t in accepted} - {1}
+        others = {t.sizes[n] for t, e in refused if isinstance(e, RefusedError)} - {1}
+        if len(usual) == 1 and len(others - usual) > 1:
+            accepted = [t for t in accepted if t.sizes[n] != 1]
+    return accepted
 
 
 def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
@@ -69,11 +79,13 @@ def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, 
     told = []
     for who in ("against", "forward", "backward"):
         of = [(t, e) for t, e in refused if isinstance(e, RefusedError) and e.who == who]
+        of = [(t, e) for t, e in of if who != "against" or t.kind != BEYOND]
         if of:
             (trial, e), n = of[0], len(of)
             others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
-            told.append(f"{e} for {trial}{others}; others were drawn in their place")
-    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
+            instead = "; others were drawn in their place" if any(t.kind not in OF_SIZE for t, _ in of) else ""
+            told.append(f"{e} for {trial}{others}{instead}")
+    if n := sum(isinstance(e, NotFiniteError) and t.kind not in OF_SIZE for t, e in refused):
         instead = " and ".join(sorted(kinds)) or "others"
         cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
         told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")

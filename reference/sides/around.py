@@ -69,7 +69,7 @@ class OfComplex(Around):
         inner, y = cache
         dy = _upstream(dy, plain(y))
         grads = self.inner.backward(dy, inner)
-        return {n: _as_pairs(g) if n in self.complex_names else g for n, g in grads.items()}
+        return {n: as_pairs(g) if n in self.complex_names else g for n, g in grads.items()}
 
 
 def joined(a: Any) -> Any:
@@ -84,7 +84,8 @@ def pairs(y: Any) -> Any:
     return np.stack([y.real, y.imag], -1) if y.dtype.kind == "c" else y
 
 
-def _as_pairs(g: Any) -> Any:
+def as_pairs(g: Any) -> Any:
+    """A gradient by complex numbers, which may be real throughout, as pairs."""
     if g is None:
         return None
     g = np.asarray(g)

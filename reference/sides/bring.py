@@ -13,8 +13,19 @@ from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.plans import EXTRA, Inputs, examples, with_examples
+from ..draw.specs import Spec
 from ..draw.trial import Trial
-from .accepted import DOMAINS, accept, below_one, is_ours, none_accepted, only_equal, positive, told
+from .accepted import (
+    DOMAINS,
+    accept,
+    below_one,
+    is_ours,
+    none_accepted,
+    only_equal,
+    positive,
+    told,
+    without_broadcast,
+)  # fmt: skip
 from .arguments import calling, order_of
 from .around import Beside, OfComplex, Seeded, WithConstants, generators, pairs, truth_of_complex
 from .chosen import Given, chosen, copies
@@ -109,6 +120,8 @@ def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
         raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    if value.is_complex():
+        raise ValueError("loss gives a complex number, and a real one is wanted: take .real, or .abs() of it")
     return value
 
 
@@ -281,6 +294,8 @@ class _Bringing:
                     continue
                 accepted.append(trial)
                 break
+        if accepted and not all(isinstance(s, Spec | tuple) for s in self.inputs.specs.values()):
+            accepted = without_broadcast(accepted, refused)
         if not any(not t.integers for t in accepted):
             raise none_accepted([e for _, e in refused], trials)
         refused = [(t, e) for t, e in refused if t.kind not in EXTRA]

@@ -43,7 +43,7 @@ class Convention:
 
     def holds(self, version: str) -> bool:
         """Does torch of this version make today's choice?"""
-        return _release(version) >= _release(self.since)
+        return release(version) >= release(self.since)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.now} since torch {self.since} ({self.source}), before that {self.before}"
@@ -104,14 +104,14 @@ def at_stake(case: Case, version: str = torch.__version__) -> tuple[Convention, 
 def known_options(opt: Optimizer, version: str = torch.__version__) -> dict[str, Any]:
     """The options of an optimizer without those, at their defaults, that torch of this version has not yet."""
     name, options = type(opt).__name__, opt.plain_options()
-    later = {n for (of, n), since in OPTIONS_SINCE.items() if of == name and _release(version) < _release(since)}
+    later = {n for (of, n), since in OPTIONS_SINCE.items() if of == name and release(version) < release(since)}
     return {option: value for option, value in options.items() if option not in later or value}
 
 
 def minimising(opt: Optimizer, version: str = torch.__version__) -> Optimizer:
     """What maximises −f where torch of this version can only minimise f, which is the same."""
     since = OPTIONS_SINCE.get((type(opt).__name__, "maximize"))
-    return opt if since is None or _release(version) >= _release(since) else opt.replace(maximize=False)
+    return opt if since is None or release(version) >= release(since) else opt.replace(maximize=False)
 
 
 def _with(convention: Convention, layer: Layer) -> Layer:
@@ -138,6 +138,6 @@ def _same(case: Case, layer: Layer) -> bool:
     return all(np.array_equal(*map(np.asarray, (one[n], other[n])), equal_nan=True) for n in one if one[n] is not None)
 
 
-def _release(version: str) -> tuple[int, ...]:
+def release(version: str) -> tuple[int, ...]:
     """(2, 14) of "2.14.1+cpu"."""
     return tuple(map(int, version.split(".")[:2]))

@@ -18,13 +18,42 @@ from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 ALPHA = -1.7580993408473766  # −λα of SELU
 
 
+class Noted:
+    """A generator that keeps what it draws."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.draws = np.random.default_rng(seed), []
+
+    def random(self, shape: tuple[int, ...]) -> Any:
+        self.draws.append(np.asarray(self.rng.random(shape)))
+        return self.draws[-1]
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> Any:
+        self.draws.append(np.asarray(self.rng.uniform(low, high, shape)))
+        return self.draws[-1]
+
+
+class Replayed:
+    """What was noted, once more: a compiler sees arrays where it cannot look into a generator."""
+
+    def __init__(self, draws: list[Any]) -> None:
+        self.draws, self.at = draws, 0
+
+    def random(self, shape: tuple[int, ...]) -> Any:
+        self.at += 1
+        return self.draws[self.at - 1]
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> Any:
+        return self.random(shape)
+
+
 @contextmanager
-def shared(seed: int | None) -> Iterator[None]:
-    """Within it torch draws from default_rng(seed); None: torch draws as it does."""
-    if seed is None:
+def shared(source: Any) -> Iterator[None]:
+    """Within it torch draws from default_rng(source), or what was noted; None: torch draws as it does."""
+    if source is None:
         yield
         return
-    rng = np.random.default_rng(seed)
+    rng = source if isinstance(source, (Noted, Replayed)) else np.random.default_rng(source)
     with ExitStack() as stack:
         for place, name, replaced in REPLACED:
             if (original := getattr(place, name, None)) is not None:

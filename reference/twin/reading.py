@@ -19,7 +19,7 @@ from .refusals import REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
 
-Again = Callable[[Callable[[Any], Any]], Any]  # a call made again, its tensors replaced by a function of each
+Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,15 @@ class Reader(OwnRun):
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
 
-        def again(other: Callable[[Any], Any]) -> Any:
+        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
             given, named = swapped(args, other), swapped(kwargs, other)
-            found = func(*given, **named)
-            return found if target is None else self.target(name, given, named)
+            changed = None if target is None else self.target(name, given, named)
+
+            def call() -> Any:
+                found = func(*given, **named)
+                return found if changed is None else changed
+
+            return call
 
         self.note(node, step, again, before)
         self.keep(node, result)
@@ -258,10 +263,8 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
             if step is not None:
-                inputs, before = (
-                    self.named(step.inputs),
-                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
-                )
+                inputs, own = self.named(step.inputs), {local: self.name(t) for local, t in step.params.items()}
+                before = self.saved([*tensors_in((args, kwargs)), *step.params.values()])
         if step is None:
             self.stack.append(path)
             try:
@@ -276,12 +279,12 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             first = path and path not in {node.name for node in self.nodes}
             name = path if first else self.fresh(path or type(m).__name__.lower())
-            pairs = tuple((local, self.name(t)) for local, t in step.params.items())
-            self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
+            self.nodes.append(Node(name, step.layer, inputs, located(tuple(own.items()), name)))
 
-            def again(other: Callable[[Any], Any]) -> Any:
+            def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
                 state = {local: other(t) for local, t in step.params.items()}
-                return torch.func.functional_call(m, state, swapped(args, other), swapped(kwargs, other))
+                given, named = swapped(args, other), swapped(kwargs, other)
+                return lambda: torch.func.functional_call(m, state, given, named)
 
             self.note(name, step, again, before)
             self.keep(name, y)

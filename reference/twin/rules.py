@@ -99,10 +99,8 @@ def interpolate(
     name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Step:  # fmt: skip
-    if antialias:
-        raise UnknownCallError("antialias has no class here")
     options = {"size": size, "scale_factor": scale_factor, "mode": mode, "align_corners": align_corners}
-    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor), x)
+    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor, antialias=antialias), x)
 
 
 def extreme(two: str, along: str, over: str) -> Callable[..., Step]:

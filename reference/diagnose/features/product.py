@@ -103,8 +103,9 @@ def _too_many(s: Seen, tried: list[Product]) -> Found:
     """yours − right is a multiple of a product with the gradient of another parameter."""
     if s.multiple is not None or not s.yours.any() or not s.informative(s.residual):
         return
-    for p in tried:
-        c = s.constant(s.residual, p.value) if any(f"d{n}" in p.names for n in s.grads) else None
+    gradients = {f"d{n}" for n in s.grads}
+    for p in (p for p in tried if not gradients.isdisjoint(p.names)):
+        c = s.constant(s.residual, p.value)
         if c is not None:
             updated = c < 0 and "dy" in p.names
             text = "" if updated else f"A multiple of {p.symbol} is {'too many' if c > 0 else 'missing'}."
