@@ -31,7 +31,7 @@ from reference.vectors import choose, files, kinks, make, of_layers, of_updates
 from reference.vectors.beside.__main__ import NOT_THERE, RAISES
 from reference.vectors.beside.__main__ import told as told_of
 from reference.vectors.beside.numpy_like import NotThere, same
-from reference.vectors.of_layers import MismatchError, trial_of
+from reference.vectors.of_layers import MismatchError, numbers
 from reference.vectors.of_updates import Update
 from reference.vectors.read import CONVENTION, EXACT, FORMAT, WITHIN, WRONG, judged, read, verdict
 
@@ -258,15 +258,15 @@ def test_clamp_by_an_older_torch_is_acceptable_and_the_vector_says_whose_it_is()
     v = of_layers.vector(case, "it")
     assert v.result == "acceptable"
     assert any("clamp at its bounds" in told and "2.14" in told for told in v.conventions)
-    older = of_layers.by_section(Hand(as_in(case.layer, "2.13")).run(trial_of(case)))
-    newer = of_layers.by_section(Hand(as_in(case.layer, "2.14")).run(trial_of(case)))
+    older = of_layers.by_section(Hand(as_in(case.layer, "2.13")).run(numbers(case)))
+    newer = of_layers.by_section(Hand(as_in(case.layer, "2.14")).run(numbers(case)))
     assert (verdict(v, older), verdict(v, newer)) == (CONVENTION, EXACT)
 
 
 def test_smooth_functions_and_real_numbers_meet_no_kink():
     for layer, exact, kinked in ((Tanh(), True, False), (ReLU(), False, False), (ReLU(), True, True)):
         case = Case(layer, (8,), 5, exact=exact)
-        trial = trial_of(case)
+        trial = numbers(case)
         assert bool(kinks.ends(Hand(layer), trial, Hand(layer).run(trial), exact)) == kinked
 
 
@@ -279,7 +279,7 @@ def test_of_equal_maxima_any_may_be_taken(layer, name):
 
 
 def tied(case):
-    x = trial_of(case).x
+    x = numbers(case).x
     return np.count_nonzero(x == x.max()) > 1
 
 
