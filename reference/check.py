@@ -159,7 +159,7 @@ def check_pointwise(
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
     with quiet():
-        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype))
+        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
 def check_layer(
