@@ -168,7 +168,7 @@ def gradients_beside(gradients: Mapping[str, Any], folder: Any, title: str) -> R
     """Gradients, under the names of the recording or as people call them, beside those of a recording."""
     recording = format.read(folder)
     kept = {n.path: (n, a) for n, a in recording.whole.run.items() if n.role == GRADIENT and a is not None}
-    given, zeros = by_name(gradients, {path: np.zeros(a.shape) for path, (_, a) in kept.items()})
+    given, zeros = by_name(gradients, {path: np.zeros(a.shape, recording.dtype) for path, (_, a) in kept.items()})
     run = in_dtype(recording, {kept[path][0]: zeros[path] if a is None else a for path, a in given.items()})
     whole = replace(recording.whole, run={n: recording.whole.run[n] for n in run})
     return held_beside(title, replace(recording, whole=whole, nodes={}), Written(run))

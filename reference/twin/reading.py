@@ -165,7 +165,9 @@ class Reader(OwnRun):
     # Calls
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        if self.inside or name in calls.METADATA:
+        if self.inside:
+            return super().compute(name, func, args, kwargs)
+        if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
@@ -189,11 +191,7 @@ class Reader(OwnRun):
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], given: list, target: torch.Tensor | None
     ) -> Any:
         """One call as a node; in place, what it changes is the node's value from then on."""
-        if target is not None and self.values.get(id(target), Value("", 0)).name in self.parameters:
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter "
-                f"{self.values[id(target)].name} in the forward pass\n  {place(self.stack[-1])}"
-            )
+        self.refuse_change(name, target)
         if name in EXPANDED:
             with self:
                 return EXPANDED[name](*args, **kwargs)
@@ -234,6 +232,15 @@ class Reader(OwnRun):
         if type(step.layer).__name__ != "Detach":
             self.cut(result, given)
         return y
+
+    def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
+        """TypeError for a call that changes a parameter in place."""
+        held = "" if target is None else self.values.get(id(target), Value("", 0)).name
+        if held in self.parameters:
+            raise TypeError(
+                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
+                f"pass\n  {place(self.stack[-1])}"
+            )
 
     def alias(self, y: torch.Tensor, x: torch.Tensor) -> None:
         """The same numbers under another tensor."""
