@@ -210,8 +210,7 @@ class Reader(OwnRun):
         if target is not None:
             self.writes.append((target._version, id(target)))
         if target is None and (name in calls.SAME or type(step.layer) is registry()["Identity"]):
-            self.alias(y, given[0])
-            return y
+            return self.alias(y, given[0])
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
 
@@ -242,13 +241,14 @@ class Reader(OwnRun):
                 f"pass\n  {place(self.stack[-1])}"
             )
 
-    def alias(self, y: torch.Tensor, x: torch.Tensor) -> None:
+    def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""
         value = self.values.get(id(x))
         if value is not None and y is not x:
             self.name(x)
             value = self.values[id(x)]
             self.know(y, value.name, value.path, value.fixed)
+        return y
 
     def target(self, name: str, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor | None:
         """The tensor that a call changes in place."""
