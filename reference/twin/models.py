@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class Read:
     params: Params
     x: Any
     notes: tuple[str, ...]
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Layer, Params]:
