@@ -7,8 +7,19 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, CrossMapLRN2d, Hardsigmoid, Sigmoid, SoftMarginLoss
-from reference.twin import modules
+from manualbp import (
+    CELU,
+    GELU,
+    BatchNorm2d,
+    CrossEntropyLoss,
+    CrossMapLRN2d,
+    Hardsigmoid,
+    MultiLabelMarginLoss,
+    Sigmoid,
+    SoftMarginLoss,
+)
+from reference.sides.backends import silent
+from reference.twin import known, modules
 from reference.twin.layers import to_torch
 
 
@@ -132,3 +143,45 @@ def test_cross_map_lrn_never_takes_channel_0_out_of_its_window():
     meant, found = (f(3, 1.0)(x)[0, 5].item() for f in (torch.nn.LocalResponseNorm, torch.nn.CrossMapLRN2d))
     assert meant == (1 + 1 / 3) ** -0.75
     assert abs(found - (1 + 5 / 3) ** -0.75) < 1e-15
+
+
+# What its compilers make of it, by version: `reference.twin.known`
+
+
+def compiled_beside_eager(module, *given):
+    """The gradient by the first input, by aot_eager and without a compiler."""
+    torch._dynamo.reset()
+    found = []
+    for f in (torch.compile(module, backend="aot_eager"), module):
+        x = given[0].clone().requires_grad_()
+        f(x, *given[1:]).sum().backward()
+        found.append(x.grad)
+    return found
+
+
+def test_compiled_multi_label_margin_loss_counts_what_stands_after_the_end_marker():
+    """Until torch 2.14: a target of −1 counts as class 0. pytorch/pytorch issue 141017."""
+    x, t = torch.tensor([[0.25, 0.5, -0.25]], dtype=torch.float64), torch.tensor([[2, -1, 0]])
+    theirs, right = compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)
+    layer = MultiLabelMarginLoss()
+    dx, _ = layer.backward({}, layer.forward({}, (x.numpy(), t.numpy()))[1], np.ones(()))
+    assert np.array_equal(dx[0] if isinstance(dx, tuple) else dx, right.numpy())
+    fault = next(k for k in known.KNOWN if "MultiLabelMarginLoss" in k.classes)
+    assert (not torch.equal(theirs, right)) == fault.holds("aot_eager")
+    with fault.around():
+        assert torch.equal(compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)[0], right)
+
+
+def test_an_exported_program_that_is_decomposed_loses_detach():
+    class Cut(torch.nn.Module):
+        def forward(self, x):
+            return x.detach() * x
+
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    with silent():
+        program = torch.export.export(Cut(), (x,)).run_decompositions()
+    (y,) = program.graph_module(x)
+    (theirs,), (right,) = (torch.autograd.grad(v.sum(), x) for v in (y, Cut()(x)))
+    fault = next(k for k in known.KNOWN if "Detach" in k.classes)
+    assert torch.equal(theirs, 2 * right) == fault.holds("export")
+    assert not fault.holds("aot_eager")
