@@ -25,6 +25,7 @@ from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
 from .draw.trial import Trial
+from .golden.written import gradients_in, is_path, places_in
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
@@ -36,6 +37,7 @@ from .sides.compiled import Compiled, function_side
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
+from .sides.raised import quiet
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -45,19 +47,34 @@ Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis s
 
 
 def check_gradients(
-    gradients: Mapping[str, Any], *, loss: Callable[..., torch.Tensor], at: Mapping[str, Any], title: str = "gradients"
-) -> Report:
+    gradients: Mapping[str, Any] | Any, *, loss: Callable[..., torch.Tensor] | None = None,
+    at: Mapping[str, Any] | Any, title: str = "gradients",
+) -> Report:  # fmt: skip
     """Gradients as numbers against autograd's gradients of a loss.
 
-    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype
-    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name
-    at         where the gradients were taken: arrays by name; integers are passed on, too
+    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype.
+               By complex numbers: in torch's convention, ∂L/∂Re + i ∂L/∂Im
+    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name; left out
+               where `at` is a recording: the gradients recorded are the right ones, with their bounds
+    at         where the gradients were taken: arrays by name. Integers are passed on, as labels are; those by which a
+               gradient is given are taken for real numbers
+
+    Each may be the path of a safetensors file in the place of a dict, or of a folder that `manualbp record` wrote.
 
     >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
+    >>> check_gradients("from_my_c_program.safetensors", at="golden/")
     """
-    given, at, dtype = numbers.by_name(gradients, at)
-    judged = Judged(Numbers(given, dtype), None, Function(numbers.of_tensors(loss, at, dtype), only=tuple(given)))
-    report = judge_numbers(title, judged, Trial(at, dy=np.ones(())).cast(dtype))
+    gradients = gradients_in(gradients)
+    if loss is None:
+        if not is_path(at):
+            raise ValueError(f"the loss is missing: {numbers.RIGHT}; without one `at` is the folder of a recording")
+        from .golden.replay import gradients_beside  # which imports this file, by way of models
+
+        return gradients_beside(gradients, at, title)
+    given = numbers.brought(gradients, places_in(at), loss)
+    torch = Function(given.loss, only=tuple(given.gradients))
+    judged = Judged(Numbers(given.gradients, given.dtype), None, torch)
+    report = judge_numbers(title, judged, Trial(given.at, dy=np.ones(())).cast(given.dtype))
     return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 
@@ -92,11 +109,17 @@ def check_function(
     """
     mistaken.class_only(forward)
     usable(torch, "check_function(…, torch=…)")
-    job = bring(
-        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-        accumulates=accumulates, seed=seed, dtype=dtype,
-    )  # fmt: skip
     title = title or getattr(forward, "__name__", type(forward).__name__)
+    with quiet():
+        job = bring(
+            forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+            accumulates=accumulates, seed=seed, dtype=dtype,
+        )  # fmt: skip
+        return _of(title, job, torch)
+
+
+def _of(title: str, job: Brought, torch: str) -> Report:
+    """The report on what was brought, with what was found before anything was compared."""
     intended, low = None if job.truth is None else function_side(job.truth, torch), job.precision.eager(job.truth)
     judged = Judged(Candidate(job.subject), job.subject, intended, job.options, low=low)
     return _with_notes(judge(title, judged, job.trials), job)
@@ -108,8 +131,7 @@ def _with_notes(report: Report, job: Brought) -> Report:
     if not job.differs:
         return report
     side = "forward" if report.verdict in ("identical", "rounding") else "both"
-    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
-    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(job.differs, *report.notes))
 
 
 def _truth(against: Any) -> Callable | None:
@@ -136,10 +158,8 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    brought = bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype)
-    torch = None if truth is None else Function(truth)
-    judged = Judged(Candidate(brought.subject), brought.subject, torch, low=brought.precision.eager(truth))
-    return _with_notes(judge(title, judged, brought.trials), brought)
+    with quiet():
+        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
 def check_layer(

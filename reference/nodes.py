@@ -1,13 +1,14 @@
 """Every node of a model's graph alone: given what it was given in the model's own run, and the gradient that came back
 to it there. So errors do not pile up, and the first node that is wrong has a name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 
 from manualbp.base import Layer, Tree, flatten, unflatten
 
@@ -21,23 +22,27 @@ from .twin import passes, randomness
 from .twin.layers import array, quiet, tensor
 from .twin.models import whole
 from .twin.reading import Again, Reader
-from .twin.step import Step, tensors_in
+from .twin.step import Step, swapped, tensors_in
+
+Find = Callable[[torch.nn.Module], Layer | None]
 
 
 @dataclass(frozen=True)
 class Call(Side):
-    """One call of torch, made again on other numbers. `values`: what its tensors were, by id."""
+    """One call of torch, made again on other numbers. `values`: what its tensors were, by id; `device`: where."""
 
     step: Step
     again: Again
     values: Mapping[int, torch.Tensor]
     seed: int | None
+    device: str = "cpu"
 
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
         dtype = getattr(torch, precision_of(trial).name)
-        y = passes.tree(self.made(self.again(self.substitute(inputs, params, trial)), dtype, self.seed))
+        call = self.again(self.substitute(inputs, params, trial))
+        y = swapped(passes.tree(self.made(call, dtype, self.seed)), torch.Tensor.cpu)
         pairs = pairs_of(y, trial.dy)
         if pairs:
             torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
@@ -60,9 +65,9 @@ class Call(Side):
 
         def other(t: torch.Tensor) -> torch.Tensor:
             if left := fresh.get(id(t)):
-                return left.pop(0) if len(left) > 1 else left[0]
+                return (left.pop(0) if len(left) > 1 else left[0]).to(self.device)
             was = self.values.get(id(t), t)
-            return was.to(dtype) if was.is_floating_point() else was.clone()
+            return (was.to(dtype) if was.is_floating_point() else was.clone()).to(self.device)
 
         return other
 
@@ -70,14 +75,20 @@ class Call(Side):
 class Recorder(Reader):
     """Notes of every node how to make the call again, and the gradient that comes back to what it gave."""
 
-    def __init__(self, own: Own, dtype: torch.dtype, only: str) -> None:
-        super().__init__(own.model, whole, dtype, own.draws, False)
+    def __init__(self, own: Own, dtype: torch.dtype, only: str, find: Find = whole) -> None:
+        super().__init__(own.model, find, dtype, own.draws, False)
         self.only = only
+        self.rng = None if own.seed is None else np.random.default_rng(own.seed)
         self.calls: dict[str, tuple[Step, Again, Mapping[int, torch.Tensor]]] = {}
         self.upstream: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         return {id(t): t.detach().clone() for t in tensors}
+
+    def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        with randomness.shared(self.rng):  # which replaces functions where they are looked up, so not this one
+            func = getattr(F, passes.SHARED[func]) if func in passes.SHARED else func
+            return func(*args, **kwargs)
 
     def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
         if fnmatchcase(name, self.only):
@@ -104,16 +115,19 @@ class Alone:
     sides: tuple["Gradients", Call]
 
 
-def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Alone]:
+def each_alone(
+    own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int
+) -> Iterator[tuple[str, Alone]]:
     """Every node whose name matches, in order."""
     recorder = recorded(own, trial, only)
-    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+    yield from ((n, alone(n, layer, recorder, seed)) for n, layer in layers.items() if n in recorder.calls)
 
 
-def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
-    """The model's own run, forward and back, with what every node was given and got back."""
+def recorded(own: Own, trial: Trial, only: str = "*", find: Find = whole) -> Recorder:
+    """The model's own run, forward and back, with what every node was given and got back. `find`: what layer a module
+    is, None if it is to be read through."""
     dtype = getattr(torch, precision(trial).name)
-    recorder = Recorder(own, dtype, only)
+    recorder = Recorder(own, dtype, only, find)
     given, seen = own.given(trial, dtype)
     recorder.give(given, seen)
     with quiet(), recorder.reading():
@@ -125,6 +139,14 @@ def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
 
 def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     """One node by hand and by torch, on what it was given in the model."""
+    hand, call, trial = sides_alone(name, layer, recorder, seed)
+    return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
+
+
+def sides_alone(
+    name: str, layer: Layer, recorder: Recorder, seed: int, device: str = "cpu"
+) -> tuple["Gradients", Call, Trial]:
+    """One node by hand, as the call of torch that it is, and what it was given in the model."""
     step, again, before = recorder.calls[name]
 
     def was(tensors: Any) -> Any:
@@ -135,12 +157,11 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     params = unflatten({n: was(t) for n, t in step.params.items()})
     buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
     random = seed if layer.random else None
-    hand, call = Hand(layer, seed), Call(step, again, before, random)
+    hand, call = Hand(layer, seed), Call(step, again, before, random, device)
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
-    sides = Gradients(hand, buffers), call
-    return Alone(layer, step.layer, trial, compare(*sides, trial), sides)
+    return Gradients(hand, buffers), call, trial
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from manualbp.base import Layer, Tree, flatten, options_of
 from ..draw.trial import Trial
 from ..twin import modules, randomness
 from ..twin.layers import array, quiet, tensor, to_torch
+from .cuts import Cuts
 from .run import BUFFER, GRADIENT, OUTPUT, Run, flat, leaves, named
 from .side import Side
 
@@ -22,11 +23,13 @@ Make = Callable[[Trial], nn.Module]
 
 @dataclass(frozen=True)
 class Module(Side):
-    """A module made anew for every run. `seed`: of random numbers that it draws as the hand-written layer does."""
+    """A module made anew for every run. `seed`: of random numbers that it draws as the hand-written layer does. `cut`:
+    is its gradient meant to be another than its forward's? None: what it calls tells."""
 
     make: Make
     seed: int | None = None
     device: str = "cpu"
+    cut: bool | None = None
 
     def run(self, trial: Trial) -> Run:
         module, inputs, y = self._forward(trial, requires_grad=True)
@@ -39,6 +42,14 @@ class Module(Side):
 
     def outputs(self, trial: Trial) -> Tree:
         return _arrays(self._forward(trial, requires_grad=False)[2])
+
+    def cuts(self, trial: Trial) -> bool:
+        if self.cut is not None:
+            return self.cut
+        module, inputs = self.make(trial), to_tensors(trial.x, self.device)
+        with quiet(), randomness.shared(self.seed), Cuts() as seen:
+            modules.call(module, inputs)
+        return seen.found
 
     def _forward(self, trial: Trial, requires_grad: bool) -> tuple[nn.Module, Any, Any]:
         module, inputs = self.make(trial), to_tensors(trial.x, self.device, requires_grad)
@@ -55,9 +66,9 @@ class Module(Side):
 
 def twin_of(layer: Layer, seed: int | None = None, device: str = "cpu") -> Module:
     """The torch twin of a layer, as a side."""
-    return Module(
-        lambda trial: to_torch(layer, trial.params, trial.dtype, device), seed if layer.random else None, device
-    )
+    cut = not all(part.is_gradient for _, part in layer.walk())
+    seed = seed if layer.random else None
+    return Module(lambda trial: to_torch(layer, trial.params, trial.dtype, device), seed, device, cut)
 
 
 def given_module(against: Any, layer: Layer, seed: int | None = None) -> Module:

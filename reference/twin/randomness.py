@@ -49,7 +49,8 @@ class Replayed:
 
 @contextmanager
 def shared(source: Any) -> Iterator[None]:
-    """Within it torch draws from default_rng(source), or what was noted; None: torch draws as it does."""
+    """Within it torch draws from default_rng(source), goes on with a generator, or draws what was noted; None: torch
+    draws as it does."""
     if source is None:
         yield
         return
