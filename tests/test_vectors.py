@@ -211,6 +211,13 @@ def test_the_files_are_small_and_plain(folder):
     assert f"{exact.id}/inputs/x" not in (folder / "Linear.safetensors").read_bytes().decode(errors="replace")
 
 
+def test_steps_are_exact_where_no_operation_rounds(folder):
+    for text, exact in (("SGD(lr=0.5, momentum=0.5)", True), ("SGD(lr=0.1)", False), ("Adam()", False)):
+        update = Update(parse(text), 1, exact=True)
+        assert of_updates.proved(update.opt, of_updates.numbers(update)) == exact
+    assert any(v.exact for v in of(folder, "SGD"))
+
+
 # How results are judged
 
 
