@@ -41,6 +41,7 @@ def _root(
 
 @app.command()
 def verify(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(metavar="[FILE.py:model]", help="A torch.nn model of yours, back-propagated by hand."),
@@ -60,6 +61,11 @@ def verify(
         list[str] | None, typer.Option(help="Shape of the model's input, as 8,3,32,32 (repeatable).")
     ] = None,
     only: Annotated[str, typer.Option(help="Of a model the nodes whose names match, as 'layer3.*'.")] = "*",
+    on: Annotated[str | None, typer.Option(help="A campaign, on processes, dask or ray.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of a cluster that exists, as tcp://10.0.0.1:8786.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="FOLDER", help="Keep a campaign here; go on with it.")] = None,
+    task: Annotated[int | None, typer.Option(help="Networks of one task of a campaign (500).", min=1)] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page of the figures here.")] = None,
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
@@ -71,36 +77,48 @@ def verify(
     its input is drawn of the shape --shape 8,3,32,32, or taken from `sample` in the same file:
 
         manualbp verify net.py:model --shape 4,10
+
+    A campaign of any size keeps what is done in a folder, and goes on there after whatever ended it:
+
+        manualbp verify --cases 1000000 --on dask --scheduler tcp://10.0.0.1:8786 --resume run/
     """
-    from . import verify as job
     from . import verify_model
-    from .report import files, screen
+    from .campaign import command
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
-    files.check_writable({"--json": json, "--junit": junit})
     console = Console(quiet=quiet, highlight=False)
+    out = command.Out(console, json, junit, html)
     if model is not None:
         raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
     if case is not None:
         raise typer.Exit(one_case(case, device))
+    plan = plan_of(cases, seed, layer, regime, dtype, device)
+    if not any((on, scheduler, resume, task)):
+        raise typer.Exit(CODES[command.run(plan, jobs, out)])
+    choose("--on", on or "processes", command.NAMES)
+    how = command.How(on or "processes", jobs, scheduler, resume, task, given_of(context, plan))
+    raise typer.Exit(CODES[command.campaign(plan, how, out)])
+
+
+def plan_of(
+    cases: int, seed: int, layer: list[str] | None, regime: str, dtype: str, device: str
+) -> Any:  # a verify.Plan, which is imported when it is needed
+    """The plan of a run of random networks."""
+    from . import verify as job
+
     known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
     for name in layer or ():
         choose("--layer", name, known)
-    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
-    tally = job.Tally()
-    try:
-        with screen.progress(console, cases) as tell:
-            job.verify(plan, jobs, tell, tally)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; this was covered until then.")
-    screen.tables(console, tally, plan)
-    print(screen.summary(tally, plan))
-    files.write(json, junit, screen.as_dict(tally, plan), screen.junit_suite(tally))
-    if tally.errors:
-        fail(f"a case could not be run: {tally.errors[0]}")
-    raise typer.Exit(CODES[tally.verdict])
+    return job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
+
+
+def given_of(context: typer.Context, plan: Any) -> set[str]:
+    """The fields of a plan whose options were given, and not left as they are."""
+    options = {name: {"layers": "layer"}.get(name, name) for name in vars(plan)}
+    sources = {name: context.get_parameter_source(option) for name, option in options.items()}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def one_case(text: str, device: str) -> int:

@@ -13,11 +13,12 @@ from manualbp.base import registry
 from manualbp.loss import Loss
 from manualbp.optim.base import Optimizer
 
+from ..campaign.buckets import Bucket, buckets
 from ..compare.comparison import Comparison
 from ..compare.tensor import Tensor
 from ..draw.case import Case
 from ..sides.record import walk
-from ..verify import Failure, Figures, Plan, Tally
+from ..verify import Figures, Plan, Tally, command_of, drawn
 from . import files
 from .report import Report
 
@@ -44,8 +45,8 @@ def progress(console: Console, cases: int) -> Iterator[Callable[[Tally], None]]:
         task = bar.add_task("", total=cases)
 
         def tell(tally: Tally) -> None:
-            told = f"{len(tally.failures)} mismatches" if tally.failures else "no mismatch"
-            bar.update(task, completed=min(tally.total.cases, cases), description=told)
+            wrong = tally.verdicts["wrong"]
+            bar.update(task, completed=tally.covered, description=f"{wrong} mismatches" if wrong else "no mismatch")
 
         yield tell
 
@@ -56,15 +57,20 @@ def kind_of(name: str) -> str:
 
 
 def tables(console: Console, tally: Tally, plan: Plan) -> None:
-    """The table by layer, loss and optimizer, what was not covered, and every mismatch."""
+    """The table by layer, loss and optimizer, what was not covered, and the smallest mismatch of each kind."""
     for kind, title in KINDS.items():
         rows = {n: r for n, r in sorted(tally.rows.items()) if kind_of(n) == kind}
         if rows:
             console.print(_table(title, rows))
     if missing := tally.missing(plan):
         console.print(f"Coverage goals not reached in {tally.total.cases} cases: {', '.join(missing)}", style="yellow")
-    for failure in tally.failures:
-        mismatch(console, failure)
+    for bucket in buckets(tally.failures):
+        mismatch(console, bucket)
+    if tally.further:
+        told = (
+            f"{len(tally.further)} more networks differ, and were not shrunk; the first is number {min(tally.further)}:"
+        )
+        console.print(f"\n{told}\n  {command_of(drawn(plan, min(tally.further)))}", markup=False, soft_wrap=True)
 
 
 def _table(title: str, rows: dict[str, Figures]) -> Table:
@@ -84,10 +90,10 @@ def figure(value: float | None) -> str:
 
 def summary(tally: Tally, plan: Plan) -> str:
     """One line: the verdict and the figures behind it."""
-    t, real = tally.total, tally.total.cases - tally.total.certified
+    t, real, wrong = tally.total, tally.total.cases - tally.total.certified, tally.verdicts["wrong"]
     blind = tally.blind / tally.entries if tally.entries else 1.0
     head = {
-        "wrong": f"MISMATCH in {len(tally.failures)} of {t.cases + len(tally.failures)} networks",
+        "wrong": f"MISMATCH in {wrong} of {t.cases + wrong} networks",
         "vacuous": "VACUOUS: nothing was compared",
     }.get(tally.verdict, f"{t.cases} networks, no mismatch")
     goals = f"{len(tally.missing(plan)) or 'no'} coverage goals missed"
@@ -100,9 +106,11 @@ def summary(tally: Tally, plan: Plan) -> str:
     )
 
 
-def mismatch(console: Console, failure: Failure) -> None:
+def mismatch(console: Console, bucket: Bucket) -> None:
     """The smallest case found, every tensor that differs, which side is wrong, and the command that runs it again."""
-    console.print("\n[bold red]Mismatch[/] in the smallest network found:")
+    failure = bucket.smallest
+    like = f" of {bucket.count} that differ alike" if bucket.count > 1 else ""
+    console.print(f"\n[bold red]Mismatch[/] in the smallest network found{like}:")
     one(console, failure.case, failure.comparison, only_wrong=True)
     for line in explanation(failure.report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
@@ -154,13 +162,14 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
         for name, r in sorted(tally.rows.items())
     }  # fmt: skip
     failures = [
-        {"case": repr(f.case), "command": f.command, "tensors": list(map(files.of_tensor, f.comparison.wrong)),
-         "wrong_side": f.report.wrong_side, "suspects": [vars(s) for s in f.report.suspects]}
+        {"case": repr(f.case), "index": f.index, "command": f.command,
+         "tensors": list(map(files.of_tensor, f.comparison.wrong)), "wrong_side": f.report.wrong_side, "suspects": [vars(s) for s in f.report.suspects]}
         for f in tally.failures
     ]  # fmt: skip
     return {
         "verdict": tally.verdict, "summary": summary(tally, plan), "plan": vars(plan), "cases": tally.total.cases,
-        "rows": rows, "failures": failures, "goals_missing": tally.missing(plan), "errors": tally.errors,
+        "rows": rows, "failures": failures, "further": tally.further,
+        "goals_missing": tally.missing(plan), "errors": tally.errors,
         "goals": dict(sorted(tally.goals.items())), "conventions": dict(tally.conventions),
     }  # fmt: skip
 
