@@ -216,7 +216,7 @@ def _answers(scheduler: str) -> None:
 
 
 def _silent(scheduler: str | None) -> str:
-    return f"the scheduler {scheduler or 'of this machine'} does not answer within {LIMIT:g} s; is it running there?"
+    return f"no scheduler answers at {scheduler or 'this machine'}, within {LIMIT:g} s"
 
 
 def _gone(scheduler: str | None) -> str:

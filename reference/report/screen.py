@@ -67,10 +67,9 @@ def tables(console: Console, tally: Tally, plan: Plan) -> None:
     for bucket in buckets(tally.failures):
         mismatch(console, bucket)
     if tally.further:
-        told = (
-            f"{len(tally.further)} more networks differ, and were not shrunk; the first is number {min(tally.further)}:"
-        )
-        console.print(f"\n{told}\n  {command_of(drawn(plan, min(tally.further)))}", markup=False, soft_wrap=True)
+        first = min(tally.further)
+        console.print(f"\n{len(tally.further)} more networks differ, and were not shrunk; the first is number {first}:")
+        console.print(f"  {command_of(drawn(plan, first))}", markup=False, soft_wrap=True)
 
 
 def _table(title: str, rows: dict[str, Figures]) -> Table:
@@ -163,7 +162,8 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     failures = [
         {"case": repr(f.case), "index": f.index, "command": f.command,
-         "tensors": list(map(files.of_tensor, f.comparison.wrong)), "wrong_side": f.report.wrong_side, "suspects": [vars(s) for s in f.report.suspects]}
+         "tensors": list(map(files.of_tensor, f.comparison.wrong)), "wrong_side": f.report.wrong_side,
+         "suspects": [vars(s) for s in f.report.suspects]}
         for f in tally.failures
     ]  # fmt: skip
     return {
