@@ -16,6 +16,7 @@ import html
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
@@ -194,7 +195,12 @@ class Layer:
 
 def options_of(value: Any) -> dict[str, Any]:
     """The fields of a layer or optimizer with their values."""
-    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return {name: getattr(value, name) for name in _field_names(type(value))}
+
+
+@cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(cls))
 
 
 def as_call(value: Any) -> str:

@@ -19,8 +19,9 @@ def p_norm(x: Array, p: float, axis: Axis = -1) -> Array:
     if p == 0:
         return (x != 0).astype(x.dtype).sum(axis, keepdims=True)
     r = magnitude(x)
-    if p == 1:
-        return r.sum(axis, keepdims=True)
+    total = r.sum(axis, keepdims=True)
+    if p == 1 or total.shape == r.shape:  # of one entry it is |x|, whose square may overflow
+        return total
     if math.isinf(p):
         return r.max(axis, keepdims=True) if p > 0 else r.min(axis, keepdims=True)
     if p == 2:

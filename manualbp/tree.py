@@ -68,20 +68,21 @@ def spelt(path: Path, name: str = "") -> str:
 
 def flatten(tree: Tree | Params, name: str = "") -> dict[str, Any]:
     """Every leaf under its path as text: parameters have the names of torch's state_dict."""
+    if not isinstance(tree, (dict, tuple)):
+        return {name: tree}
     flat: dict[str, Any] = {}
     _flatten(tree, name, flat)
     return flat
 
 
 def _flatten(tree: Any, name: str, flat: dict[str, Any]) -> None:
-    if isinstance(tree, dict):
-        for key, part in tree.items():
-            _flatten(part, f"{name}.{key}" if name else key, flat)
-    elif isinstance(tree, tuple):
-        for i, part in enumerate(tree):
-            _flatten(part, f"{name}[{i}]", flat)
-    else:
-        flat[name] = tree
+    named = isinstance(tree, dict)
+    for key, part in tree.items() if named else enumerate(tree):
+        path = f"{name}[{key}]" if not named else f"{name}.{key}" if name else key
+        if isinstance(part, (dict, tuple)):
+            _flatten(part, path, flat)
+        else:
+            flat[path] = part
 
 
 def unflatten(flat: Mapping[str, Any]) -> Params:

@@ -74,6 +74,7 @@ class _Interpolation(Layer, family=True):
     mode: ClassVar[str]
     align_corners: ClassVar[bool | None] = None
     recompute_scale_factor: ClassVar[bool | None] = None
+    cancels = True  # the weights of a pixel sum to 1 but for rounding: a tie of equal pixels may be none, either way
     # No `dyadic`: torch rounds where it takes a pixel from, also where the weights that come of it have few bits.
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from .draw.expression import nearest, parse
 from .teach import commands
+from .versions import commands as versions
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -20,6 +21,7 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False)
 app.command()(commands.learn)
 app.command()(commands.book)
+app.command()(versions.bisect)
 
 
 def _print_version(asked: bool) -> None:

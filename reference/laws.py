@@ -52,10 +52,13 @@ def check_equals_differences(case: Case) -> None:
 
 
 def check_linear_in_dy(case: Case) -> None:
-    """backward(2a − 4b) = 2 backward(a) − 4 backward(b), to the rounding of the sums; and backward keeps nothing."""
-    params, x, dy = case.data()
+    """backward(2a − 4b) = 2 backward(a) − 4 backward(b), to the rounding of the sums; and backward keeps nothing.
+
+    Run in longdouble, so that what cancels inside (a saturated softmax) has digits to spare below the case's own.
+    """
+    params, x, dy = (cast(tree, np.longdouble) for tree in case.data())
     _, cache = _forward(case, params, x)
-    other = tree_map(lambda a: np.random.default_rng(1).standard_normal(np.shape(a)), dy)
+    other = tree_map(lambda a: np.random.default_rng(1).standard_normal(np.shape(a)).astype(np.longdouble), dy)
     mixed = tree_map(lambda a: 2 * a, dy), tree_map(lambda a: 4 * a, other)
     whole = _named(case.layer.backward(params, cache, _minus(*mixed)))
     first, second = (_named(case.layer.backward(params, cache, d)) for d in (dy, other))
@@ -76,7 +79,7 @@ def _uncancelled(case: Case, params: Any, cache: Any, dy: Any, name: Name) -> fl
     found = 0.0
     for _ in range(4):
         signed = tree_map(lambda a: 6 * np.abs(a).max(initial=1) * rng.choice([-1.0, 1.0], np.shape(a)), dy)
-        found = max(found, largest(_named(case.layer.backward(params, cache, cast(signed, case.dtype)))[name]))
+        found = max(found, largest(_named(case.layer.backward(params, cache, cast(signed, np.longdouble)))[name]))
     return found + 6 * max((largest(np.asarray(d)) for d in leaves(dy, "").values() if d is not None), default=0.0)
 
 

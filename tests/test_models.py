@@ -418,6 +418,14 @@ def test_one_class_makes_a_call_readable():
         Sinc.calls = ()
 
 
+def test_a_wrong_variant_of_an_operation_is_not_what_a_call_is():
+    class Wrong(m.operations.Mul):
+        def backward(self, params, cache, dy):
+            return dy, {}
+
+    assert check_model(Does(lambda x: x * x), torch.randn(2, 4)), f"{Wrong} was read"
+
+
 def test_an_output_that_is_a_dataclass():
     @dataclasses.dataclass
     class Output:

@@ -7,38 +7,28 @@ It needs the project's repository, and room: an environment takes up to 6 GB. Wh
 `reference.twin.conventions`.
 """
 
-import os
-import subprocess
 import sys
-import tempfile
 import time
-import venv
 from collections.abc import Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from ..versions.environment import HERE, NotInstalledError, environment, run
 
 
 def suite(version: str, arguments: Sequence[str]) -> int:
     """The exit code of pytest beside torch of this version, or of pip where that cannot be installed."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PIP_CONSTRAINT", "PYTHONPATH")}
-    with tempfile.TemporaryDirectory(prefix=f"torch-{version}-") as place:
-        venv.create(place, with_pip=True)
-        python = Path(place) / ("Scripts" if os.name == "nt" else "bin") / "python"
-        for command in (
-            ["pip", "install", "--quiet", f"torch=={version}", "--editable", f"{ROOT}[test]"],
-            ["pytest", *arguments],
-        ):
-            code = subprocess.run([python, "-m", *command], cwd=ROOT, env=environment, check=False).returncode
-            if code:
-                return code
-    return 0
+    try:
+        with environment(version, extra="test") as python:
+            run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", str(HERE))  # its entry points
+            return run(python, "-m", "pytest", *arguments).returncode
+    except NotInstalledError as e:
+        print(e, file=sys.stderr)
+        return 2
 
 
 def main(arguments: list[str]) -> int:
     at = arguments.index("--") if "--" in arguments else len(arguments)
     versions, rest = arguments[:at], arguments[at + 1 :]
-    if not versions or not (ROOT / "tests").is_dir():
+    if not versions or not (HERE / "tests").is_dir():
         print(__doc__, file=sys.stderr)
         return 2
     codes: dict[str, int] = {}

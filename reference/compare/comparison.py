@@ -98,7 +98,7 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) 
     mine, theirs = precisions(hand, trial, runs[0]), precisions(torch, trial, runs[1])
     bounds = {n: _measured(n, trial.dtype, mine, theirs) for n in runs[0] | runs[1]}
     tensors = _against(runs, lambda n, a, b: bounds[n])
-    exact_kinks = trial.integers and _rounds_nothing(theirs) and (not isinstance(hand, Hand) or _rounds_nothing(mine))
+    exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
     for looks in (nudge.LOOKS, nudge.MORE):
         off = [t for t in tensors if t.bound < t.error < np.inf]

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Array, tree_map, unflatten
-from manualbp.base import flatten as flattened
+from manualbp.base import Array, tree_map
+from manualbp.tree import Path, spelt, tree_map_with_path
 
 from ..draw.trial import Trial
 from ..sides.run import GRADIENT, Name, Run, flat
@@ -86,17 +86,14 @@ def _joined(mine: Any, theirs: Any, right: Array, floor: float, dtype: str) -> A
 
 def moved_trial(rng: np.random.Generator, trial: Trial, smooth: set[str]) -> Trial:
     """Inputs, parameters and dy moved by their last bits. `smooth`: the paths whose gradients are not 0."""
-    params = unflatten({n: moved(rng, a, n in smooth) for n, a in flattened(trial.params).items()})
-    dy = tree_map(partial(moved, rng), trial.dy)
-    return replace(trial, x=_moved_inputs(rng, trial.x, "x", smooth), params=params, dy=dy)
 
+    def changed(path: Path, a: Any, root: str = "") -> Any:
+        arrays = isinstance(a, (np.ndarray, np.generic))
+        return moved(rng, a, spelt(path, root) in smooth) if arrays else a
 
-def _moved_inputs(rng: np.random.Generator, x: Any, path: str, smooth: set[str]) -> Any:
-    if isinstance(x, dict):
-        return {n: _moved_inputs(rng, a, n, smooth) for n, a in x.items()}
-    if isinstance(x, tuple):
-        return tuple(_moved_inputs(rng, part, f"{path}[{i}]", smooth) for i, part in enumerate(x))
-    return moved(rng, x, path in smooth) if isinstance(x, (np.ndarray, np.generic)) else x
+    params, dy = tree_map_with_path(changed, trial.params), tree_map(partial(moved, rng), trial.dy)
+    root = "" if isinstance(trial.x, dict) else "x"
+    return replace(trial, x=tree_map_with_path(partial(changed, root=root), trial.x), params=params, dy=dy)
 
 
 def moved(rng: np.random.Generator, a: Any, gradient: bool = True) -> Array:

@@ -3,13 +3,13 @@
 scale    the largest entry of a parameter up to this step, of its gradient and of its state: an update subtracts
          these, and what was off in an earlier step still is
 bound    of `bound`, with the scale as S: strict first, for all arrays of all steps at once; where it is exceeded
-         with the rounding of either side in other precisions; at last with moved parameters, since a line search
-         magnifies their last bits by up to a billion
+         with the judged side's rounding in longdouble, then with that of either side in other precisions; at last
+         with moved parameters, since a line search magnifies their last bits by up to a billion
 power    the smallest fault that is excluded: of a parameter relative to the largest change of a step, of a state
          relative to itself
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from ..draw.steps import Flat, Steps, draw, in_two_groups, is_dyadic, of_network
 from ..draw.trial import Trial
 from ..sides.run import GRADIENT, UPDATE, Name, of_role
 from ..sides.steps import HandUpdates, History, TorchUpdates, Updates
-from .bound import EPS, FACTOR, LEAST, distance, largest, measured
+from .bound import EPS, FACTOR, LEAST, distance, largest, measured, most
 from .comparison import NEAR, Comparison
 from .nudge import LOOKS, moved
 from .tensor import Tensor
@@ -46,11 +46,11 @@ class Lockstep:
     def found(self) -> tuple[Tensor, ...]:
         """For every array the step at which it is worst."""
         if self.comparable:
-            bounds = FACTOR * (EPS[self.dtype] * self.scale + LEAST[self.dtype])
             if self.error.any() and self.exact():
-                return self.tensors(np.zeros_like(bounds))
-            if (self.error <= NEAR * bounds).all():
-                return self.tensors(bounds)
+                return self.tensors(np.zeros_like(self.scale))
+            for bounds in self.bounds():
+                if (self.error <= NEAR * bounds).all():
+                    return self.tensors(bounds)
         found = self.one_by_one({})
         return found if all(t.ok for t in found) else self.one_by_one(dict(enumerate(self.moves())))
 
@@ -113,6 +113,28 @@ class Lockstep:
                     here[k, n] = max(before[n], self._gradient(k, n))
         return np.array([here.get((k, n.partition("/")[0]), 0.0) for k, n in self.places])
 
+    def bounds(self) -> Iterator[Array]:
+        """Of every array, the strictest first: the last bits; with what longdouble shows of the judged rounding."""
+        least = EPS[self.dtype] * self.scale + LEAST[self.dtype]
+        yield FACTOR * least
+        if (own := self.own) is not None:
+            yield FACTOR * (least + np.minimum(own, most(self.scale, least, self.dtype)))
+
+    @cached_property
+    def wide(self) -> History | None:
+        """The judged side in longdouble."""
+        taken = self.dtype == "float64" and np.longdouble in self.hand.precisions
+        return self.hand.run(self.steps, np.longdouble) if taken else None
+
+    @cached_property
+    def own(self) -> Array | None:
+        """By how much every array differs in longdouble; None where a choice falls otherwise there."""
+        if self.wide is None or any(choices(a) != choices(b) for a, b in zip(self.runs[0], self.wide)):
+            return None
+        mine, _, starts = self.packed
+        wide = np.concatenate([self.wide[k][n].ravel() for k, n in self.places])
+        return np.maximum.reduceat(np.abs(mine - wide), starts)
+
     def _gradient(self, k: int, name: str) -> float:
         g = self.steps.grads[k].get(name)
         return 0.0 if g is None else largest(g.values if isinstance(g, Rows) else g)
@@ -173,8 +195,10 @@ class Lockstep:
 
     def _precisions(self, side: Updates, run: History) -> dict[Any, History]:
         kinds = (np.float32, np.float64, np.longdouble)
-        found = {d: side.run(self.steps, d) for d in side.precisions if np.dtype(d).name != self.dtype}
-        return {d: found.get(d, run) for d in kinds}
+        known = {np.dtype(self.dtype).type: run}
+        if side is self.hand and self.wide is not None:
+            known[np.longdouble] = self.wide
+        return {d: known[d] if d in known else side.run(self.steps, d) if d in side.precisions else run for d in kinds}
 
     def _chosen_by_rounding(self, k: int) -> bool:
         (mine, theirs), narrow, wide = self.precise, np.float32, np.float64

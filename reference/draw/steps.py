@@ -36,11 +36,13 @@ def draw(opt: Optimizer, seed: int, steps: int = 6, exact: bool = False) -> Step
     shapes = {f"{i}.{'bias' if i % 2 else 'weight'}": tuple(rng.integers(1, 5, r)) for i, r in enumerate(ranks)}
     shapes |= {f"{name}.weight": tuple(rng.integers(1, 5, max(opt.ranks[:3]))) for name in ("late", "unused", "once")}
     params = _split(_values(rng, _total(shapes), exact, span=0), shapes)
-    grads = []
-    for k in range(steps):
-        missing = {"unused.weight"} | ({"late.weight"} if k < 2 else set()) | ({"once.weight"} if k == 2 else set())
-        given = _gradients(opt, rng, shapes, exact)
-        grads.append({n: None if n in missing else given[n] for n in shapes})
+    grads = _gradients(opt, rng, shapes, steps, exact)
+    for k, given in enumerate(grads):
+        given["unused.weight"] = None
+        if k < 2:
+            given["late.weight"] = None
+        if k == 2:
+            given["once.weight"] = None
     return Steps(params, grads, [1.0, 1.0, *_rates(rng, steps - 2)])
 
 
@@ -67,10 +69,14 @@ def _split(numbers: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> Flat:
     return {n: numbers[i:j].reshape(shape) for (n, shape), i, j in zip(shapes.items(), ends, ends[1:])}
 
 
-def _gradients(opt: Optimizer, rng: np.random.Generator, shapes: dict[str, tuple[int, ...]], exact: bool) -> Any:
-    if not opt.by_rows:
-        return _split(_values(rng, _total(shapes), exact, span=0 if opt.by_closure else 8), shapes)
-    return {n: _rows(rng, shape, exact) for n, shape in shapes.items()}
+def _gradients(
+    opt: Optimizer, rng: np.random.Generator, shapes: dict[str, tuple[int, ...]], steps: int, exact: bool
+) -> list[dict[str, Any]]:
+    """Of every step."""
+    if opt.by_rows:
+        return [{n: _rows(rng, shape, exact) for n, shape in shapes.items()} for _ in range(steps)]
+    drawn = _values(rng, steps * _total(shapes), exact, span=0 if opt.by_closure else 8)
+    return [dict(_split(of_step, shapes)) for of_step in drawn.reshape(steps, -1)]
 
 
 def _rows(rng: np.random.Generator, shape: tuple[int, ...], exact: bool) -> Rows:

@@ -23,6 +23,7 @@ class Hand(Side):
     seed: int | None = None
 
     precisions = (np.float32, np.float64, np.longdouble) if WIDE else (np.float32, np.float64)
+    may_round_at_kinks = True
 
     def run(self, trial: Trial) -> Run:
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from manualbp.base import Array, Tree
+from manualbp.base import Array, Tree, flatten
 
 OUTPUT, VALUE, GRADIENT, BUFFER, UPDATE = "output", "value", "gradient", "buffer", "update"
 
@@ -35,11 +35,7 @@ Run = dict[Name, Array | None]
 
 def leaves(tree: Tree, path: str) -> dict[str, Any]:
     """The arrays of a (nested) tuple under the paths y[0], y[1][0], …; those of a dict under its own names."""
-    if isinstance(tree, dict):
-        return {k: v for name, part in tree.items() for k, v in leaves(part, name).items()}
-    if isinstance(tree, tuple):
-        return {k: v for i, part in enumerate(tree) for k, v in leaves(part, f"{path}[{i}]").items()}
-    return {path: tree}
+    return flatten(tree, "" if isinstance(tree, dict) else path)
 
 
 def named(role: str, arrays: dict[str, Any]) -> Run:

@@ -13,10 +13,14 @@ from .run import Run
 class Side:
     """run(trial) gives outputs, gradients, buffers and intermediates under their names, in the trial's precision.
 
-    precisions  those in which its rounding can be measured
+    precisions          those in which its rounding can be measured
+    may_round_at_kinks  where its own arithmetic rounds, may it miss a kink on which small integers lie? Code that is
+                        brought to be judged may not where the other side does not
     """
 
     precisions: ClassVar[tuple[Any, ...]] = (np.float32, np.float64)
+
+    may_round_at_kinks: ClassVar[bool] = False
 
     def run(self, trial: Trial) -> Run:
         raise NotImplementedError

@@ -223,7 +223,7 @@ DOMAINS = [
           lambda dy, c: (dy @ c[1].T, c[0].T @ dy), against=torch.matmul,
           inputs={"a": Complex(("N", "D")), "b": Complex(("D", "M"))}, side="backward"),
     wrong("inverse, without its transpose", inverse, lambda dy, B: -B @ dy @ B, against=torch.linalg.inv,
-          inputs={"A": ("D", "D")}, side="backward", says="B"),
+          inputs={"A": ("D", "D")}, side="backward", says="yours = −y dy y, right = −yᵀ dy yᵀ"),
 ]  # fmt: skip
 
 

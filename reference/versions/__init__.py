@@ -1,0 +1,1 @@
+"""The same numbers beside other versions of torch, each in an environment of its own."""
