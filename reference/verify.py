@@ -119,7 +119,7 @@ def command_of(case: Case) -> str:
 
 @dataclass
 class Tally:
-    """What was covered, in one process or in all. It is the same in whatever order its parts are merged.
+    """What was covered, in one process or in all. Only the order of its lists depends on that of its parts.
 
     verdicts   of every case that was drawn, "not drawn" and "error" among them
     failures   those that were shrunk; `further`: the numbers of the cases that differ, too

@@ -90,8 +90,9 @@ def _done(log: kept.Log, tally: Tally, how: How, console: Console) -> None:
             tell(tally)
             tasks = (span for span in missing if not _hopeless(tally))
             lost = conduct(functools.partial(kept.work, kept.plain_plan(log.plan)), tasks, workers, take)
-    except ImportError as e:
-        raise ValueError(f"a worker has no {e.name}: install the same manualbp there; {_go_on(how, log)}") from e
+    except (ImportError, RuntimeError) as e:
+        told = f"a worker cannot do this work ({e.__cause__ or e}): is the same manualbp installed there?"
+        raise ValueError(f"{told} {_go_on(how, log)}") from e
     except ValueError as e:
         raise ValueError(f"{e}; {_go_on(how, log)}") from e
     tally.errors += [f"{TRIES} workers died of the networks {a} to {b - 1}, which were given up" for a, b in lost]

@@ -80,7 +80,11 @@ class Processes(Executor):
 
     def submit(self, work: Callable[..., Any], *given: Any) -> Future:
         worker = self.idle.get() or self._started()
-        future = worker.submit(work, *given)
+        try:
+            future = worker.submit(work, *given)
+        except BrokenExecutor:  # it was killed while it had nothing to do
+            worker = self._started()
+            future = worker.submit(work, *given)
         future.add_done_callback(lambda done: self._free(worker, done))
         return future
 
@@ -170,7 +174,7 @@ class Ray(Executor):
 
     def __init__(self, jobs: int, scheduler: str | None) -> None:
         self.ray = _needed("ray", "ray", "ray")
-        self.died, self.cut_off = (self.ray.exceptions.WorkerCrashedError,), ()
+        self.died = self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.NodeDiedError
         if scheduler is not None:
             _answers(scheduler)
         where: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if scheduler is None else {}
