@@ -1,7 +1,7 @@
 """`manualbp …` in a terminal. Every command ends with a code: 0 identical, 1 mismatch, 2 usage or error, 3 vacuous."""
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.console import Console
 from .draw.expression import nearest, parse
 from .teach import commands
 from .versions import commands as versions
+
+if TYPE_CHECKING:
+    from .verify import Plan
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
@@ -104,9 +107,7 @@ def verify(
     raise typer.Exit(CODES[command.campaign(plan, how, out)])
 
 
-def plan_of(
-    cases: int, seed: int, layer: list[str] | None, regime: str, dtype: str, device: str
-) -> Any:  # a verify.Plan, which is imported when it is needed
+def plan_of(cases: int, seed: int, layer: list[str] | None, regime: str, dtype: str, device: str) -> "Plan":
     """The plan of a run of random networks."""
     from . import verify as job
 
@@ -116,7 +117,7 @@ def plan_of(
     return job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
 
 
-def given_of(context: typer.Context, plan: Any) -> set[str]:
+def given_of(context: typer.Context, plan: "Plan") -> set[str]:
     """The fields of a plan whose options were given, and not left as they are."""
     options = {name: {"layers": "layer"}.get(name, name) for name in vars(plan)}
     sources = {name: context.get_parameter_source(option) for name, option in options.items()}

@@ -25,16 +25,16 @@ import manualbp as m
 from reference import cli, verify
 from reference.campaign import executors, log, page
 from reference.campaign.buckets import architecture, buckets
-from reference.campaign.command import certainty
 from reference.campaign.lines import digest, dumped, plain, tally_of
 from reference.campaign.log import Done, Span, opened
 from reference.campaign.runner import TRIES, conduct
+from reference.report.screen import certainty
 from reference.verify import Figures, Plan, Tally, chunk, covered
 
 HERE = Path(__file__).parent
-CLASSES = "Linear", "ReLU", "Tanh", "Exp", "Identity", "Softplus", "Softsign", "LogSigmoid"
-PLAN = Plan(24, layers=CLASSES, regime="real")
-OPTIONS = ["--cases", 24, "--regime", "real", "--task", 4, *(word for name in CLASSES for word in ("--layer", name))]
+CLASSES = "Linear", "ReLU", "Embedding", "Identity", "Abs", "Neg", "Flatten", "LeakyReLU"
+PLAN = Plan(24, layers=CLASSES)
+OPTIONS = ["--cases", 24, "--task", 4, *(word for name in CLASSES for word in ("--layer", name))]
 
 
 def needs(module: str, extra: str):
@@ -49,9 +49,9 @@ def right() -> Tally:
 
 @pytest.fixture(scope="module")
 def parts() -> list[Tally]:
-    """What the tasks of a campaign give where Tanh's gradient is off by 1 %."""
+    """What the tasks of a campaign give where Embedding's gradient is doubled."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(m.Tanh, "backward", off(m.Tanh.backward))
+        patched.setattr(m.Embedding, "backward", off(m.Embedding.backward))
         return [covered(PLAN, range(i, i + 4), to_the_end=True) for i in range(0, PLAN.cases, 4)]
 
 
@@ -82,7 +82,7 @@ def test_a_campaign_goes_on_after_a_mismatch_and_an_ordinary_share_ends_at_it(pa
     assert wrong.covered == PLAN.cases
     assert wrong.verdicts["wrong"] == len(wrong.failures) + len(wrong.further) > 1
     assert wrong.total.cases + wrong.verdicts["wrong"] + wrong.verdicts["not drawn"] == PLAN.cases
-    monkeypatch.setattr(m.Tanh, "backward", off(m.Tanh.backward))
+    monkeypatch.setattr(m.Embedding, "backward", off(m.Embedding.backward))
     share = chunk(PLAN, 0)
     assert len(share.failures) == 1
     assert share.failures[0].index == min(f.index for f in wrong.failures)
@@ -90,13 +90,13 @@ def test_a_campaign_goes_on_after_a_mismatch_and_an_ordinary_share_ends_at_it(pa
 
 
 def test_of_many_mismatches_the_first_are_shrunk_and_the_others_counted(monkeypatch):
-    monkeypatch.setattr(m.Tanh, "backward", off(m.Tanh.backward))
+    monkeypatch.setattr(m.Embedding, "backward", off(m.Embedding.backward))
     monkeypatch.setattr(verify, "smallest", lambda *_: None)  # as where a mismatch comes and goes
-    tally = covered(replace(PLAN, layers=("Tanh",)), range(12), to_the_end=True)
+    tally = covered(replace(PLAN, layers=("Embedding",)), range(12), to_the_end=True)
     assert len(tally.failures) == verify.SHRUNK
     assert tally.further
     assert tally.covered == 12
-    assert verify.check(verify.drawn(replace(PLAN, layers=("Tanh",)), tally.further[0])).wrong
+    assert verify.check(verify.drawn(replace(PLAN, layers=("Embedding",)), tally.further[0])).wrong
 
 
 def test_an_error_ends_no_campaign_and_counts_nothing_twice(monkeypatch):
@@ -374,7 +374,7 @@ def without_plan(folder):
     ("change", "options", "told"),
     [
         (None, ["--seed", 7], "is a campaign with seed 0, and this is seed 7: give another folder"),
-        (None, ["--layer", "Tanh"], "give another folder"),
+        (None, ["--layer", "Abs"], "give another folder"),
         (None, ["--cases", 8], "it can grow, not shrink to 8"),
         (of_another_torch, [], "is a campaign with torch 1.0.0, and this is torch"),
         (of_another_format, [], "was written in format 99, and this reads format 1"),
@@ -447,7 +447,7 @@ def test_a_campaign_is_gone_on_with_and_told(run, folder, parts, monkeypatch, tm
     work = log.work
     monkeypatch.setattr(log, "work", lambda plan, span: spans.append(span) or work(plan, span))
     monkeypatch.setattr("reference.campaign.command.executor", lambda *_: executors.Here())
-    monkeypatch.setattr(m.Tanh, "backward", off(m.Tanh.backward))
+    monkeypatch.setattr(m.Embedding, "backward", off(m.Embedding.backward))
     files = tmp_path / "a.json", tmp_path / "a.xml", tmp_path / "a.html"
     code, out, _ = run("--resume", folder, "--json", files[0], "--junit", files[1], "--html", files[2])
     assert code == 1
@@ -487,10 +487,10 @@ def test_failures_that_are_alike_share_a_bucket_with_its_smallest(parts):
     failures = merged(parts).failures
     found = buckets(failures)
     assert sum(b.count for b in found) == len(failures)
-    alone = next(b for b in found if b.signature.architecture == "Tanh")
-    assert alone.signature[:3] == ("wrong", "backward", "Tanh")
+    alone = next(b for b in found if b.signature.architecture == "Embedding")
+    assert alone.signature[:3] == ("wrong", "backward", "Embedding")
     assert alone.count > 1
-    alike = [repr(f.case) for f in failures if architecture(f.case.layer) == "Tanh"]
+    alike = [repr(f.case) for f in failures if architecture(f.case.layer) == "Embedding"]
     assert len(repr(alone.smallest.case)) == min(map(len, alike))
     assert buckets(reversed(failures)) == found
 
@@ -511,6 +511,7 @@ def test_the_page_is_whole_and_shows_coverage_buckets_and_rate(parts, right):
     assert "host:1" in html
     assert f"{len(set(CLASSES) & set(wrong.rows))} of 8 classes" in html
     assert digest(wrong) in html
+    assert certainty(wrong) in html
     assert "None." in page.page(right, PLAN)
 
 

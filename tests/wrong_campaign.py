@@ -1,4 +1,4 @@
-"""`manualbp` with a mistake in it: Tanh's gradient is off by 1 %. Every process that it starts has the mistake, too.
+"""`manualbp` with a mistake in it: Embedding's gradient is doubled. Every process that it starts has the mistake, too.
 
 Workers of a cluster that exists take it from here: python -m distributed.cli.dask_worker --preload wrong_campaign.py
 """
@@ -9,13 +9,13 @@ import manualbp as m
 def off(right):
     def backward(self, params, cache, dy):
         dx, grads = right(self, params, cache, dy)
-        return 1.01 * dx, grads
+        return dx, {name: 2 * g for name, g in grads.items()}
 
     return backward
 
 
 def dask_setup(worker):
-    m.Tanh.backward = off(m.Tanh.backward)  # type: ignore[method-assign]
+    m.Embedding.backward = off(m.Embedding.backward)  # type: ignore[method-assign]
 
 
 if __name__ in ("__main__", "__mp_main__"):

@@ -20,7 +20,6 @@ from .lines import digest, dumped
 from .runner import TRIES, conduct
 
 __all__ = ["NAMES", "How", "Out", "campaign", "run"]
-CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
 
 
 @dataclass(frozen=True)
@@ -128,25 +127,12 @@ def _written(tally: Tally, plan: Plan, out: Out, log: kept.Log | None = None) ->
     screen.tables(out.console, tally, plan)
     more: Mapping[str, Any] = {}
     if log is not None:
-        more = {"certainty": certainty(tally), "digest": digest(tally), "folder": str(log.folder)}
+        more = {"certainty": screen.certainty(tally), "digest": digest(tally), "folder": str(log.folder)}
         print(f"{more['certainty']} Digest {more['digest']}.")
     print(screen.summary(tally, plan))
     files.write(out.json, out.junit, screen.as_dict(tally, plan) | more, screen.junit_suite(tally))
     if out.html:
         page.write(out.html, tally, plan, log.done if log else [])
-
-
-def certainty(tally: Tally) -> str:
-    """What a number of networks without a mismatch is worth."""
-    wrong = tally.verdicts["wrong"]
-    seen = tally.verdicts["identical"] + tally.verdicts["rounding"] + wrong
-    if wrong or not seen:
-        return f"{wrong:,} in {seen:,} networks differ."
-    power, most = screen.figure(tally.total.power), CONFIDENT / seen
-    return (
-        f"0 in {seen:,}: with 95 % fewer than {CONFIDENT}/{seen:,} = {most:.1e} of such networks differ by more than "
-        f"their bound (median power {power})."
-    )
 
 
 def _verdict(tally: Tally) -> str:

@@ -124,7 +124,8 @@ class Dask(Executor):
 
     def __init__(self, jobs: int, scheduler: str | None) -> None:
         distributed = _needed("distributed", "dask", "campaign")
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is said in a sentence
+        for name in [n for n in logging.root.manager.loggerDict if n.partition(".")[0] == "distributed"]:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said in a sentence
         import_module("dask").config.set({"logging.distributed": "critical"})
         self.died, self.cut_off = (distributed.KilledWorker,), (CancelledError,)
         self.address, self.cluster = scheduler, None

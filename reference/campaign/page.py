@@ -42,8 +42,9 @@ def page(tally: Tally, plan: Plan, done: Sequence[Done] = ()) -> str:
     wanted = sorted(goals.wanted(classes_of(plan)))
     return template.render(
         tally=tally, plan=vars(plan), of=identity(plan), digest=digest(tally), summary=screen.summary(tally, plan),
-        buckets=buckets(tally.failures), kinds=_kinds(tally), goals={g: tally.goals[g] for g in wanted},
-        explanation=lambda failure: list(screen.explanation(failure.report)), figure=screen.figure,
+        certainty=screen.certainty(tally), buckets=buckets(tally.failures), kinds=_kinds(tally),
+        goals={g: tally.goals[g] for g in wanted}, figure=screen.figure,
+        explanation=lambda failure: list(screen.explanation(failure.report)),
         classes=[c.__name__ for c in classes_of(plan)], workers=_workers(done), chart=chart(done),
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ MISMATCH = {
     "forward": "The outputs differ; the gradient by hand is the derivative of the hand-written forward.",
     "both": "The outputs differ, and the gradient by hand is not the derivative of the hand-written forward.",
 }
+CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
 
 
@@ -102,6 +103,18 @@ def summary(tally: Tally, plan: Plan) -> str:
         f"{head}: {t.identical} of {t.certified} exact ones identical bit for bit, {real} real ones with worst "
         f"err/bound {t.worst:.2g} and median power {figure(t.power)}, {entries}, "
         f"{tally.verdicts['vacuous']} vacuous{kinks}, {goals} (seed {plan.seed}, {plan.dtype})"
+    )
+
+
+def certainty(tally: Tally) -> str:
+    """What a number of networks without a mismatch is worth."""
+    wrong = tally.verdicts["wrong"]
+    seen = tally.verdicts["identical"] + tally.verdicts["rounding"] + wrong
+    if wrong or not seen:
+        return f"{wrong:,} in {seen:,} networks differ."
+    return (
+        f"0 in {seen:,}: with 95 % fewer than {CONFIDENT}/{seen:,} = {CONFIDENT / seen:.1e} of such networks differ by "
+        f"more than their bound (median power {figure(tally.total.power)})."
     )
 
 
