@@ -143,9 +143,7 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
 
 
-def sides_alone(
-    name: str, layer: Layer, recorder: Recorder, seed: int, device: str = "cpu"
-) -> tuple["Gradients", Call, Trial]:
+def sides_alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> tuple["Gradients", Call, Trial]:
     """One node by hand, as the call of torch that it is, and what it was given in the model."""
     step, again, before = recorder.calls[name]
 
@@ -157,7 +155,7 @@ def sides_alone(
     params = unflatten({n: was(t) for n, t in step.params.items()})
     buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
     random = seed if layer.random else None
-    hand, call = Hand(layer, seed), Call(step, again, before, random, device)
+    hand, call = Hand(layer, seed), Call(step, again, before, random)
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))

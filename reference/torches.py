@@ -103,7 +103,7 @@ def by_hand(case: Case) -> Hand:
 @dataclass
 class Compilations:
     """What a compiler made of the networks: how many it compiled whole, in parts, not at all, and why; where it failed,
-    by what it said, with how often and one case; and where a known fault of it is all that differs."""
+    by what it said, with how often and its shortest case; and where a known fault of it is all that differs."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     breaks: Counter[str] = field(default_factory=Counter)
@@ -129,4 +129,4 @@ class Compilations:
 
     def _count(self, message: str, times: int, case: str) -> None:
         before, first = self.failures.get(message, (0, case))
-        self.failures[message] = before + times, first
+        self.failures[message] = before + times, min(first, case, key=lambda text: (len(text), text))

@@ -15,13 +15,15 @@ from manualbp import (
     CrossEntropyLoss,
     CrossMapLRN2d,
     Hardsigmoid,
+    MultiLabelMarginLoss,
     Sigmoid,
     SoftMarginLoss,
     Upsample,
 )
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
-from reference.twin import modules
+from reference.sides.backends import silent
+from reference.twin import known, modules
 from reference.twin.layers import to_torch
 from reference.twin.parametrized import exponential
 
@@ -190,3 +192,45 @@ def test_on_cuda_recurrent_layers_drop_what_is_dropped_by_hand():
     """cuDNN takes weights that share memory for those of a whole network."""
     case = Case(RNN(2, 1, num_layers=2, bias=False, dropout=0.5), (3, 2), seed=4)
     assert not compare_case(case, "cuda").wrong
+
+
+# What its compilers make of it, by version: `reference.twin.known`
+
+
+def compiled_beside_eager(module, *given):
+    """The gradient by the first input, by aot_eager and without a compiler."""
+    torch._dynamo.reset()
+    found = []
+    for f in (torch.compile(module, backend="aot_eager"), module):
+        x = given[0].clone().requires_grad_()
+        f(x, *given[1:]).sum().backward()
+        found.append(x.grad)
+    return found
+
+
+def test_compiled_multi_label_margin_loss_counts_what_stands_after_the_end_marker():
+    """Until torch 2.14: a target of −1 counts as class 0. pytorch/pytorch issue 141017."""
+    x, t = torch.tensor([[0.25, 0.5, -0.25]], dtype=torch.float64), torch.tensor([[2, -1, 0]])
+    theirs, right = compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)
+    layer = MultiLabelMarginLoss()
+    dx, _ = layer.backward({}, layer.forward({}, (x.numpy(), t.numpy()))[1], np.ones(()))
+    assert np.array_equal(dx[0] if isinstance(dx, tuple) else dx, right.numpy())
+    fault = next(k for k in known.KNOWN if "MultiLabelMarginLoss" in k.classes)
+    assert (not torch.equal(theirs, right)) == fault.holds("aot_eager")
+    with fault.around():
+        assert torch.equal(compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)[0], right)
+
+
+def test_an_exported_program_that_is_decomposed_loses_detach():
+    class Cut(torch.nn.Module):
+        def forward(self, x):
+            return x.detach() * x
+
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    with silent():
+        program = torch.export.export(Cut(), (x,)).run_decompositions()
+    (y,) = program.graph_module(x)
+    (theirs,), (right,) = (torch.autograd.grad(v.sum(), x) for v in (y, Cut()(x)))
+    fault = next(k for k in known.KNOWN if "Detach" in k.classes)
+    assert torch.equal(theirs, 2 * right) == fault.holds("export")
+    assert not fault.holds("aot_eager")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from manualbp import Linear, ReLU, Tanh
+from manualbp import CosineSimilarity, Linear, ReLU, Tanh
 from manualbp.base import flatten, registry, run, unflatten
 from manualbp.operations import Amax, Argmax, Clamp
 from manualbp.optim import Optimizer, Rows
@@ -22,9 +22,10 @@ from reference.audit import frameworks
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.draw.steps import Steps
+from reference.draw.trial import Trial
 from reference.faults import KNOWN, Fault, corrupt
 from reference.sides.hand import Hand
-from reference.sides.run import leaves
+from reference.sides.run import GRADIENT, Name, leaves
 from reference.sides.steps import HandUpdates
 from reference.twin.conventions import as_in
 from reference.vectors import choose, files, kinks, make, of_layers, of_updates
@@ -210,6 +211,13 @@ def test_the_files_are_small_and_plain(folder):
     assert f"{exact.id}/inputs/x" not in (folder / "Linear.safetensors").read_bytes().decode(errors="replace")
 
 
+def test_steps_are_exact_where_no_operation_rounds(folder):
+    for text, exact in (("SGD(lr=0.5, momentum=0.5)", True), ("SGD(lr=0.1)", False), ("Adam()", False)):
+        update = Update(parse(text), 1, exact=True)
+        assert of_updates.proved(update.opt, of_updates.numbers(update)) == exact
+    assert any(v.exact for v in of(folder, "SGD"))
+
+
 # How results are judged
 
 
@@ -281,6 +289,20 @@ def test_of_equal_maxima_any_may_be_taken(layer, name):
     v = of_layers.vector(case, "it")
     ((low, high),) = [(e.low, e.high) for section, _, e in v.expected() if section == name]
     assert (low < high).any()
+
+
+def test_of_many_equal_maxima_each_is_the_largest_once():
+    trial = Trial(np.ones(24), integers=True, dy=np.array(1.0))
+    hand = Hand(Amax())
+    ((low, high),) = kinks.ends(hand, trial, hand.run(trial), exact=True).values()
+    assert (low == 0).all()
+    assert (high == 1).all()
+
+
+def test_a_steep_slope_is_no_kink():
+    trial, hand = Trial((np.array([-1.0, 1.0]), np.zeros(2)), dy=np.array(1.0)), Hand(CosineSimilarity(-1))
+    assert np.abs(hand.run(trial)[Name(GRADIENT, "x[1]")]).max() > 1e7
+    assert not kinks.ends(hand, trial, hand.run(trial))
 
 
 def tied(case):
