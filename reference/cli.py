@@ -174,8 +174,9 @@ def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="Shape of a model's input, as 8,3,32 (repeatable).")] = None,
-    node: Annotated[str | None, typer.Option(help="Of a model this step alone, with its derivation.")] = None,
+    node: Annotated[str | None, typer.Option(help="Of a model this step, with its derivation; or this module.")] = None,
     only: Annotated[str, typer.Option(help="Of a model the steps whose names match, as 'layer3.*'.")] = "*",
+    picture: Annotated[str | None, typer.Option(metavar="FILE.svg", help="Draw a model, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
@@ -187,12 +188,18 @@ def explain(
         manualbp explain --html example.html
 
         manualbp explain net.py:model --shape 4,10 --node layer1.0
+
+        manualbp explain net.py:model --shape 4,10 --picture graph.svg --html page.html
+
+    A long model is folded by module; --only 'layer3.*' unfolds. --html makes a page to unfold, --picture a drawing.
     """
     if model is not None:
         from . import verify_model
 
-        print(verify_model.explained(model, shape or (), node, only))
+        print(verify_model.explained(model, shape or (), node, only, picture, html))
         return None
+    if picture:
+        fail("--picture draws a model of yours: manualbp explain FILE.py:model --picture graph.svg")
     if html:
         from .teach.example_page import write
 

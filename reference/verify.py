@@ -38,7 +38,7 @@ from .sides.compiled import LIMIT, NotCompiledError
 from .sides.run import UPDATE
 from .sides.side import Side
 from .torches import HAND, PLAIN, Compilations, Torches
-from .twin.conventions import at_stake
+from .twin.conventions import at_stake, has, here
 
 CHUNK = 50  # cases that one process draws before it reports
 TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
@@ -164,7 +164,8 @@ class Tally:
 
 def classes_of(plan: Plan) -> list[type]:
     """The classes that a plan speaks of."""
-    known = registry() | (registry(Optimizer) if plan.torches.plain else {})  # no compiler is asked to update
+    known = {name: cls for name, cls in registry().items() if here(name)}
+    known |= registry(Optimizer) if plan.torches.plain else {}  # no compiler is asked to update
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
@@ -237,12 +238,15 @@ def _beside(draw: Callable[[Choose], Case | None], choose: Choose) -> Case | Non
 
 
 def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case | None:
-    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this."""
+    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this, or
+    is made of what this torch has not."""
     exact = plan.regime == "exact" or (plan.regime == "both" and (i // len(classes)) % 2 == 0)
     case = verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
     if case is not None and not plan.torches.plain:
         case = replace(case, optimizer=None)
-    return case if plan.regime != "exact" or (case and case.exact) else None
+    if case is None or not has(case.layer):
+        return None
+    return case if plan.regime != "exact" or case.exact else None
 
 
 def smallest(indices: list[int], draw: Callable[[Choose], Case | None], torches: Torches) -> tuple[Case, Comparison]:

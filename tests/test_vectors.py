@@ -10,23 +10,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from manualbp import Linear, ReLU, Tanh
+from manualbp import CosineSimilarity, Linear, ReLU, Tanh
 from manualbp.base import flatten, registry, run, unflatten
 from manualbp.operations import Amax, Argmax, Clamp
 from manualbp.optim import Optimizer, Rows
 from reference import cli
+from reference.audit import frameworks
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.draw.steps import Steps
+from reference.draw.trial import Trial
 from reference.faults import KNOWN, Fault, corrupt
 from reference.sides.hand import Hand
-from reference.sides.run import leaves
+from reference.sides.run import GRADIENT, Name, leaves
 from reference.sides.steps import HandUpdates
 from reference.twin.conventions import as_in
 from reference.vectors import choose, files, kinks, make, of_layers, of_updates
-from reference.vectors.of_layers import MismatchError, trial_of
+from reference.vectors.beside.__main__ import NOT_THERE, RAISES
+from reference.vectors.beside.__main__ import told as told_of
+from reference.vectors.beside.numpy_like import NotThere, same
+from reference.vectors.of_layers import MismatchError, numbers
 from reference.vectors.of_updates import Update
 from reference.vectors.read import CONVENTION, EXACT, FORMAT, WITHIN, WRONG, judged, read, verdict
 
@@ -42,13 +48,17 @@ every_class = pytest.mark.parametrize("name", LAYERS + OPTIMIZERS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("vectors") / "of"
-    make.write(place, LAYERS + OPTIMIZERS, 0, Console(quiet=True))
-    return place
+    """Vectors are written into it when they are first asked for."""
+    return tmp_path_factory.mktemp("vectors") / "of"
+
+
+def written(folder, *names):
+    make.write(folder, [n for n in names if not (folder / f"{n}.json").exists()], 0, Console(quiet=True))
+    return folder
 
 
 def of(folder, name):
-    return read(folder / f"{name}.json")
+    return read(written(folder, name) / f"{name}.json")
 
 
 class Replayed:
@@ -126,8 +136,8 @@ def test_in_float32_it_keeps_the_bound_of_float32(folder, name):
 
 @every_class
 def test_every_flag_is_a_mistake_that_fails(folder, name):
-    told = json.loads((folder / f"{name}.json").read_text())
     vectors = of(folder, name)
+    told = json.loads((folder / f"{name}.json").read_text())
     assert told["notes"].keys() == {id for v in vectors for id in v.flags}
     for v in vectors:
         for id in v.flags:
@@ -150,7 +160,7 @@ def test_what_changes_no_number_gets_no_flag(monkeypatch):
     made = Fault("Z99", "nothing", "–", "–", "–", ("Linear",), lambda cls: type(cls.__name__, (Harmless, cls), {}))
     case = Case(Linear(2, 2), (4, 2), 3)
     monkeypatch.setitem(KNOWN, "Z99", made)
-    assert of_layers.possible(made, case.layer)
+    assert made in of_layers.possible(case.layer)
     shown = of_layers.vector(case, "it").flags
     assert "B04" in shown
     assert "Z99" not in shown
@@ -165,6 +175,7 @@ def test_a_layer_that_is_wrong_by_hand_gets_no_vector():
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
+    written(folder, "RReLU", "SGD")
     for seed, names in ((0, ("RReLU", "SGD")), (1, ("RReLU",))):
         make.write(tmp_path / str(seed), names, seed, Console(quiet=True))
         for file in (f"{name}.{kind}" for name in names for kind in ("json", "safetensors")):
@@ -173,7 +184,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_
 
 def test_files_keep_to_the_schema(folder):
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((folder / "schema.json").read_text())
+    schema = json.loads((written(folder, *LAYERS, *OPTIMIZERS) / "schema.json").read_text())
     check = jsonschema.Draft202012Validator(schema)
     check.check_schema(schema)
     for name in LAYERS + OPTIMIZERS:
@@ -192,12 +203,19 @@ def test_files_keep_to_the_schema(folder):
 
 
 def test_the_files_are_small_and_plain(folder):
-    assert sum(p.stat().st_size for p in folder.iterdir()) < 2_000_000
+    exact = next(v for v in of(folder, "Linear") if v.exact)
     text = (folder / "Linear.json").read_text()
     assert max(map(len, text.splitlines())) < 2000
-    exact = next(v for v in of(folder, "Linear") if v.exact)
+    assert sum(p.stat().st_size for p in folder.glob("Linear.*")) < 50_000
     assert f'"{exact.id}"' in text
     assert f"{exact.id}/inputs/x" not in (folder / "Linear.safetensors").read_bytes().decode(errors="replace")
+
+
+def test_steps_are_exact_where_no_operation_rounds(folder):
+    for text, exact in (("SGD(lr=0.5, momentum=0.5)", True), ("SGD(lr=0.1)", False), ("Adam()", False)):
+        update = Update(parse(text), 1, exact=True)
+        assert of_updates.proved(update.opt, of_updates.numbers(update)) == exact
+    assert any(v.exact for v in of(folder, "SGD"))
 
 
 # How results are judged
@@ -253,15 +271,15 @@ def test_clamp_by_an_older_torch_is_acceptable_and_the_vector_says_whose_it_is()
     v = of_layers.vector(case, "it")
     assert v.result == "acceptable"
     assert any("clamp at its bounds" in told and "2.14" in told for told in v.conventions)
-    older = of_layers.by_section(Hand(as_in(case.layer, "2.13")).run(trial_of(case)))
-    newer = of_layers.by_section(Hand(as_in(case.layer, "2.14")).run(trial_of(case)))
+    older = of_layers.by_section(Hand(as_in(case.layer, "2.13")).run(numbers(case)))
+    newer = of_layers.by_section(Hand(as_in(case.layer, "2.14")).run(numbers(case)))
     assert (verdict(v, older), verdict(v, newer)) == (CONVENTION, EXACT)
 
 
 def test_smooth_functions_and_real_numbers_meet_no_kink():
     for layer, exact, kinked in ((Tanh(), True, False), (ReLU(), False, False), (ReLU(), True, True)):
         case = Case(layer, (8,), 5, exact=exact)
-        trial = trial_of(case)
+        trial = numbers(case)
         assert bool(kinks.ends(Hand(layer), trial, Hand(layer).run(trial), exact)) == kinked
 
 
@@ -273,9 +291,89 @@ def test_of_equal_maxima_any_may_be_taken(layer, name):
     assert (low < high).any()
 
 
+def test_of_many_equal_maxima_each_is_the_largest_once():
+    trial = Trial(np.ones(24), integers=True, dy=np.array(1.0))
+    hand = Hand(Amax())
+    ((low, high),) = kinks.ends(hand, trial, hand.run(trial), exact=True).values()
+    assert (low == 0).all()
+    assert (high == 1).all()
+
+
+def test_a_steep_slope_is_no_kink():
+    trial, hand = Trial((np.array([-1.0, 1.0]), np.zeros(2)), dy=np.array(1.0)), Hand(CosineSimilarity(-1))
+    assert np.abs(hand.run(trial)[Name(GRADIENT, "x[1]")]).max() > 1e7
+    assert not kinks.ends(hand, trial, hand.run(trial))
+
+
 def tied(case):
-    x = trial_of(case).x
+    x = numbers(case).x
     return np.count_nonzero(x == x.max()) > 1
+
+
+# Other frameworks
+
+
+class Torch:
+    """torch as a framework to be judged: some functions are not there as asked for, one raises, one is wrong."""
+
+    @staticmethod
+    def prelu(o):
+        raise NotThere("weight")
+
+    FUNCTIONS = {
+        "ReLU": same(torch.relu),
+        "RReLU": prelu,
+        "Softmax": lambda o: lambda x: torch.softmax(x, o["dim"]),
+        "Clamp": lambda o: lambda x: torch.nix(x),
+        "Dropout": same(torch.reshape),
+        "LayerNorm": same(lambda x, weight=1, bias=0: 2 * x * weight + bias),
+        "Linear": same(torch.nn.functional.linear),
+    }
+
+    @staticmethod
+    def passed(f, real, dy):
+        tensors = {n: torch.tensor(a, requires_grad=True) for n, a in real.items()}
+        y = f(tensors)
+        y.backward(torch.tensor(dy[0]))
+        return y.detach().numpy(), {n: t.grad.numpy() for n, t in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("ReLU", {EXACT}), ("Softmax", {EXACT, WITHIN}), ("RReLU", {NOT_THERE}), ("Clamp", {NOT_THERE}),
+        ("Sort", {NOT_THERE}), ("Dropout", {RAISES}), ("LayerNorm", {WRONG}),
+    ],
+)  # fmt: skip
+def test_a_framework_is_judged_function_by_function(folder, name, wanted):
+    assert {told_of(Torch, v, "float64")[0] for v in of(folder, name)} <= wanted
+
+
+def test_a_framework_with_another_convention_is_told_so_with_the_limits(folder):
+    class Other(Torch):
+        FUNCTIONS = {"ReLU": same(lambda x: torch.maximum(x, torch.zeros_like(x)))}  # half of dy at 0
+
+    _, text = next(found for v in of(folder, "ReLU") if (found := told_of(Other, v, "float64"))[0] == CONVENTION)
+    assert re.match(r"gradients x at \[\d\]: expected 0.0, found -?[\d.]+, limits ", text)
+
+
+def test_figures_and_conventions_come_as_tables(folder):
+    rows = [(v.id, v.cls, *told_of(Torch, v, "float64")) for name in ("Linear", "LayerNorm") for v in of(folder, name)]
+    text = frameworks.markdown([{"framework": "torch", "version": "2", "dtype": "float64", "rows": rows}])
+    wrong = len(of(folder, "LayerNorm"))
+    assert f"| {WRONG} | {wrong} |" in text
+    assert "| classes tried | 2 |" in text
+    assert re.search(rf"\| `LayerNorm` \| torch, float64 \| wrong \| {wrong} \| LayerNorm-1: outputs y at ", text)
+
+
+def test_the_table_of_frameworks_wants_a_folder_of_vectors(tmp_path, capsys):
+    assert frameworks.main([str(tmp_path)]) == 2
+    assert f"{tmp_path} holds no vectors: manualbp vectors -o {tmp_path} writes them" in capsys.readouterr().err
+
+
+def test_vectors_are_read_without_torch():
+    code = "import sys, reference.vectors.read, reference.vectors.beside.__main__; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # The command
@@ -363,7 +461,7 @@ def test_where_by_hand_and_torch_differ_the_code_is_that_of_a_mismatch(command, 
 
 
 def test_another_format_is_refused_with_the_remedy(folder, tmp_path):
-    told = json.loads((folder / "ReLU.json").read_text()) | {"format": FORMAT + 1}
+    told = json.loads((written(folder, "ReLU") / "ReLU.json").read_text()) | {"format": FORMAT + 1}
     (tmp_path / "ReLU.json").write_text(json.dumps(told))
     with pytest.raises(
         ValueError, match=f"has format {FORMAT + 1}; this reads format {FORMAT}: write the vectors anew"
@@ -411,6 +509,7 @@ def built(tmp_path, file, change):
 )  # fmt: skip
 def test_a_reader_finds_the_layer_right_and_a_mistake_in_it(folder, tmp_path, file, change, told):
     """None: another convention at a kink, which is no mistake."""
+    written(folder, "Linear", "Softmax", "LayerNorm", "ReLU")
     for changed, wrong in ((("", ""), False), (change, told is not None)):
         changed = changed if changed[0] else (change[0], change[0])
         ended = subprocess.run([*built(tmp_path, file, changed), folder], capture_output=True, text=True, check=False)

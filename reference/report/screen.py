@@ -184,8 +184,9 @@ def of_compiler(console: Console, case: Case, found: Comparison, sides: tuple[Si
     made.add(sides)
     known = torches.known(case, case.trial()) if found.wrong else ()
     made.known.update(k.name for k in known)
-    blamed = torches.blamed(case, found) if found.wrong else None
-    told = [f"compiled: {', '.join(made.outcomes)}", *compilations(made), *(explanation(blamed) if blamed else ())]
+    told = [f"compiled: {', '.join(made.outcomes)}", *compilations(made)]
+    if found.wrong and (blamed := torches.blamed(case, found)) is not None:
+        told += explanation(blamed)
     for line in told:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 

@@ -1,7 +1,7 @@
 """Which vectors a class gets: few and small ones that show as many mistakes, kinks and options as many would."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -53,7 +53,9 @@ def vectors(cls: type, seed: int = 0) -> list[Vector]:
             continue
         made.append(found)
         covered |= best.items
-    return made or [replace(v, id=f"{cls.__name__}-1") for v in weak[:1]]
+    if not made and not weak:
+        raise RuntimeError(f"no case of {cls.__name__} can be made a vector")
+    return made or [replace(weak[0], id=f"{cls.__name__}-1")]
 
 
 def gain(candidate: Candidate, covered: set[tuple[str, str]]) -> float:
@@ -93,14 +95,15 @@ def candidates(cls: type, seed: int, numbers: range) -> Iterator[Candidate]:
         except ValueError:  # outside of where the function is defined
             continue
         if all(np.isfinite(e.array).all() for _, _, e in shown.expected()):
-            yield Candidate(partial(kind.vector, each), frozenset(items(shown)), size)
+            met = kind.met(each, kind.numbers(each))
+            yield Candidate(partial(kind.vector, each), frozenset(items(shown, each.exact, met)), size)
 
 
-def items(shown: Vector) -> Iterator[tuple[str, str]]:
+def items(shown: Vector, integers: bool, met: Iterable[str]) -> Iterator[tuple[str, str]]:
     yield from (("flag", id) for id in shown.flags)
-    yield "regime", "exact" if shown.exact else shown.comment.split(";")[0].split(" of ")[0]
+    yield "regime", "exact" if shown.exact else "integers" if integers else "reals"
     yield "regime", shown.result
-    yield from (("goal", told) for told in shown.comment.split("; with ")[1:])
+    yield from (("goal", goal) for goal in met)
     yield from (("option", f"{n}={v}") for n, v in shown.options.items())
 
 

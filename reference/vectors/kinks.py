@@ -5,8 +5,9 @@ as little, and 64 times less; where an entry of it jumps either way, the data li
 sides span what other conventions may give: the slope of ReLU at 0, the share of each of two equal maxima.
 """
 
-from collections.abc import Iterator
-from functools import partial
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ STEPS = 2.0**-36, 2.0**-42
 JUMP = 2.0**-20  # of the largest gradient: what is less is not looked at
 GRID = 2.0**20  # what no operation rounds is a multiple of 1/GRID
 ROOM = 2.0**-30  # of the largest gradient: how near to a limit the smaller step leads
-DIRECTIONS = 8  # at random, beside all upwards and all downwards
+AT_RANDOM = 8  # directions
 
 Ends = dict[Name, tuple[Array, Array]]
+Direction = dict[str, Array]  # what is added to each array, but for the step
 
 
 def ends(side: Side, trial: Trial, run: Run, exact: bool = False) -> Ends:
@@ -33,20 +35,31 @@ def ends(side: Side, trial: Trial, run: Run, exact: bool = False) -> Ends:
     among the outputs, as of equal maxima. `exact`: nothing rounds, so that limits are multiples of 1/GRID."""
     upstream = [a for a in leaves(trial.dy, "y").values() if a is not None]
     top = max(map(largest, (*of_role(run, GRADIENT).values(), *upstream)), default=0.0)
+    learned = {path for path, g in of_role(run, GRADIENT).items() if g.any()} | {"x", "x[0]"}
     found: Ends = {}
-    for near, nearer in _neighbours(trial, run):
+    _widen(found, side, trial, run, (top, exact), _directions(trial, learned))
+    if found:
+        _widen(found, side, trial, run, (top, exact), _single(trial, learned))
+    return found
+
+
+def _widen(
+    found: Ends, side: Side, trial: Trial, run: Run, facts: tuple[float, bool], directions: Iterable[Direction]
+) -> None:
+    """The limits along these directions, too."""
+    top, exact = facts
+    for direction in directions:
         try:
-            moved = side.run(near)
+            moved = side.run(_moved(trial, direction, STEPS[0]))
             if all(_jump(n, a, moved.get(n), top) is None for n, a in run.items()):
                 continue
-            again = side.run(nearer)
+            again = side.run(_moved(trial, direction, STEPS[1]))
         except ValueError:  # outside of where the function is defined
             continue
         for name, a in run.items():
             if (limit := _limit(name, a, moved.get(name), again.get(name), top, exact)) is not None:
                 low, high = found.get(name, (a, a))
                 found[name] = np.minimum(low, limit[0]), np.maximum(high, limit[1])  # type: ignore[arg-type]
-    return found
 
 
 def _jump(name: Name, a: Array | None, b: Array | None, top: float) -> Array | None:
@@ -74,27 +87,33 @@ def _limit(
     return (c - room, c + room) if np.any(jumps) else None
 
 
-def _neighbours(trial: Trial, run: Run) -> Iterator[tuple[Trial, Trial]]:
-    """The trial moved in a direction, by either step."""
-    rng = np.random.default_rng(trial.seed)
-    learned = {path for path, g in of_role(run, GRADIENT).items() if g.any()} | {"x", "x[0]"}
-    for signs in ((1,), (-1,), *((-1, 1),) * DIRECTIONS):
-        seed = int(rng.integers(2**32))
-        near, nearer = (_moved_trial(trial, learned, np.array(signs), seed, step) for step in STEPS)
-        yield near, nearer
+def _directions(trial: Trial, learned: set[str]) -> Iterator[Direction]:
+    """All upwards, all downwards, and some at random."""
+    rng, arrays = np.random.default_rng(trial.seed), _free(trial, learned)
+    for signs in ((1,), (-1,), *((-1, 1),) * AT_RANDOM):
+        yield {n: rng.choice(signs, a.shape) * rng.integers(1, 9, a.shape) / 8 for n, a in arrays.items()}
 
 
-def _moved_trial(trial: Trial, learned: set[str], signs: Array, seed: int, step: float) -> Trial:
-    move = partial(_moved, np.random.default_rng(seed), signs, learned, step)
+def _single(trial: Trial, learned: set[str]) -> Iterator[Direction]:
+    """Every entry alone, upwards and downwards: of several equal maxima each is the largest once."""
+    for name, a in _free(trial, learned).items():
+        for i, sign in itertools.product(range(a.size), (1.0, -1.0)):
+            direction = np.zeros(a.shape)
+            direction.flat[i] = sign
+            yield {name: direction}
+
+
+def _free(trial: Trial, learned: set[str]) -> dict[str, Array]:
+    """What may be moved. Whole numbers without a gradient may be labels, and one that is moved is a label no more."""
+    arrays = {n: np.asarray(a) for n, a in trial.arrays.items()}
+    return {
+        n: a for n, a in arrays.items() if a.dtype.kind == "f" and (n in learned or not np.array_equal(a, np.round(a)))
+    }
+
+
+def _moved(trial: Trial, direction: Direction, step: float) -> Trial:
+    def move(name: str, a: Any) -> Any:
+        return np.asarray(a + step * direction[name]) if name in direction else a
+
     x = tree_map_with_path(lambda path, a: move(spelt(path, "x"), a), trial.x)
-    params = tree_map_with_path(lambda path, a: move(spelt(path), a), trial.params)
-    return Trial(x, trial.sizes, trial.integers, trial.seed, params=params, buffers=trial.buffers, dy=trial.dy)
-
-
-def _moved(rng: np.random.Generator, signs: Array, learned: set[str], step: float, name: str, a: Any) -> Any:
-    """Whole numbers without a gradient stay: they may be labels, and one that is moved is a label no more."""
-    if not isinstance(a, (np.ndarray, np.generic)) or a.dtype.kind != "f":
-        return a
-    if name not in learned and np.array_equal(a, np.round(a)):
-        return a
-    return np.asarray(a + step * rng.choice(signs, a.shape) * rng.integers(1, 9, a.shape) / 8, dtype=a.dtype)
+    return replace(trial, x=x, params=tree_map_with_path(lambda path, a: move(spelt(path), a), trial.params))

@@ -42,7 +42,7 @@ class UnboundedError(ValueError):
 
 def sketch(case: Case) -> Vector:
     """The vector of a case as far as it can be made by hand alone, with bounds that are but a guess: what it shows."""
-    trial, hand = trial_of(case), Hand(case.layer, case.seed)
+    trial, hand = numbers(case), Hand(case.layer, case.seed)
     run, exact = hand.run(trial), certified(hand, trial)
     guess = {n: 0.0 if exact or a is None else GUESS * strict(largest(a), trial.dtype) for n, a in run.items()}
     made = _vector(case, trial, "", exact, expected(run, guess, guess, kinks.ends(hand, trial, run, exact)))
@@ -51,7 +51,7 @@ def sketch(case: Case) -> Vector:
 
 def vector(case: Case, id: str) -> Vector:
     """All of it. The numbers are such as float32 has, so that one vector serves both precisions."""
-    trial, hand, torch = trial_of(case), Hand(case.layer, case.seed), twin_of(case.layer, case.seed)
+    trial, hand, torch = numbers(case), Hand(case.layer, case.seed), twin_of(case.layer, case.seed)
     run, theirs, narrow = hand.run(trial), torch.run(trial), trial.cast("float32")
     exact, exact32 = (certified(hand, t) for t in (trial, narrow))
     wide = dict.fromkeys(run, 0.0) if exact else bounds(hand, torch, trial, run)
@@ -91,14 +91,14 @@ def met(case: Case, trial: Trial) -> set[str]:
     return goals.reached(case, inside)
 
 
-def trial_of(case: Case) -> Trial:
+def numbers(case: Case) -> Trial:
     """The numbers of a case in float64, each of them such as float32 has."""
     return replace(case, dtype="float32").trial().cast("float64")
 
 
 def size(case: Case) -> int:
     """How many numbers go in."""
-    trial = trial_of(case)
+    trial = numbers(case)
     return trial.size + sum(np.size(d) for d in leaves(trial.dy, "y").values() if d is not None)
 
 
@@ -173,13 +173,13 @@ def followers(made: Vector, run: Run, case: Case) -> tuple[str, ...]:
 
 def flags(made: Vector, case: Case, trial: Trial) -> tuple[str, ...]:
     """The mistakes of the catalogue that this vector shows: with one in the layer its numbers are wrong."""
-    return tuple(
-        id for id, fault in sorted(KNOWN.items()) if possible(fault, case.layer) and fails(fault, made, case, trial)
-    )
+    return tuple(fault.id for fault in possible(case.layer) if fails(fault, made, case, trial))
 
 
-def possible(fault: Fault, layer: Layer) -> bool:
-    return any(fault.applies(type(part)) for _, part in layer.walk())
+def possible(layer: Layer) -> list[Fault]:
+    """The mistakes that can be made in a layer, or in those inside it."""
+    classes = {type(part) for _, part in layer.walk()}
+    return [fault for _, fault in sorted(KNOWN.items()) if any(map(fault.applies, classes))]
 
 
 def fails(fault: Fault, made: Vector, case: Case, trial: Trial) -> bool:

@@ -35,13 +35,20 @@ class Update:
     seed: int
     exact: bool = False
 
-    def steps(self) -> Steps:
-        return draw(self.opt, self.seed, STEPS, self.exact)
+
+def numbers(update: Update) -> Steps:
+    """The numbers of all steps, always the same."""
+    return draw(update.opt, update.seed, STEPS, update.exact)
+
+
+def met(update: Update, steps: Steps) -> set[str]:
+    """The goals of random networks that it reaches: none speaks of optimizers."""
+    return set()
 
 
 def sketch(update: Update) -> Vector:
     """The vector as far as it can be made by hand alone, with bounds that are but a guess: what it shows."""
-    steps = update.steps()
+    steps = numbers(update)
     history = HandUpdates(update.opt).run(steps, np.float64)
     exact = update.exact and is_dyadic(update.opt) and proved(update.opt, steps)
     guess = [
@@ -53,7 +60,7 @@ def sketch(update: Update) -> Vector:
 
 def vector(update: Update, id: str) -> Vector:
     """All of it; the steps end where rounding alone decides how the next one goes on."""
-    opt, steps = update.opt, update.steps()
+    opt, steps = update.opt, numbers(update)
     exact = update.exact and is_dyadic(opt) and proved(opt, steps)
     pairs = [Lockstep(HandUpdates(opt), TorchUpdates(opt), steps, dtype) for dtype in ("float64", "float32")]
     history, theirs = pairs[0].runs
@@ -79,7 +86,7 @@ def _vector(
 
 def size(update: Update) -> int:
     """How many numbers are moved."""
-    return sum(p.size for p in update.steps().params.values())
+    return sum(p.size for p in numbers(update).params.values())
 
 
 def comment(update: Update, exact: bool) -> str:

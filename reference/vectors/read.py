@@ -132,9 +132,9 @@ def _one(section: str, name: str, entry: Entry, given: Array, dtype: str) -> Off
 
 
 def _beyond(given: Array, low: Array, high: Array) -> Array:
-    """How far each number lies outside of [low, high]; inf where it is not finite."""
+    """How far each number lies outside of [low, high], less than 0 inside; inf where it is not finite."""
     given, low, high = (np.asarray(a, np.float64) for a in (given, low, high))
-    return np.where(np.isfinite(given), np.maximum(np.maximum(low - given, given - high), 0), np.inf)
+    return np.where(np.isfinite(given), np.maximum(low - given, given - high), np.inf)
 
 
 def read(path: str | Path) -> list[Vector]:
