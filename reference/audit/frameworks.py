@@ -26,6 +26,7 @@ from ..vectors.read import CONVENTION, EXACT, WITHIN, WRONG
 
 ROOT = Path(__file__).parents[2]
 RUNS = (("jax", "float64"), ("jax", "float32"), ("autograd", "float64"), ("mygrad", "float64"))
+NEEDED = ("numpy", "scipy", "safetensors")  # beside the framework; scipy by autograd.scipy
 SHOWN = (EXACT, WITHIN, CONVENTION, WRONG, RAISES, NOT_THERE)
 Found = dict[str, Any]  # framework, version, dtype, rows of (id, class, verdict, what differs)
 
@@ -36,7 +37,7 @@ def beside(name: str, dtypes: Sequence[str], folder: Path) -> Iterator[Found]:
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as place:
         venv.create(place, with_pip=True)
         python = Path(place) / ("Scripts" if os.name == "nt" else "bin") / "python"
-        called = [python, "-m", "pip", "install", "--quiet", name, "numpy", "safetensors"]
+        called = [python, "-m", "pip", "install", "--quiet", name, *NEEDED]
         subprocess.run(called, env=environment, check=True)
         for dtype in dtypes:
             run = [python, "-m", "reference.vectors.beside", name, dtype, str(folder.absolute())]
