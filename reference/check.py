@@ -221,7 +221,7 @@ def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
     if against is None and not (hasattr(nn, name) or hasattr(modules, name)):
         return None
     twin = twin_of(layer, seed) if against is None else given_module(against, layer, seed)
-    return twin if way == EAGER else Compiled(twin.make, twin.seed, backend=way)
+    return twin if way == EAGER else Compiled(twin.make, twin.seed, cut=twin.cut, backend=way)
 
 
 def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:

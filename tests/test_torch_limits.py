@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from manualbp import (
     CELU,
     GELU,
+    RNN,
     BatchNorm2d,
     CrossEntropyLoss,
     CrossMapLRN2d,
@@ -19,6 +20,8 @@ from manualbp import (
     SoftMarginLoss,
     Upsample,
 )
+from reference.compare.comparison import compare_case
+from reference.draw.case import Case
 from reference.sides.backends import silent
 from reference.twin import known, modules
 from reference.twin.layers import to_torch
@@ -165,6 +168,30 @@ def test_antialias_gives_one_row_for_all_where_the_width_is_1():
     found, _ = layer.forward({}, x.numpy())
     assert np.allclose(found.ravel(), right, rtol=0, atol=1e-6)
     assert torch.allclose(to_torch(layer, dtype="float32")(x).flatten(), right)
+
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@gpu
+def test_hardswish_on_cuda_multiplies_by_a_sixth_rounded_to_float32():
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    off = (F.hardswish(x.cuda()).cpu() - F.hardswish(x)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_a_norm_of_weights_on_cuda_has_the_digits_of_float32():
+    v, g = torch.randn(3, 4, dtype=torch.float64), torch.ones(3, 1, dtype=torch.float64)
+    off = (torch._weight_norm(v.cuda(), g.cuda()).cpu() - torch._weight_norm(v, g)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_on_cuda_recurrent_layers_drop_what_is_dropped_by_hand():
+    """cuDNN takes weights that share memory for those of a whole network."""
+    case = Case(RNN(2, 1, num_layers=2, bias=False, dropout=0.5), (3, 2), seed=4)
+    assert not compare_case(case, "cuda").wrong
 
 
 # What its compilers make of it, by version: `reference.twin.known`

@@ -92,10 +92,10 @@ def get_item(x: Any, *arrays: Any, index: tuple) -> Any:
 
 
 def set_item(x: Any, *rest: Any, index: tuple, value: Any, accumulate: bool) -> Any:
-    value, arrays = (rest[0], rest[1:]) if value is None else (torch.tensor(value, dtype=x.dtype), rest)
+    value, arrays = (rest[0], rest[1:]) if value is None else (x.new_tensor(value), rest)
     y = x.clone()
     if accumulate:  # torch's index_put takes arrays alone: every entry's number tells which are meant
-        numbers = torch.arange(x.numel()).reshape(x.shape)[place(index, arrays)]
+        numbers = torch.arange(x.numel(), device=x.device).reshape(x.shape)[place(index, arrays)]
         value = value.reshape(value.shape[max(value.ndim - numbers.ndim, 0) :]).expand(numbers.shape)
         return y.reshape(-1).index_put((numbers,), value, accumulate=True).reshape(x.shape)
     y[place(index, arrays)] = value
