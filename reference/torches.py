@@ -60,7 +60,9 @@ class Torches:
         if way == EAGER:
             return twin
         around = partial(known.around, mended)
-        return Compiled(twin.make, twin.seed, self.device, twin.cut, way, by_hand(case), self.limit, around)
+        return Compiled(
+            twin.make, twin.seed, self.device, twin.cut, backend=way, by=by_hand(case), limit=self.limit, around=around
+        )
 
     def known(self, case: Case, trial: Trial) -> tuple[known.Known, ...]:
         """The known faults of a compiler that explain all of a difference; none where something is left."""
