@@ -139,10 +139,12 @@ class MultiheadAttention(Composite):
         return _side_by_side(A @ v), w, (v, A, P, q, k, masks)  # (7)
 
     def _weights(self, z, masks):
-        for M in self._added(masks, z):
-            z = z + M
+        added = self._added(masks, z)
+        z = sum(added, z)
         P = softmax(z)
-        return P if self.need_weights else np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
+        if self.need_weights or not added:
+            return P
+        return np.where((z.real == -math.inf).all(-1, keepdims=True), 0, P)
 
     def _attend_back(self, b, cache, do, dw):
         """Gradients of q, k, v and the masks."""
@@ -193,8 +195,9 @@ class MultiheadAttention(Composite):
     def _split(self, params: Params) -> Params:
         """The parameters by child."""
         names = [f"{name}_proj" for name in "qkv"]
-        weights = np.split(params["in_proj_weight"], 3) if self._packed else [params[f"{n}_weight"] for n in names]
-        biases = [{"bias": b} for b in np.split(params["in_proj_bias"], 3)] if self.bias else [{}] * 3
+        E, packed = self.embed_dim, self._packed
+        weights = params["in_proj_weight"].reshape(3, E, E) if packed else [params[f"{n}_weight"] for n in names]
+        biases = [{"bias": b} for b in params["in_proj_bias"].reshape(3, E)] if self.bias else [{}] * 3
         into = {name: {"weight": W} | b for name, W, b in zip(names, weights, biases, strict=True)}
         return into | {"out_proj": params["out_proj"]}
 
@@ -211,6 +214,8 @@ class MultiheadAttention(Composite):
         return a.reshape(*a.shape[:-1], self.num_heads, self.embed_dim // self.num_heads).swapaxes(-2, -3)
 
     def _lengthened(self, a: Array, params: Params, name: str) -> Array:
+        if not self.add_bias_kv and not self.add_zero_attn:
+            return a
         one = (*a.shape[:-2], 1, a.shape[-1])
         bias = [np.broadcast_to(params[name][0], one)] if self.add_bias_kv else []
         return np.concatenate([a, *bias, *[np.zeros(one, a.dtype)] * self.add_zero_attn], -2)

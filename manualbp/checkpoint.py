@@ -60,7 +60,7 @@ def load(path: FilePath, like: Params | None = None) -> Params:
     With `like` (say, net.init(rng)) names and shapes must be the same, and dtypes become those of `like` where that
     loses nothing. ValueError, naming every difference, if they are not; ValueError for any other kind of file.
     """
-    flat, metadata = _read(path)
+    flat, metadata = read_arrays(path)
     if "manualbp" in metadata:
         raise ValueError(f"{path} is a checkpoint of a training run; its parameters are load_checkpoint(path).params")
     layers = {name[:i] for name in flat for i, c in enumerate(name) if c == "."}
@@ -79,7 +79,7 @@ def save_checkpoint(path: FilePath, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: FilePath) -> Checkpoint:
     """The training run that `save_checkpoint` wrote. ValueError if the file holds none."""
-    arrays, metadata = _read(path)
+    arrays, metadata = read_arrays(path)
     if "manualbp" not in metadata:
         raise ValueError(f"{path} holds parameters alone, no training run: read it with load(path)")
     try:
@@ -117,8 +117,17 @@ def _listed(names: Iterable[str], most: int = 8) -> str:
 
 
 def _write(path: FilePath, flat: dict[str, Array], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file of these arrays."""
+    replace_whole(path, as_safetensors(flat, metadata))
+
+
+def as_safetensors(flat: dict[str, Array], metadata: dict[str, str] | None = None) -> bytes:
+    """The bytes of a safetensors file of these arrays."""
+    return safetensors.numpy.save({name: _storable(name, a) for name, a in flat.items()}, metadata)
+
+
+def replace_whole(path: FilePath, data: bytes) -> None:
     """All bytes go to a new file beside `path`, and to the disk; only then does it take the name of the old one."""
-    data = safetensors.numpy.save({name: _storable(name, a) for name, a in flat.items()}, metadata)
     target = Path(os.path.realpath(path))  # a symbolic link stays one
     _remove_abandoned(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -129,7 +138,7 @@ def _write(path: FilePath, flat: dict[str, Array], metadata: dict[str, str] | No
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except FileNotFoundError:  # another process, which saves to the same file, took this one for abandoned
-        _write(path, flat, metadata)
+        replace_whole(path, data)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -154,7 +163,7 @@ def _storable(name: str, a: Array) -> Array:
     return np.asarray(a, kind, order="C")
 
 
-def _read(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
+def read_arrays(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays and the metadata of a safetensors file; a ValueError that says what is wrong with any other."""
     with open(path, "rb") as file:
         start = file.read(4)

@@ -22,11 +22,16 @@ CUBIC = -0.75  # the slope of the cubic kernel at distance 1, as in torch
 
 
 @functools.cache
-def interpolation(mode: str, size: int, out: int, ratio: float, align_corners: bool) -> tuple[Rows, Rows]:
+def interpolation(
+    mode: str, size: int, out: int, ratio: float, align_corners: bool, antialias: bool = False
+) -> tuple[Rows, Rows]:
     """A and Aᵀ along an axis of this size. ratio: how far p and p + 1 are apart in x."""
     if mode == "area":
         return means(size, out)
     p = np.arange(out)
+    if antialias:
+        A = smoothed(p, (size - 1) / max(out - 1, 1) * (out > 1) if align_corners else ratio, mode, size)
+        return rows(A), rows(A.T)
     if "nearest" in mode:
         j, w = nearest(p, ratio, half=mode == "nearest-exact")
     elif align_corners:
@@ -55,14 +60,26 @@ def neighbours(q: Array, mode: str, size: int) -> tuple[Array, Array]:
     return np.stack([j - 1, j, j + 1, j + 2]), np.stack([outer(1 + t), inner(t), inner(1 - t), outer(2 - t)])
 
 
-def inner(t: Array) -> Array:
+def inner(t: Array, a: float = CUBIC) -> Array:
     """The cubic kernel up to distance 1: (a + 2)t³ − (a + 3)t² + 1."""
-    return ((CUBIC + 2) * t - (CUBIC + 3)) * t * t + 1
+    return ((a + 2) * t - (a + 3)) * t * t + 1
 
 
-def outer(t: Array) -> Array:
+def outer(t: Array, a: float = CUBIC) -> Array:
     """The cubic kernel between the distances 1 and 2: a t³ − 5a t² + 8a t − 4a."""
-    return CUBIC * (((t - 5) * t + 8) * t - 4)
+    return a * (((t - 5) * t + 8) * t - 4)
+
+
+def smoothed(p: Array, ratio: float, mode: str, size: int) -> Array:
+    """A with antialias: the kernel around (p + ½)r, made wider by r where there are fewer entries than before, and in
+    every row divided by the sum of what it has within x."""
+    s, j = max(ratio, 1.0), np.arange(size)
+    t = np.abs(j + 0.5 - (p[:, None] + 0.5) * ratio) / s
+    if mode == "bilinear":
+        A = np.maximum(1 - t, 0)
+    else:
+        A = np.where(t < 1, inner(t, -0.5), np.where(t < 2, outer(t, -0.5), 0))
+    return A / A.sum(1, keepdims=True)
 
 
 class _Interpolation(Layer, family=True):
@@ -74,6 +91,7 @@ class _Interpolation(Layer, family=True):
     mode: ClassVar[str]
     align_corners: ClassVar[bool | None] = None
     recompute_scale_factor: ClassVar[bool | None] = None
+    antialias: ClassVar[bool] = False
     cancels = True  # the weights of a pixel sum to 1 but for rounding: a tie of equal pixels may be none, either way
     # No `dyadic`: torch rounds where it takes a pixel from, also where the weights that come of it have few bits.
 
@@ -95,7 +113,7 @@ class _Interpolation(Layer, family=True):
         out = given if self.scale_factor is None else [math.floor(size * s) for size, s in zip(sizes, given)]
         self.takes(min(out) > 0, x, f"{self.shapes()} of which size or scale_factor leaves something")
         return [
-            interpolation(self.mode, size, int(o), self.ratio(size, o, s), bool(self.align_corners))
+            interpolation(self.mode, size, int(o), self.ratio(size, o, s), bool(self.align_corners), self.antialias)
             for size, o, s in zip(sizes, out, given)
         ]
 
@@ -140,12 +158,16 @@ class Upsample(_Interpolation):
               bicubic                      y[p] = Σ w(|q − m|) x[m]  over m = j−1, …, j+2,  beyond an end x is as at it;
                                            w(t) = (a+2)t³ − (a+3)t² + 1 for t ≤ 1, a(t³ − 5t² + 8t − 4) beyond, a = −¾
               area                         the means of AdaptiveAvgPool1d
+              with antialias               y[p] = Σ w(d/s) x[j] / Σ w(d/s),  d = |j + ½ − (p + ½)r|,  s = max(r, 1),
+                                           w(t) = max(1 − t, 0) for bilinear, as above with a = −½ for bicubic
     Backward  ∂y[p]/∂x[j] = A[p, j], so  dx[j] = Σₚ A[p, j] dy[p]  along each axis, in any order
     Shapes    x: (N, C, L) for linear, (N, C, H, W) for bilinear and bicubic, (N, C, D, H, W) for trilinear, any of them
               for the others; y: likewise, with size along the last axes, or ⌊L scale_factor⌋
     Errors    ValueError if both or neither of size and scale_factor are given, mode is none of these, x has other axes,
-              or nothing is left of one; if align_corners goes with nearest or area
-    Source    torch.nn.Upsample; Keys 1981, IEEE Trans. ASSP 29, 1153 (the cubic kernel, there with a = −½)
+              or nothing is left of one; if align_corners goes with nearest or area, or antialias with another mode
+              than bilinear and bicubic
+    Source    torch.nn.Upsample, torch.nn.functional.interpolate (antialias); Keys 1981, IEEE Trans. ASSP 29, 1153 (the
+              cubic kernel, there with a = −½)
     Caveat    nearest: torch rounds pr to float32, and so it is here; but its backward does not use this index where a
               scale_factor that is not recomputed leaves L as it is, or doubles it, by rounding down (torch 2.13)
     """
@@ -153,6 +175,7 @@ class Upsample(_Interpolation):
     mode: str = "nearest"
     align_corners: bool | None = None
     recompute_scale_factor: bool | None = None
+    antialias: bool = False
 
     ranks = (4, 4, 3, 5)  # images twice as often: they have the most modes
 
@@ -162,6 +185,8 @@ class Upsample(_Interpolation):
             raise ValueError(f"{self}: mode takes one of {', '.join(MODES)}")
         if self.align_corners is not None and len(MODES[self.mode]) > 1:
             raise ValueError(f"{self}: align_corners goes with linear, bilinear, bicubic and trilinear")
+        if self.antialias and MODES[self.mode] != (4,):
+            raise ValueError(f"{self}: antialias goes with bilinear and bicubic")
         if self.recompute_scale_factor and self.scale_factor is None:
             raise ValueError(f"{self}: recompute_scale_factor goes with scale_factor")
 
@@ -170,6 +195,7 @@ class Upsample(_Interpolation):
         of_rank = [mode for mode, ranks in MODES.items() if len(shape) in ranks]
         mode = choose(*of_rank, *of_rank[3:], *of_rank[3:], *of_rank[4:])  # most often those that interpolate
         options = {"mode": mode} | ({} if len(MODES[mode]) > 1 else {"align_corners": choose(None, True)})
+        options |= {"antialias": choose(False, True)} if mode in ("bilinear", "bicubic") else {}
         layer = super().example(choose, shape).replace(**options)
         return layer.replace(recompute_scale_factor=choose(None, True)) if layer.scale_factor else layer
 

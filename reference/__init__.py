@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .draw.strategies import cases as cases
     from .draw.strategies import layers as layers
     from .draw.strategies import networks as networks
+    from .golden.record import record as record
+    from .golden.replay import replay as replay
     from .laws import LAWS as LAWS
     from .laws import OF_TORCH as OF_TORCH
     from .laws import check_laws as check_laws
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 PLACES = {
     "gradient_of": "declared", "compare_passes": "compare.comparison",
     "Case": "draw.case", "check_model": "models", "Report": "report.report",
+    "record": "golden.record", "replay": "golden.replay",
     "from_torch": "twin.layers", "to_torch": "twin.layers", "to_torch_optim": "twin.optimizers",
 } | dict.fromkeys(
     ("check_function", "check_gradients", "check_layer", "check_optimizer", "check_pointwise"), "check"
@@ -57,7 +60,7 @@ __all__ = [
     "LAWS", "OF_TORCH", "SPD", "Between", "Case", "Complex", "Constant", "Indices", "OneHot", "Orthogonal", "Positive",
     "Probabilities", "Report", "Sorted", "cases", "check_function", "check_gradients", "check_laws", "check_layer",
     "check_model", "check_optimizer", "check_pointwise", "compare_passes", "from_torch", "gradient_of", "layers",
-    "networks", "on_examples", "to_torch", "to_torch_optim",
+    "networks", "on_examples", "record", "replay", "to_torch", "to_torch_optim",
 ]  # fmt: skip
 
 

@@ -25,15 +25,19 @@ from .diagnose import replays
 from .draw import architectures
 from .draw.case import Case
 from .draw.trial import Trial
+from .golden.written import gradients_in, is_path, places_in
 from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
 from .sides import mistaken, numbers
+from .sides.backends import EAGER, usable
 from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
+from .sides.compiled import Compiled, function_side
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
+from .sides.raised import quiet
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -43,19 +47,34 @@ Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis s
 
 
 def check_gradients(
-    gradients: Mapping[str, Any], *, loss: Callable[..., torch.Tensor], at: Mapping[str, Any], title: str = "gradients"
-) -> Report:
+    gradients: Mapping[str, Any] | Any, *, loss: Callable[..., torch.Tensor] | None = None,
+    at: Mapping[str, Any] | Any, title: str = "gradients",
+) -> Report:  # fmt: skip
     """Gradients as numbers against autograd's gradients of a loss.
 
-    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype
-    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name
-    at         where the gradients were taken: arrays by name; integers are passed on, too
+    gradients  arrays or tensors by name, {"W": …}, or as you call them, {"dW": …}; they are judged in their dtype.
+               By complex numbers: in torch's convention, ∂L/∂Re + i ∂L/∂Im
+    loss       torch code that takes the arrays of `at` as tensors of this dtype, by position or by name; left out
+               where `at` is a recording: the gradients recorded are the right ones, with their bounds
+    at         where the gradients were taken: arrays by name. Integers are passed on, as labels are; those by which a
+               gradient is given are taken for real numbers
+
+    Each may be the path of a safetensors file in the place of a dict, or of a folder that `manualbp record` wrote.
 
     >>> check_gradients({"W": dW}, loss=lambda W: ((x @ W.T - t) ** 2).mean(), at={"W": W})
+    >>> check_gradients("from_my_c_program.safetensors", at="golden/")
     """
-    given, at, dtype = numbers.by_name(gradients, at)
-    judged = Judged(Numbers(given, dtype), None, Function(numbers.of_tensors(loss, at, dtype), only=tuple(given)))
-    report = judge_numbers(title, judged, Trial(at, dy=np.ones(())).cast(dtype))
+    gradients = gradients_in(gradients)
+    if loss is None:
+        if not is_path(at):
+            raise ValueError(f"the loss is missing: {numbers.RIGHT}; without one `at` is the folder of a recording")
+        from .golden.replay import gradients_beside  # which imports this file, by way of models
+
+        return gradients_beside(gradients, at, title)
+    given = numbers.brought(gradients, places_in(at), loss)
+    torch = Function(given.loss, only=tuple(given.gradients))
+    judged = Judged(Numbers(given.gradients, given.dtype), None, torch)
+    report = judge_numbers(title, judged, Trial(given.at, dy=np.ones(())).cast(given.dtype))
     return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 
@@ -63,7 +82,7 @@ def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
     where: Callable | None = None, accumulates: bool = False, dtype: str | None = None, seed: int = 0,
-    title: str | None = None,
+    title: str | None = None, torch: str = EAGER,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
@@ -83,18 +102,26 @@ def check_function(
     accumulates  gradients are meant to be added up from call to call, as torch's are
     dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
               float64, or that of the arrays in `inputs`
+    torch     how `against` runs: "eager", as it is, or a backend of torch.compile, as "inductor"
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
     mistaken.class_only(forward)
-    job = bring(
-        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-        accumulates=accumulates, seed=seed, dtype=dtype,
-    )  # fmt: skip
+    usable(torch, "check_function(…, torch=…)")
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    torch, low = None if job.truth is None else Function(job.truth), job.precision.eager(job.truth)
-    judged = Judged(Candidate(job.subject), job.subject, torch, job.options, low=low)
+    with quiet():
+        job = bring(
+            forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+            accumulates=accumulates, seed=seed, dtype=dtype,
+        )  # fmt: skip
+        return _of(title, job, torch)
+
+
+def _of(title: str, job: Brought, torch: str) -> Report:
+    """The report on what was brought, with what was found before anything was compared."""
+    intended, low = None if job.truth is None else function_side(job.truth, torch), job.precision.eager(job.truth)
+    judged = Judged(Candidate(job.subject), job.subject, intended, job.options, low=low)
     return _with_notes(judge(title, judged, job.trials), job)
 
 
@@ -104,8 +131,7 @@ def _with_notes(report: Report, job: Brought) -> Report:
     if not job.differs:
         return report
     side = "forward" if report.verdict in ("identical", "rounding") else "both"
-    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
-    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(job.differs, *report.notes))
 
 
 def _truth(against: Any) -> Callable | None:
@@ -132,23 +158,24 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    brought = bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype)
-    torch = None if truth is None else Function(truth)
-    judged = Judged(Candidate(brought.subject), brought.subject, torch, low=brought.precision.eager(truth))
-    return _with_notes(judge(title, judged, brought.trials), brought)
+    with quiet():
+        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
 def check_layer(
-    layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None
-) -> Report:
+    layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None,
+    torch: str = EAGER,
+) -> Report:  # fmt: skip
     """A layer of your own: a manualbp.Layer class (random options and shapes from its `example`), or one layer.
 
     against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
               differences of its own forward decide
+    torch     how `against` runs: "eager", as it is, "export", or a backend of torch.compile, as "inductor"
     """
     mistaken.layer_only(layer)
+    usable(torch, "check_layer(…, torch=…)")
     found = _examples(layer, examples, seed, shape)
-    reports = [on_case(case, torch=_twin(case.layer, case.seed, against)) for case in found]
+    reports = [on_case(case, torch=_twin(case.layer, case.seed, against, torch)) for case in found]
     return next((r for r in reports if not r.stands), max(reports, key=lambda r: r.power or 0.0))
 
 
@@ -188,12 +215,13 @@ def on_layer(
     return judge(title or repr(layer), Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
 
 
-def _twin(layer: Layer, seed: int, against: Any) -> Side | None:
+def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
     """The side to compare with; None if there is none of this name."""
-    if against is not None:
-        return given_module(against, layer, seed)
     name = type(layer).__name__
-    return twin_of(layer, seed) if hasattr(nn, name) or hasattr(modules, name) else None
+    if against is None and not (hasattr(nn, name) or hasattr(modules, name)):
+        return None
+    twin = twin_of(layer, seed) if against is None else given_module(against, layer, seed)
+    return twin if way == EAGER else Compiled(twin.make, twin.seed, cut=twin.cut, backend=way)
 
 
 def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:

@@ -7,7 +7,9 @@ import typer
 from rich.console import Console
 
 from .draw.expression import nearest, parse
-from .teach import commands
+from .golden import commands as golden
+from .teach import commands as teach
+from .vectors import commands as vectors
 from .versions import commands as versions
 
 if TYPE_CHECKING:
@@ -22,9 +24,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
-app.command()(commands.learn)
-app.command()(commands.book)
-app.command()(versions.bisect)
+for command in (
+    teach.learn, teach.book, golden.record, golden.replay, vectors.vectors, versions.bisect,
+):  # fmt: skip
+    app.command()(command)
 
 
 def _print_version(asked: bool) -> None:
@@ -57,6 +60,13 @@ def verify(
     regime: Annotated[str, typer.Option(help="exact (==, no rounding), real (derived bound), or both.")] = "both",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, mps.")] = "cpu",
+    torch: Annotated[
+        str, typer.Option(help="How torch runs: eager, export, or a backend of torch.compile, as aot_eager, inductor.")
+    ] = "eager",
+    against: Annotated[
+        str, typer.Option(help="The other side: hand, or another way to run torch, with the one by hand as judge.")
+    ] = "hand",
+    limit: Annotated[float, typer.Option(help="Seconds that one network may take where it is compiled.", min=1)] = 120,
     case: Annotated[str | None, typer.Option(help="One case, as a mismatch printed it.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
@@ -83,38 +93,42 @@ def verify(
 
         manualbp verify net.py:model --shape 4,10
 
+    Compiled, and one torch against another, with the side by hand as judge:
+
+        manualbp verify --torch aot_eager --cases 200
+
+        manualbp verify --torch inductor --against eager --layer LayerNorm
     A campaign of any size keeps what is done in a folder, and goes on there after whatever ended it:
 
         manualbp verify --cases 1000000 --on dask --scheduler tcp://10.0.0.1:8786 --resume run/
     """
+    from . import verify as job
     from . import verify_model
     from .campaign import command
+    from .sides import backends
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
-    console = Console(quiet=quiet, highlight=False)
+    for option, way in (("--torch", torch), ("--against", against)):
+        if way != job.HAND or option == "--torch":
+            backends.usable(way, option, device)
+    if torch == against:
+        fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
+    console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
     out = command.Out(console, json, junit, html)
     if model is not None:
-        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype))
+        raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
-        raise typer.Exit(one_case(case, device))
-    plan = plan_of(cases, seed, layer, regime, dtype, device)
+        raise typer.Exit(one_case(case, torches))
+    for name in layer or ():
+        choose("--layer", name, sorted(c.__name__ for c in job.classes_of(job.Plan())))
+    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
     if not any((on, scheduler, resume, task)):
         raise typer.Exit(CODES[command.run(plan, jobs, out)])
     choose("--on", on or "processes", command.NAMES)
     how = command.How(on or "processes", jobs, scheduler, resume, task, given_of(context, plan))
     raise typer.Exit(CODES[command.campaign(plan, how, out)])
-
-
-def plan_of(cases: int, seed: int, layer: list[str] | None, regime: str, dtype: str, device: str) -> "Plan":
-    """The plan of a run of random networks."""
-    from . import verify as job
-
-    known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
-    for name in layer or ():
-        choose("--layer", name, known)
-    return job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device)
 
 
 def given_of(context: typer.Context, plan: "Plan") -> set[str]:
@@ -124,8 +138,8 @@ def given_of(context: typer.Context, plan: "Plan") -> set[str]:
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
-def one_case(text: str, device: str) -> int:
-    """The comparison of one case, tensor by tensor."""
+def one_case(text: str, torches: Any) -> int:
+    """The comparison of one case, tensor by tensor; of compiled networks also who is wrong."""
     from .draw.case import Case
     from .report import screen
     from .verify import check
@@ -133,8 +147,11 @@ def one_case(text: str, device: str) -> int:
     given = parse(text)
     if not isinstance(given, Case):
         raise ValueError(f'--case takes a Case, as in --case "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
-    found = check(given, device)
-    screen.one(Console(highlight=False), given, found)
+    console, sides = Console(highlight=False), torches.sides(given)
+    found = check(given, sides)
+    screen.one(console, given, found, torches.names)
+    if not torches.plain:
+        screen.of_compiler(console, given, found, sides, torches)
     return CODES[found.verdict]
 
 
@@ -168,8 +185,9 @@ def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="Shape of a model's input, as 8,3,32 (repeatable).")] = None,
-    node: Annotated[str | None, typer.Option(help="Of a model this step alone, with its derivation.")] = None,
+    node: Annotated[str | None, typer.Option(help="Of a model this step, with its derivation; or this module.")] = None,
     only: Annotated[str, typer.Option(help="Of a model the steps whose names match, as 'layer3.*'.")] = "*",
+    picture: Annotated[str | None, typer.Option(metavar="FILE.svg", help="Draw a model, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
@@ -181,12 +199,18 @@ def explain(
         manualbp explain --html example.html
 
         manualbp explain net.py:model --shape 4,10 --node layer1.0
+
+        manualbp explain net.py:model --shape 4,10 --picture graph.svg --html page.html
+
+    A long model is folded by module; --only 'layer3.*' unfolds. --html makes a page to unfold, --picture a drawing.
     """
     if model is not None:
         from . import verify_model
 
-        print(verify_model.explained(model, shape or (), node, only))
+        print(verify_model.explained(model, shape or (), node, only, picture, html))
         return None
+    if picture:
+        fail("--picture draws a model of yours: manualbp explain FILE.py:model --picture graph.svg")
     if html:
         from .teach.example_page import write
 

@@ -82,17 +82,19 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
 
 def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     """The report on gradients that are numbers: there is no function to run again."""
+    if _on_a_grid(trial):
+        trial = replace(trial, integers=True, kind="on a grid")
     tried = Tried(trial, compare(judged.hand, judged.torch, trial))  # type: ignore[arg-type]
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
-    evidence = _evidence(judged, tried, 0, None)
+    evidence = _evidence(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
         return _right_to(title, rough, [tried], tried, suspects, ())
-    return Report(
-        title, "wrong", "backward", tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial)
-    )
+    conventional = trial.integers and _is_convention(judged, tried)
+    verdict, side = ("convention", None) if conventional else ("wrong", "backward")
+    return Report(title, verdict, side, tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial))
 
 
 def _wrong(
@@ -138,13 +140,13 @@ def _explained(
     pieces: Sequence[Evidence], whole: Sequence[Evidence], format: str | None
 ) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
     """As `explain`, behind the rounding of a shorter format if all is in that, or if nothing else explains it."""
-    if format is None:
-        suspects, notes = explain(pieces, whole)
-        if suspects:
-            return suspects, notes
+    plain = explain(pieces, whole) if format is None else ((), ())
+    if plain[0]:
+        return plain
     short = [in_short(e, format or "float32") for e in (pieces, whole)]
-    behind = explain(*short) if short[0] else ((), ())
-    return behind if behind[0] else explain(pieces, whole)
+    changed = format is not None or [e.yours is f.yours for e, f in zip(pieces, short[0])] != [True] * len(pieces)
+    behind = explain(*short) if short[0] and changed else ((), ())
+    return behind if behind[0] else plain if format is None else explain(pieces, whole)
 
 
 def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:

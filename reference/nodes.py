@@ -1,13 +1,14 @@
 """Every node of a model's graph alone: given what it was given in the model's own run, and the gradient that came back
 to it there. So errors do not pile up, and the first node that is wrong has a name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 
 from manualbp.base import Layer, Tree, flatten, unflatten
 
@@ -21,29 +22,37 @@ from .twin import passes, randomness
 from .twin.layers import array, quiet, tensor
 from .twin.models import whole
 from .twin.reading import Again, Reader
-from .twin.step import Step, tensors_in
+from .twin.step import Step, swapped, tensors_in
+
+Find = Callable[[torch.nn.Module], Layer | None]
 
 
 @dataclass(frozen=True)
 class Call(Side):
-    """One call of torch, made again on other numbers. `values`: what its tensors were, by id."""
+    """One call of torch, made again on other numbers. `values`: what its tensors were, by id; `device`: where."""
 
     step: Step
     again: Again
     values: Mapping[int, torch.Tensor]
     seed: int | None
+    device: str = "cpu"
 
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
         dtype = getattr(torch, precision_of(trial).name)
-        with torch.enable_grad(), quiet(), randomness.shared(self.seed), passes.OwnRun(dtype, [], True):
-            y = passes.tree(self.again(self.substitute(inputs, params, trial)))
+        call = self.again(self.substitute(inputs, params, trial))
+        y = swapped(passes.tree(self.made(call, dtype, self.seed)), torch.Tensor.cpu)
         pairs = pairs_of(y, trial.dy)
         if pairs:
             torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         by_param = {n: gradient(t) for n, t in params.items() if n not in trial.buffers}
         return named(OUTPUT, leaves(keyed(y, ()), "y")) | named(GRADIENT, leaves(gradients(inputs), "x") | by_param)
+
+    def made(self, call: Callable[[], Any], dtype: torch.dtype, source: Any) -> Any:
+        """What the call gives, its random numbers drawn from a seed, or noted."""
+        with torch.enable_grad(), quiet(), randomness.shared(source), passes.OwnRun(dtype, [], True):
+            return call()
 
     def substitute(self, inputs: Any, params: Mapping[str, torch.Tensor], trial: Trial) -> Callable[[Any], Any]:
         """Other tensors in the place of those of the call: one that it is given twice is two."""
@@ -56,9 +65,9 @@ class Call(Side):
 
         def other(t: torch.Tensor) -> torch.Tensor:
             if left := fresh.get(id(t)):
-                return left.pop(0) if len(left) > 1 else left[0]
+                return (left.pop(0) if len(left) > 1 else left[0]).to(self.device)
             was = self.values.get(id(t), t)
-            return was.to(dtype) if was.is_floating_point() else was.clone()
+            return (was.to(dtype) if was.is_floating_point() else was.clone()).to(self.device)
 
         return other
 
@@ -66,14 +75,20 @@ class Call(Side):
 class Recorder(Reader):
     """Notes of every node how to make the call again, and the gradient that comes back to what it gave."""
 
-    def __init__(self, own: Own, dtype: torch.dtype, only: str) -> None:
-        super().__init__(own.model, whole, dtype, own.draws, False)
+    def __init__(self, own: Own, dtype: torch.dtype, only: str, find: Find = whole) -> None:
+        super().__init__(own.model, find, dtype, own.draws, False)
         self.only = only
+        self.rng = None if own.seed is None else np.random.default_rng(own.seed)
         self.calls: dict[str, tuple[Step, Again, Mapping[int, torch.Tensor]]] = {}
         self.upstream: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         return {id(t): t.detach().clone() for t in tensors}
+
+    def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        with randomness.shared(self.rng):  # which replaces functions where they are looked up, so not this one
+            func = getattr(F, passes.SHARED[func]) if func in passes.SHARED else func
+            return func(*args, **kwargs)
 
     def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
         if fnmatchcase(name, self.only):
@@ -90,24 +105,29 @@ class Alone:
     """One node on what it was given in the model: compared with the call of torch that it is.
 
     layer  by hand;  right: what the call was read as, another layer only where somebody has put one in its place
+    sides  the two that were compared: by hand, and the call
     """
 
     layer: Layer
     right: Layer
     trial: Trial
     found: Comparison
+    sides: tuple["Gradients", Call]
 
 
-def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Alone]:
+def each_alone(
+    own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int
+) -> Iterator[tuple[str, Alone]]:
     """Every node whose name matches, in order."""
     recorder = recorded(own, trial, only)
-    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+    yield from ((n, alone(n, layer, recorder, seed)) for n, layer in layers.items() if n in recorder.calls)
 
 
-def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
-    """The model's own run, forward and back, with what every node was given and got back."""
+def recorded(own: Own, trial: Trial, only: str = "*", find: Find = whole) -> Recorder:
+    """The model's own run, forward and back, with what every node was given and got back. `find`: what layer a module
+    is, None if it is to be read through."""
     dtype = getattr(torch, precision(trial).name)
-    recorder = Recorder(own, dtype, only)
+    recorder = Recorder(own, dtype, only, find)
     given, seen = own.given(trial, dtype)
     recorder.give(given, seen)
     with quiet(), recorder.reading():
@@ -119,6 +139,14 @@ def recorded(own: Own, trial: Trial, only: str = "*") -> Recorder:
 
 def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     """One node by hand and by torch, on what it was given in the model."""
+    hand, call, trial = sides_alone(name, layer, recorder, seed)
+    return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
+
+
+def sides_alone(
+    name: str, layer: Layer, recorder: Recorder, seed: int, device: str = "cpu"
+) -> tuple["Gradients", Call, Trial]:
+    """One node by hand, as the call of torch that it is, and what it was given in the model."""
     step, again, before = recorder.calls[name]
 
     def was(tensors: Any) -> Any:
@@ -129,11 +157,11 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     params = unflatten({n: was(t) for n, t in step.params.items()})
     buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
     random = seed if layer.random else None
-    hand, call = Hand(layer, seed), Call(step, again, before, random)
+    hand, call = Hand(layer, seed), Call(step, again, before, random, device)
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))
-    return Alone(layer, step.layer, trial, compare(Gradients(hand, buffers), call, trial))
+    return Gradients(hand, buffers), call, trial
 
 
 @dataclass(frozen=True)
@@ -183,3 +211,16 @@ def gradients(inputs: Any) -> Tree:
     if isinstance(inputs, tuple):
         return tuple(map(gradients, inputs))
     return gradient(inputs) if inputs is not None and inputs.requires_grad else None
+
+
+def first_wrong(found: Comparison, nodes: Mapping[str, Comparison]) -> tuple[str | None, str | None, str | None]:
+    """The node of the first fault in the order of computation, the fault, and its side: forward from the first node,
+    then backward from the last."""
+    forward = [(n, t) for n, c in nodes.items() for t in c.wrong if t.of.role != GRADIENT]
+    backward = [(n, t) for n, c in reversed([*nodes.items()]) for t in c.wrong if t.of.role == GRADIENT]
+    for name, first in (*forward, *backward):
+        return name, f"{name}, its {first.name}", "forward" if forward else "backward"
+    if not found.wrong:
+        return None, None, None
+    first = found.wrong[0]
+    return None, first.name, "backward" if first.of.role == GRADIENT else "forward"

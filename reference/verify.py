@@ -32,13 +32,16 @@ from .draw.shrink import shrink
 from .draw.trial import Trial
 from .report.report import Report
 from .sides import record
-from .sides.hand import Hand
-from .sides.module import twin_of
+from .sides.backends import EAGER
+from .sides.compiled import LIMIT, NotCompiledError
 from .sides.run import UPDATE
-from .twin.conventions import as_in, at_stake
+from .sides.side import Side
+from .torches import HAND, PLAIN, Compilations, Torches
+from .twin.conventions import at_stake, has, here
 
 CHUNK = 50  # cases that one process draws before it reports
 SHRUNK = 5  # mismatches and errors of one share that are told in full; of others, which case it was
+TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Plan:
     regime: str = "both"
     dtype: str = "float64"
     device: str = "cpu"
+    torch: str = EAGER
+    against: str = HAND
+    limit: float = LIMIT
+
+    @property
+    def torches(self) -> Torches:
+        """The two sides of every case."""
+        return Torches(self.torch, self.against, self.device, self.limit)
 
 
 @dataclass
@@ -104,17 +115,18 @@ class Failure:
     case: Case
     comparison: Comparison
     report: Report
+    torches: Torches = PLAIN
     index: int = 0
 
     @property
     def command(self) -> str:
         """The line that runs exactly this case again."""
-        return command_of(self.case)
+        return command_of(self.case, self.torches)
 
 
-def command_of(case: Case) -> str:
+def command_of(case: Case, torches: Torches = PLAIN) -> str:
     """The line that runs this case in a terminal."""
-    return f"manualbp verify --case {shlex.quote(repr(case))}"
+    return f"manualbp verify --case {shlex.quote(repr(case))}{torches.options}"
 
 
 @dataclass
@@ -135,6 +147,7 @@ class Tally:
     entries: int = 0
     blind: int = 0
     errors: list[str] = field(default_factory=list)
+    compiled: Compilations = field(default_factory=Compilations)
 
     def add(self, case: Case, found: Comparison) -> None:
         self.verdicts[found.verdict] += 1
@@ -157,6 +170,7 @@ class Tally:
         self.failures += other.failures
         self.further += other.further
         self.errors += other.errors
+        self.compiled.merge(other.compiled)
         self.entries += other.entries
         self.blind += other.blind
 
@@ -180,16 +194,19 @@ class Tally:
 
 def classes_of(plan: Plan) -> list[type]:
     """The classes that a plan speaks of."""
-    known = registry() | registry(Optimizer)
+    known = {name: cls for name, cls in registry().items() if here(name)}
+    known |= registry(Optimizer) if plan.torches.plain else {}  # no compiler is asked to update
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
-def check(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
+def check(case: Case, sides: tuple[Side, Side] | None = None, trial: Trial | None = None) -> Comparison:
     """Gradients of a case, and then its optimizer's updates and state in lock-step."""
     trial = trial or case.trial()
-    hand = Hand(as_in(case.layer), case.seed)
-    found = compare(hand, twin_of(case.layer, case.seed, device), trial)
-    return with_updates(case, found, trial, lambda: hand.proves_exact(trial)) if case.optimizer is not None else found
+    judged, other = sides or PLAIN.sides(case)
+    found = compare(judged, other, trial)
+    if case.optimizer is None:
+        return found
+    return with_updates(case, found, trial, lambda: judged.proves_exact(trial))
 
 
 def chunk(plan: Plan, number: int) -> Tally:
@@ -218,21 +235,39 @@ def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | Non
     if (case := draw(choose)) is None:
         tally.verdicts["not drawn"] += 1
         return
-    trial = case.trial()
-    found = check(case, plan.device, trial)
-    if found.verdict == "vacuous" and (seen := beside(case)) is not None:
-        draw = functools.partial(_beside, draw)
-        case, trial = seen, seen.trial()
-        found = check(case, plan.device, trial)
-    if not found.wrong:
+    try:
+        trial, sides = case.trial(), plan.torches.sides(case)
+        found = check(case, sides, trial)
+        if found.verdict == "vacuous" and (seen := beside(case)) is not None:
+            draw = functools.partial(_beside, draw)
+            case, trial, sides = seen, seen.trial(), plan.torches.sides(seen)
+            found = check(case, sides, trial)
+        faults = plan.torches.known(case, trial) if found.wrong else ()
+    except NotCompiledError as e:
+        tally.compiled.failed(e, repr(case))
+        tally.verdicts["not compiled"] += 1
+        return
+    if faults:
+        tally.compiled.known.update(f.name for f in faults)
+        tally.verdicts["known"] += 1
+    elif found.wrong:
+        _differs(tally, plan, i, case, found, choose.indices, draw)
+    else:
         reach, conventions = reached(case, trial), [c.name for c in at_stake(case)]
         tally.add(case, found)
         tally.goals.update(reach)
         tally.conventions.update(conventions)
-        return
+    tally.compiled.add(sides)
+
+
+def _differs(
+    tally: Tally, plan: Plan, i: int, case: Case, found: Comparison, indices: list[int],
+    draw: Callable[[Choose], Case | None],
+) -> None:  # fmt: skip
+    """Count a mismatch, and shrink it if it is one of the first."""
     if len(tally.failures) < SHRUNK:
-        small = smallest(choose.indices, draw, plan.device) or (case, found)
-        tally.failures.append(replace(judged(*small, plan.device), index=i))
+        small = smallest(indices, draw, plan.torches) or (case, found)
+        tally.failures.append(replace(judged(*small, plan.torches), index=i))
     else:
         tally.further.append(i)
     tally.verdicts["wrong"] += 1
@@ -260,10 +295,15 @@ def _beside(draw: Callable[[Choose], Case | None], choose: Choose) -> Case | Non
 
 
 def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case | None:
-    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this."""
+    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this, or
+    is made of what this torch has not."""
     exact = plan.regime == "exact" or (plan.regime == "both" and (i // len(classes)) % 2 == 0)
     case = verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
-    return case if plan.regime != "exact" or (case and case.exact) else None
+    if case is not None and not plan.torches.plain:
+        case = replace(case, optimizer=None)
+    if case is None or not has(case.layer):
+        return None
+    return case if plan.regime != "exact" or case.exact else None
 
 
 def drawn(plan: Plan, i: int) -> Case:
@@ -271,10 +311,12 @@ def drawn(plan: Plan, i: int) -> Case:
     case = draw_case(plan, classes_of(plan), i, Drawn((plan.seed, i)))
     if case is None:
         raise ValueError(f"the plan has no case {i}")
-    return beside(case) or case if check(case, plan.device).verdict == "vacuous" else case
+    return beside(case) or case if check(case, plan.torches.sides(case)).verdict == "vacuous" else case
 
 
-def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: str) -> tuple[Case, Comparison] | None:
+def smallest(
+    indices: list[int], draw: Callable[[Choose], Case | None], torches: Torches
+) -> tuple[Case, Comparison] | None:
     """The smallest case that still differs, with its comparison; in numbers that can be followed by hand, where it
     still shows with such. None if it does not differ any more."""
     found: dict[tuple[int, ...], tuple[Case, Comparison]] = {}
@@ -283,31 +325,45 @@ def smallest(indices: list[int], draw: Callable[[Choose], Case | None], device: 
         choose = Replayed(candidate)
         with contextlib.suppress(Exception):
             case = draw(choose)
-            if case is not None and (comparison := check(case, device)).wrong:
+            if case is not None and (comparison := differing(case, torches)) is not None:
                 found[tuple(choose.indices)] = case, comparison
                 return choose.indices
         return None
 
     if fails(indices) is None:
         return None
-    case, comparison = found[tuple(shrink(indices, fails))]
-    for seed in range(0 if case.exact else 20):
+    case, comparison = found[tuple(shrink(indices, fails, TRIES if torches.plain else FEW))]
+    for seed in range(0 if case.exact else 20 if torches.plain else 5):
         simple = replace(case, exact=True, seed=seed)
         with contextlib.suppress(Exception):
-            if (other := check(simple, device)).wrong:
+            if (other := differing(simple, torches)) is not None:
                 return simple, other
     return case, comparison
 
 
-def judged(case: Case, found: Comparison, device: str = "cpu") -> Failure:
+def differing(case: Case, torches: Torches) -> Comparison | None:
+    """The comparison of a case whose sides differ, by more than a fault of a compiler that is known; else None."""
+    trial = case.trial()
+    found = check(case, torches.sides(case), trial)
+    return found if found.wrong and not torches.known(case, trial) else None
+
+
+def judged(case: Case, found: Comparison, torches: Torches = PLAIN) -> Failure:
     """The mismatch with what is known of it: which side is wrong, and what the mistake looks like."""
     report = Report(repr(case), "wrong", culprit=found.wrong[0].name, tensors=found.wrong)
+    if not torches.plain and (blamed := torches.blamed(case, found)) is not None:
+        return _failure(case, found, blamed, torches)
     if any(t.of.role != UPDATE for t in found.wrong):
         real = replace(case, exact=False, optimizer=None)  # small integers lie on kinks, where there is no slope
         with contextlib.suppress(Exception):  # no explanation is worth a verdict
-            told = on_case(real, torch=twin_of(case.layer, case.seed, device), title=repr(case))
+            told = on_case(real, torch=torches.side(case, torches.torch), title=repr(case))
             report = replace(told, verdict="wrong") if told.wrong_side else report
-    return Failure(case, replace(found, tensors=found.wrong, runs=({}, {})), replace(report, tensors=()))
+    return _failure(case, found, report, torches)
+
+
+def _failure(case: Case, found: Comparison, report: Report, torches: Torches) -> Failure:
+    """With no more than is told of it."""
+    return Failure(case, replace(found, tensors=found.wrong, runs=({}, {})), replace(report, tensors=()), torches)
 
 
 def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None]) -> str:

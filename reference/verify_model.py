@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +11,34 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from .chain import explain_model
+from . import picture
+from .chain import chain_of, pattern, told
 from .compare.tensor import Tensor
 from .declared import code_of, loaded
 from .draw.expression import nearest
-from .models import ModelReport, check_model
+from .models import ModelReport, examine_model, prepared, watched
 from .report import files
+from .teach import model_page
+from .torches import PLAIN, Torches
 
 
 def run(
     target: str, shapes: Iterable[str], seed: int, console: Console, json_file: str | None, junit_file: str | None,
-    only: str = "*", dtype: str = "float64",
+    only: str = "*", dtype: str = "float64", ways: Torches = PLAIN,
 ) -> int:  # fmt: skip
     """The report on the screen and in files; the exit code."""
     module, model = model_of(target)
     samples = sample_of(module, list(shapes), seed)
-    report = check_model(model, *samples, seed=seed, by_layer=True, only=only, dtype=dtype)
+    report = examine_model(model, samples, {}, seed, by_layer=True, only=only, dtype=dtype, ways=ways)
+    return show(target, report, console, json_file, junit_file)
+
+
+def show(target: str, report: ModelReport, console: Console, json_file: str | None, junit_file: str | None) -> int:
+    """A report on the screen and in files; the exit code."""
     wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
     wide.print(table(report))
-    if not report.stands:
-        console.print(str(report), markup=False, soft_wrap=True)
+    if shown := str(report) if not report.stands else "\n".join(report.notes):
+        console.print(shown, markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
     layers = report.graph.children()
     told: dict[str, Any] = {"the whole model": report.to_dict()}
@@ -39,10 +48,27 @@ def run(
     return code_of([report])
 
 
-def explained(target: str, shapes: Iterable[str], node: str | None, only: str) -> str:
-    """The chain rule of the model, or one step of it with its derivation."""
+def explained(
+    target: str, shapes: Iterable[str], node: str | None, only: str, picture_file: str | None = None,
+    page_file: str | None = None,
+) -> str:  # fmt: skip
+    """The chain rule of the model, or one step of it with its derivation; where a file is asked for, what is in it."""
+    files.check_writable({"--picture": picture_file, "--html": page_file})
+    if picture_file:
+        picture.layout()
     module, model = model_of(target)
-    return explain_model(model, *sample_of(module, list(shapes), 0), node=node, only=only)
+    given = prepared(model, sample_of(module, list(shapes), 0), {})
+    only = pattern(given, node, only)
+    with watched(given, True, only) as tell:
+        chain = chain_of(given, only, tell)
+    said = []
+    if picture_file:
+        Path(picture_file).write_text(picture.svg(chain, only), encoding="utf-8")
+        said.append(f"{picture_file}: the {len(chain.lines)} steps drawn")
+    if page_file:
+        model_page.write(page_file, chain)
+        said.append(f"{page_file}: {len(chain.lines)} steps as a page; open it in a browser")
+    return "\n".join(said) or told(chain, only)
 
 
 def model_of(target: str) -> tuple[Any, nn.Module]:
@@ -84,7 +110,7 @@ def table(report: ModelReport) -> Table:
     """Every gradient, output and buffer of the model and of every node: its size on both sides, and how far apart."""
     found = Table(header_style="dim")
     found.add_column("layer by layer", no_wrap=True)
-    for heading in ("shape", "‖by hand‖", "‖PyTorch‖", "err", "err/bound", "power"):
+    for heading in ("shape", *(f"‖{side}‖" for side in report.names), "err", "err/bound", "power"):
         found.add_column(heading, justify="right", no_wrap=True)
     layers = report.graph.children()
     _section(found, "the whole model", report.tensors)

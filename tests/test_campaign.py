@@ -346,7 +346,10 @@ def test_a_range_with_errors_is_done_again(folder, parts):
 
 def test_a_worker_of_another_version_is_refused(folder, parts):
     other = line_of(parts[1], 4, 8).replace(log.torch.__version__, "1.0.0")
-    with resumed(folder) as kept, pytest.raises(ValueError, match=r"worker a:1 has torch 1\.0\.0, and this is torch"):
+    with (
+        resumed(folder) as kept,
+        pytest.raises(ValueError, match=r"worker a:1 has torch version 1\.0\.0, and this is torch version"),
+    ):
         kept.take(other)
     with resumed(folder) as kept:
         assert len(kept.done) == 2
@@ -354,7 +357,7 @@ def test_a_worker_of_another_version_is_refused(folder, parts):
 
 def of_another_torch(folder):
     plan = json.loads((folder / "plan.json").read_text())
-    plan["of"]["torch"] = "1.0.0"
+    plan["of"]["torch version"] = "1.0.0"
     (folder / "plan.json").write_text(json.dumps(plan))
 
 
@@ -376,7 +379,7 @@ def without_plan(folder):
         (None, ["--seed", 7], "is a campaign with seed 0, and this is seed 7: give another folder"),
         (None, ["--layer", "Abs"], "give another folder"),
         (None, ["--cases", 8], "it can grow, not shrink to 8"),
-        (of_another_torch, [], "is a campaign with torch 1.0.0, and this is torch"),
+        (of_another_torch, [], "is a campaign with torch version 1.0.0, and this is torch version"),
         (of_another_format, [], "was written in format 99, and this reads format 1"),
         (cut, [], "is not the plan of a campaign"),
         (without_plan, [], "has log.jsonl, but no plan.json"),

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from manualbp import Tanh
-from reference import SPD, Between, Positive, check_function, check_gradients, check_layer, check_pointwise
+from reference import (
+    SPD,
+    Between,
+    Constant,
+    Indices,
+    Positive,
+    check_function,
+    check_gradients,
+    check_layer,
+    check_pointwise,
+)
 
 ND = {"x": ("N", "D")}
 
@@ -65,7 +75,13 @@ MISUSES = {
         lambda: Between(("N", "D"), 0, 1),
         r"as Between\(0, 1.*got Between\(\('N', 'D'\), 0, 1\)",
     ),
-    "Between of no shape": (lambda: Between(0, 1, 4), r"Between takes a shape"),
+    "Between of no shape": (lambda: Between(0, 1, 4), r"and a shape, as .*it got Between\(0, 1, 4\)"),
+    "Between of ends alone": (lambda: Between(0, 1), r"and a shape, as Between\(0, 1, .*it got Between\(0, 1\)"),
+    "Between of one end": (lambda: Between(1), r"the highest and a shape.*it got Between\(1\)"),
+    "Positive of nothing": (lambda: Positive(), r"Positive takes a shape, as .*it got Positive\(\)"),
+    "Indices below nothing": (lambda: Indices(("N",)), r"below=\"C\"\); it got Indices\(\('N',\)\)"),
+    "Indices below an array": (lambda: Indices(("N",), [3]), r"below=\"C\"\); it got Indices\(\('N',\), \[3\]\)"),
+    "Constant of nothing": (lambda: Constant(), r"Constant takes a shape"),
     "Between of ends that fall": (lambda: Between(1, 0, ("N",)), "the lowest number, the highest"),
     "Positive of a number": (
         lambda: Positive(4),

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import functions, mistakes, objects, pairs, shapes, trials
+from people import courses, frameworks, functions, mistakes, objects, pairs, shapes, sizes, strangers, trials
 
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = [*pairs.PEOPLE, *objects.PEOPLE, *functions.PEOPLE, *shapes.PEOPLE, *trials.PEOPLE]
+MODULES = pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks
+PEOPLE = [person for module in MODULES for person in module.PEOPLE]
 
 
 def told(person):

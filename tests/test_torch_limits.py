@@ -7,9 +7,23 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from manualbp import CELU, GELU, BatchNorm2d, CrossEntropyLoss, CrossMapLRN2d, Hardsigmoid, Sigmoid, SoftMarginLoss
+from manualbp import (
+    CELU,
+    GELU,
+    RNN,
+    BatchNorm2d,
+    CrossEntropyLoss,
+    CrossMapLRN2d,
+    Hardsigmoid,
+    Sigmoid,
+    SoftMarginLoss,
+    Upsample,
+)
+from reference.compare.comparison import compare_case
+from reference.draw.case import Case
 from reference.twin import modules
 from reference.twin.layers import to_torch
+from reference.twin.parametrized import exponential
 
 
 def test_hardsigmoid_multiplies_by_a_sixth_rounded_to_float32():
@@ -132,3 +146,47 @@ def test_cross_map_lrn_never_takes_channel_0_out_of_its_window():
     meant, found = (f(3, 1.0)(x)[0, 5].item() for f in (torch.nn.LocalResponseNorm, torch.nn.CrossMapLRN2d))
     assert meant == (1 + 1 / 3) ** -0.75
     assert abs(found - (1 + 5 / 3) ** -0.75) < 1e-15
+
+
+@pytest.mark.parametrize(("dtype", "angle", "off"), [(torch.float32, 0.5, 1e-5), (torch.float64, 0.04, 5e-11)])
+def test_the_exponential_of_a_single_small_matrix_is_coarse(dtype, angle, off):
+    A = torch.tensor([[0, -angle], [angle, 0]], dtype=dtype)
+    right = np.sin(float(A[1, 0]))
+    assert abs(float(torch.matrix_exp(A)[1, 0]) - right) > off
+    assert abs(float(exponential(A)[1, 0]) - right) < 2 * torch.finfo(dtype).eps
+
+
+def test_antialias_gives_one_row_for_all_where_the_width_is_1():
+    x = torch.arange(5.0).reshape(1, 1, 5, 1)
+    y = F.interpolate(x, (3, 1), mode="bilinear", antialias=True).flatten()
+    right = F.interpolate(x.mT, (1, 3), mode="bilinear", antialias=True).flatten()
+    assert (y == y[0]).all()
+    assert right[0] < right[1] < right[2]
+    layer = Upsample((3, 1), mode="bilinear", antialias=True)
+    found, _ = layer.forward({}, x.numpy())
+    assert np.allclose(found.ravel(), right, rtol=0, atol=1e-6)
+    assert torch.allclose(to_torch(layer, dtype="float32")(x).flatten(), right)
+
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@gpu
+def test_hardswish_on_cuda_multiplies_by_a_sixth_rounded_to_float32():
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    off = (F.hardswish(x.cuda()).cpu() - F.hardswish(x)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_a_norm_of_weights_on_cuda_has_the_digits_of_float32():
+    v, g = torch.randn(3, 4, dtype=torch.float64), torch.ones(3, 1, dtype=torch.float64)
+    off = (torch._weight_norm(v.cuda(), g.cuda()).cpu() - torch._weight_norm(v, g)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_on_cuda_recurrent_layers_drop_what_is_dropped_by_hand():
+    """cuDNN takes weights that share memory for those of a whole network."""
+    case = Case(RNN(2, 1, num_layers=2, bias=False, dropout=0.5), (3, 2), seed=4)
+    assert not compare_case(case, "cuda").wrong

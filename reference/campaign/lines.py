@@ -16,6 +16,7 @@ from ..diagnose.evidence import Suspect
 from ..draw.expression import parse
 from ..report.report import Report
 from ..sides.run import Name
+from ..torches import Compilations, Torches
 from ..verify import Failure, Figures, Tally
 
 Plain = dict[str, Any]
@@ -37,7 +38,7 @@ def digest(tally: Tally) -> str:
 
 def plain(tally: Tally) -> Plain:
     """A tally as JSON has it; what is empty is left out."""
-    return {name: _plain(value) for name, value in vars(tally).items() if value}
+    return _parts(tally)
 
 
 def tally_of(values: Plain) -> Tally:
@@ -46,14 +47,18 @@ def tally_of(values: Plain) -> Tally:
     return replace(tally, **{name: _like(getattr(tally, name), name, value) for name, value in values.items()})
 
 
+def _parts(value: Any) -> Plain:
+    return {name: plain for name, part in vars(value).items() if (plain := _plain(part))}
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Figures):
-        return {name: part for name, part in vars(value).items() if part}
     if isinstance(value, Failure):
         return of_failure(value)
+    if isinstance(value, Figures | Compilations):
+        return _parts(value)
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
-    return list(map(_plain, value)) if isinstance(value, list) else value
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _like(empty: Any, name: str, value: Any) -> Any:
@@ -62,6 +67,8 @@ def _like(empty: Any, name: str, value: Any) -> Any:
         return Counter(value)
     if isinstance(empty, Figures):
         return _figures(value)
+    if isinstance(empty, Compilations):
+        return _compilations(value)
     if isinstance(empty, dict):
         return {name: _figures(row) for name, row in value.items()}
     return list(map(failure_of, value)) if name == "failures" else value
@@ -71,11 +78,16 @@ def _figures(values: Plain) -> Figures:
     return Figures(**values | {"powers": Counter(values.get("powers", {}))})
 
 
+def _compilations(values: Plain) -> Compilations:
+    counters = {name: Counter(part) for name, part in values.items() if name != "failures"}
+    return Compilations(**counters, failures={k: tuple(v) for k, v in values.get("failures", {}).items()})
+
+
 def of_failure(failure: Failure) -> Plain:
     found, report = failure.comparison, failure.report
     return {
         "index": failure.index, "case": repr(failure.case), "exact": bool(found.exact), "dtype": found.dtype,
-        "tensors": list(map(_of_tensor, found.tensors)),
+        "tensors": list(map(_of_tensor, found.tensors)), "torches": vars(failure.torches),
         "report": vars(report) | {"tensors": [], "suspects": [vars(s) for s in report.suspects]},
     }  # fmt: skip
 
@@ -84,7 +96,7 @@ def failure_of(values: Plain) -> Failure:
     report = {k: tuple(v) if isinstance(v, list) else v for k, v in values["report"].items()}
     report["suspects"] = tuple(Suspect(**s) for s in report["suspects"])
     found = Comparison(tuple(map(_tensor, values["tensors"])), values["exact"], values["dtype"])
-    return Failure(parse(values["case"]), found, Report(**report), values["index"])
+    return Failure(parse(values["case"]), found, Report(**report), Torches(**values["torches"]), values["index"])
 
 
 def _of_tensor(t: Tensor) -> Plain:

@@ -15,11 +15,12 @@ import numpy as np
 from manualbp.base import Array
 
 from ..diagnose.evidence import Evidence
+from ..draw.plans import ONE
 from ..draw.trial import Trial
 from ..sides.eager import Eager, Rounding
 from ..sides.formats import LOW, UNIT, rounded
 from ..sides.function import Function
-from ..sides.run import Run
+from ..sides.run import Run, flat
 from ..sides.side import Side
 from .bound import difference, distance, largest
 from .comparison import Comparison, compare
@@ -57,15 +58,26 @@ class Coarse:
 
 def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
     """How coarse a side is that is not right in float64; None if it is wrong."""
-    failed = [(trial, found) for trial, found in tried if found.wrong]
+    failed = [(trial, found) for trial, found in tried if found.wrong and trial.kind != ONE]
+    odd = [(trial, found) for trial, found in tried if found.wrong and trial.kind == ONE]
     off = max((_relative(t) for _, found in failed for t in found.wrong), default=math.inf)
     if off >= 1 or any(found.dtype != "float64" for _, found in failed) or not _throughout([f for _, f in failed]):
         return None
     digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
     for name in dict.fromkeys((of or "float32", "float32")):
-        if all(_right_in(name, hand, torch, trial) for trial, _ in failed):
+        near = all(_as_near(UNIT[name], *each) for each in odd)
+        if near and all(_right_in(name, hand, torch, trial) for trial, _ in failed):
             return Coarse(digits, name, name == of)
-    return Coarse(digits, None) if digits >= DIGITS else None
+    near = all(_as_near(off, *each) for each in odd)
+    return Coarse(digits, None) if digits >= DIGITS and near else None
+
+
+def _as_near(unit: float, trial: Trial, found: Comparison) -> bool:
+    """Where a size is 1, gradients cancel, as those of a softmax over one column: is it off by roundings of what is
+    about, its outputs, dy and gradients?"""
+    right = [a for a in (*found.runs[1].values(), *flat(trial.dy)) if a is not None]
+    about = max((largest(np.asarray(a)) for a in right), default=0.0)
+    return all(t.error <= ROUNDED * unit * about for t in found.wrong)
 
 
 def _throughout(tried: Sequence[Comparison]) -> bool:

@@ -13,7 +13,7 @@ from ..draw.case import Case
 from ..draw.trial import Trial
 from ..sides.hand import Hand
 from ..sides.module import twin_of
-from ..sides.run import OUTPUT, UPDATE, Run, in_order
+from ..sides.run import OUTPUT, UPDATE, Name, Run, in_order
 from ..sides.side import Side
 from ..twin.conventions import as_in
 from . import nudge
@@ -95,8 +95,7 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
 
 def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) -> Comparison:
     """By the rounding that other precisions show, and at last by moved data."""
-    mine, theirs = precisions(hand, trial, runs[0]), precisions(torch, trial, runs[1])
-    bounds = {n: _measured(n, trial.dtype, mine, theirs) for n in runs[0] | runs[1]}
+    mine, theirs, bounds = rounding(hand, torch, trial, runs)
     tensors = _against(runs, lambda n, a, b: bounds[n])
     exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
@@ -106,6 +105,14 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) 
             room = nudge.room(hand, torch, trial, runs, looks, jumps=not exact_kinks)
             tensors = _against(runs, lambda n, a, b: bounds[n], room)
     return Comparison(overflown(tensors), dtype=trial.dtype, runs=runs)
+
+
+def rounding(
+    hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]
+) -> tuple[dict[Any, Run], dict[Any, Run], dict[Name, float]]:
+    """Both sides in every precision, and the bound of every tensor that follows."""
+    mine, theirs = precisions(hand, trial, runs[0]), precisions(torch, trial, runs[1])
+    return mine, theirs, {n: _measured(n, trial.dtype, mine, theirs) for n in runs[0] | runs[1]}
 
 
 def _may_be_luck(t: Tensor, bound: float, room: nudge.Room) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from manualbp.base import Array
 
+from ..draw.plans import BEYOND
 from ..draw.trial import Trial
 from ..sides.run import GRADIENT, Name, Run, flat
 from ..sides.yours import Subject
@@ -85,7 +86,8 @@ def by_differences(
 ) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
     """Every gradient beside the slopes of the own forward, and these slopes by name.
 
-    Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where.
+    Entry by entry; with many entries along one random direction, which sees nearly every fault, but not where; with a
+    size beyond blocks, too, of which only a fault counts that smaller ones have not.
     `rounding`: what rounding does to the entries of each gradient.
     """
     near = Near(subject, trial)
@@ -100,7 +102,7 @@ def _compared(near: Near, name: str, grads: Grads, rounding: float) -> Tensor:
         told = "yours is missing" if g is None else f"shape {g.shape}, the input has {a.shape}"
         told = told if g is None or g.shape != a.shape else "yours is not finite"
         return different(Name(GRADIENT, name), g, None, told)
-    if near.trial.size > MANY:
+    if near.trial.size > MANY or near.trial.kind == BEYOND:
         return _on_line(near, (name,), grads, rounding)
     slopes, room = _entries(near, name, g)
     return _numerical(name, g, slopes, room, rounding + ROUNDED * largest(slopes))

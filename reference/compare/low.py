@@ -127,6 +127,7 @@ def _one(n: Name, h: Array | None, g: Array | None, seen: Sequence[Any], dtype: 
               for what, axis in _along(g)]  # fmt: skip
     if g.ndim > 1:
         places.append(("all", *_weighted(h - g, g, seen, dtype)))
+    places.append(("all", *_by_entry(h - g, g, seen, dtype)))
     what, ratio = max(((w, float(np.max(off, initial=0.0))) for w, off, _ in places), key=lambda p: p[1])
     power = min(float(bound) for what, _, bound in places if what == "all")
     dead = n.role == GRADIENT and largest(g) <= NOTHING * top
@@ -187,6 +188,23 @@ def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: st
     each = np.abs([np.sum(weight * _c(e, right, -1)) for e, right in seen])
     bound = max(WHOLE * max(each.max(), OFTEN * np.sqrt(np.mean(each**2))), OF_WHOLE * UNIT[dtype])
     return np.abs(np.sum(weight * _c(r, g, -1))) / np.where(bound > 0, bound, np.inf), bound
+
+
+def _by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> tuple[Array, Array]:
+    """As `_projected` for the whole, every entry with the weight 1/noise² that eager gives it: where large entries
+    cancel, the small ones, which do not, tell more."""
+    noise2 = np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + LEAST[dtype] ** 2
+    w = 1 / noise2
+
+    def along(r: Array, g: Array) -> float:
+        return float(np.sum(w * r * g) / max(float(np.sum(w * g * g)), np.finfo(float).tiny))
+
+    each = np.abs([along(e, right) for e, right in seen])
+    count = float(np.sum(w * g * g)) ** 2 / max(float(np.sum((w * g * g) ** 2)), np.finfo(float).tiny)
+    noise = max(float(each.max()), OFTEN * float(np.sqrt(np.mean(each**2))), UNIT[dtype] / max(count, 1.0) ** 0.5)
+    bound = np.asarray(max(WHOLE * noise, OF_WHOLE * UNIT[dtype]))
+    bound = np.where(bound > TAIL, 2 * bound, bound)
+    return np.abs(along(r, g)) / bound, bound
 
 
 def _said(what: str, h: Array, g: Array) -> str:

@@ -49,8 +49,8 @@ def room(hand: Side, torch: Side, trial: Trial, start: tuple[Run, Run], looks: i
             near = moved_trial(rng, trial, smooth)
             for side, before, spread in ((hand, start[0], mine), (torch, start[1], theirs)):
                 _widen(spread, side.run(near), before, noise, jumps)
-            if (inside := hand.noise(near, rng)) is not None:
-                _widen(theirs, inside, start[0], noise, jumps)
+                if (inside := side.noise(near, rng)) is not None:
+                    _widen(theirs, inside, before, noise, jumps)
     return {n: FACTOR * _joined(mine.get(n, 0.0), theirs.get(n, 0.0), a, noise[n.role == GRADIENT], trial.dtype)
             for n, a in start[1].items() if a is not None and a.dtype.kind == "f"}  # fmt: skip
 

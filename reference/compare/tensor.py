@@ -11,6 +11,8 @@ from ..sides.run import GRADIENT, Name
 from .bound import difference, distance, largest
 
 NOTHING = "nothing finite to compare"
+Sides = tuple[str, str]
+BESIDE_TORCH = ("by hand", "in torch")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class Tensor:
         """The place of the largest difference, with both values."""
         if self.hand is None or self.torch is None or self.hand.shape != self.torch.shape or not self.hand.size:
             return None
-        with np.errstate(invalid="ignore"):
-            d = np.abs(self.hand - self.torch)
+        d = difference(self.hand, self.torch)
         i = np.unravel_index(int(np.argmax(np.where(np.isnan(d), np.inf, d))), d.shape)
         return tuple(map(int, i)), self.hand[i].item(), self.torch[i].item()
 
@@ -65,9 +66,9 @@ def different(of: Name, hand: Array | None, other: Array | None, what: str, boun
     return Tensor(of, hand, other, float("inf"), bound, False, None, 1.0, what)
 
 
-def exactly(of: Name, hand: Array | None, other: Array | None) -> Tensor:
+def exactly(of: Name, hand: Array | None, other: Array | None, sides: Sides = BESIDE_TORCH) -> Tensor:
     """== for every entry. NaN equals nothing, −0 equals 0."""
-    if (failure := differ_in_kind(hand, other) or finite_on_one_side(hand, other)) is not None:
+    if (failure := differ_in_kind(hand, other, sides) or finite_on_one_side(hand, other, sides)) is not None:
         return different(of, hand, other, failure)
     if hand is None or other is None:
         return Tensor(of, hand, other, 0.0, 0.0, True, None, 0.0)
@@ -76,13 +77,16 @@ def exactly(of: Name, hand: Array | None, other: Array | None) -> Tensor:
     return Tensor(of, hand, other, error, 0.0, same, 2.0**-52 if largest(hand) else None, 0.0)
 
 
-def within(of: Name, hand: Array | None, other: Array | None, bound: float, allowed: Any = 0.0) -> Tensor:
-    """The difference against a bound; `allowed` is what each entry may be off beside it."""
-    if (failure := differ_in_kind(hand, other)) is not None:
+def within(
+    of: Name, hand: Array | None, other: Array | None, bound: float, allowed: Any = 0.0, sides: Sides = BESIDE_TORCH
+) -> Tensor:
+    """The difference against a bound; `allowed` is what each entry may be off beside it. `sides`: how messages call
+    the two."""
+    if (failure := differ_in_kind(hand, other, sides)) is not None:
         return different(of, hand, other, failure)
     if hand is None or other is None or hand.dtype.kind != "f":
-        return exactly(of, hand, other)
-    if (failure := finite_on_one_side(hand, other)) is not None:
+        return exactly(of, hand, other, sides)
+    if (failure := finite_on_one_side(hand, other, sides)) is not None:
         return different(of, hand, other, failure, bound)
     if hand.size and not np.isfinite(hand).any():
         return Tensor(of, hand, other, 0.0, bound, False, None, 1.0, NOTHING)
@@ -97,20 +101,20 @@ def within(of: Name, hand: Array | None, other: Array | None, bound: float, allo
     return Tensor(of, hand, other, error, float(bound if room.ndim else room), same, power, blind)
 
 
-def differ_in_kind(hand: Array | None, other: Array | None) -> str | None:
+def differ_in_kind(hand: Array | None, other: Array | None, sides: Sides = BESIDE_TORCH) -> str | None:
     """What is different before any number is: presence, shape, dtype."""
     if hand is None and other is None:
         return None
     if hand is None or other is None:
-        return f"{'by hand' if hand is None else 'torch'} has none"
+        return f"nothing {sides[0] if hand is None else sides[1]}"
     if hand.shape != other.shape:
-        return f"shape {hand.shape} by hand, {other.shape} in torch"
+        return f"shape {hand.shape} {sides[0]}, {other.shape} {sides[1]}"
     if hand.dtype.kind != other.dtype.kind:
-        return f"dtype {hand.dtype} by hand, {other.dtype} in torch"
+        return f"dtype {hand.dtype} {sides[0]}, {other.dtype} {sides[1]}"
     return None
 
 
-def finite_on_one_side(hand: Array | None, other: Array | None) -> str | None:
+def finite_on_one_side(hand: Array | None, other: Array | None, sides: Sides = BESIDE_TORCH) -> str | None:
     """Where NaN or an infinity stands on one side only, if it does."""
     if hand is None or other is None or hand.dtype.kind != "f":
         return None
@@ -118,5 +122,5 @@ def finite_on_one_side(hand: Array | None, other: Array | None) -> str | None:
         for test, word in ((np.isnan, "NaN"), (np.isposinf, "+inf"), (np.isneginf, "-inf")):
             if (places := test(hand) != test(other)).any():
                 i = tuple(map(int, np.argwhere(places)[0]))
-                return f"{word} on one side only, at {i}: {hand[i]} by hand, {other[i]} in torch"
+                return f"{word} on one side only, at {i}: {hand[i]} {sides[0]}, {other[i]} {sides[1]}"
     return None

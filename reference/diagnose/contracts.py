@@ -29,7 +29,7 @@ class Broken:
 def broken_contracts(subject: Subject, trials: Sequence[Trial]) -> tuple[Broken, ...]:
     """What is not as it must be, of which there is one for each contract at most."""
     trial = next((t for t in trials if not t.integers), trials[0])
-    laws = [_arguments, _second_backward, _stale_cache, _aliases, _reused, _dtype, _layout]
+    laws = [_arguments, _second_backward, _adds_up, _needed, _stale_cache, _aliases, _reused, _dtype, _layout]
     if trial.large:
         if _runs(subject, small := corner(trial)):
             trial = small
@@ -68,6 +68,11 @@ def _dy(subject: Subject, y: Any, seed: int = 0) -> Any:
     if subject.no_upstream:
         return tree_map(lambda a: np.ones(np.shape(a)), y)
     return tree_map(lambda a: rng.uniform(-1, 1, np.shape(a)), y)
+
+
+def _copied(dy: Any) -> Any:
+    """A dy of its own for every call: who writes into it is told so once, by `_arguments`."""
+    return tree_map(np.array, dy)
 
 
 def _kept(grads: Arrays) -> Arrays:
@@ -110,8 +115,8 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
         return None
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
-    first = _kept(subject.backward(dy, cache))
-    name = _differ(first, second := _kept(subject.backward(dy, cache)))
+    first = _kept(subject.backward(_copied(dy), cache))
+    name = _differ(first, second := _kept(subject.backward(_copied(dy), cache)))
     if not name:
         return None
     twice = dy if subject.no_upstream else tree_map(lambda a: 2 * a, dy)
@@ -123,24 +128,68 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     return Broken(f"backward writes over what it saved: a second one gives another d{name}", note=True)
 
 
+def _adds_up(subject: Subject, trial: Trial) -> Broken | None:
+    """two backward passes are made without a zero between them"""
+    if not subject.accumulates:
+        return None
+    found = []
+    for _ in range(2):
+        y, cache = subject.forward(_inputs(trial))
+        found.append(_kept(subject.backward(_dy(subject, y), cache)))
+    once, twice = found
+    kept = [n for n in subject.kept or once if once.get(n) is not None and np.any(once[n])]
+    same = [n for n in kept if np.array_equal(once[n], twice[n])]
+    if not same or (not subject.kept and len(same) < len(kept)):
+        return None
+    told = ", ".join(f"d{n}" for n in same)
+    return Broken(f"accumulates=True, but a second backward does not add to {told}: it writes over the first")
+
+
+BUGS = (UnboundLocalError, TypeError, AttributeError, IndexError, KeyError)  # no refusals, which are notes
+
+
+def _needed(subject: Subject, trial: Trial) -> Broken | None:
+    """an input needs no gradient"""
+    y, cache = subject.forward(_inputs(trial))
+    dy = _dy(subject, y)
+    grads = _kept(subject.backward(_copied(dy), cache))
+    named = [n for n in subject.names if grads.get(n) is not None]
+    for name in named if len(named) > 1 else ():
+        frozen = subject.without(name)
+        if frozen is None:
+            return None
+        try:
+            _, cache = frozen.forward(_inputs(trial))
+            found = frozen.backward(_copied(dy), cache)
+        except Exception as e:
+            said = str(e).strip().splitlines() or [""]
+            told = f"where {name} needs no gradient (needs_input_grad) it raises {type(e).__name__}: {said[0]}"
+            return Broken(told, note=not isinstance(e, BUGS))
+        room = _room(grads, trial, dy) if frozen.format is None else SUMMED * UNIT[frozen.format] * _largest(grads, dy)
+        for n in named:
+            if n != name and (found.get(n) is None or not distance(grads[n], np.asarray(found[n])) <= room):
+                return Broken(f"where {name} needs no gradient (needs_input_grad), d{n} is another, or none")
+    return None
+
+
 def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     """forward runs on other data before"""
     other = {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
-    right = _kept(subject.backward(dy, cache))
+    right = _kept(subject.backward(_copied(dy), cache))
     if not subject.stateful:
         y, cache = subject.forward(_inputs(trial))
         subject.forward(other)
-        if name := _differ(right, _kept(subject.backward(dy, cache))):
+        if name := _differ(right, _kept(subject.backward(_copied(dy), cache))):
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
             return Broken(told, "B10")
         return None
     if not subject.accumulates:
         used = subject.fresh()
-        used.backward(dy, used.forward(other)[1])
+        used.backward(_copied(dy), used.forward(other)[1])
         y, cache = used.forward(_inputs(trial))
-        if name := _differ(right, _kept(used.backward(dy, cache))):
+        if name := _differ(right, _kept(used.backward(_copied(dy), cache))):
             return Broken(f"after another forward and backward d{name} is another: something is left of the last")
     return None
 
@@ -168,7 +217,7 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
         return None
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
-    first = dict(subject.backward(dy, cache))
+    first = dict(subject.backward(_copied(dy), cache))
     before = _kept(first)
     again, cache = subject.forward(_inputs(trial))
     subject.backward(tree_map(lambda a: -2 * a, dy) if not subject.no_upstream else dy, cache)
@@ -203,12 +252,12 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
     """memory is laid out otherwise"""
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
-    right, refused = _kept(subject.backward(dy, cache)), None
+    right, refused = _kept(subject.backward(_copied(dy), cache)), None
     room = _room(right, trial, dy) if subject.format is None else SUMMED * UNIT[subject.format] * _largest(right, dy)
     constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
     again = subject.fresh()
     _, cache = again.forward(_inputs(trial))
-    of_constant = right if subject.no_upstream else _kept(again.backward(constant, cache))
+    of_constant = right if subject.no_upstream else _kept(again.backward(_copied(constant), cache))
     for told, arrays, upstream, wanted in _laid_out(subject, trial, dy, constant, right, of_constant):
         try:
             again = subject.fresh()
@@ -230,7 +279,8 @@ def _laid_out(
     """The same numbers, inputs or dy laid out otherwise: in words, inputs, dy, and the gradients that must come out."""
     for told, laid in LAYOUTS.items():
         if not subject.random:  # numbers that are drawn like x are drawn in the order of its memory
-            yield f"an input that is {told}", {n: laid(a) for n, a in _inputs(trial).items()}, dy, right
+            arrays = {n: laid(a) for n, a in _inputs(trial).items()}
+            yield f"an input that is {told}", arrays, _copied(dy), right
         if not subject.no_upstream:
             yield f"a dy that is {told}", _inputs(trial), tree_map(laid, dy), right
     if not subject.no_upstream:

@@ -14,30 +14,35 @@ NEARLY = 1e-3  # relative error below which a ratio says nothing
 
 def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """A sentence for every wrong tensor, from the first trial in which it was wrong."""
-    first = {e.name: e for e in reversed(evidence)}
-    told = [_sentence(Seen(first[name])) for name in dict.fromkeys(e.name for e in evidence)]
-    if evidence and not any(Seen(e).is_real for e in evidence):
+    each: dict[str, list[Seen]] = {}
+    for e in evidence:
+        each.setdefault(e.name, []).append(Seen(e))
+    told = [_sentence(*of) for of in each.values()]
+    if evidence and not any(s.is_real for of in each.values() for s in of):
         told.append("only small integers show it: they lie on kinks and ties")
     return tuple(told)
 
 
-def _sentence(s: Seen) -> str:
+def _sentence(s: Seen, *others: Seen) -> str:
+    """others: the same tensor in other trials."""
     what = s.name if s.e.forward else f"d{s.name}"
     if not s.yours.size and s.right.size:
         return f"{what} is missing"
     if s.yours.shape != s.right.shape:
-        return f"{what} has the shape {s.yours.shape}, and its input {s.right.shape}"
+        whose = "that of the function intended is" if s.e.forward else "its input"
+        return f"{what} has the shape {s.yours.shape}, and {whose} {s.right.shape}"
     with np.errstate(all="ignore"):
-        return f"{what} is wrong {_place(s)}; {_values(s)}"
+        return f"{what} is wrong {_place(s, others)}; {_values(s)}"
 
 
-def _place(s: Seen) -> str:
-    """Which entries."""
+def _place(s: Seen, others: Sequence[Seen]) -> str:
+    """Which entries. What is special about them must be so in the other trials, too."""
     wrong, n = int(s.wrong.sum()), s.right.size
     if wrong == n:
         return "in its one entry" if n == 1 else f"in all of its {n} entries"
     told = f"in {wrong} of {n} entries"
-    special = next((r.name for r in regions(s) if covers(s, r)), "") if s.comparable else ""
+    named = regions(s) if s.comparable else ()
+    special = next((r.name for r in named if covers(s, r) and _elsewhere(r.name, others)), "")
     if wrong == 1:
         at = np.unravel_index(int(np.argmax(s.wrong)), s.right.shape)
         told = f"in one of {n} entries, at [{', '.join(map(str, at))}]"
@@ -55,6 +60,14 @@ def _place(s: Seen) -> str:
     return told
 
 
+def _elsewhere(region: str, others: Sequence[Seen]) -> bool:
+    """Is no trial against it? Where there is no such region, as in a tensor that is wrong throughout, none is."""
+    for s in others:
+        if s.comparable and not s.wrong.all() and any(r.name == region and not covers(s, r) for r in regions(s)):
+            return False
+    return True
+
+
 def _values(s: Seen) -> str:
     """What is there."""
     yours, right = (a if s.wrong.all() else a[s.wrong] for a in (s.yours, s.right))
@@ -66,7 +79,7 @@ def _values(s: Seen) -> str:
         return f"right is 0 there, yours up to {np.abs(yours).max():.3g}"
     told = f"off by up to {s.error:.3g}, where the largest entry is {np.abs(s.right).max():.3g}"
     if s.multiple is not None:
-        return f"yours is {s.multiple:.6g} times right throughout"
+        return f"yours is {s.multiple:.6g} times right{' throughout' * (yours.size > 1)}"
     ratio = yours / right
     low, high = float(ratio.min()), float(ratio.max())
     if high < 0:

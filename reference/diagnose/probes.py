@@ -13,6 +13,7 @@ from ..draw.trial import Trial
 from ..sides.yours import Arrays, Subject
 
 NEAR = 1e-9  # relative: two results of one formula
+BLOCK = 16  # how long a size is at least that may be longer than a block
 
 
 def further_facts(
@@ -98,12 +99,24 @@ def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -
     for n in dict.fromkeys(n for _, of in tried for n in of):
         right = [t.sizes for t, of in tried if of.get(n, True)]
         wrong = [t.sizes for t, of in tried if not of.get(n, True)]
-        if wrong and right and (where := _where(right, wrong, explained)):
-            told.setdefault(where, []).append(f"d{n}")
-    return tuple(
-        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} right where {where}, wrong elsewhere"
-        for where, names in told.items()
-    )
+        if not wrong or not right:
+            continue
+        if where := _where(right, wrong, explained):
+            told.setdefault(f"right where {where}, wrong elsewhere", []).append(f"d{n}")
+        elif where := _only(wrong, right):
+            told.setdefault(f"wrong where {where}, right elsewhere", []).append(f"d{n}")
+    return tuple(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}" for what, names in told.items())
+
+
+def _only(wrong: Sequence[Mapping[str, int]], right: Sequence[Mapping[str, int]]) -> str:
+    """The size that is 1, or longer than in all others, wherever it is wrong."""
+    for n in wrong[0]:
+        if all(s[n] == 1 for s in wrong) and all(s[n] > 1 for s in right):
+            return f"{n} = 1"
+        least, most = min(s[n] for s in wrong), max(s[n] for s in right)
+        if least > max(most, BLOCK):
+            return f"{n} = {least}"
+    return ""
 
 
 def _where(right: Sequence[Mapping[str, int]], wrong: Sequence[Mapping[str, int]], explained: bool) -> str:

@@ -1,9 +1,10 @@
-"""Which trials are made of the inputs: real numbers of several sizes, small integers, repeated values, kinks."""
+"""Which trials are made of the inputs: real numbers of several sizes, small integers, repeated values, kinks; every
+named size once 1, and once longer than a block."""
 
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,45 @@ from .specs import drawn, entries, names_in
 from .trial import Trial
 
 # Sizes for the first, second, … name: different ones, since a forgotten transpose hides in a square and a forgotten
-# 1/N behind N = C; then a square, one of everything, a batch of one; 2, behind which 2 and N are the same.
+# 1/N behind N = C; then a square; 2, behind which 2 and N are the same.
 SIZES = (
-    (3, 5, 2, 7, 4, 6), (6, 4, 7, 3, 5, 2), (4, 4, 4, 4, 4, 4), (1, 3, 2, 5, 4, 6), (7, 2, 5, 3, 6, 4),
-    (2, 6, 3, 5, 7, 4),
+    (3, 5, 2, 7, 4, 6), (6, 4, 7, 3, 5, 2), (4, 4, 4, 4, 4, 4), (7, 2, 5, 3, 6, 4), (2, 6, 3, 5, 7, 4),
 )  # fmt: skip
+POWERS = ((2, 4, 8, 2, 4, 8), (8, 2, 4, 8, 2, 4))  # of 2: means of integers are exact, so ties behind them are met
+LONG = (65, 66, 68, 72, 80)  # beyond the blocks of 16, 32, 64 in which code may work: what is left over is tried, too
+ENTRIES = 20_000  # of all inputs, up to which a long size is tried
 OTHERS = 24  # further sizes and numbers that are tried in the place of ones that are refused
 LARGEST = 8  # of these sizes
 SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
 PAST = "values past constants of the code"
+ONE, BEYOND = "a size of 1", "a size beyond blocks"
 EXTRA = (PAST,)  # left out, and nothing said, where a forward does not take them
+OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A trial to be made: sizes in the order of their names, and what numbers."""
+    """A trial to be made: sizes in the order of their names, and what numbers. odd: the name whose size is the odd one
+    in OF_SIZE."""
 
     sizes: tuple[int, ...]
     kind: str
     seed: int
+    odd: int = 0
+
+    def others(self, names: int, lengths: Sequence[int]) -> Iterator["Plan"]:
+        """Plans to be tried in its place: of sizes at random, or of another odd size or other sizes beside it; first of
+        the lengths of the arrays that are given."""
+        rng = np.random.default_rng(self.seed + 1000)
+        if self.kind == BEYOND:
+            each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
+        elif self.kind == ONE:
+            each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
+        else:
+            each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
+            each += [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
+        yield from (replace(self, sizes=s, seed=self.seed + 100 * (i + 1)) for i, s in enumerate(each))
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,13 @@ class Inputs:
         return all(isinstance(getattr(s, "shape", None), tuple) and isinstance(s, (np.ndarray, np.generic))
                    for s in (getattr(spec, "of", spec) for spec in self.specs.values()))  # fmt: skip
 
+    @property
+    def _lengths(self) -> list[int]:
+        """The lengths of the arrays that are given."""
+        of = [getattr(spec, "of", spec) for spec in self.specs.values()]
+        shapes = [a.shape for a in of if isinstance(a, (np.ndarray, np.generic))]
+        return list(dict.fromkeys(n for shape in shapes for n in shape if 1 < n <= LARGEST * LARGEST))
+
     def trial(self, plan: Plan) -> Trial | None:
         """The trial of a plan; None if such sizes are none."""
         sizes = dict(zip(self.sizes, itertools.cycle(plan.sizes)))
@@ -68,7 +95,8 @@ class Inputs:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
-        return Trial(arrays, sizes, plan.kind not in (REAL, *EXTRA), plan.seed, plan.kind)
+        trial = Trial(arrays, sizes, plan.kind not in (REAL, *EXTRA, *OF_SIZE), plan.seed, plan.kind)
+        return None if plan.kind == BEYOND and trial.size > ENTRIES else trial
 
     def _possible(self, sizes: Mapping[str, int]) -> bool:
         try:
@@ -95,17 +123,26 @@ class Inputs:
         sizes = SIZES if self.sizes else SIZES[:3]
         made = [Plan(s, REAL, seed + i) for i, s in enumerate(sizes)]
         made += [Plan(tuple(4 * n for n in s), REAL, seed + 30 + i) for i, s in enumerate(SIZES[:2]) if larger]
-        made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES[:3], *SIZES[4:]))]
+        made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES, *(POWERS if self.sizes else ())))]
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
-        return made + [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        made += [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        return made if larger else made + self._of_size(seed)
+
+    def _of_size(self, seed: int) -> list[Plan]:
+        """Every size once 1, and once beyond a block."""
+        each = range(min(len(self.sizes), len(SIZES[0])))
+        ones = [Plan(_with(SIZES[0], i, 1), ONE, seed + 60 + i, i) for i in each]
+        return ones + [Plan(_with(SIZES[0], i, LONG[0]), BEYOND, seed + 70 + i, i) for i in each]
 
     def instead(self, plan: Plan) -> Iterator[Trial]:
-        """The trial of a plan, then others of its kind, of sizes at random: these take the place of what is refused."""
-        rng, names = np.random.default_rng(plan.seed + 1000), len(self.sizes)
-        others = [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
-        each = [plan, *(Plan(s, plan.kind, plan.seed + 100 * (i + 1)) for i, s in enumerate(others))]
+        """The trial of a plan, then others of its kind: these take the place of what is refused."""
+        each = [plan, *plan.others(len(self.sizes), self._lengths)]
         yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
+
+
+def _with(sizes: tuple[int, ...], place: int, size: int) -> tuple[int, ...]:
+    return (*sizes[:place], size, *sizes[place + 1 :])
 
 
 def past(constants: Sequence[float], rng: np.random.Generator) -> np.ndarray:

@@ -58,15 +58,16 @@ def _no_size(entry: str) -> str:
 class Spec:
     """Numbers of a kind in a shape."""
 
-    shape: Shape
+    shape: Shape = None  # type: ignore[assignment]
     constant = False
     complex = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.shape, (tuple, list)):
             name = type(self).__name__
-            more = ', "C"' if name == "Indices" else ""
-            raise ValueError(f'{name} takes a shape, as {name}(("N", "D"){more}); it got {name}({self.shape!r:.60}, …)')
+            more = ', below="C"' if name == "Indices" else ""
+            given = "" if self.shape is None else f"{self.shape!r:.60}{', …' if more else ''}"
+            raise ValueError(f'{name} takes a shape, as {name}(("N", "D"){more}); it got {name}({given})')
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -105,19 +106,19 @@ class Positive(Spec):
 class Between(Spec):
     """Numbers from low to high: Between(0, 1, ("N", "D")). The ends are tried, too."""
 
-    low: float
-    high: float
-    shape: Shape
+    low: float = 0.0
+    high: float = 1.0
 
-    def __init__(self, low: float, high: float, shape: Shape) -> None:
+    def __init__(self, low: Any, high: Any = None, shape: Any = None) -> None:
         for name, value in (("low", low), ("high", high), ("shape", shape)):
             object.__setattr__(self, name, value)
-        if not all(isinstance(end, (int, float, np.number)) for end in (low, high)) or not low <= high:
+        ends = all(isinstance(end, (int, float, np.number)) for end in (low, high)) and low <= high
+        if not ends or not isinstance(shape, (tuple, list)):
+            given = ", ".join(f"{a!r:.60}" for a in (low, high, shape) if a is not None)
             raise ValueError(
                 f'Between takes the lowest number, the highest and a shape, as Between(0, 1, ("N", "D")); '
-                f"it got Between({low!r:.60}, {high!r:.60}, {shape!r:.60})"
+                f"it got Between({given})"
             )
-        self.__post_init__()
 
     def real(self, values, shape):
         if values.exact:
@@ -199,8 +200,17 @@ class Complex(Spec):
 class Indices(Spec):
     """An input of integers: shape, and the number (or name of the size) that they lie below: Indices(("N",), "C")."""
 
-    below: Entry
+    below: Entry = None  # type: ignore[assignment]
     low: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.below, (int, str)):
+            what = "" if self.below is None else f", {self.below!r:.60}"
+            raise ValueError(
+                f'Indices takes a shape and what they lie below, as Indices(("N",), below="C"); '
+                f"it got Indices({self.shape!r:.60}{what})"
+            )
 
     @property
     def entries(self):
@@ -214,11 +224,13 @@ class Indices(Spec):
 class Constant(Spec):
     """An input that is not to be differentiated: a shape, an array, or numbers of a kind."""
 
-    shape: Any
+    shape: Any = None
     constant = True
 
     def __post_init__(self) -> None:
         """A number, too, is taken: as an array without axes."""
+        if self.shape is None:
+            raise ValueError('Constant takes a shape, an array or numbers of a kind, as Constant(("N", "D"))')
 
     @property
     def of(self) -> Any:

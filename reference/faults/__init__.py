@@ -13,6 +13,7 @@ from . import (  # noqa: F401  (they enter theirs)
     norm,
     operations,
     optim,
+    parametrizations,
     recurrent,
     resize,
     spatial,

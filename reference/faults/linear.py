@@ -326,3 +326,46 @@ class ComputedInSingle(Right):
         x, W = cache[0].astype(np.float32), tree_map(lambda p: p.astype(np.float32), params)
         dx, grads = super().backward(W, (x,), dy.astype(np.float32))
         return dx.astype(dy.dtype), tree_map(lambda g: g.astype(dy.dtype), grads)
+
+
+@fault("B18", "Bilinear")
+class OtherFactorForgotten(Right):
+    """The gradient of the first input is that of a linear layer: the second input is not multiplied by.
+
+    Relation  your da = Σ dy W, torch's = Σ dy W b
+    Remedy    y is linear in a with the slope W b: da = Σ dyₒ Wₒᵢⱼ bⱼ
+    Needs     –
+    """
+
+    def backward(self, params, cache, dy):
+        (_, db), grads = super().backward(params, cache, dy)
+        return (dy @ params["weight"].sum(2), db), grads
+
+
+@fault("B19", "Bilinear")
+class WeightTransposed(Right):
+    """The gradient of the weight is the outer product of the inputs in the wrong order.
+
+    Relation  your dW = torch's with its last two axes exchanged
+    Remedy    dWₒᵢⱼ = Σ dyₒ aᵢ bⱼ: the first input stands before the second
+    Needs     inputs of the same width, more than 1
+    """
+
+    def backward(self, params, cache, dy):
+        dx, grads = super().backward(params, cache, dy)
+        dW = grads["weight"]
+        return dx, grads | {"weight": dW.swapaxes(1, 2) if dW.shape[1] == dW.shape[2] else dW}
+
+
+@fault("B20", "Bilinear")
+class InputsExchanged(Right):
+    """The gradients of the two inputs change places.
+
+    Relation  your da = torch's db, and the other way round
+    Remedy    da is what b and W make of dy, db what a and W make of it
+    Needs     inputs of the same width
+    """
+
+    def backward(self, params, cache, dy):
+        (da, db), grads = super().backward(params, cache, dy)
+        return ((db, da) if da.shape == db.shape else (da, db)), grads

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from manualbp.normalization import _mixed, _windows, standardize_backward
+
 from .base import Right, fault, right
 
 NORMS = "LayerNorm", "_BatchNorm", "_InstanceNorm", "GroupNorm"
@@ -301,3 +303,56 @@ class Severed(Right):
     def backward(self, params, cache, dy):
         dx, grads = super().backward(params, cache, dy)
         return np.zeros_like(dx), grads
+
+
+CHANNELS = "LocalResponseNorm", "CrossMapLRN2d"
+
+
+@fault("D19", *CHANNELS)
+class NeighboursForgotten(Right):
+    """The divisor is taken for a constant: no gradient goes to the channels that it is made of.
+
+    Relation  yours = torch's + (2αβ/n) x Σ dy y/d over the channels that look at x
+    Remedy    d depends on x: the second term of dx belongs to it
+    Needs     –
+    """
+
+    def backward(self, params, cache, dy):
+        return dy * cache[1] ** -self.beta, {}
+
+
+@fault("D20", "CrossMapLRN2d", "LocalResponseNorm")
+class WindowNotTurned(Right):
+    """The way back sums over the channels that this one looks at, instead of over those that look at it.
+
+    Relation  yours = torch's with the window's matrix where its transpose belongs
+    Remedy    Σ_c A_ci dy_c y_c/d_c: the transpose of what forward sums
+    Needs     an even size, or the window of CrossMapLRN2d
+    """
+
+    def backward(self, params, cache, dy):
+        x, d, y, *A = cache
+        q = dy * y / d
+        if A and self.as_torch:
+            return super().backward(params, cache, dy)
+        reached = _mixed(A[0], q) if A else _windows(q, self.size // 2, (self.size - 1) // 2)
+        return dy * d**-self.beta - 2 * self.alpha * self.beta / self.size * x * reached, {}
+
+
+@fault("D21", "SyncBatchNorm")
+class MeansOfOwnPart(Right):
+    """Every process subtracts the means of its own part's gradients, while μ and σ² are those of all.
+
+    Relation  yours = torch's with ⟨g⟩ and ⟨g x̂⟩ over a half of the batch in the place of the whole
+    Remedy    add Σg and Σg x̂ over all processes before dividing, as forward does with Σx and Σx²
+    Needs     training, more than one sample; two processes are stood for by the halves of a batch
+    """
+
+    def backward(self, params, cache, dy):
+        xhat, r, to, *_ = cache
+        dx, grads = super().backward(params, cache, dy)
+        if not self.by_batch or len(dy) < 2:
+            return dx, grads
+        g, half = self.scale_backward(params, xhat, dy, to)[0], len(dy) // 2
+        halves = [(xhat[part], g[part]) for part in (slice(half), slice(half, None))]
+        return np.concatenate([standardize_backward(x, r, g, self.averaged(dy.ndim)) for x, g in halves]), grads

@@ -300,3 +300,45 @@ class InputGateForForget(_OtherGates):
 
     def old_cell(self, i, d_old, dc):
         return dc * i
+
+
+@fault("G29", "_RNNBase")
+class LengthsIgnored(Right):
+    """The steps beyond the end of a sequence are computed as all others.
+
+    Relation  yours = torch's for sequences that all have T steps
+    Remedy    beyond its end a sequence keeps its state, and its output is 0
+    Needs     lengths, one at least less than T
+    """
+
+    def _scan(self, W, x, live, *state):
+        return super()._scan(W, x, None, *state)
+
+
+@fault("G30", "_RNNBase")
+class GradientOfThePadding(Right):
+    """The upstream gradient at steps beyond the end of a sequence counts, as if the last output were repeated there.
+
+    Relation  yours = torch's for dy whose last step has the sum of those beyond it added
+    Remedy    outputs beyond the end are the constant 0: mask dy before it enters the loop over time
+    Needs     lengths, one at least less than T
+    """
+
+    def _scan_back(self, W, cache, dy, *dstate):
+        live = cache[-1]
+        if live is not None and live[0].all():
+            dstate = add(np.where(live, 0, dy).sum(0), dstate[0]), *dstate[1:]
+        return super()._scan_back(W, cache, dy, *dstate)
+
+
+@fault("G31", "_RNNBase")
+class OtherDirectionFromThePadding(Right):
+    """The other direction begins at step T, so that it reads the padding of a shorter sequence first.
+
+    Relation  yours = torch's for the direction that goes forth; the other begins with another state
+    Remedy    reverse every sequence within its own length: the state at its last step is h₀
+    Needs     lengths, one at least less than T, and two directions
+    """
+
+    def _scan(self, W, x, live, *state):
+        return super()._scan(W, x, live if live is None or live[0].all() else None, *state)

@@ -199,7 +199,7 @@ class OtherCorners(_OtherInterpolation):
         if "nearest" in self.mode or self.mode == "area":
             return A
         out, size = A.shape
-        found = interpolation(self.mode, size, out, self.ratio_of(A, axis), not self.align_corners)
+        found = interpolation(self.mode, size, out, self.ratio_of(A, axis), not self.align_corners, self.antialias)
         return along(found[0], np.eye(size), -2)
 
 
@@ -213,7 +213,7 @@ class HalfPixelsForgotten(_OtherInterpolation):
     """
 
     def other(self, A, axis):
-        if "nearest" in self.mode or self.mode == "area" or self.align_corners:
+        if "nearest" in self.mode or self.mode == "area" or self.align_corners or self.antialias:
             return A
         return matrix(np.arange(len(A)) * self.ratio_of(A, axis), self.mode, A.shape[1])
 
@@ -228,7 +228,7 @@ class NothingBeyondTheEnd(_OtherInterpolation):
     """
 
     def other(self, A, axis):
-        if self.mode != "bicubic":
+        if self.mode != "bicubic" or self.antialias:
             return A
         p, size = np.arange(len(A)), A.shape[1]
         corner = p * ((size - 1) / max(len(A) - 1, 1))
@@ -245,6 +245,23 @@ def matrix(q, mode, size, clip=True):
     return A
 
 
+@fault("E44", "Upsample")
+class SmoothingForgottenInBackward(_OtherInterpolation):
+    """The gradient is that without antialias.
+
+    Relation  yours = torch's for antialias = False: entries between the positions of y get nothing
+    Remedy    going back takes the transpose of what went forward, kernels widened by r and rows divided by their sums
+    Needs     antialias and fewer entries than before, or bicubic
+    """
+
+    def other(self, A, axis):
+        if not self.antialias:
+            return A
+        out, size = A.shape
+        found = interpolation(self.mode, size, out, self.ratio_of(A, axis), bool(self.align_corners))
+        return along(found[0], np.eye(size), -2)
+
+
 @fault("E41", "_Interpolation")
 class ResizedBack(_OtherInterpolation):
     """The gradient is dy, interpolated to the size of x.
@@ -256,7 +273,7 @@ class ResizedBack(_OtherInterpolation):
 
     def other(self, A, axis):
         out, size = A.shape
-        back, _ = interpolation(self.mode, out, size, out / size, bool(self.align_corners))
+        back, _ = interpolation(self.mode, out, size, out / size, bool(self.align_corners), self.antialias)
         return along(back, np.eye(out), -2).T
 
 

@@ -25,7 +25,11 @@ SIDES = {
     "both": "The forward is not the function intended, and the backward pass is not its derivative either.",
     "gradients": "The gradients given are not those of this loss.",
     "against": "The other side is wrong: what was judged is the derivative of its own forward.",
+    "compiled": "What the compiler made is wrong: torch without it agrees with the side by hand.",
+    "eager": "Torch as it is is wrong, without a compiler: what one made agrees with the side by hand.",
     "update": "The update is not that of the rule intended.",
+    "now": "What is there now is wrong: a third side agrees with the recording.",
+    "recording": "The recording is wrong: a third side agrees with what is there now.",
     "contract": "The numbers of a single clean call are right; how the functions behave is not.",
 }
 
@@ -35,7 +39,8 @@ class Report:
     """The outcome of a check. `bool(report)`: does the gradient stand?
 
     verdict     "identical" "rounding" "wrong" "coarse" "convention" "vacuous", or "error": it could not be run
-    wrong_side  "forward" "backward" "both" "gradients" "against" "update" "contract", or None
+    wrong_side  "forward" "backward" "both" "gradients" "against" "update" "now" "recording" "contract", or
+                None
     culprit     the first tensor that is wrong while what it was made from is right
     suspects    the mistakes that explain it, the likeliest first
     tensors     every array of the trial shown, compared

@@ -18,6 +18,9 @@ from ..compare.comparison import Comparison
 from ..compare.tensor import Tensor
 from ..draw.case import Case
 from ..sides.record import walk
+from ..sides.side import Side
+from ..torches import PLAIN, Compilations, Torches
+from ..twin.known import KNOWN
 from ..verify import Figures, Plan, Tally, command_of, drawn
 from . import files
 from .report import Report
@@ -27,8 +30,12 @@ MISMATCH = {
     "against": "By the derivative of the hand-written forward PyTorch's gradient is wrong, that by hand is right.",
     "forward": "The outputs differ; the gradient by hand is the derivative of the hand-written forward.",
     "both": "The outputs differ, and the gradient by hand is not the derivative of the hand-written forward.",
+    "compiled": "What the compiler made is wrong.",
+    "eager": "PyTorch as it is is wrong, without a compiler.",
 }
 CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
+SIDES = PLAIN.names
+OUTCOMES = ("whole", "in parts", "not at all", "crash", "too slow")
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
 
 
@@ -65,12 +72,29 @@ def tables(console: Console, tally: Tally, plan: Plan) -> None:
             console.print(_table(title, rows))
     if missing := tally.missing(plan):
         console.print(f"Coverage goals not reached in {tally.total.cases} cases: {', '.join(missing)}", style="yellow")
+    for line in compilations(tally.compiled):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     for bucket in buckets(tally.failures):
         mismatch(console, bucket)
     if tally.further:
         first = min(tally.further)
         console.print(f"\n{len(tally.further)} more networks differ, and were not shrunk; the first is number {first}:")
-        console.print(f"  {command_of(drawn(plan, first))}", markup=False, soft_wrap=True)
+        console.print(f"  {command_of(drawn(plan, first), plan.torches)}", markup=False, soft_wrap=True)
+
+
+def compilations(found: Compilations) -> Iterator[str]:
+    """Why networks were compiled in parts, where a compiler failed, and known faults of it: none is a mismatch."""
+    for reason, times in found.breaks.most_common():
+        yield f"Graph break in {_times(times)}: {reason}"
+    for message, (times, case) in sorted(found.failures.items(), key=lambda f: -f[1][0]):
+        yield f"Not compiled, {_times(times)}: {message}, as in {case}"
+    sources = {k.name: k.source for k in KNOWN}
+    for name, times in found.known.most_common():
+        yield f"Known to be wrong in this torch, {_times(times)}: {name} ({sources[name]})"
+
+
+def _times(n: int) -> str:
+    return f"{n} network{'s' * (n != 1)}"
 
 
 def _table(title: str, rows: dict[str, Figures]) -> Table:
@@ -99,10 +123,24 @@ def summary(tally: Tally, plan: Plan) -> str:
     goals = f"{len(tally.missing(plan)) or 'no'} coverage goals missed"
     kinks = "".join(f", {n} where torch has another convention ({name})" for name, n in tally.conventions.items())
     entries = f"{blind:.1%} of {tally.entries:,} gradient entries blind"
+    compiled = _outcomes(tally.compiled)
     return (
         f"{head}: {t.identical} of {t.certified} exact ones identical bit for bit, {real} real ones with worst "
         f"err/bound {t.worst:.2g} and median power {figure(t.power)}, {entries}, "
-        f"{tally.verdicts['vacuous']} vacuous{kinks}, {goals} (seed {plan.seed}, {plan.dtype})"
+        f"{tally.verdicts['vacuous']} vacuous{kinks}{compiled}, {goals} (seed {plan.seed}, {plan.dtype}"
+        f"{plan.torches.options})"
+    )
+
+
+def _outcomes(found: Compilations) -> str:
+    """What became of networks that a compiler was given, in a line; nothing where there was no compiler."""
+    if not found.outcomes:
+        return ""
+    known = found.known.total()
+    whole, parts, none, crash, slow = (found.outcomes[kind] for kind in OUTCOMES)
+    return (
+        f", compiled {whole} whole, {parts} in parts, {none} not at all, {crash} crashes of the compiler, {slow} too "
+        f"slow, {known} known to be wrong in this torch"
     )
 
 
@@ -123,7 +161,7 @@ def mismatch(console: Console, bucket: Bucket) -> None:
     failure = bucket.smallest
     like = f" of {bucket.count} that differ alike" if bucket.count > 1 else ""
     console.print(f"\n[bold red]Mismatch[/] in the smallest network found{like}:")
-    one(console, failure.case, failure.comparison, only_wrong=True)
+    one(console, failure.case, failure.comparison, failure.torches.names, only_wrong=True)
     for line in explanation(failure.report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print("To run exactly this case again:")
@@ -134,12 +172,16 @@ def explanation(report: Report) -> Iterator[str]:
     """Which side is wrong, and the mistake that it looks like."""
     if report.wrong_side in MISMATCH:
         yield MISMATCH[report.wrong_side]
+    if report.wrong_side in ("compiled", "eager"):
+        yield from report.notes
     for suspect in report.suspects[:1]:
         yield f"What the mistake looks like: {suspect}"
 
 
-def one(console: Console, case: Case, found: Comparison, only_wrong: bool = False) -> None:
-    """One comparison: the case, and a line for each tensor."""
+def one(
+    console: Console, case: Case, found: Comparison, sides: tuple[str, str] = SIDES, only_wrong: bool = False
+) -> None:
+    """One comparison: the case, and a line for each tensor. `sides`: what the two are called."""
     console.print(f"  {case!r}", markup=False, soft_wrap=True)
     regime = "exact regime, ==" if found.exact else "real regime, derived bound"
     console.print(f"  {found.verdict} ({regime}, {found.dtype})")
@@ -153,15 +195,27 @@ def one(console: Console, case: Case, found: Comparison, only_wrong: bool = Fals
         table.add_row(t.name, f"{t.error:.3g}", f"{t.bound:.3g}", ratio, figure(t.power), style="" if t.ok else "red")
     console.print(table)
     for t in found.wrong:
-        console.print(f"  {t.name} {place_of(t)}", markup=False, soft_wrap=True)
+        console.print(f"  {t.name} {place_of(t, sides)}", markup=False, soft_wrap=True)
 
 
-def place_of(t: Tensor) -> str:
+def of_compiler(console: Console, case: Case, found: Comparison, sides: tuple[Side, Side], torches: Torches) -> None:
+    """What a compiler made of a case; and where it differs, who is wrong, or the known fault that explains it."""
+    made = Compilations()
+    made.add(sides)
+    known = torches.known(case, case.trial()) if found.wrong else ()
+    made.known.update(k.name for k in known)
+    blamed = torches.blamed(case, found) if found.wrong else None
+    told = [f"compiled: {', '.join(made.outcomes)}", *compilations(made), *(explanation(blamed) if blamed else ())]
+    for line in told:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def place_of(t: Tensor, sides: tuple[str, str] = SIDES) -> str:
     """Where the largest difference is, with both values; or what differs before any number does."""
     if t.what or (worst := t.worst()) is None:
         return t.what
-    where, hand, torch = worst
-    return f"at {list(where)}: {hand:.17g} by hand, {torch:.17g} in torch"
+    where, judged, other = worst
+    return f"at {list(where)}: {judged:.17g} {sides[0]}, {other:.17g} {sides[1]}"
 
 
 def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
@@ -175,8 +229,9 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     failures = [
         {"case": repr(f.case), "index": f.index, "command": f.command,
-         "tensors": list(map(files.of_tensor, f.comparison.wrong)), "wrong_side": f.report.wrong_side,
-         "suspects": [vars(s) for s in f.report.suspects]}
+         "tensors": list(map(files.of_tensor, f.comparison.wrong)),
+         "wrong_side": f.report.wrong_side, "sides": f.torches.names,
+         "notes": f.report.notes, "suspects": [vars(s) for s in f.report.suspects]}
         for f in tally.failures
     ]  # fmt: skip
     return {
@@ -184,6 +239,7 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
         "rows": rows, "failures": failures, "further": tally.further,
         "goals_missing": tally.missing(plan), "errors": tally.errors,
         "goals": dict(sorted(tally.goals.items())), "conventions": dict(tally.conventions),
+        "compiled": vars(tally.compiled),
     }  # fmt: skip
 
 

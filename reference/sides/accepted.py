@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draw.plans import EXTRA
+from ..draw.plans import BEYOND, EXTRA, OF_SIZE
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
@@ -16,6 +16,14 @@ from .subject import Subject
 
 Truth = Callable[..., Any]
 DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
+
+
+BESIDE, JUMP = 1e-6, 1e-3  # how far beside a point, and how much more a function moves there that has no limit
+
+
+def without_values(y: Any) -> Any:
+    """The outputs of a function intended, which may give intermediates beside them."""
+    return y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
 
 
 def positive(a: Any) -> Any:
@@ -35,6 +43,16 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
     return None
 
 
+def without_broadcast(accepted: list[Trial], refused: Sequence[tuple[Trial, Exception]]) -> list[Trial]:
+    """Without those that run only since a length of 1 is repeated: every other one must be that of an array given."""
+    for n in accepted[0].sizes:
+        usual = {t.sizes[n] for t in accepted} - {1}
+        others = {t.sizes[n] for t, e in refused if isinstance(e, RefusedError)} - {1}
+        if len(usual) == 1 and len(others - usual) > 1:
+            accepted = [t for t in accepted if t.sizes[n] != 1]
+    return accepted
+
+
 def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
     """Run every side once: Refused says who cannot be, NotFinite that the numbers are outside of the domain. What is
     tried beyond the usual is to be finite on both sides: an overflow far out makes no derivation wrong."""
@@ -45,15 +63,15 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
                 y = truth(*(as_tensor(a) for a in trial.arrays.values()))
             except Exception as e:
                 raise RefusedError("against", e) from e
-            y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
-            finite = all(np.isfinite(a).all() for a in flat(as_arrays(y)) if a is not None)
+            finite = all(np.isfinite(a).all() for a in flat(as_arrays(without_values(y))) if a is not None)
         fresh = subject.fresh()
         try:
             y, cache = fresh.forward(copies(trial.arrays))
         except Exception as e:
             raise RefusedError("forward", e) from e
         real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
-        if (truth is None or not finite or trial.kind in EXTRA) and not all(np.isfinite(a).all() for a in real):
+        outside = truth is None or not finite or trial.kind in EXTRA
+        if not all(np.isfinite(a).all() for a in real) and (outside or _singular(truth, trial, real)):
             raise NotFiniteError
         try:
             grads = fresh.backward(upstream(y), cache)
@@ -64,16 +82,32 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
             raise NotFiniteError
 
 
+def _singular(truth: Truth, trial: Trial, outputs: Sequence[Any]) -> bool:
+    """Has the function intended no limit where the forward is not finite, as the direction of a vector that is 0? What
+    it gives there is a choice, and outside of the domain of a forward that makes none."""
+    rng = np.random.default_rng(trial.seed)
+    near = {n: a + BESIDE * rng.standard_normal(np.shape(a)) if is_real(a) else a for n, a in trial.arrays.items()}
+    each = [truth(*(as_tensor(np.asarray(a)) for a in arrays.values())) for arrays in (trial.arrays, near)]
+    here, there = ([np.asarray(a) for a in flat(as_arrays(without_values(y))) if a is not None] for y in each)
+    for a, b, yours in zip(here, there, outputs):
+        lost = ~np.isfinite(yours)
+        if a.shape != np.shape(yours) or (np.abs(a - b)[lost] <= JUMP * (1 + np.abs(a[lost]))).any():
+            return False
+    return True
+
+
 def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
     """A note for each side that refused trials: how many, and what it said."""
     told = []
     for who in ("against", "forward", "backward"):
         of = [(t, e) for t, e in refused if isinstance(e, RefusedError) and e.who == who]
+        of = [(t, e) for t, e in of if who != "against" or t.kind != BEYOND]
         if of:
             (trial, e), n = of[0], len(of)
             others = f" and {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
-            told.append(f"{e} for {trial}{others}; others were drawn in their place")
-    if n := sum(isinstance(e, NotFiniteError) for _, e in refused):
+            instead = "; others were drawn in their place" if any(t.kind not in OF_SIZE for t, _ in of) else ""
+            told.append(f"{e} for {trial}{others}{instead}")
+    if n := sum(isinstance(e, NotFiniteError) and t.kind not in OF_SIZE for t, e in refused):
         instead = " and ".join(sorted(kinds)) or "others"
         cure = ": say what it takes, as Positive(…) or Between(0, 1, …)" * bool(kinds)
         told.append(f"forward is not finite on {n} of the inputs that were drawn; {instead} were drawn instead{cure}")

@@ -1,5 +1,6 @@
 """Which of the ways in somebody's functions are, found by running them once."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from manualbp.base import Tree, tree_map
 
 from .arguments import calling
 from .forms import Form, forms, taken
-from .gradients import is_real, leaves_of, numeric, plain
+from .gradients import is_listed, is_real, leaves_of, numeric, plain
 from .objects import Object, maker, methods
 from .pair import LossAndGradient, Pair, tensors_of
 from .raised import RefusedError
@@ -58,7 +59,7 @@ def chosen(given: Given, arrays: Mapping[str, Any], outputs: int | None, order: 
         raise ValueError(
             f"forward is to be a function, as forward(x, w), an object or a class; it is {given.forward!r}"
         )
-    call = _with(given.fixed, calling(given.forward, order, "forward"))
+    call = _listed(_with(given.fixed, calling(given.forward, order, "forward")))
     if given.backward is None:
         return _one_function(given, call, arrays)
     return _pair(given, call, arrays, outputs)
@@ -73,6 +74,16 @@ def _with(fixed: Mapping[str, Any], call: Callable) -> Callable[[Mapping[str, An
     return lambda arrays: call({**fixed, **arrays})
 
 
+def _listed(call: Callable) -> Callable[[Mapping[str, Any]], Any]:
+    """The same, but an output in lists of numbers is an array."""
+
+    def called(arrays: Mapping[str, Any]) -> Any:
+        found = call(arrays)
+        return np.asarray(found, float) if is_listed(found) else found
+
+    return called
+
+
 def _object(given: Given) -> Object:
     make, built = maker(given.forward, given.every)
     built = tuple(n for n in built if n not in given.fixed)
@@ -85,20 +96,28 @@ def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Su
     module = given.forward() if isinstance(given.forward, type) else given.forward
     parameters = {n for n, _ in module.named_parameters()} & {*order}
     rest = [n for n in order if n not in parameters]
-    run = calling(module.forward, rest, "forward")
+    calling(module.forward, rest, "forward")
 
     def call(tensors: Mapping[str, Any]) -> Any:
         own = {n: tensors[n] for n in parameters}
-        swapped = torch.nn.utils.stateless._reparametrize_module(_in_dtype(module, own), own, tie_weights=True)
-        with swapped:
-            return run({n: tensors[n] for n in rest})
+        return calling(_with_parameters(module, own).forward, rest, "forward")({n: tensors[n] for n in rest})
 
     return _differentiated(given, _with(given.fixed, call), arrays, type(module).__name__)
 
 
-def _in_dtype(module: nn.Module, own: Mapping[str, Any]) -> nn.Module:
-    """The module in the precision of its parameters that are inputs."""
-    return module.to(next((t.dtype for t in own.values() if t.is_floating_point()), torch.float64))
+def _with_parameters(module: nn.Module, own: Mapping[str, torch.Tensor]) -> nn.Module:
+    """A copy with these tensors for its parameters, tied ones too, in their precision. They stay there: a checkpoint
+    runs its forward once more in the backward pass."""
+    dtype = next((t.dtype for t in own.values() if t.is_floating_point()), torch.float64)
+    copied = copy.deepcopy(module).to(dtype)
+    named = dict(copied.named_parameters())
+    tensors = {id(named[n]): t for n, t in own.items()}
+    for inside in copied.modules():
+        for n, p in list(inside._parameters.items()):
+            if id(p) in tensors:
+                del inside._parameters[n]
+                setattr(inside, n, tensors[id(p)])
+    return copied
 
 
 def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False) -> Subject:

@@ -1,17 +1,16 @@
 """The function intended, as torch code of named inputs: autograd's side of a check."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
 
 from manualbp.base import Array, Tree
 
 from ..draw.trial import Trial
+from .cuts import Cuts
 from .gradients import array
 from .run import GRADIENT, OUTPUT, VALUE, Run, flat, leaves, named
 from .side import Side
@@ -56,29 +55,6 @@ class Function(Side):
     def tensor(self, name: str, a: Any) -> torch.Tensor:
         """An input as a tensor that gathers a gradient if it is real."""
         return as_tensor(a)
-
-
-class Cuts(TorchFunctionMode):
-    """Notes whether code of torch keeps a gradient from passing: detach, .data, no_grad, a padding index."""
-
-    found = False
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        options = kwargs or {}
-        cut = func in (torch.Tensor.detach, torch.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
-        without = not torch.is_grad_enabled() and not _inside_function()
-        self.found |= cut or without or options.get("padding_idx") is not None
-        return func(*args, **options)
-
-
-def _inside_function() -> bool:
-    """Is this called by the forward of a torch.autograd.Function, which always runs without gradients?"""
-    frame = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_name == "forward" and frame.f_code.co_varnames[:1] == ("ctx",):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _split(found: Any) -> tuple[Any, dict[str, torch.Tensor]]:

@@ -130,16 +130,30 @@ def as_arrays(y: Any) -> Tree:
 
 
 def plain(y: Any) -> Tree:
-    """Outputs in lists, named tuples and dicts as a tuple."""
+    """Outputs in lists, named tuples and dicts as a tuple; lists of numbers, as tolist() gives them, as an array."""
+    if is_listed(y):
+        return np.asarray(y, float)
     if isinstance(y, Mapping):
         return tuple(plain(part) for part in y.values())
     return tuple(map(plain, y)) if isinstance(y, (tuple, list)) else y
+
+
+def is_listed(y: Any) -> bool:
+    """Is it an array in (nested) lists of Python's numbers?"""
+    if not isinstance(y, list) or not y or not all(type(a) in (int, float) for a in leaves_of(y)):
+        return False
+    try:
+        return bool(np.shape(y))
+    except ValueError:  # of unequal lengths
+        return False
 
 
 def like(dy: Any, y: Any) -> Any:
     """dy, a tuple of them, in the container that y is: a dict, a list or a named tuple."""
     if isinstance(y, Mapping):
         return {k: like(d, part) for (k, part), d in zip(y.items(), dy, strict=True)}
+    if is_listed(y):
+        return dy
     if hasattr(y, "_fields"):
         return type(y)(*(like(d, part) for d, part in zip(dy, y, strict=True)))
     if isinstance(y, (tuple, list)):

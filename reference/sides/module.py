@@ -14,6 +14,7 @@ from manualbp.base import Layer, Tree, flatten, options_of
 from ..draw.trial import Trial
 from ..twin import modules, randomness
 from ..twin.layers import array, quiet, tensor, to_torch
+from .cuts import Cuts
 from .run import BUFFER, GRADIENT, OUTPUT, Run, flat, leaves, named
 from .side import Side
 
@@ -22,11 +23,13 @@ Make = Callable[[Trial], nn.Module]
 
 @dataclass(frozen=True)
 class Module(Side):
-    """A module made anew for every run. `seed`: of random numbers that it draws as the hand-written layer does."""
+    """A module made anew for every run. `seed`: of random numbers that it draws as the hand-written layer does. `cut`:
+    is its gradient meant to be another than its forward's? None: what it calls tells."""
 
     make: Make
     seed: int | None = None
     device: str = "cpu"
+    cut: bool | None = None
 
     def run(self, trial: Trial) -> Run:
         module, inputs, y = self._forward(trial, requires_grad=True)
@@ -40,10 +43,18 @@ class Module(Side):
     def outputs(self, trial: Trial) -> Tree:
         return _arrays(self._forward(trial, requires_grad=False)[2])
 
+    def cuts(self, trial: Trial) -> bool:
+        if self.cut is not None:
+            return self.cut
+        module, inputs = self.make(trial), to_tensors(trial.x, self.device)
+        with quiet(), randomness.shared(self.seed), Cuts() as seen:
+            modules.call(module, inputs)
+        return seen.found
+
     def _forward(self, trial: Trial, requires_grad: bool) -> tuple[nn.Module, Any, Any]:
         module, inputs = self.make(trial), to_tensors(trial.x, self.device, requires_grad)
         with quiet(), randomness.shared(self.seed):
-            return module, inputs, _tuple(modules.call(module, inputs))
+            return module, inputs, modules.as_tuple(modules.call(module, inputs))
 
     def _backward(self, y: Any, dy: Tree) -> None:
         """autograd from every output that has an upstream gradient."""
@@ -55,9 +66,9 @@ class Module(Side):
 
 def twin_of(layer: Layer, seed: int | None = None, device: str = "cpu") -> Module:
     """The torch twin of a layer, as a side."""
-    return Module(
-        lambda trial: to_torch(layer, trial.params, trial.dtype, device), seed if layer.random else None, device
-    )
+    cut = not all(part.is_gradient for _, part in layer.walk())
+    seed = seed if layer.random else None
+    return Module(lambda trial: to_torch(layer, trial.params, trial.dtype, device), seed, device, cut)
 
 
 def given_module(against: Any, layer: Layer, seed: int | None = None) -> Module:
@@ -99,11 +110,6 @@ def to_tensors(x: Tree, device: str = "cpu", requires_grad: bool = False) -> Any
         return x
     t = tensor(np.asarray(x), device)
     return t.requires_grad_() if requires_grad and t.is_floating_point() else t
-
-
-def _tuple(y: Any) -> Any:
-    """Named tuples and lists as tuples."""
-    return tuple(map(_tuple, y)) if isinstance(y, (tuple, list)) else y
 
 
 def _arrays(tree: Any) -> Tree:

@@ -1,6 +1,7 @@
 """What somebody gave to check_gradients, brought into the form that is compared: gradients that are numbers, a loss."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,29 +9,85 @@ import torch
 
 from manualbp.base import Array, describe
 
+from ..draw.trial import cast
 from .arguments import calling
+from .around import as_pairs, pairs, truth_of_complex
 from .bring import as_number
-from .formats import widened
+from .formats import tensor_of, widened
 from .gradients import array, keyed, spelled
 from .subject import Arrays
 
 RIGHT = 'check_gradients({"W": dW}, loss=lambda W: …, at={"W": W})'
 
 
-def by_name(gradients: Any, at: Any) -> tuple[Arrays, Arrays, str]:
-    """Gradients and where they were taken, each by the names of `at`, and the dtype that they are judged in."""
+@dataclass(frozen=True)
+class Given:
+    """Gradients and where they were taken, by the names of `at`; complex numbers as pairs of real ones, see `around`.
+
+    dtype   the precision that they are judged in
+    loss    torch code of positional tensors
+    """
+
+    gradients: Arrays
+    at: Arrays
+    dtype: str
+    loss: Callable[..., torch.Tensor]
+
+
+def brought(gradients: Any, at: Any, loss: Callable) -> Given:
+    """What was given, in the form that is compared. A ValueError shows what is taken."""
+    found, places = by_name(gradients, at)
+    narrow = all(g is None or g.dtype in (np.float32, np.complex64) for g in found.values())
+    dtype = "float32" if narrow and any(g is not None for g in found.values()) else "float64"
+    places, whole = _with_gradients(found, places, loss, dtype)
+    found = {n: np.zeros(places[n].shape) if g is None else g for n, g in found.items() if n not in whole}
+    called, of_complex = of_tensors(loss, places, dtype), [n for n, a in places.items() if a.dtype.kind == "c"]
+    for n, g in found.items():
+        if g.dtype.kind == "c" and n not in of_complex:
+            raise ValueError(f"the gradient of {n} is complex, and at[{n!r}] is not: give its real part, d{n}.real")
+    if of_complex:
+        called = truth_of_complex(called, tuple(places), of_complex)
+        found = {n: as_pairs(g) if n in of_complex else g for n, g in found.items()}
+        places = {n: pairs(a) for n, a in places.items()}
+    return Given(found, places, dtype, called)
+
+
+def _with_gradients(found: Arrays, places: Arrays, loss: Callable, dtype: str) -> tuple[Arrays, list[str]]:
+    """Integers by which a gradient is given are real numbers; unless the loss takes them as integers alone, and the
+    gradient is 0, or None: these are returned, too."""
+    of_whole = [n for n in found if places[n].dtype.kind in "iub"]
+    as_real = places | {n: places[n].astype(dtype) for n in of_whole}
+    if not of_whole or _runs(loss, as_real, dtype):
+        return as_real, []
+    none = [n for n in of_whole if found[n] is None or not found[n].any()]
+    kept = places | {n: as_real[n] for n in of_whole if n not in none}
+    return (kept, none) if none and _runs(loss, kept, dtype) else (as_real, [])
+
+
+def _runs(loss: Callable, places: Arrays, dtype: str) -> bool:
+    try:
+        of_tensors(loss, places, dtype)(*(tensor_of(a) for a in cast(places, dtype).values()))
+    except ValueError:
+        return False
+    return True
+
+
+def by_name(gradients: Any, at: Any) -> tuple[Arrays, Arrays]:
+    """Gradients and where they were taken, each by the names of `at`. A gradient of None is one of 0."""
     for what, given in (("the gradients are", gradients), ("`at` is", at)):
         if not isinstance(given, Mapping) or not given:
             raise ValueError(f"{what} {shown(given)}; arrays by name are taken, as {RIGHT}")
     places = {n: _array(f"at[{n!r}]", a) for n, a in at.items()}
-    found = {n: _array(f"the gradient of {n}", g) for n, g in keyed(gradients, tuple(places)).items()}
+    named = keyed(gradients, tuple(places))
+    some = any(g is not None for g in named.values())
+    found = {n: None if g is None and some else _array(f"the gradient of {n}", g) for n, g in named.items()}
     if unknown := [n for n in found if n not in places]:
         first = next(iter(places))
         raise ValueError(
             f"gradients of {', '.join(map(str, unknown))} are given, but `at` has only {', '.join(places)}: call the "
             f"gradient of {first} one of {', '.join(spelled(first)[:5])}, and name all that the loss takes, as {RIGHT}"
         )
-    return found, places, "float32" if all(g.dtype == np.float32 for g in found.values()) else "float64"
+    return found, places
 
 
 def _array(what: str, a: Any) -> Array:

@@ -50,7 +50,7 @@ class Object(Subject):
         takes = taken(getattr(obj, self.b))
         self.takes = ["dy"] if takes is None else takes
         self.no_upstream = not self.takes
-        self.own = tuple(n for n in names if n not in self.of_call)
+        self.own = self.kept = tuple(n for n in names if n not in self.of_call)
 
     def fresh(self):
         return Object(self.make, self.names, self.get, self.put, self.built, self.lr, self.accumulates, self.constant)

@@ -1,6 +1,9 @@
 """Who raised: a sentence with the line of the user's own code."""
 
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
@@ -23,6 +26,16 @@ class RefusedError(Exception):
 
 class NotFiniteError(Exception):
     """A forward gives NaN or infinity on what was drawn."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of numbers that code gets only since it is tried: a variance of one row, 0/0. Where warnings
+    are errors, these would else decide what is judged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", ".*degrees of freedom.*", UserWarning)
+        yield
 
 
 def line_of(error: BaseException) -> str:

@@ -22,6 +22,11 @@ class Subject:
     random = False  # does it draw random numbers?
     format: str | None = None  # float16 or bfloat16 where it is run in that alone
     reuses = False  # may its backward write over what it saved, as autograd watches over?
+    kept: tuple[str, ...] = ()  # inputs whose gradients it keeps in itself
+
+    def without(self, name: str) -> "Subject | None":
+        """The same where an input needs no gradient, if it can be told so."""
+        return None
 
     def fresh(self) -> "Subject":
         """The same with nothing of an earlier call in it."""
@@ -45,7 +50,11 @@ class Around(Subject):
         self.inner, self.names = inner, inner.names
         self.stateful, self.of_torch, self.no_upstream = inner.stateful, inner.of_torch, inner.no_upstream
         self.accumulates, self.reuses, self.random = inner.accumulates, inner.reuses, inner.random
-        self.format = inner.format
+        self.format, self.kept = inner.format, inner.kept
+
+    def without(self, name):
+        inner = self.inner.without(name)
+        return None if inner is None else self.around(inner)
 
     def around(self, inner: Subject) -> Subject:
         """The same around another subject."""

@@ -17,12 +17,17 @@ class AutogradFunction(Subject):
     of_torch = True
     reuses = True
 
-    def __init__(self, call: Callable[[Mapping[str, Any]], Any], names: tuple[str, ...]) -> None:
-        self.call, self.names = call, names
+    def __init__(
+        self, call: Callable[[Mapping[str, Any]], Any], names: tuple[str, ...], frozen: tuple[str, ...] = ()
+    ) -> None:
+        self.call, self.names, self.frozen = call, names, frozen
+
+    def without(self, name):
+        return AutogradFunction(self.call, self.names, (*self.frozen, name))
 
     def forward(self, arrays):
         tensors = {n: shared(arrays[n]) for n in self.names}
-        leaves = {n: t.requires_grad_() if t.is_floating_point() else t for n, t in tensors.items()}
+        leaves = {n: t.requires_grad_(n not in self.frozen) if t.is_floating_point() else t for n, t in tensors.items()}
         with torch.enable_grad():
             y = plain(self.call(leaves))
         return as_arrays(y), (y, leaves)
@@ -31,13 +36,25 @@ class AutogradFunction(Subject):
         y, tensors = cache
         wanted = {n: t for n, t in tensors.items() if t.requires_grad}
         outputs = [(a, d) for a, d in zip(flat(y), flat(dy)) if d is not None and getattr(a, "requires_grad", False)]
+        if not outputs and self.frozen:
+            raise RuntimeError("no output needs a gradient then")
         if not outputs:
             return dict.fromkeys(wanted)
-        found = torch.autograd.grad(
-            [a for a, _ in outputs], list(wanted.values()), [_upstream(d, a) for a, d in outputs],
-            allow_unused=True, retain_graph=True,
-        )  # fmt: skip
+        found = _differentiated([a for a, _ in outputs], list(wanted.values()), [_upstream(d, a) for a, d in outputs])
         return {n: None if g is None else as_arrays(g) for n, g in zip(wanted, found)}
+
+
+def _differentiated(outputs: list, inputs: list, upstream: list) -> list[torch.Tensor | None]:
+    """The gradients by the inputs. A reentrant checkpoint refuses to be asked for some of them."""
+    try:
+        return list(torch.autograd.grad(outputs, inputs, upstream, allow_unused=True, retain_graph=True))
+    except RuntimeError as e:
+        if "use_reentrant" not in str(e):
+            raise
+    for t in inputs:
+        t.grad = None
+    torch.autograd.backward(outputs, upstream, retain_graph=True)
+    return [t.grad for t in inputs]
 
 
 def _upstream(d: Any, y: torch.Tensor) -> torch.Tensor:

@@ -149,7 +149,7 @@ def hand_code(layer: Layer, params: Any, x: Any, dy: Any) -> str:
     text = expression(layer)
     own = vars(sys.modules[type(layer).__module__])
     written = sorted(set(re.findall(r"\b([A-Z]\w*)\(", text)))
-    names = {name: registry().get(name, own.get(name)) for name in written}
+    names = {name: (registry() | own).get(name) or getattr(manualbp, name) for name in written}
     rng = ", np.random.default_rng(0)" if layer.random else ""
     return "\n".join([
         "import numpy as np", *imports(names), "", f"layer = {text}",

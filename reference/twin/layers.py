@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils import parametrize
 
 from manualbp.base import Array, Layer, Params, flatten, options_of, registry
 from manualbp.composite import Composite
 from manualbp.graph import Graph
+from manualbp.parametrizations import Parametrized
 
-from ..twin import graphs, modules, operations
+from ..twin import graphs, modules, operations, parametrized
+from .conventions import known_options
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
@@ -42,7 +43,7 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 def _build(layer: Layer) -> nn.Module:
     if isinstance(layer, Graph):
         return graphs.Graph(layer, _build)
-    name, options = type(layer).__name__, options_of(layer)
+    name, options = type(layer).__name__, known_options(layer)
     if name in operations.TABLE:
         return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)
@@ -64,6 +65,8 @@ def _build(layer: Layer) -> nn.Module:
 def _set_modes(module: nn.Module, layer: Layer) -> None:
     """The layer's mode, and those of what it is made of: train() would give all of them one."""
     module.training = getattr(layer, "training", True)
+    if isinstance(layer, Parametrized):
+        parametrized.set_modes(module, layer)
     for name, child in layer.children().items() if isinstance(layer, Composite) else ():
         inside = dict(module.named_modules())
         if name in inside:
@@ -116,6 +119,8 @@ def from_torch(model: nn.Module, /, *args: Any, **kwargs: Any) -> tuple[Layer, P
 def read_as_it_is(module: nn.Module) -> Layer:
     """The layer of a module that need not be run: TypeError, with the reason, for any other. A twin keeps what it is
     called with, as an `output_size`, which torch's own module does not know."""
+    if parametrized.made(module):
+        return parametrized.read(module, read_as_it_is)
     layer, at_call = _read(module), getattr(module, "call_options", {})
     return layer.replace(**at_call) if at_call else layer
 
@@ -127,8 +132,6 @@ def _read(module: nn.Module) -> Layer:
         becomes = getattr(module.cls_to_become, "__name__", "what it stands for")
         told = f"{type(module).__name__} does not know its sizes yet"
         raise TypeError(f"{told}: call it once on an input, and it is a {becomes}")
-    if parametrize.is_parametrized(module):
-        return _read_weight_norm(module)
     if why := unreadable(module):
         known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
@@ -145,19 +148,6 @@ def _read(module: nn.Module) -> Layer:
     return cls(**{k: _option(module, theirs, d) for k, (theirs, d) in read.items() if hasattr(module, theirs)})
 
 
-def _read_weight_norm(module: nn.Module) -> Layer:
-    """torch gives the module a class of its own, below the one that it had."""
-    base = object.__new__(type(module).__mro__[1])
-    rest = {name: m for name, m in module._modules.items() if name != "parametrizations"}
-    base.__dict__ = {**vars(module), "_modules": rest}
-    found = {name: [*steps] for name, steps in module.parametrizations.items()}  # type: ignore[union-attr,operator]
-    ((name, steps),) = found.items() if len(found) == 1 else [("", [])]
-    if len(steps) != 1 or type(steps[0]).__name__ != "_WeightNorm":
-        raise TypeError(f"from_torch reads one weight_norm of a module; {type(base).__name__} has {found}")
-    dim = steps[0].dim
-    return registry()["WeightNorm"](read_as_it_is(base), name, None if dim == -1 else dim)
-
-
 @cache
 def identities() -> dict[type, type[Layer]]:
     """The layer of every class of torch.nn, and of the twins, that has one: by the class, not by its name."""
@@ -167,6 +157,7 @@ def identities() -> dict[type, type[Layer]]:
 
 def unreadable(module: nn.Module) -> str | None:
     """Why a module is not what its class says, or None."""
+    module = parametrized.bare(module)
     if type(module) not in identities():
         return "that is a class of its own, or without a layer here"
     hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils import parametrize
 
 from manualbp.base import Layer, Params, unflatten
 from manualbp.container import Container
 from manualbp.graph import Graph, Node
 
-from . import passes
+from . import parametrized, passes
 from .layers import array, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
 from .step import located
@@ -24,12 +23,14 @@ Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional argume
 
 @dataclass(frozen=True)
 class Read:
-    """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs."""
+    """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs, `sizes` how many numbers
+    every node gives."""
 
     graph: Graph
     params: Params
     x: Any
     notes: tuple[str, ...]
+    sizes: Mapping[str, int]
 
 
 def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Layer, Params]:
@@ -95,15 +96,10 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
     """Are the modules inside of the classes that torch makes them of, without hooks?"""
     if not any(True for _ in module.children()):
         return True
-    twin = {name: _kind(m) for name, m in to_torch(layer).named_modules()}
-    own = dict(module.named_modules())
+    twin = {name: parametrized.own_class(m) for name, m in to_torch(layer).named_modules()}
+    own = dict(module.named_modules()) | {"": parametrized.bare(module)}
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
-    return {name: _kind(m) for name, m in own.items()} == twin and not hooked
-
-
-def _kind(module: nn.Module) -> type:
-    """Its class; a parametrised module has one made for it alone, below its own."""
-    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
+    return {name: parametrized.own_class(m) for name, m in own.items()} == twin and not hooked
 
 
 def sequence(model: nn.Module) -> Graph | None:
@@ -128,7 +124,7 @@ def whole(module: nn.Module) -> Layer | None:
     """The layer of a module that is taken whole: of a class that is here, itself and inside; None for any other."""
     if (
         unreadable(module)
-        or issubclass(identities()[type(module)], Container)
+        or issubclass(identities()[type(parametrized.bare(module))], Container)
         or nn.modules.module._has_any_global_hook()
     ):
         return None
@@ -191,7 +187,7 @@ def read_by_running(
     fresh = passes.given(dtype, *passes.state_of(model), positional, by_name)[0]  # before the pass moved its buffers
     params = {n: array((fresh.params | fresh.buffers).get(n, t)) for n, t in held.items()}
     x = tuple(array(t) for t in fresh.inputs.values())
-    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes))
+    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes)
 
 
 def refused(model: nn.Module, given: passes.Given, e: Exception) -> ValueError:

@@ -9,8 +9,11 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .parametrized import Orthogonal as Orthogonal
+from .parametrized import SpectralNorm as SpectralNorm
+from .parametrized import WeightNorm as WeightNorm
 
 
 def call(module: nn.Module, x: Any) -> Any:
@@ -25,6 +28,11 @@ def call(module: nn.Module, x: Any) -> Any:
         return module(*x)
     names = [name for name in inspect.signature(module.forward).parameters if name not in options]
     return module(**dict(zip(names, x, strict=False)), **options)
+
+
+def as_tuple(y: Any) -> Any:
+    """Named tuples and lists as tuples."""
+    return tuple(map(as_tuple, y)) if isinstance(y, (tuple, list)) else y
 
 
 class Called(nn.Module):
@@ -164,16 +172,6 @@ def keeping_activations() -> Iterator[None]:
         yield
 
 
-class WeightNorm(nn.Module):
-    """Not itself a module: WeightNorm(layer) is the layer, whose weight torch has parametrised."""
-
-    def __new__(cls, layer: nn.Module, name: str = "weight", dim: int | None = 0) -> Any:
-        return weight_norm(layer, name, -1 if dim is None else dim)
-
-    def __init__(self, layer: nn.Module, name: str = "weight", dim: int | None = 0) -> None:
-        super().__init__()
-
-
 class _Packed(nn.RNNBase):
     """A recurrent module that takes lengths beside its input, which it packs and unpacks."""
 
@@ -224,6 +222,28 @@ class CrossMapLRN2d(nn.CrossMapLRN2d):
         return x * d**-self.beta
 
 
+class Upsample(nn.Upsample):
+    """torch's own, with the antialias that its function has. That gives one row for all where y has a width of 1 and
+    another height than x (torch 2.13); with height and width exchanged it does not."""
+
+    def __init__(self, *args: Any, antialias: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.antialias = antialias
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # torch's name for it
+        if not self.antialias:
+            return super().forward(input)
+        y = self._smoothed(input, self.size, self.scale_factor)
+        if y.shape[-1] > 1:
+            return y
+        turned = (v[::-1] if isinstance(v, tuple) else v for v in (self.size, self.scale_factor))
+        return self._smoothed(input.mT, *turned).mT
+
+    def _smoothed(self, x: torch.Tensor, size: Any, factor: Any) -> torch.Tensor:
+        options: Any = {"align_corners": self.align_corners, "recompute_scale_factor": self.recompute_scale_factor}
+        return nn.functional.interpolate(x, size, factor, self.mode, antialias=True, **options)
+
+
 class Hardsigmoid(nn.Module):
     """torch's own hardsigmoid multiplies by 1.0f/6.0f in its backward, in float64 too: off by 3·10⁻⁸ (torch 2.13).
     The same function from parts that are right; `tests/test_torch_limits.py` shows the difference."""
@@ -253,5 +273,19 @@ class SoftMarginLoss(nn.Module):
         self.reduction = reduction
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        v = -nn.functional.logsigmoid(t * x)
-        return v.mean() if self.reduction == "mean" else v.sum() if self.reduction == "sum" else v
+        return _reduced(-nn.functional.logsigmoid(t * x), self.reduction)
+
+
+def poisson_nll_loss(
+    x: torch.Tensor, t: torch.Tensor, log_input: bool = True, full: bool = False, size_average: Any = None,
+    eps: float = 1e-8, reduce: Any = None, reduction: str = "mean",
+) -> torch.Tensor:  # fmt: skip
+    """torch's own, whose gradient by a target of 0 or less is NaN with `full`, although Stirling's term is left out."""
+    v = nn.functional.poisson_nll_loss(x, t, log_input, eps=eps, reduction="none")
+    s = torch.where(t > 1, t, 2)
+    stirling = s * torch.log(s) - s + 0.5 * torch.log(2 * torch.pi * s)
+    return _reduced(v + torch.where(t > 1, stirling, 0) if full else v, reduction)
+
+
+def _reduced(v: torch.Tensor, reduction: str) -> torch.Tensor:
+    return v.mean() if reduction == "mean" else v.sum() if reduction == "sum" else v

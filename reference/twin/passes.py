@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 from torch.overrides import TorchFunctionMode
 
-from . import modules
+from . import modules, parametrized
 from .calls import name_of
 from .step import tensors_in
 
@@ -29,9 +29,13 @@ SHARED = {  # torch's functions that draw, which `randomness.shared` replaces wh
 }  # fmt: skip
 
 
-# Functions whose backward is off in torch's own float64; `modules` says how, tests/test_torch_limits.py shows it.
+# Functions that are off in torch's own float64: `modules` and `parametrized` say how, and tests/test_torch_limits.py
+# shows it.
 MENDED: Mapping[Any, Any] = {
     F.hardsigmoid: lambda x: modules.Hardsigmoid()(x),
+    torch.matrix_exp: parametrized.exponential,
+    F.soft_margin_loss: lambda x, t, *rest, reduction="mean", **_: modules.SoftMarginLoss(reduction)(x, t),
+    F.poisson_nll_loss: modules.poisson_nll_loss,
     F.celu: lambda x, alpha=1.0: modules.CELU(alpha)(x),
     F.batch_norm: lambda x, *rest, **options: modules.plain(F.batch_norm(modules.plain(x), *rest, **options)),
 }

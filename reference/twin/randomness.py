@@ -18,13 +18,43 @@ from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 ALPHA = -1.7580993408473766  # −λα of SELU
 
 
+class Noted:
+    """A generator that keeps what it draws."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.draws = np.random.default_rng(seed), []
+
+    def random(self, shape: tuple[int, ...]) -> Any:
+        self.draws.append(np.asarray(self.rng.random(shape)))
+        return self.draws[-1]
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> Any:
+        self.draws.append(np.asarray(self.rng.uniform(low, high, shape)))
+        return self.draws[-1]
+
+
+class Replayed:
+    """What was noted, once more: a compiler sees arrays where it cannot look into a generator."""
+
+    def __init__(self, draws: list[Any]) -> None:
+        self.draws, self.at = draws, 0
+
+    def random(self, shape: tuple[int, ...]) -> Any:
+        self.at += 1
+        return self.draws[self.at - 1]
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> Any:
+        return self.random(shape)
+
+
 @contextmanager
-def shared(seed: int | None) -> Iterator[None]:
-    """Within it torch draws from default_rng(seed); None: torch draws as it does."""
-    if seed is None:
+def shared(source: Any) -> Iterator[None]:
+    """Within it torch draws from default_rng(source), goes on with a generator, or draws what was noted; None: torch
+    draws as it does."""
+    if source is None:
         yield
         return
-    rng = np.random.default_rng(seed)
+    rng = source if isinstance(source, (Noted, Replayed)) else np.random.default_rng(source)
     with ExitStack() as stack:
         for place, name, replaced in REPLACED:
             if (original := getattr(place, name, None)) is not None:
@@ -110,7 +140,8 @@ def _recurrent(
             x = x * (kept.transpose(0, 1) if batch_first else kept) / (1 - p)
         of_layer = slice(layer * directions, (layer + 1) * directions)
         state = hx[of_layer] if isinstance(hx, torch.Tensor) else tuple(q[of_layer] for q in hx)
-        mine = weights[layer * each : (layer + 1) * each]
+        # cuDNN takes weights that share memory for those of a whole network, and finds others in their place.
+        mine = [w.clone() for w in weights[layer * each : (layer + 1) * each]]
         x, *end = original(x, state, mine, bias, 1, 0.0, training, bidirectional, batch_first)
         ends.append(end)
     return (x, *(torch.cat(q) for q in zip(*ends, strict=True)))

@@ -19,7 +19,7 @@ from .refusals import REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
 
-Again = Callable[[Callable[[Any], Any]], Any]  # a call made again, its tensors replaced by a function of each
+Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Reader(OwnRun):
         self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
         self.writes: list[tuple[int, int]] = []  # version after the write, id of the tensor that was written to
         self.notes: dict[str, None] = {}
+        self.sizes: dict[str, int] = {}  # how many numbers every node gave
 
     # What the model is given
 
@@ -148,6 +149,7 @@ class Reader(OwnRun):
     def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
         """The tensors of what a node gave, as its values."""
         if isinstance(y, torch.Tensor):
+            self.sizes[name] = self.sizes.get(name, 0) + y.numel()
             self.know(y, name, path)
         elif isinstance(y, (tuple, list)):
             for i, part in enumerate(y):
@@ -163,7 +165,9 @@ class Reader(OwnRun):
     # Calls
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        if self.inside or name in calls.METADATA:
+        if self.inside:
+            return super().compute(name, func, args, kwargs)
+        if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
@@ -202,7 +206,7 @@ class Reader(OwnRun):
             step = Step(Missing(name, str(e), place(self.stack[-1])), ())
             inputs, params = self.known_names(given), None
         before = self.saved([*given, *step.params.values()])
-        y = func(*args, **kwargs)
+        y = self.call(func, args, kwargs)
         self.settle(step.params.values())
         result = target if target is not None else y
         if result is None or not any(True for _ in tensors_in(result)):
@@ -215,10 +219,15 @@ class Reader(OwnRun):
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
 
-        def again(other: Callable[[Any], Any]) -> Any:
+        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
             given, named = swapped(args, other), swapped(kwargs, other)
-            found = func(*given, **named)
-            return found if target is None else self.target(name, given, named)
+            changed = None if target is None else self.target(name, given, named)
+
+            def call() -> Any:
+                found = func(*given, **named)
+                return found if changed is None else changed
+
+            return call
 
         self.note(node, step, again, before)
         self.keep(node, result)
@@ -258,10 +267,8 @@ class Reader(OwnRun):
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
             if step is not None:
-                inputs, before = (
-                    self.named(step.inputs),
-                    self.saved([*tensors_in((args, kwargs)), *step.params.values()]),
-                )
+                inputs, own = self.named(step.inputs), {local: self.name(t) for local, t in step.params.items()}
+                before = self.saved([*tensors_in((args, kwargs)), *step.params.values()])
         if step is None:
             self.stack.append(path)
             try:
@@ -270,18 +277,18 @@ class Reader(OwnRun):
                 self.stack.pop()
         self.inside += 1
         try:
-            y = original(m, *args, **kwargs)
+            y = self.call(original, (m, *args), kwargs)
         finally:
             self.inside -= 1
         with torch._C.DisableTorchFunction():
             first = path and path not in {node.name for node in self.nodes}
             name = path if first else self.fresh(path or type(m).__name__.lower())
-            pairs = tuple((local, self.name(t)) for local, t in step.params.items())
-            self.nodes.append(Node(name, step.layer, inputs, located(pairs, name)))
+            self.nodes.append(Node(name, step.layer, inputs, located(tuple(own.items()), name)))
 
-            def again(other: Callable[[Any], Any]) -> Any:
+            def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
                 state = {local: other(t) for local, t in step.params.items()}
-                return torch.func.functional_call(m, state, swapped(args, other), swapped(kwargs, other))
+                given, named = swapped(args, other), swapped(kwargs, other)
+                return lambda: torch.func.functional_call(m, state, given, named)
 
             self.note(name, step, again, before)
             self.keep(name, y)
@@ -303,6 +310,10 @@ class Reader(OwnRun):
         except (UnknownCallError, TypeError):
             return None  # what is wrong shows when it is read through
         return Step(step.layer, step.inputs, own)
+
+    def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """What torch gives for a step."""
+        return func(*args, **kwargs)
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         """What tensors are before a call, for who makes it again."""

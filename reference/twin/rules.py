@@ -95,14 +95,16 @@ def flatten(name: str, dtype: torch.dtype, x: Any, /, start_dim: int = 0, end_di
     return Step(make("Reshape", shape=tuple(torch.flatten(x, start_dim, end_dim).shape)), x)
 
 
+def unflatten(name: str, dtype: torch.dtype, x: Any, /, dim: int, sizes: Any) -> Step:
+    return Step(make("Reshape", shape=tuple(torch.unflatten(x, dim, sizes).shape)), x)
+
+
 def interpolate(
     name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Step:  # fmt: skip
-    if antialias:
-        raise UnknownCallError("antialias has no class here")
     options = {"size": size, "scale_factor": scale_factor, "mode": mode, "align_corners": align_corners}
-    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor), x)
+    return Step(make("Upsample", **options, recompute_scale_factor=recompute_scale_factor, antialias=antialias), x)
 
 
 def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
@@ -213,5 +215,5 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
-    "interpolate": interpolate, "flatten": flatten, "ravel": flatten,
+    "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip

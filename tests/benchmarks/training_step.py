@@ -83,13 +83,15 @@ class Network:
 def networks() -> list[Network]:
     labels, numbers = bp.CrossEntropyLoss(), bp.MSELoss()
     lstm = bp.Sequential(bp.LSTM(32, 64), bp.Select(0), bp.Linear(64, 10))
+    encoder = bp.TransformerEncoderLayer(64, 4, 128, dropout=0.0, batch_first=True)
     return [
-        Network("MLP 2-2-1 (1)", mlp(2, 2, 1, act=bp.Sigmoid), numbers, (1, 2), 0.2),
-        Network("MLP 64-128-64-10 (64)", mlp(64, 128, 64, 10), labels, (64, 64), 0.6),
-        Network("MLP 784-512-512-10 (128)", mlp(784, 512, 512, 10), labels, (128, 784), 1.1),
-        Network("CNN 1-8-16, 8×8 (64)", cnn(), labels, (64, 1, 8, 8), 1.5),
-        Network("LSTM 32-64, T 20 (16)", lstm, numbers, (20, 16, 32), eager=Recurrent),
+        Network("MLP 2-2-1 (1)", mlp(2, 2, 1, act=bp.Sigmoid), numbers, (1, 2), 0.3),
+        Network("MLP 64-128-64-10 (64)", mlp(64, 128, 64, 10), labels, (64, 64), 0.45),
+        Network("MLP 784-512-512-10 (128)", mlp(784, 512, 512, 10), labels, (128, 784), 0.95),
+        Network("CNN 1-8-16, 8×8 (64)", cnn(), labels, (64, 1, 8, 8), 0.9),
+        Network("LSTM 32-64, T 20 (16)", lstm, numbers, (20, 16, 32), 1.0, eager=Recurrent),
         Network("attention 64, T 32 (8)", transformer(), numbers, (8, 32, 64), eager=Block),
+        Network("encoder layer 64, T 32 (8)", bp.Sequential(encoder, bp.Linear(64, 10)), numbers, (8, 32, 64), 0.9),
     ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reference import SPD, Between, Complex, Constant, Indices, Orthogonal, Positive, Sorted
 
-from .corpus import ND, error, right, wrong
+from .corpus import ND, convention, error, right, wrong
 
 SCALE = np.float32(0.5)
 Out = namedtuple("Out", "plus twice")
@@ -133,7 +133,7 @@ SIZES = [
     right("halves that forward refuses", glu, glu_back, inputs=ND, says="your forward raised ValueError.*shapes"),
     right("batch norm that torch refuses", bn_forward, bn_backward, against=torch_bn, inputs=BN),
     right("a batch of one refused", refuses_one, lambda dy, c: dy - dy.mean(0), against=lambda x: x - x.mean(0),
-          inputs=ND, says="N = 1.*others were drawn"),
+          inputs=ND, says="for N = 1"),
     right("a batch of one that fails in backward", lambda x, W: (x @ W, (x, W)),
           lambda dy, c: (np.squeeze(dy, 0) if len(dy) == 99 else dy @ c[1].T, c[0].T @ dy), against=torch.matmul,
           inputs={"x": ("N", "D"), "W": ("D", "M")}),
@@ -202,7 +202,7 @@ DOMAINS = [
     right("differences of sorted numbers", lambda x: (np.log(np.diff(x) + 0.1), np.diff(x)),
           lambda dy, d: np.concatenate([-dy / (d + 0.1), [0]]) + np.concatenate([[0], dy / (d + 0.1)]),
           against=lambda x: torch.log(torch.diff(x) + 0.1), inputs={"x": Sorted(("N + 1",))}),
-    right("quantile loss, q a number", quantile_loss, quantile_back, against=torch_quantile,
+    convention("quantile loss, q a number", quantile_loss, quantile_back, against=torch_quantile,
           inputs={"x": ("N", "D"), "t": ("N", "D"), "q": 0.25}),
     right("a strategy", lambda x: (x * x, x), lambda dy, x: 2 * dy * x, against=torch.square,
           inputs={"x": st.integers(1, 4).map(lambda n: np.random.default_rng(n).standard_normal((n, 3)))}),

@@ -23,12 +23,14 @@ EPS = (1e-5, 1e-8, 1e-6, 1e-12)
 RNG = np.random.default_rng(0)  # for shapes of parameters only
 
 
-def candidates(case: Observed) -> Iterator[Network]:
-    """The plainest first."""
-    yield from _single(case, case.y.shape)
-    yield from itertools.islice(_recurrent(case), 3 * MOST)
-    if len(case.ys) == 1:
-        yield from _chains(case, case.y)
+def candidates(case: Observed, like: Network | None = None) -> Iterator[Network]:
+    """The plainest first. like: one of other sizes, where that is known."""
+    chain = like is not None and isinstance(like.model, Sequential)
+    if not chain:
+        each = itertools.chain(_single(case, case.y.shape), itertools.islice(_recurrent(case), 3 * MOST))
+        yield from (n for n in each if like is None or n.is_like(like))
+    if len(case.ys) == 1 and (chain or like is None):
+        yield from _chains(case, case.y, like)
 
 
 def _single(case: Observed, y: Shape) -> Iterator[Network]:
@@ -268,6 +270,13 @@ class _Chain:
     roles: Mapping[str, Role]
     fixed: Mapping[str, Array]
 
+    def begins(self, like: Network) -> bool:
+        """Does this network begin so, in the same roles?"""
+        layers = like.model.layers  # type: ignore[attr-defined]
+        kinds = [type(a) is type(b) for a, b in zip(self.layers, layers)]
+        theirs = {n: (_bare(r.leaf), r.turned) for n, r in like.roles.items()}
+        return all(kinds) and all((r.leaf, r.turned) == theirs.get(n) for n, r in self.roles.items())
+
     def longer(self, case: Observed) -> Iterator["_Chain"]:
         """With one more linear map of arrays that are left, and with an activation after it."""
         k, d = len(self.layers), self.value.shape[-1]
@@ -319,7 +328,12 @@ class _Chain:
                     yield Network(Objective(Sequential(*self.layers), loss), ("x[0]", "x[1]"), roles, {}, scale=scale)
 
 
-def _chains(case: Observed, y: Array, depth: int = 3) -> Iterator[Network]:
+def _bare(leaf: str) -> str:
+    """A leaf's name in a chain without its loss."""
+    return "x" if leaf == "x[0]" else leaf.removeprefix("model.")
+
+
+def _chains(case: Observed, y: Array, like: Network | None, depth: int = 3) -> Iterator[Network]:
     """Linear maps with activations between them, and a loss at the end."""
     level = [
         _Chain(x, (), {n: Role("x", x.shape)}, {})
@@ -327,6 +341,7 @@ def _chains(case: Observed, y: Array, depth: int = 3) -> Iterator[Network]:
         if x.dtype.kind == "f" and x.ndim in (1, 2, 3) and x.shape[:1] == (y.shape[:1] if y.size > 1 else x.shape[:1])
     ]
     for _ in range(depth):
-        level = list(itertools.islice((longer for chain in level for longer in chain.longer(case)), MOST))
+        longer = (c for chain in level for c in chain.longer(case) if like is None or c.begins(like))
+        level = list(itertools.islice(longer, MOST))
         ends = [end for chain in level for end in chain.ends(case, y)]
         yield from sorted(ends, key=lambda n: n.scale != 1)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Array, Layer, Tree, flatten, run, unflatten
+from manualbp.container import Objective
 
+from ...sides.record import walk
 from ...sides.run import leaves, of_output
 from ..evidence import Evidence
 from .seen import near
@@ -79,6 +81,11 @@ class Observed:
     def size(self) -> int:
         return sum(a.size for a in self.arrays.values())
 
+    @property
+    def lengths(self) -> int:
+        """How many different lengths other than 1 there are: the more, the fewer roles an array may have."""
+        return len({n for a in self.arrays.values() for n in a.shape} - {1})
+
 
 @dataclass(frozen=True)
 class Network:
@@ -114,6 +121,17 @@ class Network:
         found = leaves(dx, "x") | flatten(grads)
         return {n: r.back(g, case.arrays[n]) for n, r in self.roles.items() if (g := found.get(r.leaf)) is not None}
 
+    @property
+    def model(self) -> Layer:
+        """Without its loss."""
+        return self.layer.model if isinstance(self.layer, Objective) else self.layer
+
+    def is_like(self, other: "Network") -> bool:
+        """Is it the same of other sizes?"""
+        kinds = [[type(layer) for layer in walk(n.layer)] for n in (self, other)]
+        roles = [{name: (r.leaf, r.turned, r.order) for name, r in n.roles.items()} for n in (self, other)]
+        return kinds[0] == kinds[1] and roles[0] == roles[1] and (self.x, self.outputs) == (other.x, other.outputs)
+
     def fits(self, case: Observed) -> bool:
         """Does it give the outputs and the right gradients?"""
         try:
@@ -137,9 +155,20 @@ def names_of(tree: Tree, name: str) -> Tree:
     return tuple(names_of(part, f"{name}[{i}]") for i, part in enumerate(tree)) if isinstance(tree, tuple) else name
 
 
-def recognised(case: Observed) -> Network | None:
-    """The first network that fits."""
+def recognised(case: Observed, like: Network | None = None) -> Network | None:
+    """The first network that fits. like: one of other sizes, where that is known."""
     from .layers import candidates  # the two modules need one another
 
     with np.errstate(all="ignore"):
-        return next((n for n in candidates(case) if n.fits(case)), None) if case.small else None
+        return next((n for n in candidates(case, like) if n.fits(case)), None) if case.small else None
+
+
+def recognised_each(cases: Mapping[int, Observed]) -> dict[int, Network | None]:
+    """The network of every case, all of one function: sought where shapes tell most; the others are like that one."""
+    order = sorted(cases, key=lambda k: (not cases[k].small, -cases[k].lengths))
+    found: dict[int, Network | None] = {}
+    like: Network | None = None
+    for key in order:
+        found[key] = recognised(cases[key], like) if like is not None or not found else None
+        like = like or found[key]
+    return found

@@ -16,6 +16,9 @@ from ...compare.bound import distance
 from .seen import Finding, Found, Seen, spread
 
 EPS = (1e-5, 1e-8, 1e-6, 1e-12, 1e-3, 1e-7, 0.0)
+LENGTH = "1/√n"  # γ of x/|x|, which is no normalisation by a variance
+OF_MEAN = ("D01", "D03", "D04")  # mistakes with the mean
+OF_LENGTH = {"D02": "The length |x| is held constant: the term −x⟨x, dy⟩/|x|³ is missing.", "D06": "ε is added to |x|."}
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,12 @@ def normalisation(s: Seen) -> Found:
         yield from _evaluated(s, x, dy)
         return
     way, name, gamma = found
+    of_length = name == LENGTH and not way.eps
     for fault, relation, value, text in variants(s, way, x, dy, gamma):
+        if not way.centred and fault in OF_MEAN:
+            continue
+        if of_length:
+            fault, text = None, OF_LENGTH.get(fault or "", text)
         if s.alike(value):
             remedy = "" if fault else "dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with g = γ dy"
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)

@@ -17,10 +17,12 @@ PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2
 PLAIN |= {"ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
 SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
 DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1), "√({}/{})": (0.5, -0.5)}
+OF_SIZES = ("A01", "A02", "A03", "A06", "B04", "D10")  # mistakes whose factor is a size
+CHANCE = 0.6  # their score where the factor is a plain number, too
 MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
     "A01": "A sum stands where a mean should.",
-    "A03": "The mean is taken twice.",
+    "A03": "A mean stands where a sum should.",
     "D10": "A mean over the batch stands where a sum should.",
 }
 
@@ -91,8 +93,9 @@ def _signed(sign: str, symbol: str) -> str:
 def spelled(s: Seen, c: float) -> list[Form]:
     """The simplest expressions that a constant equals."""
     known, values = forms(tuple(sorted(numbers(s).items())))
-    hits = np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))
-    return sorted((known[i] for i in hits), key=lambda f: f.cost)[:MOST]
+    hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
+    plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
+    return sorted((f for f in hits if not plain or f.cost == 1), key=lambda f: f.cost)[:MOST]
 
 
 def shown(s: Seen, form: Form) -> str:
@@ -113,18 +116,25 @@ def constant_factor(s: Seen) -> Found:
     known, named, what = spelled(s, c), list(meanings(s, c)), "The output" if s.e.forward else "The gradient"
     if s.scale not in (0, 1) and equal(s, c, 1 / s.scale):
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
+    plain = any(not form.uses for form in known)  # a 2 or ½ is a size by chance more often than not
     for fault, score in named:
         for form in known or [Form(f"{c:.6g}", 4)]:
+            if plain and fault in OF_SIZES:
+                if not form.uses:
+                    continue
+                score = min(score, CHANCE)
             told = "" if s.loss else OF_ANY.get(fault, "")
-            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told)
+            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
+                          everywhere=bool(form.uses))  # fmt: skip
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
-        score = 0.75 - 0.04 * form.cost - 0.2 * bool(named)
-        yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy)
+        score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
+        yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
+                      everywhere=bool(form.uses))  # fmt: skip
     if s.informative(s.right):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"

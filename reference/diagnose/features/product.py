@@ -103,8 +103,9 @@ def _too_many(s: Seen, tried: list[Product]) -> Found:
     """yours − right is a multiple of a product with the gradient of another parameter."""
     if s.multiple is not None or not s.yours.any() or not s.informative(s.residual):
         return
-    for p in tried:
-        c = s.constant(s.residual, p.value) if any(f"d{n}" in p.names for n in s.grads) else None
+    gradients = {f"d{n}" for n in s.grads}
+    for p in (p for p in tried if not gradients.isdisjoint(p.names)):
+        c = s.constant(s.residual, p.value)
         if c is not None:
             updated = c < 0 and "dy" in p.names
             text = "" if updated else f"A multiple of {p.symbol} is {'too many' if c > 0 else 'missing'}."
@@ -185,7 +186,8 @@ def _reduced(n: str, over: str, kind: str, right: str, right_over: str) -> Findi
     if kind == "axis":
         return Finding(relation, "C12.axis" if "min(" in n else "D11", 0.95)
     if kind == "one":
-        return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95)
+        text = f"Only the {over.removeprefix(' of the ')} is counted where all are summed."
+        return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95, "", text)
     if kind == "place":
         return Finding(relation, "B06", 0.95)
     if HAT in right and "⊙" not in n:

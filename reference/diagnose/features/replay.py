@@ -13,7 +13,7 @@ from manualbp.loss import Loss
 from ...faults import KNOWN, Fault, corrupt
 from ...sides.record import walk
 from ..evidence import Evidence
-from .network import Network, Observed, recognised
+from .network import Network, Observed, recognised_each
 from .seen import Finding, Found, Seen
 
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
@@ -26,19 +26,24 @@ def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mappi
     trials: dict[int, list[Evidence]] = {}
     for e in evidence:
         trials.setdefault(e.trial, []).append(e)
-    cases = {key: of_trial(of) for key, of in trials.items()}
+    cases = of_trials(trials)
     for e in evidence:
         case, network, told = cases[e.trial]
         here = {mistake: arrays[e.name] for mistake, arrays in told.items() if e.name in arrays}
         yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
 
 
-def of_trial(evidence: Sequence[Evidence]) -> tuple[Observed, Network | None, Told]:
-    """What is recognised in one trial, unless its replays are known already."""
-    case = Observed.of(evidence[0])
-    network = None if any(e.replays() for e in evidence) else recognised(case)
-    told = {} if network is None else mistaken(network, case)
-    return case, network, told | other_function(evidence, case)
+def of_trials(trials: Mapping[int, Sequence[Evidence]]) -> dict[int, tuple[Observed, Network | None, Told]]:
+    """What is recognised in every trial, unless its replays are known already."""
+    cases = {key: Observed.of(of[0]) for key, of in trials.items()}
+    networks = recognised_each({key: cases[key] for key, of in trials.items() if not any(e.replays() for e in of)})
+    others = other_functions(trials, cases)
+    found = {}
+    for key, case in cases.items():
+        network = networks.get(key)
+        told = {} if network is None else mistaken(network, case)
+        found[key] = case, network, told | others.get(key, {})
+    return found
 
 
 def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
@@ -76,16 +81,19 @@ def _one_by_one(layer: Layer, fault: Fault) -> Iterator[tuple[str, Layer]]:
             yield f"{name}.{path}".rstrip("."), changed
 
 
-def other_function(evidence: Sequence[Evidence], case: Observed) -> dict[str, dict[str, Array]]:
+def other_functions(trials: Mapping[int, Sequence[Evidence]], cases: Mapping[int, Observed]) -> dict[int, Told]:
     """The function that a wrong forward computes, if that is one that is known, with its gradients."""
-    wrong = {e.name: np.asarray(e.yours, float) for e in evidence if e.forward and e.name in case.ys}
-    if not wrong or any(not y.size for y in wrong.values()):
-        return {}
-    yours = replace(case, ys={**case.ys, **wrong}, grads={})
-    network = recognised(yours)
-    if network is None or network.scale != 1:  # a number is a multiple of any other
-        return {}
-    return {FUNCTION + _title(network.layer): network.gradients(case) | network.forward(yours)}
+    yours = {}
+    for key, case in cases.items():
+        wrong = {e.name: np.asarray(e.yours, float) for e in trials[key] if e.forward and e.name in case.ys}
+        if wrong and all(y.size for y in wrong.values()):
+            yours[key] = replace(case, ys={**case.ys, **wrong}, grads={})
+    found = {}
+    for key, network in recognised_each(yours).items():
+        if network is not None and network.scale == 1:  # a number is a multiple of any other
+            told = network.gradients(cases[key]) | network.forward(yours[key])
+            found[key] = {FUNCTION + _title(network.layer): told}
+    return found
 
 
 def _title(layer: Layer) -> str:

@@ -157,7 +157,7 @@ def term_by_row(s: Seen) -> Found:
         c = (s.residual * a).sum(axis, keepdims=True) / square
         if np.ptp(c) > s.room(s.yours) and s.alike(s.right + c * a):
             text = f"A term in {n}, with one factor for each slice along axis {axis}, is missing or too many."
-            remedy = "a sum or a norm over that axis is held constant, though it depends on the input: differentiate it"
+            remedy = "look at the derivative of the sum or norm over that axis: is it there, with its right factor?"
             yield Finding(f"yours − right = (one factor along axis {axis}) · {n}", None, 0.72, "", text, remedy)
 
 

@@ -28,6 +28,7 @@ class Finding:
     score     0 to 1: how seldom this is seen where the mistake is another
     shown     the values of the symbols:  N = 32
     rounding  is it the rounding of a shorter format?
+    everywhere  must it hold in every trial? So where a size stands in it, which in some equals much by chance
     text, remedy, shown_by  said in place of what the catalogue says
     """
 
@@ -39,6 +40,7 @@ class Finding:
     remedy: str = ""
     shown_by: str = ""
     rounding: bool = False
+    everywhere: bool = False
 
 
 Found = Iterator[Finding]

@@ -1,5 +1,6 @@
 """Wrong at some entries only: what is special about them, and what stands there."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,22 @@ def _zero(s: Seen, r: Region, t: There) -> Found:
     if s.constant(np.abs(passed), np.abs(t.dy if t.dy is not None else size)) is None:
         return
     distance = s.loss or any(a.shape == s.right.shape and n != s.name for n, a in s.inputs.items())
+    one_sided = _one_sided(s, r)
     told = "dy" if t.dy is not None else "as large as elsewhere"
     which, rest = ("yours", "right") if passed is t.yours else ("right", "yours")
-    signed = t.dy is None and (passed < 0).any()
+    signed = t.dy is None and bool((passed < 0).any())
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
-    yield Finding(relation, "C18" if distance or signed else "C05", 0.94)
+    yield Finding(relation, "C18" if (distance or signed) and not one_sided else "C05", 0.94)
+
+
+def _one_sided(s: Seen, r: Region) -> bool:
+    """Is right 0 on one side of what is 0 in the region, as behind a ReLU, and not behind |d|?"""
+    alike = [a for n, a in s.known.items() if a.shape == s.right.shape and not n.startswith("dy")]
+    each = [*alike, *(a - b for a, b in itertools.combinations(alike, 2))]
+    return any(
+        np.array_equal(d == 0, r.mask) and s.right.any() and not (s.right[d > 0].any() and s.right[d < 0].any())
+        for d in each
+    )
 
 
 def _kink(s: Seen, r: Region, t: There) -> Found:

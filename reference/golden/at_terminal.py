@@ -1,0 +1,110 @@
+"""`manualbp record` and `manualbp replay`: the user's file read, the report shown, the exit code."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+
+from .. import verify_model
+from ..cli import choose, usable
+from . import format
+from .commands import bar
+from .environment import relative, seeded
+from .record import record
+from .recording import Recording
+from .replay import replay
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be recorded."""
+
+    target: str
+    shapes: tuple[str, ...]
+    seed: int
+    only: str
+    dtype: str
+    light: bool
+
+
+def record_file(asked: Asked, folder: str, console: Console) -> int:
+    """Write the recording of a model in a file; the exit code: 1 where the code by hand gives other numbers."""
+    choose("--dtype", asked.dtype, ("float64", "float32"))
+    format.check_folder(folder)
+    model, sample = loaded(asked.target, asked.shapes, asked.seed)
+    source = source_of(asked, folder)
+    found = record(
+        model, *sample, folder=folder, seed=asked.seed, only=asked.only, dtype=asked.dtype, light=asked.light,
+        source=source, track=bar(console, "nodes"),
+    )  # fmt: skip
+    size = sum(file.stat().st_size for file in Path(folder).iterdir())
+    print(
+        f"{folder}: {len(found.whole.run)} arrays of {found.model} and {len(found.nodes)} nodes, {size:,} bytes; "
+        f"the code by hand beside it: {found.by_hand}"
+    )
+    return verify_model.code_of([_Verdict(found.by_hand)])
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    verdict: str
+
+
+def loaded(target: str, shapes: tuple[str, ...], seed: int) -> tuple[nn.Module, tuple[Any, ...]]:
+    """The model of a file and its sample, both made with the random numbers of a seed."""
+    with seeded(seed):
+        module, model = verify_model.model_of(target)
+        return model, verify_model.sample_of(module, list(shapes), seed)
+
+
+def source_of(asked: Asked, folder: str) -> dict[str, Any]:
+    """The address of the model's file as seen from the recording, so that both can be moved together."""
+    place, _, name = asked.target.partition(":")
+    told: dict[str, Any] = {"shapes": list(asked.shapes), "name": name or "model"}
+    if not place.endswith(".py"):
+        return told | {"module": place}
+    return told | {"file": relative(place, folder), "checksum": checksum_of(place)}
+
+
+def checksum_of(file: str) -> str:
+    return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
+
+
+def replay_folder(
+    folder: str, target: str | None, device: str, by_hand: bool, console: Console, json: str | None, junit: str | None
+) -> int:  # fmt: skip
+    """The report on what is there now; the exit code."""
+    recording = format.read(folder)
+    usable(device, recording.dtype)
+    if target is not None and by_hand:
+        raise ValueError("--by-hand runs the graph that was recorded: it takes no file beside the folder")
+    track = bar(console, "nodes")
+    if by_hand:
+        report = replay(folder, by_hand=True, track=track)
+    elif target is not None and (target.endswith(".safetensors") or Path(target).is_dir()):
+        report = replay(folder, numbers=target, track=track)
+    else:
+        target = target or address(recording, folder)
+        model, sample = loaded(target, tuple(recording.source.get("shapes", ())), recording.seed)
+        report = replay(folder, model, *(sample if recording.light else ()), device=device, track=track)
+    return verify_model.show(folder, replace(report, names=("now", "recorded")), console, json, junit)
+
+
+def address(recording: Recording, folder: str) -> str:
+    """Where the model was, FILE.py:model."""
+    source: Mapping[str, Any] = recording.source
+    if "module" in source:
+        return f"{source['module']}:{source['name']}"
+    if "file" not in source:
+        raise ValueError(f"{folder} was recorded from Python and knows no file: manualbp replay {folder} FILE.py:model")
+    file = os.path.normpath(os.path.join(folder, source["file"]))
+    if not Path(file).is_file():
+        raise ValueError(
+            f"{file}, which {folder} was recorded from, is not there: manualbp replay {folder} FILE.py:model"
+        )
+    return f"{file}:{source['name']}"

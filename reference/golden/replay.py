@@ -1,0 +1,174 @@
+"""replay: what is there now beside a recording, array by array, and the first node that is wrong.
+
+    report = replay("golden/", model)                              the model as it is here and now
+    report = replay("golden/", by_hand=True)                       the code by hand, on the graph that was recorded
+    report = replay("golden/", numbers="theirs.safetensors")       what another program wrote
+
+Every bound is the recording's own. The nodes that were recorded are run alone on the numbers that they were given
+then, so that the first wrong one has a name, and the code by hand says which of the two is wrong.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from manualbp.base import options_of, registry
+
+from ..compare.comparison import Comparison
+from ..compare.tensor import Tensor
+from ..diagnose import replays
+from ..diagnose.evidence import Suspect
+from ..judge import Judged, judge_numbers
+from ..models import ModelReport, first_wrong
+from ..report.report import Report
+from ..sides.module import twin_of
+from ..sides.numbers import by_name
+from ..sides.run import GRADIENT, Run
+from . import format
+from .environment import changed
+from .now import FEW, ByHand, ByTorch, Now, Written
+from .recording import Part, Recorded, Recording, beside
+from .written import in_dtype, run_of
+
+Track = Callable[[Sequence[str]], Iterable[str]]
+
+
+def replay(
+    folder: Any, model: nn.Module | None = None, /, *args: Any, numbers: Any = None, by_hand: bool = False,
+    device: str = "cpu", track: Track = iter, **kwargs: Any,
+) -> "Replayed":  # fmt: skip
+    """What is there now beside the recording in a folder.
+
+    model         the torch module that was recorded, as it is now
+    args, kwargs  its sample, for a light recording only: a full one holds it
+    numbers       in the place of a model a safetensors file, or another recording, with arrays of the same names
+    by_hand       in the place of a model the code by hand
+    device        where the module computes: "cpu", "cuda"
+    """
+    recording = format.read(folder)
+    if sum((model is not None, numbers is not None, by_hand)) != 1:
+        raise ValueError("replay takes one of a model, numbers=… and by_hand=True, as replay('golden/', model)")
+    if model is not None:
+        now: Now = ByTorch(recording, model, args, kwargs, device)
+    else:
+        now = ByHand(recording) if by_hand else Written(run_of(recording, numbers))
+    return held_beside(f"{folder}", recording, now, track)
+
+
+@dataclass(frozen=True, repr=False)
+class Replayed(ModelReport):
+    """A report on what is there now beside what was recorded."""
+
+    def _worst(self) -> list[str]:
+        t = next((t for t in self.tensors if t.name == self.culprit and not t.ok), None)
+        return [f"First culprit: {self.culprit if t is None else place_of(t)}"] if self.culprit else []
+
+
+def place_of(t: Tensor) -> str:
+    """Where the largest difference is, with both values; or what differs before any number does."""
+    if t.what:
+        return f"{t.name}: {t.what}"
+    if (worst := t.worst()) is None:
+        return f"{t.name} differs in its projections, by {t.error:.3g}"
+    where, now, then = worst
+    return f"{t.name} at {list(where)}: {now:.17g} now, {then:.17g} in the recording"
+
+
+def held_beside(title: str, recording: Recording, now: Now, track: Track = iter) -> Replayed:
+    """The report."""
+    found = beside(recording.whole, now.whole(), recording.dtype)
+    runs = {} if recording.light and not found.wrong else each_node(recording, now, track)
+    nodes = {n: beside(recording.nodes[n], run, recording.dtype) for n, run in runs.items()}
+    node, culprit, _ = first_wrong(found, nodes)
+    if recording.light:  # a node runs on what the model computes now, so that all behind a wrong one is wrong
+        nodes = {n: c for n, c in nodes.items() if n == node}
+    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
+    run = found.runs[0] if node is None else runs[node]
+    side, suspects = explained(recording, now, node, run) if wrong else (None, ())
+    return Replayed(
+        f"{title}: {recording.model}", "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (),
+        notes(recording, now, found, nodes, runs), 1, ", ".join(f"{n} {s}" for n, s in recording.inputs.items()),
+        recording.dtype, graph=recording.graph, nodes=nodes,
+    )  # fmt: skip
+
+
+def each_node(recording: Recording, now: Now, track: Track) -> dict[str, Run]:
+    """Every node of the recording that can be run alone now."""
+    found = {name: now.node(name, recording.nodes[name]) for name in track([*recording.nodes])}
+    return {name: run for name, run in found.items() if run is not None}
+
+
+def explained(
+    recording: Recording, now: Now, node: str | None, run: Run
+) -> tuple[str | None, tuple[Suspect, ...]]:  # fmt: skip
+    """Which of the two is wrong in a node, or in the whole, by a third side; and what the mistake looks like."""
+    part = recording.whole if node is None else recording.nodes[node]
+    if part.trial is None:
+        return None, ()
+    third = third_side(recording, now, node)
+    side = None
+    if third is not None:
+        third = {n: a for n, a in third.items() if n in part.run}
+        like_then = not beside(part, third, recording.dtype).wrong
+        like_now = not beside(Part(third, part.limits), {n: run.get(n) for n in third}, recording.dtype).wrong
+        side = {(True, False): "now", (False, True): "recording"}.get((like_then, like_now))
+    return side, () if side == "recording" else suspected(recording, node, part, run)
+
+
+def third_side(recording: Recording, now: Now, node: str | None) -> Run | None:
+    """The code by hand; where that is what is judged, a node's twin in torch."""
+    if not isinstance(now, ByHand):
+        by_hand = ByHand(recording)
+        return by_hand.whole() if node is None else by_hand.node(node, recording.nodes[node])
+    if node is None:
+        return None
+    try:
+        return twin_of(recording.layers[node], recording.seed).run(recording.nodes[node].trial)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):  # a class without a twin
+        return None
+
+
+def suspected(recording: Recording, node: str | None, part: Part, run: Run) -> tuple[Suspect, ...]:
+    """The mistakes that make the numbers of today out of those recorded."""
+    layer = recording.graph if node is None else recording.layers[node]
+    options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
+    known = node is not None and type(layer).__name__ in registry()
+    again = partial(replays.of_layer, layer, recording.seed) if known else None
+    judged = Judged(Recorded(run), None, Recorded(dict(part.run)), options, again)
+    return judge_numbers(node or recording.model, judged, part.trial).suspects  # type: ignore[arg-type]
+
+
+def notes(
+    recording: Recording, now: Now, found: Comparison, nodes: Mapping[str, Comparison], runs: Mapping[str, Run]
+) -> tuple[str, ...]:
+    """What somebody has to know beside the figures."""
+    told = []
+    if isinstance(now, ByTorch | ByHand) and (
+        other := changed(recording.environment, now.environment(recording.dtype))
+    ):
+        told.append(f"recorded elsewhere: {'; '.join(other)}")
+    if recording.by_hand == "wrong":
+        told.append("when it was recorded, the code by hand gave other numbers: the recording itself may be wrong")
+    if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
+        told.append("every node alone is right: the fault is in how they are joined, or rounding piles up")
+    missing = [n for n in recording.nodes if n not in runs]
+    if missing and runs:
+        more = f" and {len(missing) - FEW} more" * (len(missing) > FEW)
+        told.append(f"not to be found in the model now, under these names: {', '.join(missing[:FEW])}{more}")
+    for name, c in nodes.items():
+        told += [f"{name}: {place_of(t)}" for t in c.wrong[:1]]
+    return tuple(told)
+
+
+def gradients_beside(gradients: Mapping[str, Any], folder: Any, title: str) -> Report:
+    """Gradients, under the names of the recording or as people call them, beside those of a recording."""
+    recording = format.read(folder)
+    kept = {n.path: (n, a) for n, a in recording.whole.run.items() if n.role == GRADIENT and a is not None}
+    given, zeros = by_name(gradients, {path: np.zeros(a.shape, recording.dtype) for path, (_, a) in kept.items()})
+    run = in_dtype(recording, {kept[path][0]: zeros[path] if a is None else a for path, a in given.items()})
+    whole = replace(recording.whole, run={n: recording.whole.run[n] for n in run})
+    return held_beside(title, replace(recording, whole=whole, nodes={}), Written(run))
