@@ -13,7 +13,6 @@ from .vectors import commands as vectors
 from .versions import commands as versions
 
 if TYPE_CHECKING:
-    from .torches import Torches
     from .verify import Plan
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
@@ -100,42 +99,33 @@ def verify(
 
         manualbp verify --cases 1000000 --on dask --scheduler tcp://10.0.0.1:8786 --resume run/
     """
+    from . import verify as job
     from . import verify_model
     from .campaign import command
     from .sides import backends
-    from .torches import HAND, Torches
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
     for option, way in (("--torch", torch), ("--against", against)):
-        if way != HAND or option == "--torch":
+        if way != job.HAND or option == "--torch":
             backends.usable(way, option, device)
     if torch == against:
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
-    console, torches = Console(quiet=quiet, highlight=False), Torches(torch, against, device, limit)
+    console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
     out = command.Out(console, json, junit, html)
     if model is not None:
         raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
         raise typer.Exit(one_case(case, torches))
-    plan = plan_of(cases, seed, layer, regime, dtype, torches)
+    for name in layer or ():
+        choose("--layer", name, sorted(c.__name__ for c in job.classes_of(job.Plan())))
+    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
     if not any((on, scheduler, resume, task)):
         raise typer.Exit(CODES[command.run(plan, jobs, out)])
     choose("--on", on or "processes", command.NAMES)
     how = command.How(on or "processes", jobs, scheduler, resume, task, given_of(context, plan))
     raise typer.Exit(CODES[command.campaign(plan, how, out)])
-
-
-def plan_of(cases: int, seed: int, layer: list[str] | None, regime: str, dtype: str, torches: "Torches") -> "Plan":
-    """The plan of a run of random networks."""
-    from . import verify as job
-
-    known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
-    for name in layer or ():
-        choose("--layer", name, known)
-    ways = torches.torch, torches.against, torches.limit
-    return job.Plan(cases, seed, tuple(layer or ()), regime, dtype, torches.device, *ways)
 
 
 def given_of(context: typer.Context, plan: "Plan") -> set[str]:

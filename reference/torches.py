@@ -130,5 +130,5 @@ class Compilations:
             self._count(message, times, case)
 
     def _count(self, message: str, times: int, case: str) -> None:
-        before, first = self.failures.get(message, (0, case))
-        self.failures[message] = before + times, min(first, case, key=lambda text: (len(text), text))
+        before, kept = self.failures.get(message, (0, case))
+        self.failures[message] = before + times, min(kept, case, key=lambda text: (len(text), text))

@@ -40,8 +40,8 @@ from .torches import HAND, PLAIN, Compilations, Torches
 from .twin.conventions import at_stake, has, here
 
 CHUNK = 50  # cases that one process draws before it reports
-TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
 SHRUNK = 5  # mismatches and errors of one share that are told in full; of others, which case it was
+TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
 
 
 @dataclass(frozen=True)
@@ -245,26 +245,28 @@ def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | Non
         faults = plan.torches.known(case, trial) if found.wrong else ()
     except NotCompiledError as e:
         tally.compiled.failed(e, repr(case))
+        tally.verdicts["not compiled"] += 1
         return
-    tally.compiled.add(sides)
     if faults:
         tally.compiled.known.update(f.name for f in faults)
+        tally.verdicts["known"] += 1
     elif found.wrong:
-        _differs(tally, plan, i, (choose.indices, draw), (case, found))
+        _differs(tally, plan, i, case, found, choose.indices, draw)
     else:
         reach, conventions = reached(case, trial), [c.name for c in at_stake(case)]
         tally.add(case, found)
         tally.goals.update(reach)
         tally.conventions.update(conventions)
+    tally.compiled.add(sides)
 
 
 def _differs(
-    tally: Tally, plan: Plan, i: int, drawing: tuple[list[int], Callable[[Choose], Case | None]],
-    pair: tuple[Case, Comparison],
+    tally: Tally, plan: Plan, i: int, case: Case, found: Comparison, indices: list[int],
+    draw: Callable[[Choose], Case | None],
 ) -> None:  # fmt: skip
-    """A mismatch: of the first few what is smallest, of others which it was."""
+    """Count a mismatch, and shrink it if it is one of the first."""
     if len(tally.failures) < SHRUNK:
-        small = smallest(*drawing, plan.torches) or pair
+        small = smallest(indices, draw, plan.torches) or (case, found)
         tally.failures.append(replace(judged(*small, plan.torches), index=i))
     else:
         tally.further.append(i)
@@ -350,12 +352,17 @@ def judged(case: Case, found: Comparison, torches: Torches = PLAIN) -> Failure:
     """The mismatch with what is known of it: which side is wrong, and what the mistake looks like."""
     report = Report(repr(case), "wrong", culprit=found.wrong[0].name, tensors=found.wrong)
     if not torches.plain and (blamed := torches.blamed(case, found)) is not None:
-        return Failure(case, found, blamed, torches)
+        return _failure(case, found, blamed, torches)
     if any(t.of.role != UPDATE for t in found.wrong):
         real = replace(case, exact=False, optimizer=None)  # small integers lie on kinks, where there is no slope
         with contextlib.suppress(Exception):  # no explanation is worth a verdict
             told = on_case(real, torch=torches.side(case, torches.torch), title=repr(case))
             report = replace(told, verdict="wrong") if told.wrong_side else report
+    return _failure(case, found, report, torches)
+
+
+def _failure(case: Case, found: Comparison, report: Report, torches: Torches) -> Failure:
+    """With no more than is told of it."""
     return Failure(case, replace(found, tensors=found.wrong, runs=({}, {})), replace(report, tensors=()), torches)
 
 

@@ -38,7 +38,7 @@ def digest(tally: Tally) -> str:
 
 def plain(tally: Tally) -> Plain:
     """A tally as JSON has it; what is empty is left out."""
-    return {name: told for name, value in vars(tally).items() if (told := _plain(value))}
+    return _parts(tally)
 
 
 def tally_of(values: Plain) -> Tally:
@@ -47,14 +47,18 @@ def tally_of(values: Plain) -> Tally:
     return replace(tally, **{name: _like(getattr(tally, name), name, value) for name, value in values.items()})
 
 
+def _parts(value: Any) -> Plain:
+    return {name: plain for name, part in vars(value).items() if (plain := _plain(part))}
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Figures | Compilations):
-        return {name: part for name, part in vars(value).items() if part}
     if isinstance(value, Failure):
         return of_failure(value)
+    if isinstance(value, Figures | Compilations):
+        return _parts(value)
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
-    return list(map(_plain, value)) if isinstance(value, list) else value
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _like(empty: Any, name: str, value: Any) -> Any:
@@ -75,16 +79,15 @@ def _figures(values: Plain) -> Figures:
 
 
 def _compilations(values: Plain) -> Compilations:
-    failures = {message: (times, case) for message, (times, case) in values.get("failures", {}).items()}
-    return Compilations(**{k: Counter(v) for k, v in values.items()} | {"failures": failures})
+    counters = {name: Counter(part) for name, part in values.items() if name != "failures"}
+    return Compilations(**counters, failures={k: tuple(v) for k, v in values.get("failures", {}).items()})
 
 
 def of_failure(failure: Failure) -> Plain:
     found, report = failure.comparison, failure.report
     return {
-        "index": failure.index, "case": repr(failure.case), "torches": vars(failure.torches),
-        "exact": bool(found.exact), "dtype": found.dtype,
-        "tensors": list(map(_of_tensor, found.tensors)),
+        "index": failure.index, "case": repr(failure.case), "exact": bool(found.exact), "dtype": found.dtype,
+        "tensors": list(map(_of_tensor, found.tensors)), "torches": vars(failure.torches),
         "report": vars(report) | {"tensors": [], "suspects": [vars(s) for s in report.suspects]},
     }  # fmt: skip
 

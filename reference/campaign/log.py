@@ -64,8 +64,13 @@ def code() -> str:
 
 def identity(plan: Plan) -> Plain:
     """All that the numbers of a case depend on; how many cases there are is no part of it."""
-    versions = {"manualbp": __version__, "code": code(), "torch": torch.__version__, "numpy": np.__version__}
-    return versions | {"machine": platform.machine()} | {k: v for k, v in plain_plan(plan).items() if k != "cases"}
+    versions = {"manualbp version": __version__, "torch version": torch.__version__, "numpy version": np.__version__}
+    return (
+        versions
+        | {"code": code()}
+        | {"machine": platform.machine()}
+        | {k: v for k, v in plain_plan(plan).items() if k != "cases"}
+    )
 
 
 def work(plan: Mapping[str, Any], span: Span) -> str:

@@ -44,6 +44,7 @@ def page(tally: Tally, plan: Plan, done: Sequence[Done] = ()) -> str:
         tally=tally, plan=vars(plan), of=identity(plan), digest=digest(tally), summary=screen.summary(tally, plan),
         certainty=screen.certainty(tally), buckets=buckets(tally.failures), kinds=_kinds(tally),
         goals={g: tally.goals[g] for g in wanted}, figure=screen.figure,
+        compilations=list(screen.compilations(tally.compiled)),
         explanation=lambda failure: list(screen.explanation(failure.report)),
         classes=[c.__name__ for c in classes_of(plan)], workers=_workers(done), chart=chart(done),
     )  # fmt: skip

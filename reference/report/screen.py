@@ -33,9 +33,9 @@ MISMATCH = {
     "compiled": "What the compiler made is wrong.",
     "eager": "PyTorch as it is is wrong, without a compiler.",
 }
+CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
 SIDES = PLAIN.names
 OUTCOMES = ("whole", "in parts", "not at all", "crash", "too slow")
-CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
 
 
@@ -230,8 +230,9 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     failures = [
         {"case": repr(f.case), "index": f.index, "command": f.command,
-         "tensors": list(map(files.of_tensor, f.comparison.wrong)), "wrong_side": f.report.wrong_side,
-         "sides": f.torches.names, "notes": f.report.notes, "suspects": [vars(s) for s in f.report.suspects]}
+         "tensors": list(map(files.of_tensor, f.comparison.wrong)),
+         "wrong_side": f.report.wrong_side, "sides": f.torches.names,
+         "notes": f.report.notes, "suspects": [vars(s) for s in f.report.suspects]}
         for f in tally.failures
     ]  # fmt: skip
     return {
