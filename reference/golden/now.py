@@ -156,7 +156,7 @@ class ByHand(Now):
         r, trial = self.recording, self.recording.whole.trial
         assert trial is not None
         params = unflatten(flatten(trial.params) | dict(r.constants))
-        return Graphed({"float64": Read(r.graph, params, None, ())}, r.seed).run(trial)
+        return Graphed({"float64": Read(r.graph, params, None, (), {})}, r.seed).run(trial)
 
     def node(self, name: str, part: Part) -> Run | None:
         assert part.trial is not None
