@@ -91,7 +91,9 @@ def _signed(sign: str, symbol: str) -> str:
 
 
 def spelled(s: Seen, c: float) -> list[Form]:
-    """The simplest expressions that a constant equals."""
+    """The simplest expressions that a constant equals; none of 1, which n/n is, too, where n happens to be."""
+    if equal(s, c, 1.0):
+        return []
     known, values = forms(tuple(sorted(numbers(s).items())))
     hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
     plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
