@@ -46,6 +46,11 @@ def collect(pieces: Iterable[Array], z: Array, out: Ints, kernel: Ints, stride: 
     return z
 
 
+def few(g: Array) -> bool:
+    """Are there fewer windows p than channels o? Then W is larger than what it is multiplied by."""
+    return g.shape[3] < g.shape[2]
+
+
 class _Kernel(Layer, family=True):
     """A kernel W between two kinds of channels, o and c, with p a position beside o and s·p + d·k one beside c.
 
@@ -108,13 +113,19 @@ class _Kernel(Layer, family=True):
     def of_weight(self, g: Array, X: Array) -> Array:
         """dW = Σₙ g[n] X[n]ᵀ in the shape of W, where g is the upstream gradient of K z."""
         o, c = self.channels()
+        if few(g):  # those of all n beside each other, in one product, instead of a sum of n matrices
+            g, X = (np.moveaxis(a, 0, 2).reshape(1, self.groups, a.shape[2], -1) for a in (g, X))
         return (g @ X.swapaxes(2, 3)).sum(0).reshape(o, c // self.groups, *self.kernel()[0])
 
     def adjoint(self, params: Params, g: Array, z_shape: Ints, out: Ints) -> Array:
         """Kᵀ g, where z has this shape and g is (N, g, o, p)."""
-        W = self.matrix(params)
-        WT = W.reshape(*W.shape[:2], -1, math.prod(self.kernel()[0])).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
-        pieces = (WT_k @ g for WT_k in np.ascontiguousarray(WT))  # Conv's (4), the rows of X that tap k has
+        W, taps = self.matrix(params), math.prod(self.kernel()[0])  # Conv's (4), the rows of X that each tap k has:
+        if few(g):
+            X = W.swapaxes(1, 2) @ g
+            pieces = np.moveaxis(X.reshape(*X.shape[:2], -1, taps, X.shape[3]), 3, 0)
+        else:
+            WT = W.reshape(*W.shape[:2], -1, taps).transpose(3, 0, 2, 1)  # of every k: (g, c, o)
+            pieces = (WT_k @ g for WT_k in np.ascontiguousarray(WT))  # one after another, none kept
         return collect(pieces, np.zeros(z_shape, g.dtype), out, *self.kernel())
 
 

@@ -45,7 +45,7 @@ class _DropoutNd(Layer, family=True):
 
     @np.errstate(invalid="ignore")  # as in torch, a dropped infinity leaves NaN
     def forward(self, params, x, rng=None):
-        self.takes(len(shape(x)) in self.ranks, x, self.shapes)
+        self.takes(len(shape(x)) in self.ranks or self.shapes == "(*)", x, self.shapes)
         if not self.training or self.p == 0:
             return x, (1,)
         if self.p == 1:

@@ -77,7 +77,7 @@ def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
 
     Over −∞ alone it is −∞; an infinite m is replaced by 0, since ∞ − ∞ has no value.
     """
-    m = x.max(axis, keepdims=True)
+    m = x.max(axis, keepdims=True, initial=-math.inf)
     m = np.where(np.isfinite(m), m, 0)
     with np.errstate(over="ignore", divide="ignore"):  # e^x beside x = ∞, log 0 over −∞ alone
         y = m + np.log(np.exp(x - m).sum(axis, keepdims=True))
@@ -90,7 +90,7 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
     As in torch, NaN over −∞ alone, or beside x = ∞.
     """
     with np.errstate(invalid="ignore"):
-        e = np.exp(x - x.max(axis, keepdims=True))
+        e = np.exp(x - x.max(axis, keepdims=True, initial=-math.inf))
     return e / e.sum(axis, keepdims=True)
 
 
@@ -101,8 +101,8 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     so that the logarithm of a probability near 1 keeps its digits; torch's does not. NaN where softmax is.
     """
     with np.errstate(invalid="ignore"):
-        z = x - x.max(axis, keepdims=True)
-    if not z.ndim:
+        z = x - x.max(axis, keepdims=True, initial=-math.inf)
+    if not z.ndim or not z.size:
         return z
     place = np.arange(z.shape[axis]).reshape([-1 if i == axis % z.ndim else 1 for i in range(z.ndim)])
     others = np.where(place == z.argmax(axis, keepdims=True), z, np.exp(z))  # z: 0, or NaN where there is no maximum

@@ -164,7 +164,8 @@ class Graph(Container):
             values[node.name] = y
             caches.append((cache, y if own else None))  # where y has no gradient, that of θ is one by 0
         y = pick(values, self.outputs, self)
-        computed = {name: values[name] for node in self.layers for name in node.given()}
+        known = flatten(params)  # which may have moved when they are tracked
+        computed = {name: values[name] for node in self.layers for name in node.given() if name not in known}
         moved = {name: values[new] for name, new in self.moved}
         return self._keyed(y), (tuple(caches), x, y, computed, moved)
 
@@ -237,7 +238,7 @@ class Graph(Container):
         for node, (inner, _) in zip(self.layers, caches, strict=True):
             own = node.own(params, flat | computed)
             if (after := node.layer.track(own, inner)) is not own:
-                flat |= {node.where(local): p for local, p in flatten(after).items()}
+                flat |= {node.where(local): p for local, p in flatten(after).items() if node.where(local) in flat}
                 params = unflatten(flat)
         return unflatten(flat | moved) if moved else params
 

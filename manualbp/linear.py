@@ -115,8 +115,8 @@ class Bilinear(Layer):
         db = (dy[..., None, :] @ t)[..., 0, :]  # (2′)
         u = dy[..., None] * b[..., None, :]
         da = np.tensordot(u, W, ((-2, -1), (0, 2)))  # (1′)
-        dW = np.tensordot(u.reshape(n, *u.shape[-2:]), a.reshape(n, -1), (0, 0)).swapaxes(1, 2)
-        return (da, db), {"weight": dW} | ({"bias": dy.reshape(n, -1).sum(0)} if self.bias else {})
+        dW = np.tensordot(u.reshape(n, *u.shape[-2:]), a.reshape(n, a.shape[-1]), (0, 0)).swapaxes(1, 2)
+        return (da, db), {"weight": dW} | ({"bias": dy.reshape(n, self.out_features).sum(0)} if self.bias else {})
 
     @classmethod
     def example(cls, choose, shape):

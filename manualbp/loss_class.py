@@ -382,7 +382,7 @@ class LinearCrossEntropyLoss(Composite, Loss):
         caches, batch = cache
         b = Backward(self, params, caches)
         dz, dt = b("cross_entropy", dy)
-        dx = b("linear", dz.reshape(*batch, -1))
+        dx = b("linear", dz.reshape(*batch, self.num_classes * math.prod(self.out_features)))
         return (dx, dt), b.grads
 
     @classmethod

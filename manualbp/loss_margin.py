@@ -223,7 +223,7 @@ class MultiMarginLoss(Ranked):
 
     def hinges(self, x: Array, t: Array) -> tuple[Array, Array, Array]:
         """h, whose entry at k is 0, as (N, C); where k is; and w_k."""
-        rows = x.reshape(t.size, -1)
+        rows = x.reshape(t.size, (x.shape or (1,))[-1])
         is_k = t.reshape(-1, 1) == np.arange(rows.shape[1])
         z = self.margin - rows[is_k][:, None] + rows
         w = np.ones(rows.shape[1], x.dtype) if self.weight is None else np.asarray(self.weight, x.dtype)

@@ -317,7 +317,7 @@ class CrossMapLRN2d(Layer):
 
 def _mixed(A: Array, q: Array) -> Array:
     """Σᵢ A_ci qᵢ for every channel c, at every place."""
-    return (A @ q.reshape(*q.shape[:2], -1)).reshape(q.shape)
+    return (A @ q.reshape(*q.shape[:2], math.prod(q.shape[2:]))).reshape(q.shape)
 
 
 def _windows(q: Array, below: int, above: int) -> Array:

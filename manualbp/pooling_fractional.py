@@ -1,5 +1,6 @@
 """Max pooling whose windows stand at random steps. Beside torch/nn/modules/pooling.py."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,7 +73,10 @@ class _FractionalMaxPoolNd(Layer, family=True):
         n, out = self.axes, self.sizes(x)
         lead = x.shape[:-n]
         u = params.get("_random_samples")
-        u = needs_rng(self, rng).random((*lead, n)) if u is None else u.reshape(*lead, n)
+        if u is None:
+            u = needs_rng(self, rng).random((*lead, n))
+        else:  # without N those of the first sample, as in torch
+            u = u.reshape(-1, n)[: math.prod(lead)].reshape(*lead, n)
         u = u[..., ::-1] if n == 2 else u  # see Caveat
         kernel = each(self.kernel_size, n)
         starts = [begins(u[..., a], size, out[a], kernel[a]) for a, size in enumerate(x.shape[-n:])]

@@ -140,7 +140,7 @@ def _through(da: Array, W: Array) -> Array:
 
 def _parts(a: Array, count: int) -> Array:
     """The last axis cut into so many equal parts, along a first axis. np.split takes longer than a step of an LSTM."""
-    return a.reshape(*a.shape[:-1], count, -1).swapaxes(0, -2)
+    return a.reshape(*a.shape[:-1], count, a.shape[-1] // count).swapaxes(0, -2)
 
 
 def _product(dq: Array, x: Array) -> Array:

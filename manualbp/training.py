@@ -22,19 +22,10 @@ from .tree import leaves
 
 
 def fit(
-    objective: Layer,
-    params: Params,
-    optimizer: Optimizer,
-    data: Tree,
-    *,
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    state: Checkpoint | None = None,
-    on_step: Callable[[Checkpoint], object] | None = None,
-    checkpoint: FilePath | None = None,
-    progress: bool = True,
-) -> Checkpoint:
+    objective: Layer, params: Params, optimizer: Optimizer, data: Tree, *, epochs: int, batch_size: int,
+    rng: np.random.Generator, state: Checkpoint | None = None, on_step: Callable[[Checkpoint], object] | None = None,
+    checkpoint: FilePath | None = None, progress: bool = True,
+) -> Checkpoint:  # fmt: skip
     """Train until so many epochs are done in all; every epoch takes the examples in a new random order.
 
     objective    usually Objective(model, loss); its value must be one number. It is run in the mode that it is in

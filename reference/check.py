@@ -30,8 +30,10 @@ from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
 from .sides import mistaken, numbers
+from .sides.backends import EAGER, usable
 from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
+from .sides.compiled import Compiled, function_side
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
@@ -80,7 +82,7 @@ def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
     where: Callable | None = None, accumulates: bool = False, dtype: str | None = None, seed: int = 0,
-    title: str | None = None,
+    title: str | None = None, torch: str = EAGER,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
@@ -100,24 +102,26 @@ def check_function(
     accumulates  gradients are meant to be added up from call to call, as torch's are
     dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
               float64, or that of the arrays in `inputs`
+    torch     how `against` runs: "eager", as it is, or a backend of torch.compile, as "inductor"
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
     ...                inputs={"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)})
     """
     mistaken.class_only(forward)
+    usable(torch, "check_function(…, torch=…)")
     title = title or getattr(forward, "__name__", type(forward).__name__)
     with quiet():
         job = bring(
             forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
             accumulates=accumulates, seed=seed, dtype=dtype,
         )  # fmt: skip
-        return _of(title, job)
+        return _of(title, job, torch)
 
 
-def _of(title: str, job: Brought) -> Report:
+def _of(title: str, job: Brought, torch: str) -> Report:
     """The report on what was brought, with what was found before anything was compared."""
-    torch, low = None if job.truth is None else Function(job.truth), job.precision.eager(job.truth)
-    judged = Judged(Candidate(job.subject), job.subject, torch, job.options, low=low)
+    intended, low = None if job.truth is None else function_side(job.truth, torch), job.precision.eager(job.truth)
+    judged = Judged(Candidate(job.subject), job.subject, intended, job.options, low=low)
     return _with_notes(judge(title, judged, job.trials), job)
 
 
@@ -127,8 +131,7 @@ def _with_notes(report: Report, job: Brought) -> Report:
     if not job.differs:
         return report
     side = "forward" if report.verdict in ("identical", "rounding") else "both"
-    told = f"y differs from `against` by up to {job.differs:.3g} of its largest entry"
-    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(told, *report.notes))
+    return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(job.differs, *report.notes))
 
 
 def _truth(against: Any) -> Callable | None:
@@ -156,20 +159,23 @@ def check_pointwise(
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
     with quiet():
-        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype))
+        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
 def check_layer(
-    layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None
-) -> Report:
+    layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None,
+    torch: str = EAGER,
+) -> Report:  # fmt: skip
     """A layer of your own: a manualbp.Layer class (random options and shapes from its `example`), or one layer.
 
     against   a torch.nn class or module of the same parameters; left out, and no class of torch.nn has its name: the
               differences of its own forward decide
+    torch     how `against` runs: "eager", as it is, "export", or a backend of torch.compile, as "inductor"
     """
     mistaken.layer_only(layer)
+    usable(torch, "check_layer(…, torch=…)")
     found = _examples(layer, examples, seed, shape)
-    reports = [on_case(case, torch=_twin(case.layer, case.seed, against)) for case in found]
+    reports = [on_case(case, torch=_twin(case.layer, case.seed, against, torch)) for case in found]
     return next((r for r in reports if not r.stands), max(reports, key=lambda r: r.power or 0.0))
 
 
@@ -209,12 +215,13 @@ def on_layer(
     return judge(title or repr(layer), Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
 
 
-def _twin(layer: Layer, seed: int, against: Any) -> Side | None:
+def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
     """The side to compare with; None if there is none of this name."""
-    if against is not None:
-        return given_module(against, layer, seed)
     name = type(layer).__name__
-    return twin_of(layer, seed) if hasattr(nn, name) or hasattr(modules, name) else None
+    if against is None and not (hasattr(nn, name) or hasattr(modules, name)):
+        return None
+    twin = twin_of(layer, seed) if against is None else given_module(against, layer, seed)
+    return twin if way == EAGER else Compiled(twin.make, twin.seed, cut=twin.cut, backend=way)
 
 
 def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:

@@ -1,7 +1,7 @@
 """`manualbp …` in a terminal. Every command ends with a code: 0 identical, 1 mismatch, 2 usage or error, 3 vacuous."""
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from .teach import commands as teach
 from .vectors import commands as vectors
 from .versions import commands as versions
 
+if TYPE_CHECKING:
+    from .verify import Plan
+
 IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
 FEW = 10  # names that a message lists
 CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "coarse": MISMATCH, "vacuous": VACUOUS}
@@ -21,10 +24,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
 )  # fmt: skip
 errors = Console(stderr=True, highlight=False)
-for command in (
-    teach.learn, teach.book, golden.record, golden.replay, vectors.vectors, versions.bisect,
-):  # fmt: skip
-    app.command()(command)
 
 
 def _print_version(asked: bool) -> None:
@@ -46,6 +45,7 @@ def _root(
 
 @app.command()
 def verify(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(metavar="[FILE.py:model]", help="A torch.nn model of yours, back-propagated by hand."),
@@ -72,6 +72,11 @@ def verify(
         list[str] | None, typer.Option(help="Shape of the model's input, as 8,3,32,32 (repeatable).")
     ] = None,
     only: Annotated[str, typer.Option(help="Of a model the nodes whose names match, as 'layer3.*'.")] = "*",
+    on: Annotated[str | None, typer.Option(help="A campaign, on processes, dask or ray.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of a cluster that exists, as tcp://10.0.0.1:8786.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="FOLDER", help="Keep a campaign here; go on with it.")] = None,
+    task: Annotated[int | None, typer.Option(help="Networks of one task of a campaign (500).", min=1)] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page of the figures here.")] = None,
 ) -> None:
     """Back-propagate random networks by hand and by autograd, and compare every number.
 
@@ -89,10 +94,14 @@ def verify(
         manualbp verify --torch aot_eager --cases 200
 
         manualbp verify --torch inductor --against eager --layer LayerNorm
+
+    A campaign of any size keeps what is done in a folder, and goes on there after whatever ended it:
+
+        manualbp verify --cases 1000000 --on dask --scheduler tcp://10.0.0.1:8786 --resume run/
     """
     from . import verify as job
     from . import verify_model
-    from .report import files, screen
+    from .campaign import command
     from .sides import backends
 
     choose("--regime", regime, ("both", "exact", "real"))
@@ -103,28 +112,27 @@ def verify(
             backends.usable(way, option, device)
     if torch == against:
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
-    files.check_writable({"--json": json, "--junit": junit})
     console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
+    out = command.Out(console, json, junit, html)
     if model is not None:
         raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
         raise typer.Exit(one_case(case, torches))
-    known = sorted(c.__name__ for c in job.classes_of(job.Plan()))
     for name in layer or ():
-        choose("--layer", name, known)
+        choose("--layer", name, sorted(c.__name__ for c in job.classes_of(job.Plan())))
     plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
-    tally = job.Tally()
-    try:
-        with screen.progress(console, cases) as tell:
-            job.verify(plan, jobs, tell, tally)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; this was covered until then.")
-    screen.tables(console, tally, plan)
-    print(screen.summary(tally, plan))
-    files.write(json, junit, screen.as_dict(tally, plan), screen.junit_suite(tally))
-    if tally.errors:
-        fail(f"a case could not be run: {tally.errors[0]}")
-    raise typer.Exit(CODES[tally.verdict])
+    if not any((on, scheduler, resume, task)):
+        raise typer.Exit(CODES[command.run(plan, jobs, out)])
+    choose("--on", on or "processes", command.NAMES)
+    how = command.How(on or "processes", jobs, scheduler, resume, task, given_of(context, plan))
+    raise typer.Exit(CODES[command.campaign(plan, how, out)])
+
+
+def given_of(context: typer.Context, plan: "Plan") -> set[str]:
+    """The fields of a plan whose options were given, and not left as they are."""
+    options = {name: {"layers": "layer"}.get(name, name) for name in vars(plan)}
+    sources = {name: context.get_parameter_source(option) for name, option in options.items()}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def one_case(text: str, torches: Any) -> int:
@@ -174,8 +182,9 @@ def explain(
     steps: Annotated[int, typer.Option(help="Go on for this many updates.", min=1)] = 1,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write it as a page to play with, here.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="Shape of a model's input, as 8,3,32 (repeatable).")] = None,
-    node: Annotated[str | None, typer.Option(help="Of a model this step alone, with its derivation.")] = None,
+    node: Annotated[str | None, typer.Option(help="Of a model this step, with its derivation; or this module.")] = None,
     only: Annotated[str, typer.Option(help="Of a model the steps whose names match, as 'layer3.*'.")] = "*",
+    picture: Annotated[str | None, typer.Option(metavar="FILE.svg", help="Draw a model, here.")] = None,
 ) -> None:
     """The worked example: a 2-2-1 network, every number by hand, by PyTorch, and in the text.
 
@@ -187,12 +196,18 @@ def explain(
         manualbp explain --html example.html
 
         manualbp explain net.py:model --shape 4,10 --node layer1.0
+
+        manualbp explain net.py:model --shape 4,10 --picture graph.svg --html page.html
+
+    A long model is folded by module; --only 'layer3.*' unfolds. --html makes a page to unfold, --picture a drawing.
     """
     if model is not None:
         from . import verify_model
 
-        print(verify_model.explained(model, shape or (), node, only))
+        print(verify_model.explained(model, shape or (), node, only, picture, html))
         return None
+    if picture:
+        fail("--picture draws a model of yours: manualbp explain FILE.py:model --picture graph.svg")
     if html:
         from .teach.example_page import write
 
@@ -200,6 +215,12 @@ def explain(
     from .explain import explain as show
 
     return show(steps)
+
+
+for _command in (
+    teach.learn, teach.book, golden.record, golden.replay, vectors.vectors, versions.bisect,
+):  # fmt: skip
+    app.command()(_command)
 
 
 def choose(option: str, value: str, allowed: Any) -> None:

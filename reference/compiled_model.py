@@ -95,7 +95,7 @@ class CompiledCall(Call):
     may_round_at_kinks = True
 
     def run(self, trial: Trial) -> Run:
-        plain = Call(self.step, self.again, self.values, self.seed)
+        plain = Call(self.step, self.again, self.values, self.seed, self.device)
         return guarded(partial(Call.run, self, trial), partial(plain.run, trial), self.outcome, self.limit)
 
     def made(self, call: Callable[[], Any], dtype: torch.dtype, source: Any) -> Any:
@@ -115,7 +115,7 @@ def examined(
     if report.verdict not in (*GOOD, "vacuous"):
         told = f"torch as it is and the side by hand differ already: it was not run {in_words(ways.torch)}"
         return replace(report, notes=(*report.notes, told))
-    side = CompiledOwn(own.model, own.args, own.kwargs, own.seed, own.draws, ways.torch, ways.limit)
+    side = CompiledOwn(own.model, own.args, own.kwargs, own.seed, own.draws, way=ways.torch, limit=ways.limit)
     whole = Tried(side, own if ways.against == EAGER else hand, trial)
     try:
         found = whole.found
@@ -161,7 +161,8 @@ def each_compiled(alone: Mapping[str, Alone], ways: Torches) -> tuple[dict[str, 
     tried, failed = {}, []
     for name, node in alone.items():
         hand, call = node.sides
-        side = CompiledCall(call.step, call.again, call.values, call.seed, ways.torch, ways.limit)
+        of_call = call.step, call.again, call.values, call.seed, call.device
+        side = CompiledCall(*of_call, way=ways.torch, limit=ways.limit)
         each = Tried(side, call if ways.against == EAGER else hand, node.trial)
         try:
             torch._dynamo.reset()

@@ -6,7 +6,9 @@
 One side is what `from_torch` reads; the other is the model itself, with autograd. Never a twin of what was read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import nn
 
 from manualbp.base import tree_map, unflatten
@@ -22,14 +25,17 @@ from manualbp.operations import MaskedFill, Where
 
 from .compare.comparison import Comparison, compare
 from .compiled_model import examined
+from .cost import cost_of
 from .diagnose.evidence import Suspect
 from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone, first_wrong
+from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
+from .sides.raised import RefusedError
 from .torches import PLAIN, Torches
 from .twin import passes
 from .twin.layers import array
@@ -84,7 +90,8 @@ def check_model(
     dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
     torch         how torch runs it: "eager", as it is; "export", or a backend of torch.compile, as "inductor"
 
-    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad.
+    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad. Of a
+    large one the cost is said on the error stream before it starts; Ctrl-C then keeps the nodes that were compared.
 
     >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
     """
@@ -92,42 +99,121 @@ def check_model(
     return examine_model(model, args, kwargs, seed, by_layer, only, dtype, ways=Torches(torch))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A model that was read: itself, its graph in either precision, and the numbers that both are run on."""
+
+    own: Own
+    reads: Mapping[str, Read]
+    trial: OfModel
+    seed: int
+    seconds: float = 0.0  # that reading it took
+
+    @property
+    def graph(self) -> Graph:
+        return self.reads["float64"].graph
+
+
+def prepared(
+    model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, dtype: Any = "float64",
+    change: Change = lambda graph: graph,
+) -> Prepared:  # fmt: skip
+    """A model read on a sample. `change`: another graph in the place of the one read, as one with a fault in it."""
+    check(model)
+    dtype = precision_named(dtype)
+    dtype_of(model, args, kwargs)
+    draws: list[torch.Tensor] = []
+    start = time.perf_counter()
+    reads = read_in_both(model, args, kwargs, draws, change)
+    own = Own(model, args, kwargs, seed if reads["float64"].graph.random else None, draws)
+    trial = trial_of(own, reads["float64"], seed, dtype)
+    return Prepared(own, reads, trial, seed, time.perf_counter() - start)
+
+
 def examine_model(
     model: nn.Module, args: tuple, kwargs: Mapping[str, Any], seed: int = 0, by_layer: bool = False, only: str = "*",
     dtype: Any = "float64", change: Change = lambda graph: graph, ways: Torches = PLAIN,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
-    check(model)
-    dtype = precision_named(dtype)
-    dtype_of(model, args, kwargs)
-    draws: list[torch.Tensor] = []
-    reads = read_in_both(model, args, kwargs, draws, change)
-    graph = reads["float64"].graph
-    some_match(only, [node.name for node in graph.layers])
-    own = Own(model, args, kwargs, seed if graph.random else None, draws)
-    trial = trial_of(own, reads["float64"], seed, dtype)
-    hand = Graphed(reads, seed, wide=trial.size < LARGE)
-    found = compare(hand, own, trial)
+    given = prepared(model, args, kwargs, seed, dtype, change)
+    with watched(given, by_layer, only) as tell:
+        return examine(given, by_layer, only, tell, ways)
+
+
+@contextmanager
+def watched(given: Prepared, by_layer: bool, only: str = "*") -> Iterator[Tell]:
+    """What a large model will cost, said before it starts, and a bar while it runs; nothing for a small one."""
+    names = [node.name for node in given.graph.layers]
+    share = by_layer * sum(fnmatchcase(n, only) for n in names) / max(len(names), 1)
+    parameters = sum(p.numel() for p in given.own.model.parameters())
+    cost = cost_of(given.reads["float64"], parameters, given.seconds, share)
+    console = Console(stderr=True, highlight=False)
+    if not cost.large:
+        yield silent
+        return
+    console.print(f"{type(given.own.model).__name__}: {cost}", soft_wrap=True)
+    with steps(console) as tell:
+        yield tell
+
+
+def examine(
+    given: Prepared, by_layer: bool = False, only: str = "*", tell: Tell = silent, ways: Torches = PLAIN
+) -> ModelReport:
+    """The whole model, and where it is out of bounds, or with `by_layer`, every node alone."""
+    some_match(only, [node.name for node in given.graph.layers])
+    tell("the whole model", 0, 1)
+    hand = Graphed(given.reads, given.seed, wide=given.trial.size < LARGE)
+    found, raised = the_whole(hand, given)
 
     @cache
-    def each() -> dict[str, Alone]:
-        return each_alone(own, trial, {node.name: node.layer for node in graph.layers}, only, seed)
+    def each() -> tuple[dict[str, Alone], tuple[str, ...]]:
+        return gathered(given, only, tell)
 
-    alone = each() if found.wrong or by_layer else {}
-    nodes = {n: each.found for n, each in alone.items()}
-    node, culprit, side = first_wrong(found, nodes)
-    suspects = named(alone[node], seed) if node else ()
-    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
-    notes = told(model, reads["float64"]) + not_finite(reads["float64"], seed)
-    if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
-        notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
-    report = ModelReport(
-        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
-        ", ".join(f"{n} {np.shape(a)}" for n, a in trial.x.items()), graph=graph, nodes=nodes,
-    )  # fmt: skip
+    alone, stopped = each() if found.wrong or raised or by_layer else ({}, ())
+    report = reported(given, found, alone, raised, raised + stopped)
     if ways.torch == EAGER:
         return report
-    return examined(report, own, hand, trial, lambda needed: each() if by_layer or needed else {}, ways)
+    return examined(report, given.own, hand, given.trial, lambda needed: each()[0] if by_layer or needed else {}, ways)
+
+
+def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, tuple[str, ...]]:
+    """The whole model compared; or nothing, and a sentence, where the graph's backward pass ends in an error."""
+    try:
+        return compare(hand, given.own, given.trial), ()
+    except RefusedError as e:
+        error = f"{type(e.error).__name__}: {e.error}"
+        return Comparison(()), (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
+
+
+def gathered(given: Prepared, only: str, tell: Tell) -> tuple[dict[str, Alone], tuple[str, ...]]:
+    """Every node alone, one after another; whoever stops it keeps what was done until then, and is told."""
+    layers = {n.name: n.layer for n in given.graph.layers if fnmatchcase(n.name, only)}
+    alone: dict[str, Alone] = {}
+    try:
+        for name, each in each_alone(given.own, given.trial, layers, only, given.seed):
+            alone[name] = each
+            tell(name, len(alone), len(layers))
+    except KeyboardInterrupt:
+        return alone, (f"interrupted: {len(alone)} of {len(layers)} nodes were compared alone",)
+    return alone, ()
+
+
+def reported(
+    given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: tuple[str, ...], notes: tuple[str, ...]
+) -> ModelReport:
+    """What was found of the whole and of its nodes, with the first fault and its name."""
+    model, read = given.own.model, given.reads["float64"]
+    nodes = {n: each.found for n, each in alone.items()}
+    node, culprit, side = first_wrong(found, nodes)
+    suspects = named(alone[node], given.seed) if node else ()
+    wrong = bool(found.wrong or raised) or any(c.wrong for c in nodes.values())
+    notes = told(model, read) + not_finite(read, given.seed) + notes
+    if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
+        notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
+    return ModelReport(
+        type(model).__name__, "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (), notes, 1,
+        ", ".join(f"{n} {np.shape(a)}" for n, a in given.trial.x.items()), graph=given.graph, nodes=nodes,
+    )  # fmt: skip
 
 
 def precision_named(dtype: Any) -> str:

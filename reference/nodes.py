@@ -1,13 +1,14 @@
 """Every node of a model's graph alone: given what it was given in the model's own run, and the gradient that came back
 to it there. So errors do not pile up, and the first node that is wrong has a name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 
 from manualbp.base import Layer, Tree, flatten, unflatten
 
@@ -77,11 +78,17 @@ class Recorder(Reader):
     def __init__(self, own: Own, dtype: torch.dtype, only: str, find: Find = whole) -> None:
         super().__init__(own.model, find, dtype, own.draws, False)
         self.only = only
+        self.rng = None if own.seed is None else np.random.default_rng(own.seed)
         self.calls: dict[str, tuple[Step, Again, Mapping[int, torch.Tensor]]] = {}
         self.upstream: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         return {id(t): t.detach().clone() for t in tensors}
+
+    def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        with randomness.shared(self.rng):  # which replaces functions where they are looked up, so not this one
+            func = getattr(F, passes.SHARED[func]) if func in passes.SHARED else func
+            return func(*args, **kwargs)
 
     def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
         if fnmatchcase(name, self.only):
@@ -108,10 +115,12 @@ class Alone:
     sides: tuple["Gradients", Call]
 
 
-def each_alone(own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int) -> dict[str, Alone]:
+def each_alone(
+    own: Own, trial: Trial, layers: Mapping[str, Layer], only: str, seed: int
+) -> Iterator[tuple[str, Alone]]:
     """Every node whose name matches, in order."""
     recorder = recorded(own, trial, only)
-    return {n: alone(n, layer, recorder, seed) for n, layer in layers.items() if n in recorder.calls}
+    yield from ((n, alone(n, layer, recorder, seed)) for n, layer in layers.items() if n in recorder.calls)
 
 
 def recorded(own: Own, trial: Trial, only: str = "*", find: Find = whole) -> Recorder:
@@ -134,9 +143,7 @@ def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
 
 
-def sides_alone(
-    name: str, layer: Layer, recorder: Recorder, seed: int, device: str = "cpu"
-) -> tuple["Gradients", Call, Trial]:
+def sides_alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> tuple["Gradients", Call, Trial]:
     """One node by hand, as the call of torch that it is, and what it was given in the model."""
     step, again, before = recorder.calls[name]
 
@@ -148,7 +155,7 @@ def sides_alone(
     params = unflatten({n: was(t) for n, t in step.params.items()})
     buffers = tuple(n for n, t in step.params.items() if not t.requires_grad)
     random = seed if layer.random else None
-    hand, call = Hand(layer, seed), Call(step, again, before, random, device)
+    hand, call = Hand(layer, seed), Call(step, again, before, random)
     trial = Trial(was(step.inputs), seed=seed, params=params, buffers=buffers)
     y = hand.outputs(trial)
     trial = Trial(trial.x, seed=seed, params=params, buffers=buffers, dy=upstream(y, name, recorder))

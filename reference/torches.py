@@ -60,7 +60,9 @@ class Torches:
         if way == EAGER:
             return twin
         around = partial(known.around, mended)
-        return Compiled(twin.make, twin.seed, self.device, way, by_hand(case), self.limit, around)
+        return Compiled(
+            twin.make, twin.seed, self.device, twin.cut, backend=way, by=by_hand(case), limit=self.limit, around=around
+        )
 
     def known(self, case: Case, trial: Trial) -> tuple[known.Known, ...]:
         """The known faults of a compiler that explain all of a difference; none where something is left."""
@@ -103,7 +105,7 @@ def by_hand(case: Case) -> Hand:
 @dataclass
 class Compilations:
     """What a compiler made of the networks: how many it compiled whole, in parts, not at all, and why; where it failed,
-    by what it said, with how often and one case; and where a known fault of it is all that differs."""
+    by what it said, with how often and its shortest case; and where a known fault of it is all that differs."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     breaks: Counter[str] = field(default_factory=Counter)
@@ -128,5 +130,5 @@ class Compilations:
             self._count(message, times, case)
 
     def _count(self, message: str, times: int, case: str) -> None:
-        before, first = self.failures.get(message, (0, case))
-        self.failures[message] = before + times, first
+        before, kept = self.failures.get(message, (0, case))
+        self.failures[message] = before + times, min(kept, case, key=lambda text: (len(text), text))

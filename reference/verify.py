@@ -2,16 +2,13 @@
 
 import contextlib
 import functools
+import itertools
 import shlex
-import signal
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +20,8 @@ from manualbp.operations import Gt, Lt
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose
 
+from .campaign.executors import Here, Processes
+from .campaign.runner import conduct
 from .check import on_case
 from .compare.comparison import Comparison, compare
 from .compare.updates import with_updates
@@ -38,9 +37,10 @@ from .sides.compiled import LIMIT, NotCompiledError
 from .sides.run import UPDATE
 from .sides.side import Side
 from .torches import HAND, PLAIN, Compilations, Torches
-from .twin.conventions import at_stake
+from .twin.conventions import at_stake, has, here
 
 CHUNK = 50  # cases that one process draws before it reports
+SHRUNK = 5  # mismatches and errors of one share that are told in full; of others, which case it was
 TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
 
 
@@ -66,21 +66,25 @@ class Plan:
 
 @dataclass
 class Figures:
-    """One line of the table: a class, and what the cases that contain it gave."""
+    """One line of the table: a class, and what the cases that contain it gave.
+
+    powers   how many real cases would have shown which smallest relative fault, in two digits: so however a run is
+             divided, its parts add up to the same median
+    """
 
     cases: int = 0
     identical: int = 0
     certified: int = 0
     worst: float = 0.0
-    powers: list[float] = field(default_factory=list)
+    powers: Counter[str] = field(default_factory=Counter)
 
     def add(self, found: Comparison, power: float | None) -> None:
         self.cases += 1
-        self.certified += found.exact
-        self.identical += found.exact and not any(t.error for t in found.tensors if t.bound == 0)
-        self.worst = max(self.worst, 0.0 if found.exact else found.ratio)
+        self.certified += bool(found.exact)
+        self.identical += bool(found.exact and not any(t.error for t in found.tensors if t.bound == 0))
+        self.worst = max(self.worst, 0.0 if found.exact else float(found.ratio))
         if power is not None and not found.exact:
-            self.powers.append(power)
+            self.powers[f"{power:.1e}"] += 1
 
     def merge(self, other: "Figures") -> None:
         self.cases += other.cases
@@ -92,27 +96,46 @@ class Figures:
     @property
     def power(self) -> float | None:
         """The median of the smallest relative faults that its real cases would have shown."""
-        return sorted(self.powers)[len(self.powers) // 2] if self.powers else None
+        left = self.powers.total() // 2
+        for power in sorted(self.powers, key=float):
+            left -= self.powers[power]
+            if left < 0:
+                return float(power)
+        return None
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A case whose sides differ, after shrinking, and what the judge says of it."""
+    """A case whose sides differ, after shrinking, and what the judge says of it.
+
+    comparison   the tensors that differ
+    index        of the case that was drawn
+    """
 
     case: Case
     comparison: Comparison
     report: Report
     torches: Torches = PLAIN
+    index: int = 0
 
     @property
     def command(self) -> str:
         """The line that runs exactly this case again."""
-        return f"manualbp verify --case {shlex.quote(repr(self.case))}{self.torches.options}"
+        return command_of(self.case, self.torches)
+
+
+def command_of(case: Case, torches: Torches = PLAIN) -> str:
+    """The line that runs this case in a terminal."""
+    return f"manualbp verify --case {shlex.quote(repr(case))}{torches.options}"
 
 
 @dataclass
 class Tally:
-    """What was covered, in one process or in all."""
+    """What was covered, in one process or in all. Only the order of its lists depends on that of its parts.
+
+    verdicts   of every case that was drawn, "not drawn" and "error" among them
+    failures   those that were shrunk; `further`: the numbers of the cases that differ, too
+    """
 
     total: Figures = field(default_factory=Figures)
     rows: dict[str, Figures] = field(default_factory=dict)
@@ -120,8 +143,9 @@ class Tally:
     verdicts: Counter = field(default_factory=Counter)
     conventions: Counter = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
+    further: list[int] = field(default_factory=list)
     entries: int = 0
-    blind: float = 0.0
+    blind: int = 0
     errors: list[str] = field(default_factory=list)
     compiled: Compilations = field(default_factory=Compilations)
 
@@ -132,9 +156,9 @@ class Tally:
             self.rows.setdefault(name, Figures()).add(found, found.power)
         if case.optimizer:
             self.rows.setdefault(type(case.optimizer).__name__, Figures()).add(found, found.power_of_updates)
-        size = sum(np.count_nonzero(t.hand) for t in found.gradients if t.hand is not None)
+        size = sum(int(np.count_nonzero(t.hand)) for t in found.gradients if t.hand is not None)
         self.entries += size
-        self.blind += size * found.blind
+        self.blind += round(size * found.blind)
 
     def merge(self, other: "Tally") -> None:
         self.total.merge(other.total)
@@ -144,6 +168,7 @@ class Tally:
         self.verdicts += other.verdicts
         self.conventions += other.conventions
         self.failures += other.failures
+        self.further += other.further
         self.errors += other.errors
         self.compiled.merge(other.compiled)
         self.entries += other.entries
@@ -154,8 +179,13 @@ class Tally:
         return sorted(goals.wanted(classes_of(plan)) - set(self.goals))
 
     @property
+    def covered(self) -> int:
+        """The cases that were tried, whatever came of it."""
+        return self.verdicts.total()
+
+    @property
     def verdict(self) -> str:
-        if self.failures:
+        if self.verdicts["wrong"]:
             return "wrong"
         if self.verdicts["identical"] + self.verdicts["rounding"] == 0:
             return "vacuous"
@@ -164,7 +194,8 @@ class Tally:
 
 def classes_of(plan: Plan) -> list[type]:
     """The classes that a plan speaks of."""
-    known = registry() | (registry(Optimizer) if plan.torches.plain else {})  # no compiler is asked to update
+    known = {name: cls for name, cls in registry().items() if here(name)}
+    known |= registry(Optimizer) if plan.torches.plain else {}  # no compiler is asked to update
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
@@ -179,40 +210,67 @@ def check(case: Case, sides: tuple[Side, Side] | None = None, trial: Trial | Non
 
 
 def chunk(plan: Plan, number: int) -> Tally:
-    """One process's share: CHUNK cases, each from a seed of its own; it ends at a mismatch, shrunk."""
+    """One process's share of a run: CHUNK cases, ended by a mismatch or an error."""
+    return covered(plan, range(number * CHUNK, min((number + 1) * CHUNK, plan.cases)))
+
+
+def covered(plan: Plan, cases: Iterable[int], to_the_end: bool = False) -> Tally:
+    """These cases of a plan, each from a seed of its own, until a mismatch, shrunk, or an error; or `to_the_end`."""
     torch.set_num_threads(1)
     tally, classes = Tally(), classes_of(plan)
-    for i in range(number * CHUNK, min((number + 1) * CHUNK, plan.cases)):
+    for i in cases:
         draw, choose = functools.partial(draw_case, plan, classes, i), Drawn((plan.seed, i))
         try:
-            if (case := draw(choose)) is None:
-                tally.verdicts["not drawn"] += 1
-                continue
-            trial, sides = case.trial(), plan.torches.sides(case)
-            found = check(case, sides, trial)
-            if found.verdict == "vacuous" and (seen := beside(case)) is not None:
-                draw = functools.partial(_beside, draw)
-                case, trial, sides = seen, seen.trial(), plan.torches.sides(seen)
-                found = check(case, sides, trial)
-            faults = plan.torches.known(case, trial) if found.wrong else ()
-        except NotCompiledError as e:
-            tally.compiled.failed(e, repr(case))
-            continue
+            _cover(tally, plan, i, draw, choose)
         except Exception as e:
-            tally.errors.append(_told(e, choose.indices, draw))
+            tally.verdicts["error"] += 1
+            tally.errors += [_told(e, choose.indices, draw)] * (len(tally.errors) < SHRUNK)
+        if not to_the_end and (tally.errors or tally.failures):
             break
-        tally.compiled.add(sides)
-        if faults:
-            tally.compiled.known.update(f.name for f in faults)
-            continue
-        if found.wrong:
-            tally.verdicts["wrong"] += 1
-            tally.failures.append(judged(*smallest(choose.indices, draw, plan.torches), plan.torches))
-            break
-        tally.add(case, found)
-        tally.goals.update(reached(case, trial))
-        tally.conventions.update(c.name for c in at_stake(case))
     return tally
+
+
+def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | None], choose: Drawn) -> None:
+    """One case, counted last, so that it is not when an error ends it."""
+    if (case := draw(choose)) is None:
+        tally.verdicts["not drawn"] += 1
+        return
+    try:
+        trial, sides = case.trial(), plan.torches.sides(case)
+        found = check(case, sides, trial)
+        if found.verdict == "vacuous" and (seen := beside(case)) is not None:
+            draw = functools.partial(_beside, draw)
+            case, trial, sides = seen, seen.trial(), plan.torches.sides(seen)
+            found = check(case, sides, trial)
+        faults = plan.torches.known(case, trial) if found.wrong else ()
+    except NotCompiledError as e:
+        tally.compiled.failed(e, repr(case))
+        tally.verdicts["not compiled"] += 1
+        return
+    if faults:
+        tally.compiled.known.update(f.name for f in faults)
+        tally.verdicts["known"] += 1
+    elif found.wrong:
+        _differs(tally, plan, i, case, found, choose.indices, draw)
+    else:
+        reach, conventions = reached(case, trial), [c.name for c in at_stake(case)]
+        tally.add(case, found)
+        tally.goals.update(reach)
+        tally.conventions.update(conventions)
+    tally.compiled.add(sides)
+
+
+def _differs(
+    tally: Tally, plan: Plan, i: int, case: Case, found: Comparison, indices: list[int],
+    draw: Callable[[Choose], Case | None],
+) -> None:  # fmt: skip
+    """Count a mismatch, and shrink it if it is one of the first."""
+    if len(tally.failures) < SHRUNK:
+        small = smallest(indices, draw, plan.torches) or (case, found)
+        tally.failures.append(replace(judged(*small, plan.torches), index=i))
+    else:
+        tally.further.append(i)
+    tally.verdicts["wrong"] += 1
 
 
 def beside(case: Case) -> Case | None:
@@ -237,17 +295,30 @@ def _beside(draw: Callable[[Choose], Case | None], choose: Choose) -> Case | Non
 
 
 def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case | None:
-    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this."""
+    """The i-th case of a plan: every class has its turn, in the regimes that are asked for; None if it has not this, or
+    is made of what this torch has not."""
     exact = plan.regime == "exact" or (plan.regime == "both" and (i // len(classes)) % 2 == 0)
     case = verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
     if case is not None and not plan.torches.plain:
         case = replace(case, optimizer=None)
-    return case if plan.regime != "exact" or (case and case.exact) else None
+    if case is None or not has(case.layer):
+        return None
+    return case if plan.regime != "exact" or case.exact else None
 
 
-def smallest(indices: list[int], draw: Callable[[Choose], Case | None], torches: Torches) -> tuple[Case, Comparison]:
+def drawn(plan: Plan, i: int) -> Case:
+    """The case of this number, as a run compares it."""
+    case = draw_case(plan, classes_of(plan), i, Drawn((plan.seed, i)))
+    if case is None:
+        raise ValueError(f"the plan has no case {i}")
+    return beside(case) or case if check(case, plan.torches.sides(case)).verdict == "vacuous" else case
+
+
+def smallest(
+    indices: list[int], draw: Callable[[Choose], Case | None], torches: Torches
+) -> tuple[Case, Comparison] | None:
     """The smallest case that still differs, with its comparison; in numbers that can be followed by hand, where it
-    still shows with such."""
+    still shows with such. None if it does not differ any more."""
     found: dict[tuple[int, ...], tuple[Case, Comparison]] = {}
 
     def fails(candidate: list[int]) -> list[int] | None:
@@ -259,7 +330,8 @@ def smallest(indices: list[int], draw: Callable[[Choose], Case | None], torches:
                 return choose.indices
         return None
 
-    fails(indices)
+    if fails(indices) is None:
+        return None
     case, comparison = found[tuple(shrink(indices, fails, TRIES if torches.plain else FEW))]
     for seed in range(0 if case.exact else 20 if torches.plain else 5):
         simple = replace(case, exact=True, seed=seed)
@@ -280,13 +352,18 @@ def judged(case: Case, found: Comparison, torches: Torches = PLAIN) -> Failure:
     """The mismatch with what is known of it: which side is wrong, and what the mistake looks like."""
     report = Report(repr(case), "wrong", culprit=found.wrong[0].name, tensors=found.wrong)
     if not torches.plain and (blamed := torches.blamed(case, found)) is not None:
-        return Failure(case, found, blamed, torches)
+        return _failure(case, found, blamed, torches)
     if any(t.of.role != UPDATE for t in found.wrong):
         real = replace(case, exact=False, optimizer=None)  # small integers lie on kinks, where there is no slope
         with contextlib.suppress(Exception):  # no explanation is worth a verdict
             told = on_case(real, torch=torches.side(case, torches.torch), title=repr(case))
             report = replace(told, verdict="wrong") if told.wrong_side else report
-    return Failure(case, found, report, torches)
+    return _failure(case, found, report, torches)
+
+
+def _failure(case: Case, found: Comparison, report: Report, torches: Torches) -> Failure:
+    """With no more than is told of it."""
+    return Failure(case, replace(found, tensors=found.wrong, runs=({}, {})), replace(report, tensors=()), torches)
 
 
 def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None]) -> str:
@@ -312,42 +389,13 @@ def verify(
     `tally` may be given, so that what was covered is there when Ctrl-C ends the run.
     """
     tally = Tally() if tally is None else tally
-    if jobs == 1 or plan.cases <= CHUNK:
-        for number in range(_chunks(plan)):
-            _collect(tally, [chunk(plan, number)], progress)
-            if tally.errors:
-                break
-        return tally
-    # Ctrl-C is for this process, which then tells what was covered; the others finish their share and end.
-    ignored = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), **ignored) as pool:
-        waiting: set[Future] = set()
-        try:
-            _feed(pool, waiting, plan, jobs, tally, progress)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return tally
 
-
-def _feed(pool: ProcessPoolExecutor, waiting: set[Future], plan: Plan, jobs: int, tally: Tally, progress: Any) -> None:
-    numbers = iter(range(_chunks(plan)))
-    while True:
-        while len(waiting) < 2 * jobs and not tally.errors and (number := next(numbers, None)) is not None:
-            waiting.add(pool.submit(chunk, plan, number))
-        if not waiting:
-            return
-        done, rest = wait(waiting, return_when=FIRST_COMPLETED)
-        waiting.clear()
-        waiting.update(rest)
-        _collect(tally, (f.result() for f in done), progress)
-
-
-def _chunks(plan: Plan) -> int:
-    return -(-plan.cases // CHUNK)
-
-
-def _collect(tally: Tally, found: Iterable[Tally], progress: Callable[[Tally], None]) -> None:
-    for each in found:
-        tally.merge(each)
+    def take(found: Tally) -> None:
+        tally.merge(found)
         progress(tally)
+
+    numbers = itertools.takewhile(lambda _: not tally.errors, range(-(-plan.cases // CHUNK)))
+    with Here() if jobs == 1 or plan.cases <= CHUNK else Processes(jobs) as executor:
+        lost = conduct(functools.partial(chunk, plan), numbers, executor, take)
+    tally.errors += [f"the process that had share {n} died, three times" for n in lost]
+    return tally

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from .chain import explain_model
+from . import picture
+from .chain import chain_of, pattern, told
 from .compare.tensor import Tensor
 from .declared import code_of, loaded
 from .draw.expression import nearest
-from .models import ModelReport, examine_model
+from .models import ModelReport, examine_model, prepared, watched
 from .report import files
+from .teach import model_page
 from .torches import PLAIN, Torches
 
 
@@ -45,10 +48,27 @@ def show(target: str, report: ModelReport, console: Console, json_file: str | No
     return code_of([report])
 
 
-def explained(target: str, shapes: Iterable[str], node: str | None, only: str) -> str:
-    """The chain rule of the model, or one step of it with its derivation."""
+def explained(
+    target: str, shapes: Iterable[str], node: str | None, only: str, picture_file: str | None = None,
+    page_file: str | None = None,
+) -> str:  # fmt: skip
+    """The chain rule of the model, or one step of it with its derivation; where a file is asked for, what is in it."""
+    files.check_writable({"--picture": picture_file, "--html": page_file})
+    if picture_file:
+        picture.layout()
     module, model = model_of(target)
-    return explain_model(model, *sample_of(module, list(shapes), 0), node=node, only=only)
+    given = prepared(model, sample_of(module, list(shapes), 0), {})
+    only = pattern(given, node, only)
+    with watched(given, True, only) as tell:
+        chain = chain_of(given, only, tell)
+    said = []
+    if picture_file:
+        Path(picture_file).write_text(picture.svg(chain, only), encoding="utf-8")
+        said.append(f"{picture_file}: the {len(chain.lines)} steps drawn")
+    if page_file:
+        model_page.write(page_file, chain)
+        said.append(f"{page_file}: {len(chain.lines)} steps as a page; open it in a browser")
+    return "\n".join(said) or told(chain, only)
 
 
 def model_of(target: str) -> tuple[Any, nn.Module]:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from manualbp import LeakyReLU, Linear, Sequential, Tanh
+from manualbp import Hardtanh, LeakyReLU, Linear, NLLLoss, Objective, Sequential, Tanh
 from reference.compare.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
+from reference.draw.trial import Trial
 from reference.sides.hand import Hand
 
 
@@ -59,3 +60,12 @@ def test_float32_equal_to_float64_is_no_certificate():
     terms = [Dyadic32.of(v) for v in (2.0**24 - 1, 2.0, -2.0)]
     with pytest.raises(Rounds):
         sum(terms[1:], terms[0])
+
+
+def test_a_bound_in_the_place_of_an_entry_certifies_nothing_behind_it():
+    """Every entry is cut off at a bound, a plain number; times 0.3 or 1.7 that rounds."""
+    x = np.array([[9.0, -9.0, 8.0], [-7.0, 8.0, 9.0]]), np.array([0, 1])
+    trial = Trial(x, integers=True, params={}, dy=np.array(0.5))
+    for weight, even in (((0.3, 1.7, 2.2), False), ((0.5, 1.0, 2.0), True)):
+        layer = Objective(Hardtanh(-0.5, 2.0), NLLLoss(weight=weight, reduction="sum"))
+        assert Hand(layer).proves_exact(trial) is even

@@ -1,5 +1,6 @@
 """Where torch has changed a convention, by hand stands today's, and beside an older torch the older one."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import torch
 
 from manualbp import (
+    BatchNorm1d,
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
     Linear,
+    LinearCrossEntropyLoss,
     MarginRankingLoss,
     Objective,
     PairwiseDistance,
@@ -24,7 +27,20 @@ from manualbp.optim import LBFGS, Adam
 from reference.compare.comparison import compare_case, compare_passes
 from reference.draw.case import Case
 from reference.laws import on_examples
-from reference.twin.conventions import CLAMP, CONVENTIONS, as_in, at_stake, differing, known_options, minimising
+from reference.twin.conventions import (
+    CLAMP,
+    CLASSES_SINCE,
+    CONVENTIONS,
+    OPTIONS_SINCE,
+    _later,
+    as_in,
+    at_stake,
+    differing,
+    has,
+    here,
+    known_options,
+    minimising,
+)  # fmt: skip
 from reference.twin.layers import to_torch
 
 ONE, ZERO = np.ones(1), np.zeros(1)
@@ -128,3 +144,26 @@ def test_options_that_a_torch_has_not_yet_are_left_out_at_their_defaults():
     assert minimising(LBFGS(maximize=True), "2.13") == LBFGS()
     assert minimising(LBFGS(maximize=True), "2.14") == LBFGS(maximize=True)
     assert minimising(Adam(maximize=True), "2.13") == Adam(maximize=True)
+
+
+def test_what_came_to_torch_later_is_left_out_at_its_default_and_not_drawn_else():
+    assert "bias" in known_options(BatchNorm1d(3), "2.12.0")
+    assert "bias" not in known_options(BatchNorm1d(3), "2.11.0")
+    assert known_options(BatchNorm1d(3, bias=False), "2.11.0")["bias"] is False
+    network = Sequential(Linear(2, 3), BatchNorm1d(3))
+    assert has(network, "2.10.0")
+    assert not has(Sequential(network, BatchNorm1d(3, bias=False)), "2.10.0")
+    assert has(Sequential(network, BatchNorm1d(3, bias=False)), "2.12.0")
+    assert not has(Objective(network, LinearCrossEntropyLoss(3, 2)), "2.12.0")
+
+
+@pytest.mark.parametrize("name", CLASSES_SINCE)
+def test_a_class_that_came_later_is_in_this_torch_if_the_table_says_so(name):
+    assert hasattr(torch.nn, name) == here(name)
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS_SINCE)
+def test_an_option_that_came_later_is_in_this_torch_if_the_table_says_so(name, option):
+    cls = getattr(torch.nn, name, None) or getattr(torch.optim, name)
+    takes = any(option in inspect.signature(base.__init__).parameters for base in cls.__mro__[:3])
+    assert takes == (not _later(name, torch.__version__))

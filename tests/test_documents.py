@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-QUICK = {"digits.py": ["--quick"]}
+QUICK = {name: ["--quick"] for name in ("digits.py", "gpt.py", "resnet.py")}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

@@ -250,7 +250,52 @@ def test_another_function_of_the_same_parameters_is_found(small):
 def test_a_change_in_the_ninth_digit_is_seen(small):
     model, _ = linear()
     model[2].register_forward_hook(lambda m, x, y: y * (1 + 1e-9))
+    report = replay(small, model)
+    assert not report
+    assert report.culprit == "2, its y"
+
+
+def test_float32_inside_is_coarse(small):
+    model, _ = linear()
+    model[1].forward = lambda x: x.to(torch.bfloat16).to(x.dtype).tanh()
     assert replay(small, model).verdict == "wrong"
+    model[1].forward = lambda x: Narrow.apply(x)
+    report = replay(small, model)
+    assert report.verdict == "coarse"
+    assert report.digits in (6, 7)
+    assert any("digits" in note for note in report.notes)
+
+
+class Narrow(torch.autograd.Function):
+    """tanh in float32."""
+
+    @staticmethod
+    def forward(ctx, x):
+        y = x.numpy().astype(np.float32)
+        y = np.tanh(y)
+        ctx.y = y
+        return torch.from_numpy(y.astype(np.float64))
+
+    @staticmethod
+    def backward(ctx, dy):
+        return torch.from_numpy((dy.numpy().astype(np.float32) * (1 - ctx.y**2)).astype(np.float64))
+
+
+def test_compiled_it_is_rounding_at_most(small, tmp_path):
+    model, _ = linear()
+    report = replay(small, model, torch="aot_eager")
+    assert report.verdict in ("identical", "rounding"), str(report)
+    assert len(report.nodes) == 3
+    model[1] = nn.Sigmoid()
+    report = replay(small, model, torch="aot_eager")
+    assert report.verdict == "wrong"
+    assert "run by aot_eager" in report.notes
+    with pytest.raises(ValueError, match="runs on the CPU; it got device cuda"):
+        replay(small, model, torch="aot_eager", device="cuda")
+    noise, sample = samples()["noise"]
+    record(noise, *sample, folder=tmp_path / "noise")
+    with pytest.raises(ValueError, match="draws random numbers of its own"):
+        replay(tmp_path / "noise", noise, torch="aot_eager")
 
 
 # Light
@@ -517,7 +562,8 @@ def test_a_file_is_recorded_and_replayed_from_anywhere(run, net, tmp_path, monke
     net.write_text(NET.format("Sigmoid"))
     code, out, _ = run("replay", golden, net, "--json", tmp_path / "r.json", "--junit", tmp_path / "r.xml")
     assert code == 1
-    assert "First culprit: 1, its y" in out
+    assert "First to differ: 1, its y" in out
+    assert "net.py has been changed since it was recorded" in out
     told = json.loads((tmp_path / "r.json").read_text())
     assert told["the whole model"]["verdict"] == "wrong"
     assert "<failure" in (tmp_path / "r.xml").read_text()

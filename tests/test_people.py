@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import functions, mistakes, objects, pairs, shapes, sizes, strangers, trials
+from people import courses, frameworks, functions, mistakes, objects, pairs, shapes, sizes, strangers, trials
 
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = [
-    person for module in (pairs, objects, functions, shapes, trials, sizes, strangers) for person in module.PEOPLE
-]
+MODULES = pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks
+PEOPLE = [person for module in MODULES for person in module.PEOPLE]
 
 
 def told(person):

@@ -221,6 +221,41 @@ def test_memory_laid_out_otherwise_is_tried_in_few_bits(wrong_for):
     assert report.wrong_side == "contract"
 
 
+def scaled_softmax(factor, row):
+    """Softmax with its gradient, or one row of it, too large."""
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = F.softmax(x, -1)
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, dy):
+            y, dy = ctx.saved_tensors[0].double(), dy.double()
+            dx = y * (dy - (y * dy).sum(-1, keepdim=True))
+            dx[row] *= factor
+            return dx.to(ctx.saved_tensors[0].dtype)
+
+    return Scaled
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_where_large_entries_cancel_small_ones_show_a_factor(seed):
+    x = 5 * np.random.default_rng(seed).standard_normal((24, 48))
+    given = {"x": x.astype(ml_dtypes.bfloat16)}
+
+    def report(factor, row):
+        return check_function(scaled_softmax(factor, row), against=lambda x: F.softmax(x, -1), inputs=given)
+
+    assert report(1.0, slice(None)).verdict == "rounding"
+    assert report(1.01, slice(None)).verdict == "wrong"
+    one_row = report(1.03, 3)
+    assert one_row.verdict == "wrong"
+    assert "% in row 3" in str(one_row)
+
+
 def test_where_eager_is_far_off_nothing_is_said():
     def steep(x):
         return torch.sin(1e4 * x)

@@ -10,15 +10,20 @@ from torch.nn import functional as F  # noqa: N812
 from manualbp import (
     CELU,
     GELU,
+    RNN,
     BatchNorm2d,
     CrossEntropyLoss,
     CrossMapLRN2d,
     Hardsigmoid,
+    MultiLabelMarginLoss,
     Sigmoid,
     SoftMarginLoss,
     Upsample,
 )
-from reference.twin import modules
+from reference.compare.comparison import compare_case
+from reference.draw.case import Case
+from reference.sides.backends import silent
+from reference.twin import known, modules
 from reference.twin.layers import to_torch
 from reference.twin.parametrized import exponential
 
@@ -163,3 +168,69 @@ def test_antialias_gives_one_row_for_all_where_the_width_is_1():
     found, _ = layer.forward({}, x.numpy())
     assert np.allclose(found.ravel(), right, rtol=0, atol=1e-6)
     assert torch.allclose(to_torch(layer, dtype="float32")(x).flatten(), right)
+
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@gpu
+def test_hardswish_on_cuda_multiplies_by_a_sixth_rounded_to_float32():
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    off = (F.hardswish(x.cuda()).cpu() - F.hardswish(x)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_a_norm_of_weights_on_cuda_has_the_digits_of_float32():
+    v, g = torch.randn(3, 4, dtype=torch.float64), torch.ones(3, 1, dtype=torch.float64)
+    off = (torch._weight_norm(v.cuda(), g.cuda()).cpu() - torch._weight_norm(v, g)).abs().max().item()
+    assert 1e-9 < off < 1e-6
+
+
+@gpu
+def test_on_cuda_recurrent_layers_drop_what_is_dropped_by_hand():
+    """cuDNN takes weights that share memory for those of a whole network."""
+    case = Case(RNN(2, 1, num_layers=2, bias=False, dropout=0.5), (3, 2), seed=4)
+    assert not compare_case(case, "cuda").wrong
+
+
+# What its compilers make of it, by version: `reference.twin.known`
+
+
+def compiled_beside_eager(module, *given):
+    """The gradient by the first input, by aot_eager and without a compiler."""
+    torch._dynamo.reset()
+    found = []
+    for f in (torch.compile(module, backend="aot_eager"), module):
+        x = given[0].clone().requires_grad_()
+        f(x, *given[1:]).sum().backward()
+        found.append(x.grad)
+    return found
+
+
+def test_compiled_multi_label_margin_loss_counts_what_stands_after_the_end_marker():
+    """Until torch 2.14: a target of −1 counts as class 0. pytorch/pytorch issue 141017."""
+    x, t = torch.tensor([[0.25, 0.5, -0.25]], dtype=torch.float64), torch.tensor([[2, -1, 0]])
+    theirs, right = compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)
+    layer = MultiLabelMarginLoss()
+    dx, _ = layer.backward({}, layer.forward({}, (x.numpy(), t.numpy()))[1], np.ones(()))
+    assert np.array_equal(dx[0] if isinstance(dx, tuple) else dx, right.numpy())
+    fault = next(k for k in known.KNOWN if "MultiLabelMarginLoss" in k.classes)
+    assert (not torch.equal(theirs, right)) == fault.holds("aot_eager")
+    with fault.around():
+        assert torch.equal(compiled_beside_eager(torch.nn.MultiLabelMarginLoss(), x, t)[0], right)
+
+
+def test_an_exported_program_that_is_decomposed_loses_detach():
+    class Cut(torch.nn.Module):
+        def forward(self, x):
+            return x.detach() * x
+
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    with silent():
+        program = torch.export.export(Cut(), (x,)).run_decompositions()
+    (y,) = program.graph_module(x)
+    (theirs,), (right,) = (torch.autograd.grad(v.sum(), x) for v in (y, Cut()(x)))
+    fault = next(k for k in known.KNOWN if "Detach" in k.classes)
+    assert torch.equal(theirs, 2 * right) == fault.holds("export")
+    assert not fault.holds("aot_eager")

@@ -8,6 +8,7 @@ import pytest
 
 import manualbp as m
 from reference import cli, verify
+from reference.draw import goals
 from reference.draw.architectures import Drawn
 from reference.draw.case import Case
 from reference.draw.expression import parse
@@ -133,11 +134,23 @@ def parts(case):
 
 def test_coverage_goals_are_reached_by_a_run_of_modest_length():
     classes = classes_of(Plan())
-    plan, tally = Plan(12 * len(classes), seed=5), Tally()
+    plan, tally = Plan(16 * len(classes), seed=5), Tally()
     for i in range(plan.cases):
         if (case := draw_case(plan, classes, i, Drawn((5, i)))) is not None:
             tally.goals.update(verify.reached(case, case.trial()))
     assert tally.missing(plan) == []
+
+
+def test_goals_of_graphs_see_their_structure():
+    node, add = m.graph.Node, m.operations.Add()
+    chain = m.Graph(node("a", m.Tanh(), "x"), node("b", m.ReLU(), "a"))
+    apart = node("b", m.ReLU(), "a"), node("c", m.Tanh(), "a")
+    diamond = m.Graph(node("a", m.Tanh(), "x"), *apart, node("d", add, ("b", "c")))
+    again = m.Graph(node("a", m.Linear(2, 2), "x"), node("b", m.Linear(2, 2), "a", "a"), node("c", add, ("b", "b")))
+    found = [{name for name, has in goals.GRAPHS.items() if has(graph)} for graph in (chain, diamond, again)]
+    assert found[0] == set()
+    assert found[1] == {"a step that several others take", "paths that part and meet again"}
+    assert found[2] == {"a module used again", "one value twice into one step"}
 
 
 def test_a_mismatch_says_which_side_is_wrong(monkeypatch):

@@ -15,7 +15,7 @@ from .base import Operation
 from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, Where
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
-from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu
+from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
@@ -23,8 +23,8 @@ from .joining import Cat, Chunk, Split, Stack, Unbind
 from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
 from .mixtures import Addcmul, Lerp
 from .products import Addmm, Affine, Einsum, Matmul, Outer
-from .reductions import Amax, Amin, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
-from .scatter import Gather, Scatter, ScatterAdd
+from .reductions import Amax, Amin, Cumprod, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
+from .scatter import Gather, MaskedScatter, Scatter, ScatterAdd
 from .shape import Diagonal, MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
 from .spread import Std, StdMean, Var, VarMean
 
@@ -47,6 +47,7 @@ __all__ = [
     "Chunk",
     "Clamp",
     "Cos",
+    "Cumprod",
     "Cumsum",
     "Detach",
     "Diagonal",
@@ -83,6 +84,7 @@ __all__ = [
     "Lookup",
     "Lt",
     "MaskedFill",
+    "MaskedScatter",
     "Matmul",
     "Max",
     "Maximum",
@@ -140,4 +142,5 @@ __all__ = [
     "Var",
     "VarMean",
     "Where",
+    "Windows",
 ]

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..base import Array, unbroadcast
 from ..padding import can_pad, pad, unpad
-from .base import NUMBER, axes_of, some_axes
+from .base import NUMBER, axes_of, axis_of, some_axes
 from .shape import Moved, Shape
 
 
@@ -199,6 +199,46 @@ class Pad(Moved):
         least = [0 if n == 1 else -1 for n in shape[::-1][:axes]]
         sides = [(choose(1, 0, 2), choose(0, 2, lowest)) for lowest in least]
         return cls(tuple(n for pair in sides for n in pair), choose(0.0, 0.5, -1.0))
+
+
+class Windows(Moved):
+    """What a window that slides along an axis sees, one axis more for the places in it: Tensor.unfold.
+
+    Forward   y[…, p, …, k] = x[…, p·step + k, …], at the axis dimension
+    Backward  an entry is in y once for every pair (p, k) with p·step + k = q, and there its gradients meet:
+              dx[…, q, …] = Σ dy[…, p, …, k] over these
+    Shapes    x: (*, S, *), y: (*, ⌊(S − size)/step⌋ + 1, *, size)
+    Errors    ValueError if x has no axis dimension, or it is shorter than size
+    Source    torch.Tensor.unfold
+    """
+
+    dimension: int
+    size: int
+    step: int
+
+    ranks = (1, 2, 3)
+    calls = ("Tensor.unfold",)
+
+    def f(self, x):
+        axis = axis_of(self, self.dimension, x)
+        self.takes(
+            0 < self.size <= x.shape[axis] and self.step > 0, x, "(*) no shorter than size along dimension", NUMBER
+        )
+        seen = np.lib.stride_tricks.sliding_window_view(x, self.size, axis)
+        return seen[(*(slice(None),) * axis, slice(None, None, self.step))]
+
+    def back(self, dy, x_shape):
+        axis = self.dimension % len(x_shape)
+        dx = np.zeros(x_shape, dy.dtype)
+        last = (dy.shape[axis] - 1) * self.step + 1
+        for k in range(self.size):
+            dx[(*(slice(None),) * axis, slice(k, k + last, self.step))] += dy[..., k]
+        return dx
+
+    @classmethod
+    def example(cls, choose, shape):
+        axis = choose(*range(len(shape)))
+        return cls(axis - choose(0, len(shape)), choose(*range(1, min(shape[axis], 4) + 1)), choose(1, 2, 3))
 
 
 class Triangle(Moved, family=True):

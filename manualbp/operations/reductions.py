@@ -254,6 +254,39 @@ class Cumsum(Along):
         return (np.flip(np.cumsum(np.flip(dy, axes), axes[0]), axes) if axes else dy), {}
 
 
+class Cumprod(Along):
+    """The running product along an axis.
+
+    Forward   yᵢ = Πⱼ≤ᵢ xⱼ along dim
+    Backward  ∂yᵢ/∂xⱼ = Πₖ≤ᵢ,ₖ≠ⱼ xₖ for i ≥ j, with pⱼ = Πₖ<ⱼ xₖ before j and the product from j + 1 to i behind it:
+              dxⱼ = pⱼ sⱼ,  sⱼ = Σᵢ≥ⱼ dyᵢ Πⱼ<ₖ≤ᵢ xₖ, which the last axis entry begins:  sⱼ = dyⱼ + xⱼ₊₁ sⱼ₊₁
+    Shapes    x, y: (*, S, *)
+    Errors    ValueError if x has no axis dim
+    Source    torch.cumprod
+    Caveat    nothing is divided by x, so that zeros need no case of their own
+    """
+
+    dyadic = True
+    calls = ("torch.cumprod", "Tensor.cumprod")
+
+    def forward(self, params, x):
+        axes = axes_of(self, self.dim, x)
+        return (np.cumprod(x, axes[0]) if axes else x), (x, axes)
+
+    def backward(self, params, cache, dy):
+        x, axes = cache
+        if not is_real(x) or dy is None:
+            return None, {}
+        if not axes or not x.size:
+            return dy, {}
+        x, dy = np.moveaxis(x, axes[0], 0), np.moveaxis(dy, axes[0], 0)
+        p = np.concatenate([np.ones_like(x[:1]), np.cumprod(x[:-1], 0)])
+        s = dy.copy()
+        for j in reversed(range(len(x) - 1)):
+            s[j] += x[j + 1] * s[j + 1]
+        return np.moveaxis(p * s, 0, axes[0]), {}
+
+
 class Normalize(Operation):
     """Divided by its norm along an axis.
 

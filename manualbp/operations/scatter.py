@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base import INTEGER, Array, describe, shape
 from ..sampling import Values
-from .base import NUMBER, Operation, axis_of, check_range, is_real, unreached
+from .base import NUMBER, Operation, axis_of, check_broadcast, check_range, gradient, is_real, unreached
 
 
 class AlongAxis(Operation, family=True):
@@ -111,6 +111,48 @@ class Scattered(AlongAxis, family=True):
             if ds is not None:
                 ds[part] = dy[places]
         return (self.left(dy, places), None, *grads), {}
+
+
+class MaskedScatter(Operation):
+    """Wherever a mask is True, the next number of another array, in row-major order.
+
+    Forward   y = x, but s₀, s₁, … one after another at the places where m
+    Backward  what is put somewhere gets the gradient from there, what is hidden or left over none:
+              dx = 0 where m, else dy;  dsₖ = dy at the k-th place where m, 0 for every further k
+    Shapes    inputs: (x, m, s);  m: bool, x and m broadcast to y;  s: (*) with at least as many entries as m has True
+    Errors    ValueError if m is no mask, does not broadcast with x, or s has too few entries
+    Source    torch.masked_scatter
+    """
+
+    arity = 3
+    dyadic = True
+    in_networks = False  # where what is put would come from anywhere
+    ranks = (1, 2, 3, 4)
+    calls = ("torch.masked_scatter", "Tensor.masked_scatter")
+
+    def forward(self, params, x):
+        x, mask, s = self.unpack(x, "x mask source")
+        self.takes(True, mask, "(*) of bool as mask", "?")
+        check_broadcast(self, [x, mask])
+        y = np.array(np.broadcast_to(x, np.broadcast_shapes(x.shape, mask.shape)))
+        mask = np.broadcast_to(mask, y.shape)
+        n = int(mask.sum())
+        self.takes(np.size(s) >= n, s, f"{n} entries or more as source", NUMBER)
+        y[mask] = s.reshape(-1)[:n]
+        return y, (x, mask, s)
+
+    def backward(self, params, cache, dy):
+        x, mask, s = cache
+        if dy is None:
+            return unreached((x, mask, s)), {}
+        ds = None
+        if is_real(s):
+            put = dy[mask]
+            ds = np.concatenate([put, np.zeros(s.size - put.size, s.dtype)]).reshape(s.shape)
+        return (gradient(np.where(mask, 0, dy).astype(dy.dtype), x), None, ds), {}
+
+    def sample(self, values, shape):
+        return values.real(shape), values.mask(shape, 0.4), values.real((2, *shape))
 
 
 class Scatter(Scattered):

@@ -21,6 +21,7 @@ from torch import nn
 from ..models import check_model
 
 PASS, VACUOUS, REFUSED = "pass", "vacuous", "refused"
+NOTHING = "agree in nothing but zeros, NaN or no entry at all"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def main(names: list[str]) -> int:
         for sample in track([*samples(names)], "samples", console=console, transient=True):
             kind, told = verdict(sample)
             found[kind] += 1
-            if kind != PASS:
+            if kind not in (PASS, VACUOUS):
                 others.append((sample, kind, told))
     table = Table("class", "mode", "sample", "verdict", "", header_style="dim")
     for sample, kind, told in others:
@@ -84,7 +85,8 @@ def main(names: list[str]) -> int:
         table.add_row(sample.name, mode, f"{sample.module} of {shapes}", kind, told)
     if others:
         console.print(table)
-    rest = "".join(f", {n} {kind}" for kind, n in sorted(found.items()) if kind != PASS)
+    named = {VACUOUS: NOTHING}
+    rest = "".join(f", {n} {named.get(kind, kind)}" for kind, n in sorted(found.items()) if kind != PASS)
     print(f"{found[PASS]} of {found.total()} samples of PyTorch's module database pass{rest}")
     return int(found[PASS] + found[VACUOUS] < found.total())
 

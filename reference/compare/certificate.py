@@ -109,6 +109,13 @@ class Dyadic:
         return f"{self.v:g}"
 
 
+def coarse_grained(value: Any) -> bool:
+    """Are all numbers among options multiples of 2⁻²⁰, or infinite?"""
+    if isinstance(value, (tuple, dict)):
+        return all(map(coarse_grained, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or not math.isfinite(value) or value.as_integer_ratio()[1] <= 2**20
+
+
 class Dyadic32(Dyadic):
     """The same for float32: 2²⁴."""
 

@@ -9,8 +9,9 @@ last place of 1:
 
 c is by how much all of a tensor (k = 2, m = 1½), or of a row (k = 2½, m = 3), is too large; m u is what roundings make
 that its entries share. The noise of c falls with n = (Σ g²)² / Σ g⁴, the number of entries that count. A row is what
-lies along the last axis. For the whole c is taken twice, the second time with every row weighted by 1/noise². A bound
-above TAIL is doubled.
+lies along the last axis. Both are taken once more with every entry weighted by 1/noise², as eager shows it, and the
+whole with every row weighted so, too. A bound above TAIL is doubled. And c of the whole is held beside how much the c
+of its rows scatter (`_steady`), as eager's own is: code that rounds less is judged by how little it rounds.
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
 written step by step: right kernels round at most as often. Where a bound is exceeded, more runs are made. A tensor of
@@ -38,6 +39,7 @@ ENTRY, ROW, WHOLE = 5.0, 2.5, 2.0  # how much more than eager's errors, of an en
 OF_ROW, OF_WHOLE = 3.0, 1.5  # units that a row, or all, may be off by roundings that its entries share: a mean, a root
 OFTEN = 2.0  # times the RMS of these errors, where the largest one seen is less
 LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceeded
+ROWS = 6  # at least, of which a scatter is taken
 TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
 FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
 NOTHING = 2.0**-40  # of the largest gradient: below, golden is 0
@@ -123,20 +125,42 @@ def _one(n: Name, h: Array | None, g: Array | None, seen: Sequence[Any], dtype: 
         return within(n, h, g, 0.0)
     room = _room(g, [e for e, _ in seen], dtype)
     entry = np.max(np.abs(h - g) / room)
-    places = [(what, *_projected(h - g, g, [(_c(e, r, axis)) for e, r in seen], axis, dtype))
-              for what, axis in _along(g)]  # fmt: skip
-    if g.ndim > 1:
-        places.append(("all", *_weighted(h - g, g, seen, dtype)))
-    what, ratio = max(((w, float(np.max(off, initial=0.0))) for w, off, _ in places), key=lambda p: p[1])
+    places = list(_projections(h - g, g, seen, dtype))
     power = min(float(bound) for what, _, bound in places if what == "all")
+    places += _weighted_by_entry(h - g, g, seen, dtype)  # what these exclude may be a fault of few entries only
+    worst_place = max(places, key=lambda place: float(np.max(_off(place), initial=0.0)))
+    ratio = float(np.max(_off(worst_place), initial=0.0))
     dead = n.role == GRADIENT and largest(g) <= NOTHING * top
     blind = float(np.mean(np.abs(g) <= room))
     worst = max(float(entry), 0.0 if dead else ratio)
     error = largest(h - g)
     power = power if power <= FAR and not dead else None
-    told = _said(what, h, g) if ratio > max(1.0, entry) and not dead else ""
+    told = _said(worst_place) if ratio > max(1.0, entry) and not dead else ""
     told = told or ("" if power is not None or dead or largest(g) == 0 else f"eager itself is far off in {dtype}")
     return Tensor(n, h, g, error, error / worst if worst else float(room.max()), error == 0, power, blind, told)
+
+
+Place = tuple[str, Array, Array]  # what is projected, c and its bound
+
+
+def _off(place: Place) -> Array:
+    """|c| over its bound."""
+    _, c, bound = place
+    return np.abs(c) / np.where(bound > 0, bound, np.inf)
+
+
+def _projections(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> Iterator[Place]:
+    for what, axis in _along(g):
+        yield what, *_projected(r, g, [_c(e, right, axis) for e, right in seen], axis, dtype)
+    if g.ndim > 1:
+        yield "all", *_weighted(r, g, seen, dtype)
+
+
+def _weighted_by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> Iterator[Place]:
+    for what, axis in _along(g):
+        yield what, *_by_entry(r, g, seen, axis, dtype)
+    if g.ndim > 1 and g.size // g.shape[-1] >= ROWS:
+        yield "all", *_steady(r, g, seen, dtype)
 
 
 def _room(g: Array, errors: Sequence[Array], dtype: str) -> Array:
@@ -160,14 +184,14 @@ def _c(r: Array, g: Array, axis: Any) -> Array:
 
 
 def _projected(r: Array, g: Array, seen: Sequence[Array], axis: Any, dtype: str) -> tuple[Array, Array]:
-    """|c| over its bound, and the bound."""
+    """c and its bound."""
     square = np.sum(g * g, axis)
     noise = _noise(g, seen, axis, dtype)
     least = LEAST[dtype] * np.sqrt(np.size(g)) / np.sqrt(np.where(square > 0, square, np.inf))
     k, shared = (WHOLE, OF_WHOLE) if axis is None else (ROW, OF_ROW)
     bound = np.maximum(k * noise, shared * UNIT[dtype]) + least
     bound = np.where(bound > TAIL, 2 * bound, bound)
-    return np.abs(_c(r, g, axis)) / np.where(bound > 0, bound, np.inf), bound
+    return _c(r, g, axis), bound
 
 
 def _noise(g: Array, seen: Sequence[Array], axis: Any, dtype: str) -> Array:
@@ -186,13 +210,50 @@ def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: st
     weight /= weight.sum() or 1
     each = np.abs([np.sum(weight * _c(e, right, -1)) for e, right in seen])
     bound = max(WHOLE * max(each.max(), OFTEN * np.sqrt(np.mean(each**2))), OF_WHOLE * UNIT[dtype])
-    return np.abs(np.sum(weight * _c(r, g, -1))) / np.where(bound > 0, bound, np.inf), bound
+    return np.sum(weight * _c(r, g, -1)), np.asarray(bound)
 
 
-def _said(what: str, h: Array, g: Array) -> str:
+def _by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], axis: Any, dtype: str) -> tuple[Array, Array]:
+    """As `_projected`, every entry with the weight 1/noise² that eager gives it: where large entries cancel, the small
+    ones, which do not, tell more."""
+    noise2 = np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + LEAST[dtype] ** 2
+    tiny = np.finfo(float).tiny
+
+    def along(r: Array, g: Array) -> Array:
+        return np.sum(r * g / noise2, axis) / np.maximum(np.sum(g * g / noise2, axis), tiny)
+
+    each, told = np.abs([along(e, right) for e, right in seen]), g * g / noise2
+    count = np.sum(told, axis) ** 2 / np.maximum(np.sum(told * told, axis), tiny)
+    often = OFTEN * np.sqrt(np.mean(np.square(each), axis=0))
+    noise = np.maximum(np.maximum(each.max(0), often), UNIT[dtype] / np.sqrt(np.maximum(count, 1)))
+    k, shared = (WHOLE, OF_WHOLE) if axis is None else (ROW, OF_ROW)
+    bound = np.maximum(k * noise, shared * UNIT[dtype])
+    bound = np.where(bound > TAIL, 2 * bound, bound)
+    return along(r, g), bound
+
+
+def _steady(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> tuple[Array, Array]:
+    """c of the whole beside how much the c of its rows scatter: t = |c| / standard error, of the judged errors and of
+    eager's. Code that rounds less than eager may scatter less, and then a smaller c is no chance."""
+    noise2 = np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + LEAST[dtype] ** 2
+    tiny = np.finfo(float).tiny
+
+    def with_error(r: Array, g: Array) -> tuple[float, float]:
+        rows, weight = np.sum(r * g / noise2, -1), np.sum(g * g / noise2, -1)
+        total = max(float(weight.sum()), tiny)
+        c = float(rows.sum()) / total
+        return c, float(np.sqrt(np.sum(np.square(rows - c * weight)))) / total
+
+    each = [abs(c) / max(error, tiny) for c, error in (with_error(e, right) for e, right in seen)]
+    t = WHOLE * max(*each, OFTEN * float(np.sqrt(np.mean(np.square(each)))))
+    c, error = with_error(r, g)
+    return np.asarray(c), np.asarray(max(t * error, OF_WHOLE * UNIT[dtype]))
+
+
+def _said(place: Place) -> str:
     """Where the projection is off most, and by how much."""
-    axis = dict(_along(g))[what]
-    c = np.atleast_1d(_c(h - g, g, axis))
-    i = np.unravel_index(int(np.argmax(np.abs(c))), c.shape)
-    place = "as a whole" if what == "all" else f"in {what} {', '.join(map(str, map(int, i)))}"
-    return f"{100 * c[i]:+.2g} % {place}"
+    what, c, _ = place
+    c, off = np.atleast_1d(c), np.atleast_1d(_off(place))
+    i = np.unravel_index(int(np.argmax(off)), off.shape)
+    where = "as a whole" if what == "all" else f"in {what} {', '.join(map(str, map(int, i)))}"
+    return f"{100 * c[i]:+.2g} % {where}"

@@ -4,6 +4,7 @@ A goal is a name, the classes that it speaks of, and a predicate of one layer an
 one of its classes was asked for. The suite fails if a goal is never reached.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from manualbp.base import Layer
+from manualbp.graph import Graph, leaves_of
 
 from ..sides.record import Record, walk
 from .case import Case
@@ -209,8 +211,43 @@ def reached(case: Case, records: Iterable[Record]) -> set[str]:
     for _, layer, x, _ in records:
         name = type(layer).__name__
         found |= {g.name for g in GOALS if name in g.classes and g.reached(layer, x)}
-    classes = {type(layer).__name__ for layer in walk(case.layer)}
+    layers = list(walk(case.layer))
+    classes = {type(layer).__name__ for layer in layers}
+    drawn = [layer for layer in layers if isinstance(layer, Graph)]
+    found |= {goal for goal, has in GRAPHS.items() if any(map(has, drawn))}
     return found | {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
+
+
+def _fans_out(graph: Graph) -> bool:
+    uses = Counter(name for node in graph.layers for name in {*leaves_of(node.inputs)})
+    return any(uses[node.name] > 1 for node in graph.layers)
+
+
+def _diamond(graph: Graph) -> bool:
+    """Do two different inputs of a step follow from one earlier value?"""
+    before: dict[str, set[str]] = {name: set() for name in graph.inputs}
+    for node in graph.layers:
+        each = [{name, *before.get(name, ())} & before.keys() for name in {*leaves_of(node.inputs)}]
+        if any(a & b for i, a in enumerate(each) for b in each[:i]):
+            return True
+        before[node.name] = set().union(*each)
+    return False
+
+
+def _takes_twice(graph: Graph) -> bool:
+    given = [leaves_of(node.inputs) for node in graph.layers]
+    return any(len(set(names)) < len(names) for names in given)
+
+
+GRAPHS: dict[str, Callable[[Graph], bool]] = {
+    "a step that several others take": _fans_out,
+    "paths that part and meet again": _diamond,
+    "one value twice into one step": _takes_twice,
+    "a module used again": lambda graph: any(isinstance(node.params, str) for node in graph.layers),
+    "a weight that another step computes": lambda graph: any(isinstance(node.params, tuple) for node in graph.layers),
+    "a parameter that belongs to no layer": lambda graph: bool(graph.parameters),
+    "several outputs of a graph": lambda graph: isinstance(graph.outputs, tuple),
+}
 
 
 ARCHITECTURE = {
@@ -224,4 +261,5 @@ ARCHITECTURE = {
 def wanted(classes: Iterable[type[Layer]]) -> set[str]:
     """The goals that a run over these classes has to reach."""
     names = {c.__name__ for c in classes}
-    return {g.name for g in GOALS if names & set(g.classes)} | {n for n, cls in ARCHITECTURE.items() if cls in names}
+    found = {g.name for g in GOALS if names & set(g.classes)} | {n for n, cls in ARCHITECTURE.items() if cls in names}
+    return found | (GRAPHS.keys() if "Graph" in names else set())

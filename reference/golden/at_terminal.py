@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from torch import nn
 
 from .. import verify_model
 from ..cli import choose, usable
+from ..sides import backends
 from . import format
 from .commands import bar
 from .environment import relative, seeded
 from .record import record
 from .recording import Recording
 from .replay import replay
+from .torch_side import Way
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class _Verdict:
     verdict: str
 
 
-def loaded(target: str, shapes: tuple[str, ...], seed: int) -> tuple[nn.Module, tuple[Any, ...]]:
+def loaded(target: str, shapes: Iterable[str], seed: int) -> tuple[nn.Module, tuple[Any, ...]]:
     """The model of a file and its sample, both made with the random numbers of a seed."""
     with seeded(seed):
         module, model = verify_model.model_of(target)
@@ -76,11 +78,12 @@ def checksum_of(file: str) -> str:
 
 
 def replay_folder(
-    folder: str, target: str | None, device: str, by_hand: bool, console: Console, json: str | None, junit: str | None
+    folder: str, target: str | None, way: Way, by_hand: bool, console: Console, json: str | None, junit: str | None
 ) -> int:  # fmt: skip
     """The report on what is there now; the exit code."""
     recording = format.read(folder)
-    usable(device, recording.dtype)
+    usable(way.device, recording.dtype)
+    backends.usable(way.backend, "--torch", way.device)
     if target is not None and by_hand:
         raise ValueError("--by-hand runs the graph that was recorded: it takes no file beside the folder")
     track = bar(console, "nodes")
@@ -89,10 +92,21 @@ def replay_folder(
     elif target is not None and (target.endswith(".safetensors") or Path(target).is_dir()):
         report = replay(folder, numbers=target, track=track)
     else:
-        target = target or address(recording, folder)
-        model, sample = loaded(target, tuple(recording.source.get("shapes", ())), recording.seed)
-        report = replay(folder, model, *(sample if recording.light else ()), device=device, track=track)
+        model, sample = loaded(target or address(recording, folder), recording.source.get("shapes", ()), recording.seed)
+        report = replay(
+            folder, model, *(sample if recording.light else ()), device=way.device, torch=way.backend, limit=way.limit,
+            track=track,
+        )  # fmt: skip
+    report = replace(report, notes=(*report.notes, *other_file(recording, folder)))
     return verify_model.show(folder, replace(report, names=("now", "recorded")), console, json, junit)
+
+
+def other_file(recording: Recording, folder: str) -> Iterator[str]:
+    """Is the file of the model another than when it was recorded?"""
+    source = recording.source
+    file = os.path.normpath(os.path.join(folder, source.get("file", "")))
+    if "checksum" in source and Path(file).is_file() and checksum_of(file) != source["checksum"]:
+        yield f"{file} has been changed since it was recorded"
 
 
 def address(recording: Recording, folder: str) -> str:

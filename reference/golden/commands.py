@@ -43,6 +43,10 @@ def replay(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, mps.")] = "cpu",
+    torch: Annotated[
+        str, typer.Option(help="How torch runs: eager, export, or a backend of torch.compile, as aot_eager, inductor.")
+    ] = "eager",
+    limit: Annotated[float, typer.Option(help="Seconds that it may take where it is compiled.", min=1)] = 120,
     by_hand: Annotated[bool, typer.Option("--by-hand", help="The code by hand in the place of the model.")] = False,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write a JUnit report here.")] = None,
@@ -56,14 +60,16 @@ def replay(
 
         manualbp replay golden/ net.py:model --device cuda
 
+        manualbp replay golden/ --torch inductor
+
         manualbp replay golden/ written_by_a_port.safetensors
     """
     from ..report import files
     from . import at_terminal
 
     files.check_writable({"--json": json, "--junit": junit})
-    console = Console(quiet=quiet, highlight=False)
-    raise typer.Exit(at_terminal.replay_folder(folder, target, device, by_hand, console, json, junit))
+    console, way = Console(quiet=quiet, highlight=False), at_terminal.Way(device, torch, limit)
+    raise typer.Exit(at_terminal.replay_folder(folder, target, way, by_hand, console, json, junit))
 
 
 def bar(console: Console, description: str) -> Callable[[Any], Any]:

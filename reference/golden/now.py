@@ -1,6 +1,6 @@
 """What is there now, to be held beside a recording: a module and autograd, the code by hand, or numbers in a file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,8 @@ from manualbp.base import Layer, flatten, unflatten
 from ..draw.trial import Trial
 from ..models import trial_of
 from ..nodes import Gradients, Recorder, sides_alone
+from ..sides.backends import EAGER
+from ..sides.compiled import NotCompiledError
 from ..sides.hand import Hand
 from ..sides.model import Graphed, Own
 from ..sides.run import Run
@@ -23,7 +25,7 @@ from ..twin.models import Read, check, named_arguments, whole
 from .environment import environment, seeded
 from .record import as_seeded, checksums
 from .recording import Part, Recording
-from .torch_side import side_of
+from .torch_side import HERE, Way
 
 FEW = 6  # names that a message shows
 
@@ -40,6 +42,10 @@ class Now:
     def environment(self, dtype: str) -> Mapping[str, Any]:
         return environment("cpu", dtype)
 
+    def notes(self, dtype: str) -> Iterator[str]:
+        """What may be the reason where something differs."""
+        yield from ()
+
 
 @dataclass(frozen=True)
 class ByTorch(Now):
@@ -50,24 +56,39 @@ class ByTorch(Now):
     model: nn.Module
     args: tuple = ()
     kwargs: Mapping[str, Any] | None = None
-    device: str = "cpu"
+    way: Way = HERE
 
     def __post_init__(self) -> None:
         check(self.model)
         same_state(self.recording, self.model)
 
     def whole(self) -> Run:
-        return self._own(self.device).run(self.trial)
+        try:
+            return self._own(self.way).run(self.trial)
+        except NotCompiledError as e:
+            raise ValueError(
+                f"{type(self.model).__name__} could not be run by {self.way.backend} ({e.kind}: {e}); torch as it is "
+                f"runs it"
+            ) from e
 
     def environment(self, dtype: str) -> Mapping[str, Any]:
-        return environment(self.device, dtype)
+        return environment(self.way.device, dtype)
+
+    def notes(self, dtype: str) -> Iterator[str]:
+        if self.way.backend != EAGER:
+            yield f"run by {self.way.backend}"
+        if dtype == "float32" and self.way.device.startswith("cuda") and torch.backends.cudnn.allow_tf32:
+            yield (
+                "cuDNN may round float32 to TF32, which has 10 bits: torch.backends.cudnn.allow_tf32 = False in the "
+                "file of the model says no"
+            )
 
     @cached_property
     def trial(self) -> Trial:
         """The numbers that were recorded; of a light recording those of the model, if they are the same."""
         if self.recording.whole.trial is not None:
             return self.recording.whole.trial
-        found = trial_of(self._own("cpu"), None, self.recording.seed, self.recording.dtype)  # type: ignore[arg-type]
+        found = trial_of(self._own(HERE), None, self.recording.seed, self.recording.dtype)  # type: ignore[arg-type]
         same_numbers(self.recording, checksums(found, self._sample[2]))
         return found
 
@@ -86,9 +107,9 @@ class ByTorch(Now):
             passes.run(self.model, given, passes.OwnRun(torch.float64, draws, True))
         return args, kwargs, draws
 
-    def _own(self, device: str) -> Own:
+    def _own(self, way: Way) -> Own:
         seed = self.recording.seed if self.recording.graph.random else None
-        return side_of(self.model, *self._sample[:2], seed, self._sample[2], device)
+        return way.side(self.model, *self._sample[:2], seed, self._sample[2])
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -98,17 +119,17 @@ class ByTorch(Now):
         def find(m: nn.Module) -> Layer | None:
             return layers.get(paths.get(id(m), "")) or whole(m)
 
-        return as_seeded(self._own("cpu"), self.trial, "*", self.recording.seed, find)
+        return as_seeded(self._own(HERE), self.trial, "*", self.recording.seed, find)
 
     def node(self, name: str, part: Part) -> Run | None:
         layer = self.recording.layers[name]
         step = self.recorder.calls[name][0] if name in self.recorder.calls else None
-        if step is None or type(step.layer) is not type(layer):
+        if step is None or type(step.layer) is not type(layer) or not self.way.of_calls:
             return None
         try:
-            _, call, own = sides_alone(name, layer, self.recorder, self.recording.seed, self.device)
-            return call.run(part.trial or own)
-        except (RuntimeError, ValueError, KeyError, TypeError):  # another call under the same name
+            _, call, own = sides_alone(name, layer, self.recorder, self.recording.seed)
+            return self.way.call(call).run(part.trial or own)
+        except (RuntimeError, ValueError, KeyError, TypeError, NotCompiledError):  # another call under the same name
             return None
 
 

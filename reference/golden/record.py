@@ -34,7 +34,6 @@ from . import format
 from .environment import environment, seeded
 from .recording import Limit, Part, Recording
 from .sketch import checksum, sketch
-from .torch_side import side_of
 
 Track = Callable[[Sequence[str]], Iterable[str]]
 LOOKS, FEW = 8, 2  # runs on moved data: of the model, and where a run is dear or given bit for bit what it had
@@ -72,7 +71,7 @@ def recording_of(
         reads = read_in_both(model, args, kwargs, draws, lambda graph: graph)
         read = reads[dtype] if dtype in reads else reads["float64"]
         some_match(only, [*(node.name for node in read.graph.layers), *dict(model.named_parameters())])
-        own = side_of(model, args, kwargs, seed if read.graph.random else None, draws)
+        own = Own(model, args, kwargs, seed if read.graph.random else None, draws)
         trial = trial_of(own, reads["float64"], seed, dtype)
         found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
         whole = part_of(Graphed(reads, seed, wide=trial.size < LARGE), own, trial, found.runs, only, light, LOOKS)

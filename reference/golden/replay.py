@@ -10,28 +10,25 @@ then, so that the first wrong one has a name, and the code by hand says which of
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from manualbp.base import options_of, registry
-
 from ..compare.comparison import Comparison
 from ..compare.tensor import Tensor
-from ..diagnose import replays
-from ..diagnose.evidence import Suspect
-from ..judge import Judged, judge_numbers
 from ..models import ModelReport, first_wrong
 from ..report.report import Report
-from ..sides.module import twin_of
+from ..sides.backends import EAGER
+from ..sides.compiled import LIMIT
 from ..sides.numbers import by_name
 from ..sides.run import GRADIENT, Run
 from . import format
 from .environment import changed
+from .judged import explained, rough_in
 from .now import FEW, ByHand, ByTorch, Now, Written
-from .recording import Part, Recorded, Recording, beside
+from .recording import NOW, Recording, beside
+from .torch_side import Way
 from .written import in_dtype, run_of
 
 Track = Callable[[Sequence[str]], Iterable[str]]
@@ -39,7 +36,7 @@ Track = Callable[[Sequence[str]], Iterable[str]]
 
 def replay(
     folder: Any, model: nn.Module | None = None, /, *args: Any, numbers: Any = None, by_hand: bool = False,
-    device: str = "cpu", track: Track = iter, **kwargs: Any,
+    device: str = "cpu", torch: str = EAGER, limit: float = LIMIT, track: Track = iter, **kwargs: Any,
 ) -> "Replayed":  # fmt: skip
     """What is there now beside the recording in a folder.
 
@@ -48,12 +45,13 @@ def replay(
     numbers       in the place of a model a safetensors file, or another recording, with arrays of the same names
     by_hand       in the place of a model the code by hand
     device        where the module computes: "cpu", "cuda"
+    torch         how torch runs it: "eager", "export", or a backend of torch.compile; limit: seconds that it may take
     """
     recording = format.read(folder)
     if sum((model is not None, numbers is not None, by_hand)) != 1:
         raise ValueError("replay takes one of a model, numbers=… and by_hand=True, as replay('golden/', model)")
     if model is not None:
-        now: Now = ByTorch(recording, model, args, kwargs, device)
+        now: Now = ByTorch(recording, model, args, kwargs, Way(device, torch, limit))
     else:
         now = ByHand(recording) if by_hand else Written(run_of(recording, numbers))
     return held_beside(f"{folder}", recording, now, track)
@@ -65,7 +63,7 @@ class Replayed(ModelReport):
 
     def _worst(self) -> list[str]:
         t = next((t for t in self.tensors if t.name == self.culprit and not t.ok), None)
-        return [f"First culprit: {self.culprit if t is None else place_of(t)}"] if self.culprit else []
+        return [] if t is None else [f"First to differ: {place_of(t)}"]
 
 
 def place_of(t: Tensor) -> str:
@@ -89,10 +87,14 @@ def held_beside(title: str, recording: Recording, now: Now, track: Track = iter)
     wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
     run = found.runs[0] if node is None else runs[node]
     side, suspects = explained(recording, now, node, run) if wrong else (None, ())
+    may_be_rough = wrong and side != "recording" and all(s.rounding for s in suspects)
+    rough = rough_in(recording, found, nodes) if may_be_rough else None
+    verdict = found.verdict if not wrong else "coarse" if rough else "wrong"
+    told = (str(rough),) if rough else ()
     return Replayed(
-        f"{title}: {recording.model}", "wrong" if wrong else found.verdict, side, culprit, suspects, found.tensors, (),
-        notes(recording, now, found, nodes, runs), 1, ", ".join(f"{n} {s}" for n, s in recording.inputs.items()),
-        recording.dtype, graph=recording.graph, nodes=nodes,
+        f"{title}: {recording.model}", verdict, None if rough else side, culprit, suspects, found.tensors, (),
+        told + notes(recording, now, found, nodes, runs), 1, ", ".join(f"{n} {s}" for n, s in recording.inputs.items()),
+        recording.dtype, rough.digits if rough else None, graph=recording.graph, nodes=nodes, names=NOW,
     )  # fmt: skip
 
 
@@ -102,51 +104,11 @@ def each_node(recording: Recording, now: Now, track: Track) -> dict[str, Run]:
     return {name: run for name, run in found.items() if run is not None}
 
 
-def explained(
-    recording: Recording, now: Now, node: str | None, run: Run
-) -> tuple[str | None, tuple[Suspect, ...]]:  # fmt: skip
-    """Which of the two is wrong in a node, or in the whole, by a third side; and what the mistake looks like."""
-    part = recording.whole if node is None else recording.nodes[node]
-    if part.trial is None:
-        return None, ()
-    third = third_side(recording, now, node)
-    side = None
-    if third is not None:
-        third = {n: a for n, a in third.items() if n in part.run}
-        like_then = not beside(part, third, recording.dtype).wrong
-        like_now = not beside(Part(third, part.limits), {n: run.get(n) for n in third}, recording.dtype).wrong
-        side = {(True, False): "now", (False, True): "recording"}.get((like_then, like_now))
-    return side, () if side == "recording" else suspected(recording, node, part, run)
-
-
-def third_side(recording: Recording, now: Now, node: str | None) -> Run | None:
-    """The code by hand; where that is what is judged, a node's twin in torch."""
-    if not isinstance(now, ByHand):
-        by_hand = ByHand(recording)
-        return by_hand.whole() if node is None else by_hand.node(node, recording.nodes[node])
-    if node is None:
-        return None
-    try:
-        return twin_of(recording.layers[node], recording.seed).run(recording.nodes[node].trial)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):  # a class without a twin
-        return None
-
-
-def suspected(recording: Recording, node: str | None, part: Part, run: Run) -> tuple[Suspect, ...]:
-    """The mistakes that make the numbers of today out of those recorded."""
-    layer = recording.graph if node is None else recording.layers[node]
-    options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
-    known = node is not None and type(layer).__name__ in registry()
-    again = partial(replays.of_layer, layer, recording.seed) if known else None
-    judged = Judged(Recorded(run), None, Recorded(dict(part.run)), options, again)
-    return judge_numbers(node or recording.model, judged, part.trial).suspects  # type: ignore[arg-type]
-
-
 def notes(
     recording: Recording, now: Now, found: Comparison, nodes: Mapping[str, Comparison], runs: Mapping[str, Run]
 ) -> tuple[str, ...]:
     """What somebody has to know beside the figures."""
-    told = []
+    told = [*now.notes(recording.dtype)] if found.wrong else []
     if isinstance(now, ByTorch | ByHand) and (
         other := changed(recording.environment, now.environment(recording.dtype))
     ):
@@ -168,7 +130,7 @@ def gradients_beside(gradients: Mapping[str, Any], folder: Any, title: str) -> R
     """Gradients, under the names of the recording or as people call them, beside those of a recording."""
     recording = format.read(folder)
     kept = {n.path: (n, a) for n, a in recording.whole.run.items() if n.role == GRADIENT and a is not None}
-    given, zeros = by_name(gradients, {path: np.zeros(a.shape) for path, (_, a) in kept.items()})
+    given, zeros = by_name(gradients, {path: np.zeros(a.shape, recording.dtype) for path, (_, a) in kept.items()})
     run = in_dtype(recording, {kept[path][0]: zeros[path] if a is None else a for path, a in given.items()})
     whole = replace(recording.whole, run={n: recording.whole.run[n] for n in run})
     return held_beside(title, replace(recording, whole=whole, nodes={}), Written(run))

@@ -13,6 +13,7 @@ from manualbp.base import registry
 from manualbp.loss import Loss
 from manualbp.optim.base import Optimizer
 
+from ..campaign.buckets import Bucket, buckets
 from ..compare.comparison import Comparison
 from ..compare.tensor import Tensor
 from ..draw.case import Case
@@ -20,7 +21,7 @@ from ..sides.record import walk
 from ..sides.side import Side
 from ..torches import PLAIN, Compilations, Torches
 from ..twin.known import KNOWN
-from ..verify import Failure, Figures, Plan, Tally
+from ..verify import Figures, Plan, Tally, command_of, drawn
 from . import files
 from .report import Report
 
@@ -32,6 +33,7 @@ MISMATCH = {
     "compiled": "What the compiler made is wrong.",
     "eager": "PyTorch as it is is wrong, without a compiler.",
 }
+CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
 SIDES = PLAIN.names
 OUTCOMES = ("whole", "in parts", "not at all", "crash", "too slow")
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
@@ -51,8 +53,8 @@ def progress(console: Console, cases: int) -> Iterator[Callable[[Tally], None]]:
         task = bar.add_task("", total=cases)
 
         def tell(tally: Tally) -> None:
-            told = f"{len(tally.failures)} mismatches" if tally.failures else "no mismatch"
-            bar.update(task, completed=min(tally.total.cases, cases), description=told)
+            wrong = tally.verdicts["wrong"]
+            bar.update(task, completed=tally.covered, description=f"{wrong} mismatches" if wrong else "no mismatch")
 
         yield tell
 
@@ -63,7 +65,7 @@ def kind_of(name: str) -> str:
 
 
 def tables(console: Console, tally: Tally, plan: Plan) -> None:
-    """The table by layer, loss and optimizer, what was not covered, and every mismatch."""
+    """The table by layer, loss and optimizer, what was not covered, and the smallest mismatch of each kind."""
     for kind, title in KINDS.items():
         rows = {n: r for n, r in sorted(tally.rows.items()) if kind_of(n) == kind}
         if rows:
@@ -72,8 +74,12 @@ def tables(console: Console, tally: Tally, plan: Plan) -> None:
         console.print(f"Coverage goals not reached in {tally.total.cases} cases: {', '.join(missing)}", style="yellow")
     for line in compilations(tally.compiled):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-    for failure in tally.failures:
-        mismatch(console, failure)
+    for bucket in buckets(tally.failures):
+        mismatch(console, bucket)
+    if tally.further:
+        first = min(tally.further)
+        console.print(f"\n{len(tally.further)} more networks differ, and were not shrunk; the first is number {first}:")
+        console.print(f"  {command_of(drawn(plan, first), plan.torches)}", markup=False, soft_wrap=True)
 
 
 def compilations(found: Compilations) -> Iterator[str]:
@@ -108,10 +114,10 @@ def figure(value: float | None) -> str:
 
 def summary(tally: Tally, plan: Plan) -> str:
     """One line: the verdict and the figures behind it."""
-    t, real = tally.total, tally.total.cases - tally.total.certified
+    t, real, wrong = tally.total, tally.total.cases - tally.total.certified, tally.verdicts["wrong"]
     blind = tally.blind / tally.entries if tally.entries else 1.0
     head = {
-        "wrong": f"MISMATCH in {len(tally.failures)} of {t.cases + len(tally.failures)} networks",
+        "wrong": f"MISMATCH in {wrong} of {t.cases + wrong} networks",
         "vacuous": "VACUOUS: nothing was compared",
     }.get(tally.verdict, f"{t.cases} networks, no mismatch")
     goals = f"{len(tally.missing(plan)) or 'no'} coverage goals missed"
@@ -138,9 +144,23 @@ def _outcomes(found: Compilations) -> str:
     )
 
 
-def mismatch(console: Console, failure: Failure) -> None:
+def certainty(tally: Tally) -> str:
+    """What a number of networks without a mismatch is worth."""
+    wrong = tally.verdicts["wrong"]
+    seen = tally.verdicts["identical"] + tally.verdicts["rounding"] + wrong
+    if wrong or not seen:
+        return f"{wrong:,} in {seen:,} networks differ."
+    return (
+        f"0 in {seen:,}: with 95 % fewer than {CONFIDENT}/{seen:,} = {CONFIDENT / seen:.1e} of such networks differ by "
+        f"more than their bound (median power {figure(tally.total.power)})."
+    )
+
+
+def mismatch(console: Console, bucket: Bucket) -> None:
     """The smallest case found, every tensor that differs, which side is wrong, and the command that runs it again."""
-    console.print("\n[bold red]Mismatch[/] in the smallest network found:")
+    failure = bucket.smallest
+    like = f" of {bucket.count} that differ alike" if bucket.count > 1 else ""
+    console.print(f"\n[bold red]Mismatch[/] in the smallest network found{like}:")
     one(console, failure.case, failure.comparison, failure.torches.names, only_wrong=True)
     for line in explanation(failure.report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
@@ -184,8 +204,9 @@ def of_compiler(console: Console, case: Case, found: Comparison, sides: tuple[Si
     made.add(sides)
     known = torches.known(case, case.trial()) if found.wrong else ()
     made.known.update(k.name for k in known)
-    blamed = torches.blamed(case, found) if found.wrong else None
-    told = [f"compiled: {', '.join(made.outcomes)}", *compilations(made), *(explanation(blamed) if blamed else ())]
+    told = [f"compiled: {', '.join(made.outcomes)}", *compilations(made)]
+    if found.wrong and (blamed := torches.blamed(case, found)) is not None:
+        told += explanation(blamed)
     for line in told:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 
@@ -208,14 +229,16 @@ def as_dict(tally: Tally, plan: Plan) -> dict[str, Any]:
         for name, r in sorted(tally.rows.items())
     }  # fmt: skip
     failures = [
-        {"case": repr(f.case), "command": f.command, "tensors": list(map(files.of_tensor, f.comparison.wrong)),
+        {"case": repr(f.case), "index": f.index, "command": f.command,
+         "tensors": list(map(files.of_tensor, f.comparison.wrong)),
          "wrong_side": f.report.wrong_side, "sides": f.torches.names,
          "notes": f.report.notes, "suspects": [vars(s) for s in f.report.suspects]}
         for f in tally.failures
     ]  # fmt: skip
     return {
         "verdict": tally.verdict, "summary": summary(tally, plan), "plan": vars(plan), "cases": tally.total.cases,
-        "rows": rows, "failures": failures, "goals_missing": tally.missing(plan), "errors": tally.errors,
+        "rows": rows, "failures": failures, "further": tally.further,
+        "goals_missing": tally.missing(plan), "errors": tally.errors,
         "goals": dict(sorted(tally.goals.items())), "conventions": dict(tally.conventions),
         "compiled": vars(tally.compiled),
     }  # fmt: skip

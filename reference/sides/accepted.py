@@ -18,6 +18,14 @@ Truth = Callable[..., Any]
 DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
 
 
+BESIDE, JUMP = 1e-6, 1e-3  # how far beside a point, and how much more a function moves there that has no limit
+
+
+def without_values(y: Any) -> Any:
+    """The outputs of a function intended, which may give intermediates beside them."""
+    return y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
+
+
 def positive(a: Any) -> Any:
     return np.where(a == 0, 1.0, np.abs(a))
 
@@ -55,15 +63,15 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
                 y = truth(*(as_tensor(a) for a in trial.arrays.values()))
             except Exception as e:
                 raise RefusedError("against", e) from e
-            y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
-            finite = all(np.isfinite(a).all() for a in flat(as_arrays(y)) if a is not None)
+            finite = all(np.isfinite(a).all() for a in flat(as_arrays(without_values(y))) if a is not None)
         fresh = subject.fresh()
         try:
             y, cache = fresh.forward(copies(trial.arrays))
         except Exception as e:
             raise RefusedError("forward", e) from e
         real = [np.asarray(a) for a in flat(y) if a is not None and is_real(a)]
-        if (truth is None or not finite or trial.kind in EXTRA) and not all(np.isfinite(a).all() for a in real):
+        outside = truth is None or not finite or trial.kind in EXTRA
+        if not all(np.isfinite(a).all() for a in real) and (outside or _singular(truth, trial, real)):
             raise NotFiniteError
         try:
             grads = fresh.backward(upstream(y), cache)
@@ -72,6 +80,20 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
         real = [np.asarray(g) for g in grads.values() if g is not None and is_real(g)]
         if trial.kind in EXTRA and not all(np.isfinite(g).all() for g in real):
             raise NotFiniteError
+
+
+def _singular(truth: Truth, trial: Trial, outputs: Sequence[Any]) -> bool:
+    """Has the function intended no limit where the forward is not finite, as the direction of a vector that is 0? What
+    it gives there is a choice, and outside of the domain of a forward that makes none."""
+    rng = np.random.default_rng(trial.seed)
+    near = {n: a + BESIDE * rng.standard_normal(np.shape(a)) if is_real(a) else a for n, a in trial.arrays.items()}
+    each = [truth(*(as_tensor(np.asarray(a)) for a in arrays.values())) for arrays in (trial.arrays, near)]
+    here, there = ([np.asarray(a) for a in flat(as_arrays(without_values(y))) if a is not None] for y in each)
+    for a, b, yours in zip(here, there, outputs):
+        lost = ~np.isfinite(yours)
+        if a.shape != np.shape(yours) or (np.abs(a - b)[lost] <= JUMP * (1 + np.abs(a[lost]))).any():
+            return False
+    return True
 
 
 def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
-"""What stands between a subject and who examines it: constants, complex numbers, random numbers, another truth."""
+"""What stands between a subject and who examines it: constants, complex numbers, another truth."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 from manualbp.base import tree_map
 
 from .gradients import plain
-from .inputs import filled
 from .subject import Around, Subject
 
 
@@ -114,56 +112,6 @@ def _tensor_pairs(y: Any) -> Any:
     if isinstance(y, (tuple, list)):
         return tuple(map(_tensor_pairs, y))
     return torch.view_as_real(y.resolve_conj()) if isinstance(y, torch.Tensor) and y.is_complex() else y
-
-
-class Seeded(Around):
-    """A function that draws random numbers, the same in every call: the generators that it uses are set before it.
-    Before a backward pass they are set to others: a mask that is drawn again there is not that of the forward."""
-
-    def __init__(self, inner: Subject, own: Sequence[tuple[np.random.Generator, Mapping[str, Any]]] = ()) -> None:
-        super().__init__(inner)
-        self.own, self.random = own, True
-
-    def around(self, inner):
-        return Seeded(inner, self.own)
-
-    def forward(self, arrays):
-        used = self.inner.fresh()  # an object may have a generator of its own, which is to begin anew
-        y, cache = self._seeded(0, lambda: used.forward(arrays))
-        return y, (cache, used)
-
-    def backward(self, dy, cache):
-        inner, used = cache
-        return self._seeded(1, lambda: used.backward(dy, inner))
-
-    def moved(self, cache):
-        return self.inner.moved(cache[0])
-
-    def _seeded(self, seed: int, call: Callable[[], Any]) -> Any:
-        before = np.random.get_state(), random.getstate()
-        with torch.random.fork_rng(devices=[]):
-            np.random.seed(seed)
-            random.seed(seed)
-            torch.manual_seed(seed)
-            for rng, state in self.own:
-                rng.bit_generator.state = state
-                rng.random(101 * seed)  # elsewhere in its numbers
-            try:
-                return call()
-            finally:
-                np.random.set_state(before[0])
-                random.setstate(before[1])
-
-
-def generators(*functions: Any) -> list[tuple[np.random.Generator, Mapping[str, Any]]]:
-    """NumPy's generators that functions hold, in their module or around them, with their states."""
-    found: dict[int, np.random.Generator] = {}
-    for f in functions:
-        code, around = getattr(f, "__code__", None), getattr(f, "__globals__", {})
-        held = [c.cell_contents for c in getattr(f, "__closure__", None) or () if filled(c)]
-        held += [around[n] for n in (code.co_names if code else ()) if n in around]
-        found |= {id(g): g for g in held if isinstance(g, np.random.Generator)}
-    return [(g, g.bit_generator.state) for g in found.values()]
 
 
 class Beside(Around):

@@ -27,7 +27,8 @@ from .accepted import (
     without_broadcast,
 )  # fmt: skip
 from .arguments import calling, order_of
-from .around import Beside, OfComplex, Seeded, WithConstants, generators, pairs, truth_of_complex
+from .around import Beside, OfComplex, WithConstants, pairs, truth_of_complex
+from .chance import Seeded, drawing_alike, generators, means_apart
 from .chosen import Given, chosen, copies
 from .formats import checked
 from .gradients import as_tensor, plain
@@ -43,15 +44,15 @@ Truth = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Brought:
-    """Ready to be examined. notes: what was found on the way; differs: how far the forward is from a function of NumPy
-    that is intended, where that is more than rounding."""
+    """Ready to be examined. notes: what was found on the way; differs: how far the forward is from the function
+    intended, in a sentence, where that is no torch code, or draws other numbers."""
 
     subject: Subject
     truth: Truth | None
     trials: list[Trial]
     options: Mapping[str, float]
     notes: tuple[str, ...] = ()
-    differs: float = 0.0
+    differs: str = ""
     precision: Precision = FLOAT64
 
 
@@ -144,9 +145,8 @@ class _Bringing:
         truth, numpy = self._intended(trials)
         subject, left_out = self._first(trials, truth)
         notes: list[str] = []
-        subject, truth, said = self._repeated(subject, truth, trials[0][0])
+        subject, truth, said, differs = self._repeated(subject, truth, trials[0][0])
         notes += said
-        differs = 0.0
         if numpy is not None and truth is None:
             subject, differs, said = self._beside(subject, numpy, trials)
             notes += said
@@ -231,10 +231,11 @@ class _Bringing:
 
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial
-    ) -> tuple[Subject, Truth | None, tuple[str, ...]]:
-        """Do two equal calls give the same? If not, with their generators set."""
+    ) -> tuple[Subject, Truth | None, tuple[str, ...], str]:
+        """Do two equal calls give the same? If not, with their generators set; and how far means are from the intended
+        ones, in a sentence."""
         if trial.large or _same_twice(subject, trial):
-            return subject, truth, ()
+            return subject, truth, (), ""
         given = self.given.forward
         around = [given, self.given.backward, *(vars(given).values() if isinstance(given, type) else ())]
         held = [getattr(f, "__func__", f) for f in around]
@@ -247,12 +248,16 @@ class _Bringing:
             )
         said = "forward draws random numbers (two equal calls differ): their generators were seeded before every call"
         if truth is None:
-            return seeded, None, (said,)
-        return seeded, None, (f"{said}; `against` cannot draw the same, so differences of your own forward decide",)
+            return seeded, None, (said,), ""
+        if (alike := drawing_alike(seeded, truth, trial)) is not None:
+            return seeded, alike, (f"{said}, and before `against`, which draws the same",), ""
+        told = "differences of your own forward decide, and the mean of many draws is compared"
+        said = f"{said}; `against` draws others, so {told}"
+        return seeded, None, (said,), means_apart(subject, truth, trial)
 
     def _beside(
         self, subject: Subject, numpy: Callable, trials: list[list[Trial]]
-    ) -> tuple[Subject, float, tuple[str, ...]]:
+    ) -> tuple[Subject, str, tuple[str, ...]]:
         """Differences of a NumPy function that is intended decide; its values are compared at once."""
         off = 0.0
         for trial in (each[0] for each in trials):
@@ -266,7 +271,8 @@ class _Bringing:
             each = [distance(a, b) / (1 + largest(b)) if a.shape == b.shape else np.inf for a, b in pairs_of]
             off = max([off, *each])
         said = "`against` is no torch code: differences of it decide, which see less than autograd"
-        return Beside(subject, numpy), off if off > 1e-12 else 0.0, (said,)
+        differs = f"y differs from `against` by up to {off:.3g} of its largest entry" if off > 1e-12 else ""
+        return Beside(subject, numpy), differs, (said,)
 
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
         """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,8 @@ from manualbp.base import Tree
 from ..draw.trial import Trial
 from ..twin import modules, randomness
 from . import exported
-from .backends import EXPORT, compiled, first_line, silent
+from .backends import EAGER, EXPORT, compiled, first_line, silent
+from .function import Function
 from .module import Module, to_tensors
 from .run import Run, leaves
 from .side import Side
@@ -128,6 +129,28 @@ class Compiled(Module):
             return modules.call(module, x)
 
         return compiled(network, self.backend)
+
+
+@dataclass(frozen=True)
+class CompiledFunction(Function):
+    """The function intended, by torch.compile."""
+
+    backend: str = "aot_eager"
+    outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+
+    def run(self, trial: Trial) -> Run:
+        fast = replace(self, f=compiled(self.f, self.backend))
+        plain = partial(Function(self.f, self.only).run, trial)
+        return guarded(partial(Function.run, fast, trial), plain, self.outcome, LIMIT)
+
+
+def function_side(f: Callable[..., Any], way: str) -> Function:
+    """The function intended, as torch runs it in this way."""
+    if way == EXPORT:
+        raise ValueError(
+            'torch.export takes a module: check_function takes torch="eager" or a backend of torch.compile'
+        )
+    return Function(f) if way == EAGER else CompiledFunction(f, backend=way)
 
 
 def guarded(run: Callable[[], Any], plain: Callable[[], Any], outcome: Outcome, limit: float) -> Any:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, Tree, flatten, run
+from manualbp.base import Layer, Tree, flatten, options_of, run
 
 from ..compare.bound import EPS, WIDE
-from ..compare.certificate import Rounds, dyadic, plain
+from ..compare.certificate import Rounds, coarse_grained, dyadic, plain
 from ..draw.trial import Trial
 from . import record
 from .run import BUFFER, GRADIENT, OUTPUT, Run, leaves, named
@@ -43,6 +43,8 @@ class Hand(Side):
         twin may round where the code by hand does not."""
         if not all(part.dyadic or part.inside() for _, part in self.layer.walk()):
             return False
+        if not all(coarse_grained(options_of(part)) for _, part in self.layer.walk()):
+            return False  # put in the place of an entry, as a bound is, such a number carries no certificate
         lifted = trial.map(lambda tree: dyadic(tree, trial.dtype))
         try:
             found = self.run(lifted)

@@ -17,6 +17,7 @@ from ..twin import passes, randomness
 from ..twin.layers import array, quiet, tensor
 from ..twin.models import Read, named_arguments, refused
 from . import record
+from .raised import RefusedError
 from .run import BUFFER, GRADIENT, OUTPUT, Run, named
 from .side import Side
 
@@ -63,7 +64,10 @@ class Graphed(Side):
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of
             y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
             dy = dict(zip(graph.keys, trial.dy, strict=True)) if graph.keys else trial.dy
-            dx, grads = graph.backward(params, cache, dy)
+            try:
+                dx, grads = graph.backward(params, cache, dy)
+            except Exception as e:  # a node that gives a gradient of a wrong shape: alone it shows which
+                raise RefusedError("backward", e) from e
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
         by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}

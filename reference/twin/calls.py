@@ -251,10 +251,16 @@ def last(name: str) -> str:
     return name.rsplit(".")[-1]
 
 
+def _counts(value: Any) -> bool:
+    """Integers in a tuple or list, as lengths may be given in the place of a tensor."""
+    return isinstance(value, (tuple, list)) and len(value) > 0 and all(type(v) is int for v in value)
+
+
 def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step:
     """A module's call as inputs in the order of its forward, and options of the call, as `need_weights`."""
     given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
     options = {n: v for n, v in given.items() if n in options_of(layer) and not has_tensor(v)}
+    given = {n: torch.tensor(v) if n not in options and _counts(v) else v for n, v in given.items()}
     inputs = [v for n, v in given.items() if n not in options]
     unfit = next((v for v in inputs if v is not None and (not has_tensor(v) or isinstance(v, PackedSequence))), None)
     if unfit is not None:

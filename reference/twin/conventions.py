@@ -1,4 +1,4 @@
-"""Where versions of torch differ: another convention at a kink, or an option that older ones have not.
+"""Where versions of torch differ: another convention at a kink, or a class or an option that older ones have not.
 
 By hand stands what the newest torch does. A torch that is older is no less right: beside it, `as_in(layer)` is the
 same network with its convention, `at_stake(case)` says which conventions a case depends on, and what differs from
@@ -6,16 +6,22 @@ torch only by these is no mistake.
 
     convention              since   until then            from then on
     clamp at its bounds     2.14    slope 1               slope 0, the subgradient of least norm
+
+    class or option                           since
+    LinearCrossEntropyLoss                    2.13
+    bias of batch, group and instance norm    2.12
+    maximize of LBFGS                         2.14
 """
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from manualbp.base import Array, Layer
+from manualbp.base import Array, Layer, options_of
 from manualbp.optim import Optimizer
 
 from ..draw.case import Case
@@ -78,8 +84,11 @@ CLAMP = Convention(
 )  # fmt: skip
 CONVENTIONS = (CLAMP,)
 
-# Options of torch.optim that came later, with the version that brought them.
-OPTIONS_SINCE = {("LBFGS", "maximize"): "2.14"}
+# What came later, with the version that brought it.
+CLASSES_SINCE = {"LinearCrossEntropyLoss": "2.13"}
+WITH_BIAS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "GroupNorm", "InstanceNorm1d",
+             "InstanceNorm2d", "InstanceNorm3d")  # fmt: skip
+OPTIONS_SINCE = {("LBFGS", "maximize"): "2.14"} | {(name, "bias"): "2.12" for name in WITH_BIAS}
 
 
 def differing(version: str = torch.__version__) -> tuple[Convention, ...]:
@@ -101,11 +110,30 @@ def at_stake(case: Case, version: str = torch.__version__) -> tuple[Convention, 
     return tuple(c for c in differ if not _same(case, as_in(case.layer, version, (c,))))
 
 
-def known_options(opt: Optimizer, version: str = torch.__version__) -> dict[str, Any]:
-    """The options of an optimizer without those, at their defaults, that torch of this version has not yet."""
-    name, options = type(opt).__name__, opt.plain_options()
-    later = {n for (of, n), since in OPTIONS_SINCE.items() if of == name and release(version) < release(since)}
-    return {option: value for option, value in options.items() if option not in later or value}
+def known_options(value: Layer | Optimizer, version: str = torch.__version__) -> dict[str, Any]:
+    """The options of a layer or optimizer without those, at their defaults, that torch of this version has not yet."""
+    options = value.plain_options() if isinstance(value, Optimizer) else options_of(value)
+    later = _later(type(value).__name__, version)
+    return {n: v for n, v in options.items() if n not in later or v != getattr(type(value), n)}
+
+
+def has(layer: Layer, version: str = torch.__version__) -> bool:
+    """Does torch of this version have all classes and options that a network is made of?"""
+    return all(
+        here(type(part).__name__, version)
+        and all(getattr(part, n) == getattr(type(part), n) for n in _later(type(part).__name__, version))
+        for _, part in layer.walk()
+    )
+
+
+def here(name: str, version: str = torch.__version__) -> bool:
+    """Does torch of this version have the class, if torch has it at all?"""
+    return release(version) >= release(CLASSES_SINCE.get(name, "0.0"))
+
+
+def _later(name: str, version: str) -> set[str]:
+    """The options of the class that came after this version."""
+    return {n for (of, n), since in OPTIONS_SINCE.items() if of == name and release(version) < release(since)}
 
 
 def minimising(opt: Optimizer, version: str = torch.__version__) -> Optimizer:
@@ -139,5 +167,5 @@ def _same(case: Case, layer: Layer) -> bool:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """(2, 14) of "2.14.1+cpu"."""
-    return tuple(map(int, version.split(".")[:2]))
+    """(2, 14, 1) of "2.14.1+cpu"."""
+    return tuple(map(int, re.findall(r"\d+", version.partition("+")[0])))

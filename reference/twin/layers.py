@@ -21,6 +21,7 @@ from manualbp.graph import Graph
 from manualbp.parametrizations import Parametrized
 
 from ..twin import graphs, modules, operations, parametrized
+from .conventions import known_options
 
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
@@ -42,7 +43,7 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 def _build(layer: Layer) -> nn.Module:
     if isinstance(layer, Graph):
         return graphs.Graph(layer, _build)
-    name, options = type(layer).__name__, options_of(layer)
+    name, options = type(layer).__name__, known_options(layer)
     if name in operations.TABLE:
         return operations.Operation(name, options)
     cls = getattr(modules, name, None) or getattr(nn, name, None)

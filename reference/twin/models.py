@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,12 +23,14 @@ Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional argume
 
 @dataclass(frozen=True)
 class Read:
-    """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs."""
+    """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs, `sizes` how many numbers
+    every node gives."""
 
     graph: Graph
     params: Params
     x: Any
     notes: tuple[str, ...]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Layer, Params]:
@@ -185,7 +187,7 @@ def read_by_running(
     fresh = passes.given(dtype, *passes.state_of(model), positional, by_name)[0]  # before the pass moved its buffers
     params = {n: array((fresh.params | fresh.buffers).get(n, t)) for n, t in held.items()}
     x = tuple(array(t) for t in fresh.inputs.values())
-    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes))
+    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes)
 
 
 def refused(model: nn.Module, given: passes.Given, e: Exception) -> ValueError:

@@ -273,5 +273,19 @@ class SoftMarginLoss(nn.Module):
         self.reduction = reduction
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        v = -nn.functional.logsigmoid(t * x)
-        return v.mean() if self.reduction == "mean" else v.sum() if self.reduction == "sum" else v
+        return _reduced(-nn.functional.logsigmoid(t * x), self.reduction)
+
+
+def poisson_nll_loss(
+    x: torch.Tensor, t: torch.Tensor, log_input: bool = True, full: bool = False, size_average: Any = None,
+    eps: float = 1e-8, reduce: Any = None, reduction: str = "mean",
+) -> torch.Tensor:  # fmt: skip
+    """torch's own, whose gradient by a target of 0 or less is NaN with `full`, although Stirling's term is left out."""
+    v = nn.functional.poisson_nll_loss(x, t, log_input, eps=eps, reduction="none")
+    s = torch.where(t > 1, t, 2)
+    stirling = s * torch.log(s) - s + 0.5 * torch.log(2 * torch.pi * s)
+    return _reduced(v + torch.where(t > 1, stirling, 0) if full else v, reduction)
+
+
+def _reduced(v: torch.Tensor, reduction: str) -> torch.Tensor:
+    return v.mean() if reduction == "mean" else v.sum() if reduction == "sum" else v

@@ -16,9 +16,10 @@ class Operation(Whole):
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         super().__init__()
         self.name, self.options = name, options
+        self.read = {n: entries(v) if n == "index" and isinstance(v, str) else v for n, v in options.items()}
 
     def forward(self, x: Any) -> Any:
-        return TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.options)
+        return TABLE[self.name](*(x if isinstance(x, tuple) else (x,)), **self.read)
 
 
 def pair(f: Callable, second: str = "other") -> Callable:
@@ -74,23 +75,27 @@ def over(f: Callable) -> Callable:
     return call
 
 
-def place(index: str, arrays: tuple) -> tuple:
-    """The index that a text means, with tensors for its names."""
+def entries(index: str) -> tuple:
+    """The entries of an index that a text means; a name, which stands for a tensor, as it is."""
+    named, read = [name.strip() for name in index.split(",")], {"s_": np.s_}
+    return tuple(n if n.isidentifier() and n != "None" else eval(f"s_[{n}]", read) for n in named)
+
+
+def place(index: tuple, arrays: tuple) -> tuple:
+    """The index with tensors for its names."""
     left = list(arrays)
-    named = [name.strip() for name in index.split(",")]
-    read = {"s_": np.s_}
-    return tuple(left.pop(0) if n.isidentifier() and n != "None" else eval(f"s_[{n}]", read) for n in named)
+    return tuple(left.pop(0) if isinstance(n, str) else n for n in index)
 
 
-def get_item(x: Any, *arrays: Any, index: str) -> Any:
+def get_item(x: Any, *arrays: Any, index: tuple) -> Any:
     return x[place(index, arrays)]
 
 
-def set_item(x: Any, *rest: Any, index: str, value: Any, accumulate: bool) -> Any:
-    value, arrays = (rest[0], rest[1:]) if value is None else (torch.tensor(value, dtype=x.dtype), rest)
+def set_item(x: Any, *rest: Any, index: tuple, value: Any, accumulate: bool) -> Any:
+    value, arrays = (rest[0], rest[1:]) if value is None else (x.new_tensor(value), rest)
     y = x.clone()
     if accumulate:  # torch's index_put takes arrays alone: every entry's number tells which are meant
-        numbers = torch.arange(x.numel()).reshape(x.shape)[place(index, arrays)]
+        numbers = torch.arange(x.numel(), device=x.device).reshape(x.shape)[place(index, arrays)]
         value = value.reshape(value.shape[max(value.ndim - numbers.ndim, 0) :]).expand(numbers.shape)
         return y.reshape(-1).index_put((numbers,), value, accumulate=True).reshape(x.shape)
     y[place(index, arrays)] = value
@@ -198,6 +203,9 @@ TABLE: dict[str, Callable] = {
     "Norm": lambda x, p, dim, keepdim: torch.linalg.vector_norm(x, p, dim, keepdim),
     "Prod": lambda x, dim, keepdim: x.prod() if dim is None else x.prod(dim, keepdim),
     "Cumsum": torch.cumsum,
+    "Cumprod": torch.cumprod,
+    "MaskedScatter": torch.masked_scatter,
+    "Windows": lambda x, dimension, size, step: x.unfold(dimension, size, step),
     "Normalize": F.normalize,
     "Maximum": pair(lambda a, b: torch.maximum(*tensors(a, b))),
     "Minimum": pair(lambda a, b: torch.minimum(*tensors(a, b))),

@@ -34,6 +34,8 @@ SHARED = {  # torch's functions that draw, which `randomness.shared` replaces wh
 MENDED: Mapping[Any, Any] = {
     F.hardsigmoid: lambda x: modules.Hardsigmoid()(x),
     torch.matrix_exp: parametrized.exponential,
+    F.soft_margin_loss: lambda x, t, *rest, reduction="mean", **_: modules.SoftMarginLoss(reduction)(x, t),
+    F.poisson_nll_loss: modules.poisson_nll_loss,
     F.celu: lambda x, alpha=1.0: modules.CELU(alpha)(x),
     F.batch_norm: lambda x, *rest, **options: modules.plain(F.batch_norm(modules.plain(x), *rest, **options)),
 }

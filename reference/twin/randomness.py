@@ -49,7 +49,8 @@ class Replayed:
 
 @contextmanager
 def shared(source: Any) -> Iterator[None]:
-    """Within it torch draws from default_rng(source), or what was noted; None: torch draws as it does."""
+    """Within it torch draws from default_rng(source), goes on with a generator, or draws what was noted; None: torch
+    draws as it does."""
     if source is None:
         yield
         return
@@ -139,7 +140,8 @@ def _recurrent(
             x = x * (kept.transpose(0, 1) if batch_first else kept) / (1 - p)
         of_layer = slice(layer * directions, (layer + 1) * directions)
         state = hx[of_layer] if isinstance(hx, torch.Tensor) else tuple(q[of_layer] for q in hx)
-        mine = weights[layer * each : (layer + 1) * each]
+        # cuDNN takes weights that share memory for those of a whole network, and finds others in their place.
+        mine = [w.clone() for w in weights[layer * each : (layer + 1) * each]]
         x, *end = original(x, state, mine, bias, 1, 0.0, training, bidirectional, batch_first)
         ends.append(end)
     return (x, *(torch.cat(q) for q in zip(*ends, strict=True)))

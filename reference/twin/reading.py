@@ -56,6 +56,7 @@ class Reader(OwnRun):
         self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
         self.writes: list[tuple[int, int]] = []  # version after the write, id of the tensor that was written to
         self.notes: dict[str, None] = {}
+        self.sizes: dict[str, int] = {}  # how many numbers every node gave
 
     # What the model is given
 
@@ -148,6 +149,7 @@ class Reader(OwnRun):
     def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
         """The tensors of what a node gave, as its values."""
         if isinstance(y, torch.Tensor):
+            self.sizes[name] = self.sizes.get(name, 0) + y.numel()
             self.know(y, name, path)
         elif isinstance(y, (tuple, list)):
             for i, part in enumerate(y):
@@ -163,7 +165,9 @@ class Reader(OwnRun):
     # Calls
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        if self.inside or name in calls.METADATA:
+        if self.inside:
+            return super().compute(name, func, args, kwargs)
+        if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
@@ -187,11 +191,7 @@ class Reader(OwnRun):
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], given: list, target: torch.Tensor | None
     ) -> Any:
         """One call as a node; in place, what it changes is the node's value from then on."""
-        if target is not None and self.values.get(id(target), Value("", 0)).name in self.parameters:
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter "
-                f"{self.values[id(target)].name} in the forward pass\n  {place(self.stack[-1])}"
-            )
+        self.refuse_change(name, target)
         if name in EXPANDED:
             with self:
                 return EXPANDED[name](*args, **kwargs)
@@ -202,7 +202,7 @@ class Reader(OwnRun):
             step = Step(Missing(name, str(e), place(self.stack[-1])), ())
             inputs, params = self.known_names(given), None
         before = self.saved([*given, *step.params.values()])
-        y = func(*args, **kwargs)
+        y = self.call(func, args, kwargs)
         self.settle(step.params.values())
         result = target if target is not None else y
         if result is None or not any(True for _ in tensors_in(result)):
@@ -210,8 +210,7 @@ class Reader(OwnRun):
         if target is not None:
             self.writes.append((target._version, id(target)))
         if target is None and (name in calls.SAME or type(step.layer) is registry()["Identity"]):
-            self.alias(y, given[0])
-            return y
+            return self.alias(y, given[0])
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
 
@@ -233,13 +232,23 @@ class Reader(OwnRun):
             self.cut(result, given)
         return y
 
-    def alias(self, y: torch.Tensor, x: torch.Tensor) -> None:
+    def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
+        """TypeError for a call that changes a parameter in place."""
+        held = "" if target is None else self.values.get(id(target), Value("", 0)).name
+        if held in self.parameters:
+            raise TypeError(
+                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
+                f"pass\n  {place(self.stack[-1])}"
+            )
+
+    def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""
         value = self.values.get(id(x))
         if value is not None and y is not x:
             self.name(x)
             value = self.values[id(x)]
             self.know(y, value.name, value.path, value.fixed)
+        return y
 
     def target(self, name: str, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor | None:
         """The tensor that a call changes in place."""
@@ -273,7 +282,7 @@ class Reader(OwnRun):
                 self.stack.pop()
         self.inside += 1
         try:
-            y = original(m, *args, **kwargs)
+            y = self.call(original, (m, *args), kwargs)
         finally:
             self.inside -= 1
         with torch._C.DisableTorchFunction():
@@ -306,6 +315,10 @@ class Reader(OwnRun):
         except (UnknownCallError, TypeError):
             return None  # what is wrong shows when it is read through
         return Step(step.layer, step.inputs, own)
+
+    def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """What torch gives for a step."""
+        return func(*args, **kwargs)
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         """What tensors are before a call, for who makes it again."""

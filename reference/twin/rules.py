@@ -95,6 +95,10 @@ def flatten(name: str, dtype: torch.dtype, x: Any, /, start_dim: int = 0, end_di
     return Step(make("Reshape", shape=tuple(torch.flatten(x, start_dim, end_dim).shape)), x)
 
 
+def unflatten(name: str, dtype: torch.dtype, x: Any, /, dim: int, sizes: Any) -> Step:
+    return Step(make("Reshape", shape=tuple(torch.unflatten(x, dim, sizes).shape)), x)
+
+
 def interpolate(
     name: str, dtype: torch.dtype, x: Any, /, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
@@ -211,5 +215,5 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
-    "interpolate": interpolate, "flatten": flatten, "ravel": flatten,
+    "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip

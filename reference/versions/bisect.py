@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .environment import NotInstalledError, environment, release, run
+from ..twin.conventions import release
+from .environment import NotInstalledError, environment, run
 
 Outcome = dict[str, str]  # version, verdict, what
 

@@ -27,8 +27,9 @@ def bisect(
 
         manualbp bisect "Case(Clamp(0.0, 1.0), (4,), exact=True)" --python old/bin/python --python new/bin/python
     """
+    from ..twin.conventions import release
     from . import bisect as job
-    from .environment import available, in_order, release
+    from .environment import available, in_order
 
     console = Console(highlight=False)
     if python and versions:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from ..twin.conventions import release
+
 HERE = Path(__file__).parents[2]  # the folder of the packages manualbp and reference
 NOT_KEPT = ("PIP_CONSTRAINT", "PYTHONPATH")  # of the environment that this process runs in
 
@@ -69,11 +71,6 @@ def available() -> list[str]:
     if not found:
         raise ValueError("pip names no versions of torch here; name them, as in --versions 2.13.0,2.14.1")
     return list(found.values())
-
-
-def release(version: str) -> tuple[int, ...]:
-    """(2, 14, 1) of "2.14.1+cpu"."""
-    return tuple(map(int, re.findall(r"\d+", version.partition("+")[0])))
 
 
 def in_order(versions: Sequence[str]) -> list[str]:

@@ -247,4 +247,18 @@ NAMES = [
           lambda dy, c: dy / c[1] - c[0] * (dy * c[0]).sum(-1, keepdims=True) / c[1] ** 2, against=torch_unit,
           inputs=ND, side="backward", never=r"D0\d"),
 ]  # fmt: skip
-PEOPLE = STATE + TORCH + LISTS + MASKS + NAMES
+RANDOM = [
+    right("dropout of a half beside torch's", kept_half, lambda dy, mask: dy * mask, against=F.dropout, inputs=ND,
+          says="mean of many draws"),
+    right("dropout of a third, the same draws", DropThird, against=torch_third, inputs=ND, says="draws the same"),
+    wrong("dropout of a tenth, scaled as of a half", kept_tenth, lambda dy, mask: dy * mask, against=F.dropout,
+          inputs=ND, side="forward", says=r"mean of y over 400 draws.*1\.[78]\d* times"),
+    wrong("dropout that is not scaled", DropUnscaled, against=torch_third, inputs=ND, side="forward",
+          says="mean of y over 400 draws"),
+    wrong("dropout, dy without its mask", kept_half, forgets_mask, against=F.dropout, inputs=ND, side="backward"),
+    right("noise that is added", lambda x: x + np.random.randn(*x.shape), lambda dy: dy, inputs=ND,
+          against=lambda x: x + torch.randn_like(x)),
+    wrong("noise that has a mean", lambda x: x + np.random.rand(*x.shape), lambda dy: dy, inputs=ND,
+          against=lambda x: x + torch.randn_like(x), side="forward"),
+]  # fmt: skip
+PEOPLE = RANDOM + STATE + TORCH + LISTS + MASKS + NAMES

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "source"}
-SELF_CLOSED = {"line", "circle", "rect", "polyline", "path", "polygon", "mspace"}
+SELF_CLOSED = {"line", "circle", "rect", "polyline", "path", "polygon", "ellipse", "mspace"}
 
 
 class Read(HTMLParser):

@@ -22,7 +22,7 @@ CHANCE = 0.6  # their score where the factor is a plain number, too
 MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
     "A01": "A sum stands where a mean should.",
-    "A03": "The mean is taken twice.",
+    "A03": "A mean stands where a sum should.",
     "D10": "A mean over the batch stands where a sum should.",
 }
 

@@ -186,7 +186,8 @@ def _reduced(n: str, over: str, kind: str, right: str, right_over: str) -> Findi
     if kind == "axis":
         return Finding(relation, "C12.axis" if "min(" in n else "D11", 0.95)
     if kind == "one":
-        return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95)
+        text = f"Only the {over.removeprefix(' of the ')} is counted where all are summed."
+        return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95, "", text)
     if kind == "place":
         return Finding(relation, "B06", 0.95)
     if HAT in right and "⊙" not in n:

@@ -40,7 +40,16 @@ def log_backward(p: Array, dy: Array, axis: int = -1) -> Array:
 
 def variants(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Variant]:
     """Wrong formulas with what they give."""
-    f, name = (log_backward, "log-softmax") if log else (backward, "softmax")
+    yield from of_the_catalogue(x, p, dy, axis, log)
+    yield from without_an_entry(p, dy, axis, log)
+    if x.ndim == 2 and x.shape[0] == x.shape[1]:
+        text = "The sum is subtracted along the other axis: it has lost its own (keepdims)."
+        yield None, "yours = y(dy − (Σ y dy)ᵀ)", p * (dy - (p * dy).sum(axis, keepdims=True).T), text
+
+
+def of_the_catalogue(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Variant]:
+    """The Jacobian's diagonal alone, and sums along other axes."""
+    f = log_backward if log else backward
     yield "C13", "yours = y(1 − y) dy, right = y(dy − Σ y dy)", p * (1 - p) * dy, ""
     yield "C13", "yours = (1 − softmax(x)) dy, right = dy − softmax(x) Σ dy", (1 - p) * dy, ""
     for other in (k for k in range(x.ndim) if k != axis):
@@ -48,31 +57,25 @@ def variants(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Iterator[Va
         yield "C15", relation, f(p, dy, other), ""
         yield "C15", relation, f(softmax(x, other), dy, other), ""
     yield "C15", "yours sums over all axes", p * (dy - (p * dy).sum()) if not log else dy - p * dy.sum(), ""
-    if x.ndim == 2 and x.shape[0] == x.shape[1]:
-        text = "The sum is subtracted along the other axis: it has lost its own (keepdims)."
-        yield None, "yours = y(dy − (Σ y dy)ᵀ)", p * (dy - (p * dy).sum(axis, keepdims=True).T), text
-    yield None, "yours = y dy, without Σ y dy", p * dy, f"The sum of {name}'s Jacobian is missing."
-    yield None, "yours = dy, without softmax(x) Σ dy", dy, f"The sum of {name}'s Jacobian is missing."
+
+
+def without_an_entry(p: Array, dy: Array, axis: int, log: bool) -> Iterator[Variant]:
+    """Terms and factors of y(dy − Σ y dy) that are left out or otherwise."""
+    missing, S = f"The sum of {'log-softmax' if log else 'softmax'}'s Jacobian is missing.", p * dy
+    total, mean = S.sum(axis, keepdims=True), S.mean(axis, keepdims=True)
+    yield None, "yours = y dy, without Σ y dy", S, missing
+    yield None, "yours = dy, without softmax(x) Σ dy", dy, missing
     yield None, "yours = y(dy − Σ dy)", p * (dy - dy.sum(axis, keepdims=True)), "Σ y dy lacks the factor y."
-    yield None, "yours = y(dy + Σ y dy)", p * (dy + (p * dy).sum(axis, keepdims=True)), "The sum has the wrong sign."
-    yield None, "yours = y(dy − ⟨y dy⟩)", p * (dy - (p * dy).mean(axis, keepdims=True)), "A mean stands for the sum."
-    yield (
-        None,
-        "yours = dy − Σ y dy",
-        dy - (p * dy).sum(axis, keepdims=True),
-        "The factor y before the bracket is missing.",
-    )
+    yield None, "yours = y(dy + Σ y dy)", p * (dy + total), "The sum has the wrong sign."
+    yield None, "yours = y(dy − ⟨y dy⟩)", p * (dy - mean), "A mean stands for the sum."
+    yield None, "yours = dy − Σ y dy", dy - total, "The factor y before the bracket is missing."
     if log:
         text = "The gradient is that of softmax, not of its logarithm."
         yield None, "yours = y(dy − Σ y dy) with y = softmax(x)", backward(p, dy, axis), text
         yield None, "yours = dy − softmax(x)⟨dy⟩", dy - p * dy.mean(axis, keepdims=True), "A mean stands for the sum."
     else:
-        yield (
-            None,
-            "yours = dy − y Σ dy",
-            log_backward(p, dy, axis),
-            "The gradient is that of the logarithm of softmax.",
-        )
+        text = "The gradient is that of the logarithm of softmax."
+        yield None, "yours = dy − y Σ dy", log_backward(p, dy, axis), text
 
 
 class Attention:
@@ -95,46 +98,36 @@ class Attention:
 
     def mistakes(self, dy: Array) -> Iterator[tuple[str | None, str, dict[str, Array], str]]:
         """Wrong formulas with the gradients by q, k and v that they give."""
-        P, c, square = self.P, self.c, self.q.shape == self.k.shape
-        dP = dy @ self.v.swapaxes(-1, -2)
+        P, dP = self.P, dy @ self.v.swapaxes(-1, -2)
         dz = backward(P, dP)
-        right = self.gradients(dz, P, dy, c)
-        yield "G12", "your dq, dk = √d · right", self.gradients(dz, P, dy, 1.0), ""
-        yield (
-            "G12",
-            "your dq, dk = right/√d",
-            self.gradients(dz, P, dy, c * c),
-            "The scale 1/√d is multiplied in twice.",
-        )
-        if square:
-            yield "G13", "your dq = right dk, your dk = right dq", right | {"q": right["k"], "k": right["q"]}, ""
-            yield "G13.transposed", "your dk = dz q/√d, right = dzᵀ q/√d", right | {"k": c * dz @ self.q}, ""
-            told = "dq uses dzᵀ where it needs dz."
-            yield (
-                "G13.transposed",
-                "your dq = dzᵀ k/√d, right = dz k/√d",
-                right | {"q": c * dz.swapaxes(-1, -2) @ self.k},
-                told,
-            )
-            yield None, "your dv = P dy, right = Pᵀ dy", right | {"v": P @ dy}, "P is not transposed in dv."
-        diagonal = self.gradients(P * (1 - P) * dP, P, dy, c)
-        yield "C13", "dz = P(1 − P) dP, right = P(dP − Σ P dP)", diagonal, ""
-        yield (
-            None,
-            "dz = P dP, without Σ P dP",
-            self.gradients(P * dP, P, dy, c),
-            "The sum of softmax's Jacobian is missing.",
-        )
-        yield (
-            None,
-            "dz = dP, without softmax's Jacobian",
-            self.gradients(dP, P, dy, c),
-            "Softmax's Jacobian is left out.",
-        )
-        across = self.gradients(P * (dP - (P * dP).sum(-2, keepdims=True)), P, dy, c)
-        yield "C15", "dz = P(dP − Σ P dP), summed over the queries", across, ""
+        once, twice = (self.gradients(dz, P, dy, c) for c in (1.0, self.c * self.c))
+        yield "G12", "your dq, dk = √d · right", once, ""
+        yield "G12", "your dq, dk = right/√d", twice, "The scale 1/√d is multiplied in twice."
+        if self.q.shape == self.k.shape:
+            yield from self.mistakes_of_transposes(P, dz, dy)
+        yield from self.mistakes_of_softmax(P, dP, dy)
         if self.hidden is not None:
             yield from self.mistakes_of_a_mask(P, dP, dy)
+
+    def mistakes_of_transposes(self, P: Array, dz: Array, dy: Array) -> Iterator[tuple]:
+        """What has the right shape where there are as many queries as keys."""
+        c, right = self.c, self.gradients(dz, P, dy, self.c)
+        yield "G13", "your dq = right dk, your dk = right dq", right | {"q": right["k"], "k": right["q"]}, ""
+        yield "G13.transposed", "your dk = dz q/√d, right = dzᵀ q/√d", right | {"k": c * dz @ self.q}, ""
+        other = right | {"q": c * dz.swapaxes(-1, -2) @ self.k}
+        yield "G13.transposed", "your dq = dzᵀ k/√d, right = dz k/√d", other, "dq uses dzᵀ where it needs dz."
+        yield None, "your dv = P dy, right = Pᵀ dy", right | {"v": P @ dy}, "P is not transposed in dv."
+
+    def mistakes_of_softmax(self, P: Array, dP: Array, dy: Array) -> Iterator[tuple]:
+        """Parts of softmax's Jacobian left out, or its sum along the other axis."""
+        across = P * (dP - (P * dP).sum(-2, keepdims=True))
+        for fault, relation, dz, text in (
+            ("C13", "dz = P(1 − P) dP, right = P(dP − Σ P dP)", P * (1 - P) * dP, ""),
+            (None, "dz = P dP, without Σ P dP", P * dP, "The sum of softmax's Jacobian is missing."),
+            (None, "dz = dP, without softmax's Jacobian", dP, "Softmax's Jacobian is left out."),
+            ("C15", "dz = P(dP − Σ P dP), summed over the queries", across, ""),
+        ):
+            yield fault, relation, self.gradients(dz, P, dy, self.c), text
 
     def mistakes_of_a_mask(self, P: Array, dP: Array, dy: Array) -> Iterator[tuple]:
         """The mask left out, or moved, in what the gradients use."""
