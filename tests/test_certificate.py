@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from manualbp import Hardtanh, LeakyReLU, Linear, NLLLoss, Objective, Sequential, Tanh
+from manualbp import Hardtanh, LeakyReLU, Linear, NLLLoss, Objective, ReLU, Sequential, Tanh
 from reference.compare.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
@@ -69,3 +69,8 @@ def test_a_bound_in_the_place_of_an_entry_certifies_nothing_behind_it():
     for weight, even in (((0.3, 1.7, 2.2), False), ((0.5, 1.0, 2.0), True)):
         layer = Objective(Hardtanh(-0.5, 2.0), NLLLoss(weight=weight, reduction="sum"))
         assert Hand(layer).proves_exact(trial) is even
+
+
+def test_infinite_data_have_no_certificate():
+    trial = Trial(np.array([1.0, -np.inf]), integers=True, dy=np.array([1.0, 2.0]))
+    assert not Hand(ReLU()).proves_exact(trial)

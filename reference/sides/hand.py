@@ -45,9 +45,8 @@ class Hand(Side):
             return False
         if not all(coarse_grained(options_of(part)) for _, part in self.layer.walk()):
             return False  # put in the place of an entry, as a bound is, such a number carries no certificate
-        lifted = trial.map(lambda tree: dyadic(tree, trial.dtype))
         try:
-            found = self.run(lifted)
+            found = self.run(trial.map(lambda tree: dyadic(tree, trial.dtype)))
         except (Rounds, TypeError, AttributeError, ValueError):
             return False  # an exp, a root: no method of a dyadic number; and NumPy makes no array of a single object
         except SystemError:  # NumPy's matmul of objects goes on after the first of these, and trips over it
