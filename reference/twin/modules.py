@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -176,11 +175,18 @@ class _Packed(nn.RNNBase):
     """A recurrent module that takes lengths beside its input, which it packs and unpacks."""
 
     def forward(self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None) -> Any:  # type: ignore
+        if x.is_cuda and not self.training:  # cuDNN has no backward then, torch's own kernels have
+            with torch.backends.cudnn.flags(enabled=False):
+                return self._run(x, hx, lengths)
+        return self._run(x, hx, lengths)
+
+    def _run(self, x: torch.Tensor, hx: Any, lengths: torch.Tensor | None) -> Any:
         if lengths is None:
             return super().forward(x, hx)
         time = 1 if self.batch_first else 0
-        longest = torch.from_numpy(np.argsort(-lengths.cpu().numpy(), kind="stable"))
-        packed = pack_padded_sequence(x.index_select(1 - time, longest), lengths.cpu()[longest], self.batch_first)
+        sorted_lengths, longest = lengths.sort(descending=True, stable=True)
+        longest = longest.to(x.device)
+        packed = pack_padded_sequence(x.index_select(1 - time, longest), sorted_lengths.cpu(), self.batch_first)
         y, state = super().forward(packed, _batch(hx, longest))
         y, _ = pad_packed_sequence(y, self.batch_first, total_length=x.shape[time])
         back = longest.argsort()
