@@ -399,7 +399,11 @@ def test_a_report_in_every_form():
     report = affine(lambda dy, cache: (*backward(dy, cache)[:2], dy.mean(0)))
     assert json.loads(report.to_json())["culprit"] == "db"
     assert ElementTree.fromstring(report.to_junit()).get("failures") == "1"
-    assert "<pre" in report._repr_html_()
+    shown = ElementTree.fromstring(report._repr_html_())
+    rows = {row[0].text: row for row in shown.iter("tr") if row[0].tag == "td"}
+    assert rows.keys() == {"y", "dx", "dw", "✗ db"}
+    assert rows["✗ db"].get("style") == "color: #cf222e"
+    assert report.suspects[0].text in "".join(shown.itertext())
 
 
 def test_pytest_shows_the_whole_report(tmp_path):

@@ -1,6 +1,5 @@
 """What a check of somebody's gradient found: true if it stands, and on one screen what is wrong if not."""
 
-import html
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -8,7 +7,7 @@ from xml.etree import ElementTree
 from ..compare.comparison import GOOD
 from ..compare.tensor import Tensor
 from ..diagnose.evidence import Suspect
-from . import files
+from . import files, notebook
 
 SAYS = {
     "identical": "identical, bit for bit",
@@ -118,10 +117,8 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        color = (
-            "#1a7f37" if self.verdict in GOOD else "#9a6700" if self.verdict in ("convention", "coarse") else "#cf222e"
-        )
-        return f'<pre style="border-left: 4px solid {color}; padding-left: 1em">{html.escape(str(self))}</pre>'
+        side = [SIDES[self.wrong_side]] if self.wrong_side else []
+        return notebook.of_report(self, SAYS[self.verdict], [*side, *self.contracts, *self._worst()])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""
