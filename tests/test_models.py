@@ -548,6 +548,12 @@ def test_an_output_that_is_a_dataclass():
     assert {"y.hidden", "y.pooled"} <= {t.name for t in report.tensors}
 
 
+def test_a_report_can_be_taken_for_the_list_that_it_once_was():
+    report = check_model(nn.Linear(3, 2), np.random.default_rng(0).standard_normal((4, 3)))
+    assert report[0] is report
+    assert [r.verdict for r in report] == [report.verdict]
+
+
 def test_evaluation_mode_is_read_as_it_is():
     torch.manual_seed(0)
     model = Residuals().double().eval()
