@@ -218,7 +218,7 @@ class Residual(Container):
 class Repeat(Container):
     """One layer with one set of parameters, applied several times: the plainest shared weights.
 
-    Forward   x₀ = x,  xₖ = f(xₖ₋₁; θ),  y = x_times
+    Forward   x₀ = x,  xₖ = f(xₖ₋₁; θ),  y = x_times;  buffers that move with a pass do so from one to the next
     Backward  through the applications in reverse; θ is used in each, so its gradients add:  dθ = Σₖ dθₖ
     Shapes    f takes what it gives
     Errors    those of its body
@@ -232,10 +232,11 @@ class Repeat(Container):
         return {"body": self.body}
 
     def forward(self, params, x, rng=None):
-        caches = []
+        caches, own = [], params.get("body", {})
         for _ in range(self.times):
-            x, cache = run(self.body, params.get("body", {}), x, rng)
+            x, cache = run(self.body, own, x, rng)
             caches.append(cache)
+            own = self.body.track(own, cache)
         return x, tuple(caches)
 
     def backward(self, params, cache, dy):

@@ -1,4 +1,5 @@
-"""`manualbp …` in a terminal. Every command ends with a code: 0 identical, 1 mismatch, 2 usage or error, 3 vacuous."""
+"""`manualbp …` in a terminal. Every command ends with a code: 0 identical, 1 mismatch, 2 usage or error, 3 vacuous,
+130 interrupted by Ctrl-C."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +16,12 @@ from .versions import commands as versions
 if TYPE_CHECKING:
     from .verify import Plan
 
-IDENTICAL, MISMATCH, ERROR, VACUOUS = 0, 1, 2, 3
+IDENTICAL, MISMATCH, ERROR, VACUOUS, INTERRUPTED = 0, 1, 2, 3, 130
 FEW = 10  # names that a message lists
-CODES = {"identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "coarse": MISMATCH, "vacuous": VACUOUS}
+CODES = {
+    "identical": IDENTICAL, "rounding": IDENTICAL, "wrong": MISMATCH, "coarse": MISMATCH, "vacuous": VACUOUS,
+    "interrupted": INTERRUPTED,
+}  # fmt: skip
 
 app = typer.Typer(
     help="Backpropagation by hand, verified against PyTorch's autograd.",
@@ -114,6 +118,9 @@ def verify(
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
     console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
     out = command.Out(console, json, junit, html)
+    if (model or case) and (given := [n for n in (on, scheduler, resume, html) if n]):
+        fail(f"{model or 'a --case'} is one comparison, no campaign: --on, --scheduler, --resume and --html go without "
+             f"it; it got {', '.join(given)}")  # fmt: skip
     if model is not None:
         raise typer.Exit(verify_model.run(model, shape or (), seed, console, json, junit, only, dtype, torches))
     if case is not None:
@@ -253,7 +260,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except ImportError as e:
         missing = e.name or str(e)
         errors.print(

@@ -474,7 +474,7 @@ def test_ctrl_c_ends_a_campaign_with_the_line_that_goes_on(run, folder, monkeypa
     monkeypatch.setattr("reference.campaign.command.conduct", interrupted)
     code, out, _ = run("--resume", folder)
     assert code == 1  # of what was covered
-    assert f"To go on: manualbp verify --resume {folder} --on processes" in out
+    assert f"to go on: manualbp verify --resume {folder} --on processes" in out
 
 
 def test_no_mismatch_in_n_networks_is_worth_three_over_n(right):

@@ -550,6 +550,18 @@ def net(tmp_path):
     return tmp_path / "net.py"
 
 
+def test_the_recording_of_another_model_is_not_written_over(run, net, tmp_path):
+    golden, other = tmp_path / "golden", tmp_path / "other.py"
+    other.write_text(NET.format("ReLU"))
+    assert run("record", f"{net}:model", "--shape", "5,3", "-o", golden)[0] == 0
+    before = (golden / "recording.json").read_bytes()
+    code, _, err = run("record", f"{other}:model", "--shape", "5,3", "-o", golden)
+    assert code == 2
+    assert "holds the recording of" in err
+    assert (golden / "recording.json").read_bytes() == before
+    assert run("record", f"{net}:model", "--shape", "6,3", "-o", golden)[0] == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--light",)], ids=["full", "light"])
 def test_a_file_is_recorded_and_replayed_from_anywhere(run, net, tmp_path, monkeypatch, options):
     """Its random parameters are those of the seed, so that they need not be kept."""

@@ -105,10 +105,18 @@ def test_what_interrupts_keeps_what_was_covered(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(verify, "verify", interrupted)
-    code, out, _ = ran(monkeypatch, capsys, "verify")
-    assert code == 0
-    assert "Interrupted" in out
-    assert "10 networks" in out
+    code, out, _ = ran(monkeypatch, capsys, "verify", "--quiet")
+    assert code == 130
+    assert "Interrupted: that is what 10 of 2000 networks gave" in out
+    assert "10 networks, no mismatch" in out
+
+
+def test_one_case_is_no_campaign(monkeypatch, capsys, tmp_path):
+    case, folder = repr(Case(m.Linear(2, 3), (4, 2), seed=5)), tmp_path / "run"
+    code, _, err = ran(monkeypatch, capsys, "verify", "--case", case, "--resume", folder)
+    assert code == 2
+    assert "is one comparison, no campaign" in err
+    assert not folder.exists()
 
 
 def test_two_processes_cover_what_one_does():

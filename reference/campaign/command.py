@@ -51,10 +51,10 @@ class How:
 def run(plan: Plan, jobs: int, out: Out) -> str:
     """A run of random networks: its verdict."""
     tally = Tally()
-    with _until_interrupted(out.console), screen.progress(out.console, plan.cases) as tell:
+    with _until_interrupted() as ended, screen.progress(out.console, plan.cases) as tell:
         job.verify(plan, jobs, tell, tally)
     _written(tally, plan, out)
-    return _verdict(tally)
+    return _interrupted(tally, plan) if ended else _verdict(tally)
 
 
 def campaign(plan: Plan, how: How, out: Out) -> str:
@@ -66,12 +66,12 @@ def campaign(plan: Plan, how: How, out: Out) -> str:
     try:
         tally = log.tally
         out.console.print(f"Kept in {folder}, {tally.covered} of {log.plan.cases} networks so far. {log.note}".strip())
-        with _until_interrupted(out.console, how, folder):
+        with _until_interrupted() as ended:
             _done(log, tally, how, out.console)
     finally:
         log.close()
     _written(tally, log.plan, out, log)
-    return _verdict(tally)
+    return _interrupted(tally, log.plan, f"; to go on: {_command(how, folder)}") if ended else _verdict(tally)
 
 
 def _done(log: kept.Log, tally: Tally, how: How, console: Console) -> None:
@@ -112,14 +112,19 @@ def _command(how: How, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _until_interrupted(console: Console, how: How | None = None, folder: Path | None = None) -> Iterator[None]:
-    """Ctrl-C ends the work, and what was covered is told."""
+def _until_interrupted() -> Iterator[list[KeyboardInterrupt]]:
+    """Ctrl-C ends the work, and is in the list then."""
+    ended: list[KeyboardInterrupt] = []
     try:
-        yield
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; this was covered until then.")
-        if how and folder:
-            console.print(f"To go on: {_command(how, folder)}", soft_wrap=True)
+        yield ended
+    except KeyboardInterrupt as e:
+        ended.append(e)
+
+
+def _interrupted(tally: Tally, plan: Plan, more: str = "") -> str:
+    """What was covered until then is no verdict on what was asked for."""
+    print(f"Interrupted: that is what {tally.covered} of {plan.cases} networks gave{more}")
+    return "wrong" if tally.failures else "interrupted"
 
 
 def _written(tally: Tally, plan: Plan, out: Out, log: kept.Log | None = None) -> None:

@@ -88,10 +88,11 @@ def _rows(rng: np.random.Generator, shape: tuple[int, ...], exact: bool) -> Rows
 
 def of_network(trial: Trial, grads: dict[str, Any], opt: Optimizer, exact: bool) -> Steps:
     """The network's parameters and its own gradients, then drawn ones; drawn ones alone for an optimizer that takes
-    other gradients, or none of these parameters."""
+    other gradients, or none of these parameters, and where one of the network's own is not finite."""
     own = {n: p for n, p in flatten(trial.params).items() if p.dtype.kind == "f" and p.size and p.ndim in opt.ranks}
     given = {n: grads.get(n) for n in own}
-    if opt.by_closure or opt.by_rows or not any(g is not None and np.isfinite(g).all() for g in given.values()):
+    there = [g for g in given.values() if g is not None]
+    if opt.by_closure or opt.by_rows or not there or not all(np.isfinite(g).all() for g in there):
         return draw(opt, trial.seed, DRAWN + 1, exact)
     rng = np.random.default_rng(trial.seed)
     pool = _values(rng, POOL, exact)

@@ -40,6 +40,7 @@ def record_file(asked: Asked, folder: str, console: Console) -> int:
     format.check_folder(folder)
     model, sample = loaded(asked.target, asked.shapes, asked.seed)
     source = source_of(asked, folder)
+    keep_others(folder, source)
     found = record(
         model, *sample, folder=folder, seed=asked.seed, only=asked.only, dtype=asked.dtype, light=asked.light,
         source=source, track=bar(console, "nodes"),
@@ -50,6 +51,18 @@ def record_file(asked: Asked, folder: str, console: Console) -> int:
         f"the code by hand beside it: {found.by_hand}"
     )
     return verify_model.code_of([_Verdict(found.by_hand)])
+
+
+def keep_others(folder: str, source: Mapping[str, Any]) -> None:
+    """A ValueError where the folder holds the recording of another model."""
+    try:
+        kept = format.read(folder).source
+    except ValueError:  # none, or one that cannot be read
+        return
+    model = ("file", "module", "name")
+    if any(kept.get(n) != source.get(n) for n in model):
+        other = ":".join(str(kept[n]) for n in model if n in kept) or "a model given in Python"
+        raise ValueError(f"{folder} holds the recording of {other}: give another folder, or remove that one first")
 
 
 @dataclass(frozen=True)
