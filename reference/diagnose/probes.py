@@ -13,6 +13,7 @@ from ..draw.trial import Trial
 from ..sides.yours import Arrays, Subject
 
 NEAR = 1e-9  # relative: two results of one formula
+FAR = -64.0  # times dy: there a bend that lies beyond dy shows
 BLOCK = 16  # how long a size is at least that may be longer than a block
 
 
@@ -71,9 +72,12 @@ def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: A
     if isinstance(dy, tuple) or np.shape(dy) != np.shape(trial.arrays[name]) or np.shape(dy) != np.shape(y):
         return False
     arrays = {n: np.array(a) for n, a in trial.arrays.items()}
-    of_dy = subject.fresh().forward(arrays | {name: np.array(dy)})[0]
-    at_zero = subject.fresh().forward(arrays | {name: np.zeros_like(dy)})[0]
-    return not isinstance(of_dy, tuple) and bool(np.isfinite(of_dy - at_zero).all()) and _same(g, of_dy - at_zero)
+    at_zero, of_dy, far = (
+        subject.fresh().forward(arrays | {name: k * np.asarray(dy)})[0] for k in (0.0, 1.0, FAR)
+    )  # fmt: skip
+    if isinstance(of_dy, tuple) or not np.isfinite(of_dy - at_zero).all():
+        return False
+    return _same(g, of_dy - at_zero) and _same(FAR * (of_dy - at_zero), far - at_zero)  # only what is linear has one
 
 
 def _run(subject: Subject, arrays: Mapping[str, Any], dy: Any = None) -> tuple[Any, Any, Arrays]:
@@ -102,9 +106,9 @@ def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -
         if not wrong or not right:
             continue
         if where := _where(right, wrong, explained):
-            told.setdefault(f"right where {where}, wrong elsewhere", []).append(f"d{n}")
+            told.setdefault(f"right where {where}, wrong in all other trials", []).append(f"d{n}")
         elif where := _only(wrong, right):
-            told.setdefault(f"wrong where {where}, right elsewhere", []).append(f"d{n}")
+            told.setdefault(f"wrong where {where}, right in all other trials", []).append(f"d{n}")
     return tuple(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}" for what, names in told.items())
 
 
