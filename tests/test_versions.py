@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reference.versions import bisect, environment
-from reference.versions.one import outcome
+from reference.versions.one import case_of, outcome
 
 VERSIONS = ["2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.1"]
 
@@ -56,6 +56,13 @@ def test_one_version_prints_its_verdict():
     broken = bisect.of_python(Path(sys.executable), "Case(Linear(2, 3), (4, 7))")
     assert broken["verdict"] == "not run"
     assert "Linear(2, 3)" in broken["what"]
+
+
+def test_what_is_no_case_or_no_python_with_torch_is_said():
+    with pytest.raises(ValueError, match="a case is wanted"):
+        case_of("Linear(2, 3)")
+    found = bisect.of_python(Path("/bin/ls"), "Case(Linear(2, 3), (4, 2))")
+    assert found["what"] == "it is no Python that has torch"
 
 
 def test_what_cannot_be_installed_is_said(monkeypatch, tmp_path):

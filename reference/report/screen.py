@@ -120,7 +120,8 @@ def summary(tally: Tally, plan: Plan) -> str:
         "wrong": f"MISMATCH in {wrong} of {t.cases + wrong} networks",
         "vacuous": "VACUOUS: nothing was compared",
     }.get(tally.verdict, f"{t.cases} networks, no mismatch")
-    goals = f"{len(tally.missing(plan)) or 'no'} coverage goals missed"
+    missed = len(tally.missing(plan))
+    goals = f"{missed or 'no'} coverage goal{'s' * (missed != 1)} missed"
     kinks = "".join(f", {n} where torch has another convention ({name})" for name, n in tally.conventions.items())
     entries = f"{blind:.1%} of {tally.entries:,} gradient entries blind"
     compiled = _outcomes(tally.compiled)

@@ -84,6 +84,8 @@ def beside(version: str, text: str, kept: Path | None = None) -> Outcome:
 
 def of_python(python: Path, text: str, version: str = "") -> Outcome:
     """The case beside the torch of an environment that is there."""
+    if run(python, "-c", "import torch", capture=True).returncode:
+        return {"version": version or str(python), "verdict": "not run", "what": "it is no Python that has torch"}
     done = run(python, "-m", "reference.versions.one", text, capture=True)
     if done.returncode:
         last = (done.stderr.strip() or "it ended without a word").splitlines()[-1]

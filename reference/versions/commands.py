@@ -30,8 +30,10 @@ def bisect(
     from ..twin.conventions import release
     from . import bisect as job
     from .environment import available, in_order
+    from .one import case_of
 
     console = Console(highlight=False)
+    case_of(case)
     if python and versions:
         raise ValueError("bisect takes --versions, that are installed, or --python, that are there; it got both")
     if python:

@@ -11,12 +11,17 @@ from ..report.screen import place_of
 from ..verify import check
 
 
-def outcome(text: str) -> dict[str, str]:
-    """The verdict, and the first tensor that differs."""
+def case_of(text: str) -> Case:
+    """The case that a text is; a ValueError for any other."""
     case = parse(text)
     if not isinstance(case, Case):
         raise ValueError(f'a case is wanted, as in "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
-    found = check(case)
+    return case
+
+
+def outcome(text: str) -> dict[str, str]:
+    """The verdict, and the first tensor that differs."""
+    found = check(case_of(text))
     first = found.wrong[0] if found.wrong else None
     return {
         "torch": torch.__version__,
