@@ -71,6 +71,12 @@ class Chain:
     def parts(self) -> tuple[Part, ...]:
         return parts_of(self.lines)
 
+    @property
+    def met_at_inputs(self) -> dict[str, tuple[str, ...]]:
+        """The inputs that several steps use, with these: their gradients add there."""
+        users = {n: tuple(node.name for node in self.graph.layers if n in leaves_of(node.inputs)) for n in self.real}
+        return {n: steps for n, steps in sorted(users.items()) if len(steps) > 1}
+
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
 

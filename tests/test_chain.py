@@ -216,3 +216,18 @@ def test_progress_tells_every_node():
     seen = []
     models.examine(prepared(model, sample, {}), True, "*", lambda *told: seen.append(told))
     assert seen == [("the whole model", 0, 1), ("up", 1, 4), ("act", 2, 4), ("down", 3, 4), ("add", 4, 4)]
+
+
+def test_gradients_meet_at_an_input_that_several_steps_use():
+    class Block(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            return x + torch.relu(self.inner(x))
+
+    chain = chain_of(prepared(Block(), (torch.randn(3, 4),), {}))
+    assert chain.met_at_inputs == {"x": ("inner", "add")}
+    assert "this model is a chain" not in page(chain)
+    assert "the input x" in page(chain)

@@ -21,6 +21,8 @@ from ..draw.specs import Indices
 from ..draw.trial import Trial
 from .exercise import FUNCTIONS, Exercise, read
 
+BEGUN = "begun"  # the file that says that all is imported
+
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
 SURE = 0.5  # score of a suspect below which no name is given
 
@@ -188,17 +190,23 @@ def kind(value: Any) -> str:
 
 
 def checked(module: ModuleType, name: str, given: Mapping[str, Any]) -> Judgement:
-    """The judgement of one check, with torch as the third party where it is installed, else by hand alone."""
-    functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
+    """The judgement of one check."""
+    return judge_of_checks()(name, {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()})
+
+
+def judge_of_checks() -> Callable[[str, Mapping[str, Any]], Judgement]:
+    """With torch as the third party where it is installed, else by hand alone."""
     if importlib.util.find_spec("torch") is None:
         from .by_hand import judged
     else:
         from .by_engine import judged
-    return judged(name, functions)
+    return judged
 
 
 def main(exercise: str, solution: str, answer: str) -> None:
-    found = judge(read(Path(exercise)), Path(solution))
+    asked, _ = read(Path(exercise)), judge_of_checks()
+    Path(answer).with_name(BEGUN).touch()
+    found = judge(asked, Path(solution))
     Path(answer).write_text(json.dumps(asdict(found), default=str), encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,20 @@ from rich.console import Console
 from rich.table import Table
 
 from .exercise import Exercise, find, known
-from .judging import CONVENTION, ERROR, RIGHT, UNFINISHED, WRONG, Judgement
+from .judging import BEGUN, CONVENTION, ERROR, RIGHT, UNFINISHED, WRONG, Judgement
 
 SIDES = {
     "forward": "the forward pass; the backward pass is right for it",
     "backward": "the backward pass; the forward pass is as intended",
     "output": "the forward pass; the gradients are those intended",
     "both": "both passes",
+    "update": "the update",
     "contract": "the numbers of one call are right; how the functions behave is not",
 }
 SHOWN = {RIGHT: "right", WRONG: "wrong", CONVENTION: "right but for a kink or a tie", UNFINISHED: "not finished",
          ERROR: "cannot be judged"}  # fmt: skip
 MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", ERROR: "!"}
-LIMIT = 60.0  # seconds: importing torch takes some of them
+LIMIT = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def judged(exercise: Exercise, solution: Path, limit: float = LIMIT) -> Judgemen
         env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                    text=True, errors="replace", env=env, start_new_session=True)  # fmt: skip
+        while not (Path(folder) / BEGUN).exists() and process.poll() is None:  # what is imported is not its time
+            time.sleep(0.02)
         try:
             printed, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -183,7 +187,7 @@ def grade(
     if not root.is_dir():
         raise ValueError(f"--grade takes a folder; {root} is none")
     exercises = known(folder)
-    files = sorted(p for p in root.rglob("*.py") if not any(part.startswith((".", "__")) for part in p.parts))
+    files = sorted(p for p in root.rglob("*.py") if not hidden(p.relative_to(root)))
     mine = [(p, key) for p in files if (key := p.stem.replace("-", "_")) in exercises]
     if not mine:
         names = ", ".join(list(exercises)[:4])
@@ -204,6 +208,10 @@ def grade(
     if junit_file:
         ElementTree.ElementTree(junit(grades, exercises)).write(junit_file, encoding="utf-8", xml_declaration=True)
     return 0 if good == len(grades) else 1
+
+
+def hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__")) for part in path.parts)
 
 
 def table(grades: list[Grade], columns: list[str]) -> Table:

@@ -35,7 +35,8 @@ def page(chain: Chain) -> str:
     return rendered(
         "model.html", title=chain.report.title, report=chain.report, steps=len(chain.lines), places=places,
         count=sum(parameters.values()), rows=[row(chain, part, "", places) for part in chain.parts],
-        meets=[line for line in chain.lines if line.meets], gradients=list(gradients(chain)),
+        meets=[*((f"the input {n}", steps) for n, steps in chain.met_at_inputs.items()),
+               *((line.name, line.meets) for line in chain.lines if line.meets)], gradients=list(gradients(chain)),
         drawing=drawing(chain), wrong=[line.name for line in chain.lines if line.found and line.found.wrong],
     )  # fmt: skip
 

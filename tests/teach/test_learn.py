@@ -75,6 +75,8 @@ def test_wrong_solutions_get_their_name_and_no_false_one():
     named = [(name, wanted, j) for name, _, wanted, j in found if j.mistakes]
     false = [(name, wanted, j.mistakes) for name, wanted, j in named if not names(j, wanted)]
     assert false == []
+    told = [learn.told(find(name), j, learn.Progress(tries=1)) for name, _, _, j in found]
+    assert all("Hint 1 of" in text for text in told)
     assert len(named) >= 0.9 * len(WRONG)
 
 
@@ -300,6 +302,7 @@ def test_a_teacher_writes_an_exercise_and_grades_a_class(tmp_path):
     ]
     assert "Think of x + x" in (suites[1][0][0].text or "")
     assert "doubling" in run("--exercises", "own").output
+    assert "2 of 3 right" in run("--grade", "own/../class", "--exercises", "own").output
 
 
 def test_a_folder_without_exercises_is_said(tmp_path):
