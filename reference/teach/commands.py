@@ -27,6 +27,9 @@ def learn(
     A class is graded with one folder for each learner, a file in it for each exercise:
 
         manualbp learn --grade class/ --json grades.json
+
+    An exercise of yours is a short file of text, HINTS, STUB and CHECKS in a folder for --exercises; what is in it is
+    shown where a file lacks something, and stands at the beginning of reference/teach/exercise.py.
     """
     from . import learn as job
 

@@ -29,6 +29,7 @@ from typing import Any
 from ..draw.expression import nearest
 
 OURS = Path(__file__).parent / "exercises"
+FORM = __doc__ or ""  # what a teacher is shown whose file is no exercise
 KINDS = ({"f", "df"}, {"forward", "backward", "inputs"}, {"step", "optimizer"})
 FUNCTIONS = ("f", "df", "forward", "backward", "step")  # keys of a check that name functions of the solution
 
@@ -64,7 +65,10 @@ def read(path: Path) -> Exercise:
         raise ValueError(f"the exercise {path} cannot be read: {type(e).__name__}: {e}") from e
     lacking = [name for name in ("__doc__", "HINTS", "STUB", "CHECKS") if not found.get(name)]
     if lacking:
-        raise ValueError(f"the exercise {path} has no {', '.join(lacking).replace('__doc__', 'text at its beginning')}")
+        told = ", ".join(lacking).replace("__doc__", "text at its beginning")
+        raise ValueError(f"the exercise {path} has no {told}. {FORM}")
+    if not isinstance(found["CHECKS"], dict):
+        raise ValueError(f"the exercise {path}: CHECKS is {found['CHECKS']!r:.60}, and no dict by name. {FORM}")
     for check, given in found["CHECKS"].items():
         if not any(kind <= given.keys() for kind in KINDS):
             raise ValueError(

@@ -315,7 +315,8 @@ def test_a_folder_without_exercises_is_said(tmp_path):
     ("text", "said"),
     {
         "x = ": "cannot be read: SyntaxError",
-        "x = 1": "has no text at its beginning, HINTS, STUB, CHECKS",
+        "x = 1": "has no text at its beginning, HINTS, STUB, CHECKS. What an exercise is",
+        "'text'\nHINTS = STUB = 'h'\nCHECKS = [1]": "CHECKS is [1], and no dict by name",
         OWN.replace('"forward": "forward", ', ""): "check 'double' has backward, truth, inputs; it needs f and df",
     }.items(),
 )
