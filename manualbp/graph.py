@@ -154,13 +154,17 @@ class Graph(Container):
 
     def forward(self, params, x, rng=None):
         values = self._named(params, x)
+        again, moving = {node.params for node in self.layers if isinstance(node.params, str)}, dict[Any, Params]()
         caches = []
         for node in self.layers:
-            own = node.own(params, values)
+            at = node.name if node.params is None else node.params
+            own = moving[at] if at in moving else node.own(params, values)
             try:
                 y, cache = run(node.layer, own, pick(values, node.inputs, node), rng)
             except ValueError as e:
                 raise ValueError(f"in node {node.name} of this Graph: {e}") from e
+            if at in again:  # the next one that has these parameters finds the buffers moved
+                moving[at] = node.layer.track(own, cache)
             values[node.name] = y
             caches.append((cache, y if own else None))  # where y has no gradient, that of θ is one by 0
         y = pick(values, self.outputs, self)

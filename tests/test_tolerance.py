@@ -176,6 +176,13 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
         "Upsample(size=(3, 1), mode='bicubic'), Upsample(size=(3, 1), mode='bicubic')), Sum(Repeat(Sequential("
         "MaxPool3d(2, padding=(0, 0, 1), return_indices=True), MaxUnpool3d(2, padding=(0, 0, 1), "
         "output_size=(8, 3, 1)))), Abs(), Abs()), Abs()), HingeEmbeddingLoss()), (8, 8, 2, 4), exact=True)",
+        # a layer that is applied again has moved its buffers, and with them its weight
+        "Case(Repeat(Sequential(SpectralNorm(Linear(2, 3)), Linear(3, 2))), (2, 2), seed=3)",
+        "Case(Graph(Node('v0', SpectralNorm(Linear(5, 3, bias=False)), 'x'), Node('v1', SpectralNorm(Linear(5, 3, "
+        "bias=False)), 'x', 'v0'), Node('v2', Add(), ('v0', 'v1'))), (2, 5), seed=3)",
+        # torch's MaxPool3d refuses memory that is transposed
+        "Case(Sequential(MoveDim(3, -3), MaxPool3d((3, 1, 1), stride=(2, 3, 1), return_indices=True), Select()), "
+        "(4, 3, 3, 3), seed=1, exact=True)",
     ],
 )
 def test_a_false_alarm_stays_away(text):

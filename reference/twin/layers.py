@@ -58,6 +58,8 @@ def _build(layer: Layer) -> nn.Module:
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     if isinstance(module, (nn.modules.batchnorm._NormBase, nn.NLLLoss)):  # the former: BatchNorm, InstanceNorm
         modules.in_plain_strides(module)
+    if isinstance(module, nn.MaxPool3d):
+        module.register_forward_pre_hook(modules.plain_input)  # it refuses an input that is transposed (torch 2.13)
     _set_modes(module, layer)
     return modules.bind(module, at_call)
 

@@ -134,7 +134,7 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
     the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
     no backward for an input that is transposed."""
-    module.register_forward_pre_hook(_plain_input)
+    module.register_forward_pre_hook(plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
 
@@ -143,7 +143,7 @@ def _plain(t: torch.Tensor | None) -> torch.Tensor | None:
     return None if t is None else t.clone(memory_format=torch.contiguous_format)
 
 
-def _plain_input(module: nn.Module, x: tuple) -> tuple:
+def plain_input(module: nn.Module, x: tuple) -> tuple:
     return tuple(map(_plain, x))
 
 
@@ -160,7 +160,7 @@ def plain(t: torch.Tensor) -> torch.Tensor:
     return t
 
 
-PLAIN = (_plain_input, _plain_gradient)
+PLAIN = (plain_input, _plain_gradient)
 
 
 @contextmanager
