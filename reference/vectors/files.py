@@ -13,7 +13,7 @@ import torch
 
 import manualbp
 from manualbp.base import registry
-from manualbp.checkpoint import save
+from manualbp.checkpoint import replace_whole, save
 from manualbp.loss import Loss
 from manualbp.operations import Operation
 from manualbp.optim.base import Optimizer
@@ -78,9 +78,7 @@ def write_manifest(folder: Path, counts: Mapping[str, int], seed: int) -> None:
 
 def replace(path: Path, value: Any) -> None:
     """The file as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(lines(value) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    replace_whole(path, (lines(value) + "\n").encode())
 
 
 def lines(value: Any, indent: str = "") -> str:
