@@ -19,9 +19,9 @@ def p_norm(x: Array, p: float, axis: Axis = -1) -> Array:
     if p == 0:
         return (x != 0).astype(x.dtype).sum(axis, keepdims=True)
     r = magnitude(x)
-    total = r.sum(axis, keepdims=True)
-    if p == 1 or total.shape == r.shape:  # of one entry it is |x|, whose square may overflow
-        return total
+    axes = range(r.ndim) if axis is None else np.atleast_1d(axis)
+    if p == 1 or all(r.shape[a] == 1 for a in axes):  # of one entry it is |x|, whose square may overflow
+        return r.sum(axis, keepdims=True)
     if math.isinf(p):
         return r.max(axis, keepdims=True) if p > 0 else r.min(axis, keepdims=True)
     if p == 2:
