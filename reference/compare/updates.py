@@ -72,8 +72,7 @@ class Lockstep:
     def packed(self) -> tuple[Array, Array, Array]:
         """All arrays of either side, end to end, and where each begins."""
         mine, theirs = ([run[k][n].ravel() for k, n in self.places] for run in self.runs)
-        ends = np.cumsum([a.size for a in mine])
-        return np.concatenate(mine), np.concatenate(theirs), np.concatenate([[0], ends[:-1]])
+        return np.concatenate(mine), np.concatenate(theirs), begins(mine)
 
     @cached_property
     def comparable(self) -> bool:
@@ -90,17 +89,17 @@ class Lockstep:
     def error(self) -> Array:
         """The largest |by hand − by torch| of every array."""
         mine, theirs, starts = self.packed
-        return np.maximum.reduceat(np.abs(mine - theirs), starts)
+        return tops(mine - theirs, starts)
 
     @cached_property
     def size(self) -> Array:
         """The largest entry of every array."""
-        return np.maximum.reduceat(np.abs(self.packed[0]), self.packed[2])
+        return tops(self.packed[0], self.packed[2])
 
     @cached_property
     def scale(self) -> Array:
         """What the last bit of every array is measured by."""
-        before = {n: largest(p) for n, p in self.steps.params.items()}
+        before, gradients = {n: largest(p) for n, p in self.steps.params.items()}, self.gradients
         here: dict[tuple[int, str], float] = {}
         for (k, n), s in zip(self.places, self.size.tolist()):
             whole, _, slot = n.partition("/")
@@ -110,7 +109,7 @@ class Lockstep:
             for n in self.steps.params:
                 if n in after:
                     before[n] = max(before[n], here.get((k, n), 0.0))
-                    here[k, n] = max(before[n], self._gradient(k, n))
+                    here[k, n] = max(before[n], gradients.get((k, n), 0.0))
         return np.array([here.get((k, n.partition("/")[0]), 0.0) for k, n in self.places])
 
     def bounds(self) -> Iterator[Array]:
@@ -133,20 +132,28 @@ class Lockstep:
             return None
         mine, _, starts = self.packed
         wide = np.concatenate([self.wide[k][n].ravel() for k, n in self.places])
-        return np.maximum.reduceat(np.abs(mine - wide), starts)
+        return tops(mine - wide, starts)
 
-    def _gradient(self, k: int, name: str) -> float:
-        g = self.steps.grads[k].get(name)
-        return 0.0 if g is None else largest(g.values if isinstance(g, Rows) else g)
+    @cached_property
+    def gradients(self) -> dict[tuple[int, str], float]:
+        """The largest entry of every gradient, by step and name."""
+        of_steps = [
+            (k, n, g) for k, of_step in enumerate(self.steps.grads) for n, g in of_step.items() if g is not None
+        ]
+        given = {(k, n): (g.values if isinstance(g, Rows) else g).ravel() for k, n, g in of_steps}
+        there = {at: g for at, g in given.items() if g.size}
+        flat = [*there.values()]
+        return dict(zip(there, tops(np.concatenate(flat), begins(flat)).tolist())) if flat else {}
 
     @cached_property
     def change(self) -> Array:
         """What a fault is measured by: a parameter's largest change in the step, a state's largest entry."""
         before = [self.steps.params, *self.runs[0]]
-        return np.array([
-            float(np.abs(self.runs[0][k][n] - before[k][n]).max()) if n in self.steps.params else s
-            for (k, n), s in zip(self.places, self.size.tolist())
-        ])  # fmt: skip
+        start = [
+            before[k][n].ravel() if n in self.steps.params else np.zeros(self.runs[0][k][n].size)
+            for k, n in self.places
+        ]
+        return tops(self.packed[0] - np.concatenate(start), self.packed[2])
 
     def tensors(self, bounds: Array) -> tuple[Tensor, ...]:
         """The worst step of every array, by these bounds."""
@@ -230,7 +237,7 @@ class Lockstep:
         whole, after = n.partition("/")[0], self.runs[0]
         here = [a for m, a in after[k].items() if m.partition("/")[0] == whole and m.partition("/")[2] != "step"]
         before = [run[whole] for run in (self.steps.params, *after[:k]) if whole in run]
-        return max([self._gradient(k, whole), *map(largest, (*here, *before))])
+        return max([self.gradients.get((k, whole), 0.0), *map(largest, (*here, *before))])
 
     def moves(self) -> list[dict[str, float]]:
         """For every step, how far each array of either side moves when the parameters do by their last bits."""
@@ -243,6 +250,16 @@ class Lockstep:
                     for n in after.keys() & start.keys():
                         of_step[n] = max(of_step.get(n, 0.0), distance(after[n], start[n]))
         return spread
+
+
+def begins(arrays: list[Array]) -> Array:
+    """Where each begins when they are laid end to end."""
+    return np.cumsum([0, *(a.size for a in arrays[:-1])])
+
+
+def tops(packed: Array, starts: Array) -> Array:
+    """The largest magnitude of each of the arrays that begin at `starts`."""
+    return np.maximum.reduceat(np.abs(packed), starts)
 
 
 def _alike(a: Array, b: Array) -> bool:
