@@ -172,17 +172,18 @@ class Lockstep:
         hand, torch = (run[k][n] for run in self.runs)
         return Tensor(Name(UPDATE, n, k + 1), hand, torch, error, bound, error == 0, power, 0.0)
 
-    def one_by_one(self, spread: dict[int, dict[str, float]]) -> tuple[Tensor, ...]:
+    def one_by_one(self, spread: dict[int, dict[str, float] | None]) -> tuple[Tensor, ...]:
         """The same with the rounding of either side measured, and with `spread`, by step, in the bounds.
 
         It ends where a choice (a line search's, to go on or not) falls otherwise in another precision of the same
-        side: then rounding makes it, and either is right."""
+        side, or on moved parameters (None in `spread`): then rounding makes it, and either is right."""
         worst: dict[str, Tensor] = {}
         for k, (a, b) in enumerate(zip(*self.runs)):
-            if self._chosen_by_rounding(k) or self._chaotic(k, spread):
+            moves = spread.get(k, {})
+            if moves is None or self._chosen_by_rounding(k) or self._chaotic(k, spread):
                 break
             for n in a | b:
-                t = self._bounded(k, n, FACTOR * spread.get(k, {}).get(n, 0.0))
+                t = self._bounded(k, n, FACTOR * moves.get(n, 0.0))
                 if n not in worst or t.ratio > worst[n].ratio:
                     worst[n] = t
         return tuple(worst.values())
@@ -214,9 +215,9 @@ class Lockstep:
             pairs = [(mine[narrow], mine[wide]), (theirs[narrow], theirs[wide])]
         return any(choices(a[k]) != choices(b[k]) for a, b in pairs)
 
-    def _chaotic(self, k: int, spread: dict[int, dict[str, float]]) -> bool:
+    def _chaotic(self, k: int, spread: dict[int, dict[str, float] | None]) -> bool:
         """Did last bits move a parameter by more than a thousandth of itself in the step before?"""
-        hand, moves = self.runs[0][k - 1] if k else {}, spread.get(k - 1, {})
+        hand, moves = self.runs[0][k - 1] if k else {}, spread.get(k - 1) or {}
         return any(n in hand and moves.get(n, 0.0) > CHAOS * largest(hand[n]) for n in self.steps.params)
 
     def _bounded(self, k: int, n: str, extra: float) -> Tensor:
@@ -239,14 +240,19 @@ class Lockstep:
         before = [run[whole] for run in (self.steps.params, *after[:k]) if whole in run]
         return max([self.gradients.get((k, whole), 0.0), *map(largest, (*here, *before))])
 
-    def moves(self) -> list[dict[str, float]]:
-        """For every step, how far each array of either side moves when the parameters do by their last bits."""
+    def moves(self) -> list[dict[str, float] | None]:
+        """For every step, how far each array of either side moves when the parameters do by their last bits; None from
+        the step on at which a choice falls otherwise then."""
         rng, kind = np.random.default_rng(0), np.dtype(self.dtype).type
-        spread: list[dict[str, float]] = [{} for _ in self.steps.grads]
+        spread: list[dict[str, float] | None] = [{} for _ in self.steps.grads]
         for _ in range(LOOKS):
             params = {n: moved(rng, p.astype(kind)) for n, p in self.steps.params.items()}
             for side, before in ((self.hand, self.runs[0]), (self.torch, self.runs[1])):
-                for of_step, after, start in zip(spread, side.run(replace(self.steps, params=params), kind), before):
+                for k, (after, start) in enumerate(zip(side.run(replace(self.steps, params=params), kind), before)):
+                    of_step = spread[k]
+                    if of_step is None or choices(after) != choices(start):
+                        spread[k:] = [None] * (len(spread) - k)
+                        break
                     for n in after.keys() & start.keys():
                         of_step[n] = max(of_step.get(n, 0.0), distance(after[n], start[n]))
         return spread

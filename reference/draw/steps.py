@@ -94,11 +94,14 @@ def _rows(rng: np.random.Generator, shape: tuple[int, ...], exact: bool) -> Rows
 
 def of_network(trial: Trial, grads: dict[str, Any], opt: Optimizer, exact: bool) -> Steps:
     """The network's parameters and its own gradients, then drawn ones; drawn ones alone for an optimizer that takes
-    other gradients, or none of these parameters, and where one of the network's own is not finite."""
+    other gradients, or none of these parameters, and where one of the network's own is so large that a product of two
+    second moments overflows: then the order of operations decides between ∞ and NaN."""
     own = {n: p for n, p in flatten(trial.params).items() if p.dtype.kind == "f" and p.size and p.ndim in opt.ranks}
     given = {n: grads.get(n) for n in own}
     there = [g for g in given.values() if g is not None]
-    if opt.by_closure or opt.by_rows or not there or not all(np.isfinite(g).all() for g in there):
+    with np.errstate(over="ignore"):
+        small = all(np.isfinite(np.square(np.square(g))).all() for g in there)
+    if opt.by_closure or opt.by_rows or not there or not small:
         return draw(opt, trial.seed, DRAWN + 1, exact)
     rng = np.random.default_rng(trial.seed)
     pool = _values(rng, POOL, exact)
