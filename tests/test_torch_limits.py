@@ -103,7 +103,10 @@ def test_max_pool3d_refuses_an_upstream_gradient_by_its_strides():
     x = torch.randn(1, 1, 3, 1, dtype=torch.float64, requires_grad=True)
     y = torch.nn.MaxPool3d((1, 2, 3), padding=(0, 1, 1), ceil_mode=True)(x)
     turned = torch.ones(1, 2, 1, 1, dtype=torch.float64).transpose(1, 2)
-    assert torch.autograd.grad(y, x, turned.clone(memory_format=torch.contiguous_format), retain_graph=True)[0].shape == x.shape
+    assert (
+        torch.autograd.grad(y, x, turned.clone(memory_format=torch.contiguous_format), retain_graph=True)[0].shape
+        == x.shape
+    )
     with pytest.raises(RuntimeError, match="Unsupported memory format"):
         torch.autograd.grad(y, x, turned)
 
