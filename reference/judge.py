@@ -22,6 +22,7 @@ from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.probes import further_facts
+from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
 from .sides.formats import LOW, UNIT
@@ -181,9 +182,11 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
-    if judged.torch is not None and not trial.large and _on_a_grid(trial):
+    if judged.torch is not None and not trial.large and trial.kind != ZEROS and _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
+    if trial.kind == ZEROS:  # a kink in every entry at once: what is chosen at one is seen on small integers
+        return _on_kinks(judged, trial)
     if judged.torch is None:
         return _without_torch(judged, trial)
     if judged.low is not None:
@@ -228,13 +231,15 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
 
 
 def _on_kinks(judged: Judged, trial: Trial) -> Tried:
-    """Where there may be no slope, a gradient must be a number all the same wherever the output is one."""
+    """Where there may be no slope, a gradient must be a number all the same wherever the output is one, and torch's."""
     with np.errstate(all="ignore"):
         yours = judged.hand.run(trial)
+        right = judged.torch.run(trial) if judged.torch is not None else {}
     finite = all(np.isfinite(np.asarray(a)).all() for a in of_role(yours, OUTPUT).values())
     lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
-    tensors = tuple(different(n, g, None, "NaN where the output is finite") for n, g in lost if finite)
-    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, yours)))
+    lost = [(n, g) for n, g in lost if (a := right.get(n)) is None or np.isfinite(a).all()]
+    tensors = tuple(different(n, g, right.get(n), "NaN where the output is finite") for n, g in lost if finite)
+    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, right or yours)))
 
 
 def _passed(

@@ -19,7 +19,8 @@ def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
         each.setdefault(e.name, []).append(Seen(e))
     told = [_sentence(*of) for of in each.values()]
     if evidence and not any(s.is_real for of in each.values() for s in of):
-        told.append("only small integers show it: they lie on kinks and ties")
+        none = not any(a.any() for of in each.values() for s in of for a in s.inputs.values())
+        told.append("only zeros show it" if none else "only small integers show it: they lie on kinks and ties")
     return tuple(told)
 
 

@@ -27,8 +27,9 @@ LARGEST = 8  # of these sizes
 SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
 PAST = "values past constants of the code"
+ZEROS = "zeros alone"
 ONE, BEYOND = "a size of 1", "a size beyond blocks"
-EXTRA = (PAST,)  # left out, and nothing said, where a forward does not take them
+EXTRA = (PAST, ZEROS)  # left out, and nothing said, where a forward does not take them
 OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
@@ -50,6 +51,8 @@ class Plan:
             each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
         elif self.kind == ONE:
             each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
+        elif self.kind == ZEROS:
+            each = list(SIZES)
         else:
             each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
             each += [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
@@ -95,7 +98,7 @@ class Inputs:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
-        trial = Trial(arrays, sizes, plan.kind not in (REAL, *EXTRA, *OF_SIZE), plan.seed, plan.kind)
+        trial = Trial(arrays, sizes, plan.kind not in (REAL, PAST, *OF_SIZE), plan.seed, plan.kind)
         return None if plan.kind == BEYOND and trial.size > ENTRIES else trial
 
     def _possible(self, sizes: Mapping[str, int]) -> bool:
@@ -110,14 +113,16 @@ class Inputs:
         if kind == KINKS:
             c = np.array([c for c in self.constants if c <= SMALL])
             return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
+        if kind == ZEROS:
+            return np.zeros(1)
         if kind == PAST:
             c = past(self.constants, rng)
             return np.concatenate([c, -c, rng.standard_normal(3)])
         return None
 
     def plans(self, seed: int, larger: bool = False) -> list[Plan]:
-        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them. larger: of
-        larger sizes, too, over which rounding averages out."""
+        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone, at
+        which a norm has its kink. larger: of larger sizes, too, over which rounding averages out."""
         if self.given:
             return [Plan(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
@@ -127,6 +132,7 @@ class Inputs:
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
         made += [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        made += [Plan(SIZES[0], ZEROS, seed + 80)]
         return made if larger else made + self._of_size(seed)
 
     def _of_size(self, seed: int) -> list[Plan]:
