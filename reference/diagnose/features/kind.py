@@ -142,7 +142,9 @@ def not_finite(s: Seen) -> Found:
     for n, hit in _zeros(s):
         if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
             if "along" in n or _of_sign(s, ~bad):
-                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown)
+                of = n.partition(" = 0")[0].partition(" along")[0].replace(" = ", " − ")
+                text = f"The gradient is divided by the norm of {of}, which is 0 there." * ("along" in n)
+                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown, text)
                 continue
             zero = n.removesuffix(" = 0").replace(" = ", " − ")
             text = f"Something is divided by {zero}, which is 0 there."

@@ -18,12 +18,22 @@ REMEDY = "look for a path, or a term of the product rule, that is left out or co
 
 def term(s: Seen) -> Found:
     """yours − right = c · a."""
+    yield from _of_one_entry(s)
     if not s.comparable or s.multiple is not None or (s.right.size > 3 and not s.informative(s.residual)):
         return
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
         if c is not None:
             yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c)
+
+
+def _of_one_entry(s: Seen) -> Found:
+    """A number has one factor in every trial: c times itself too many, or too few."""
+    own = s.own
+    if s.comparable and s.right.size == 1 and own is not None and own.any() and s.loss:
+        c = float(s.residual.reshape(()) / own.reshape(()))
+        relation = f"yours − right = {c:.6g} · {s.name}"
+        yield Finding(relation, "B12" if c < 0 else "B14", 0.88, everywhere=True)
 
 
 def _terms(s: Seen) -> Iterator[tuple[str, Array]]:
@@ -83,10 +93,11 @@ def _told(s: Seen, n: str, c: float) -> Found:
 
 def term_by_entry(s: Seen) -> Found:
     """yours − right = c · dy · φ(a), entry by entry."""
-    if not s.comparable or s.multiple is not None or s.dy is None or s.dy.shape != s.right.shape:
+    dy = np.ones(s.right.shape) if s.loss else s.dy
+    if not s.comparable or s.multiple is not None or dy is None or dy.shape != s.right.shape:
         return
     for told, values in entrywise(s):
-        c = s.constant(s.residual, s.dy * values) if "dy" not in told else None
+        c = s.constant(s.residual, dy * values) if "dy" not in told and s.informative(dy * values) else None
         if c is not None:
             factor = ("−" if c < 0 else "") if _is_one(c) else f"{c:.6g} · "
             text = f"A term ({told}) · dy is {'too many' if c > 0 else 'missing'}."

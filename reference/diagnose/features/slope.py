@@ -76,7 +76,7 @@ CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no m
 def activations(given: tuple[float, ...] = ()) -> tuple[Elementwise, ...]:
     """Every activation with its own options, and with numbers given in their places."""
     found = []
-    for cls in registry(Elementwise).values():
+    for cls in sorted(registry(Elementwise).values(), key=lambda c: c.__name__ == "CELU"):  # ELU is what people know
         each = [{}, *({option: v} for option, values in cls.options.items() for v in (*values, *given))]
         for options in each:
             try:
@@ -124,7 +124,8 @@ def other_slope(s: Seen) -> Found:
         else:
             remedy = "differentiate the function that forward computes"
             text = f"The slope is taken to be {told}."
-            yield Finding(f"yours = {told} · dy, right = {right} · dy", None, 0.8, "", text, remedy)
+            relation = f"yours = {told} · dy, right = {right} · dy"
+            yield Finding(relation, None, 0.8, "", text, remedy, everywhere=told.endswith("′(x)"))
 
 
 def other_argument(s: Seen) -> Found:
@@ -199,8 +200,9 @@ def factor_by_entry(s: Seen) -> Found:
             )
             text = "" if fault else f"Every entry has a factor too many: {told}."
             remedy = "" if fault else "look for a factor that is multiplied in twice, or should have cancelled"
-            yield Finding(f"yours = ({told}) · right", fault, 0.9 if fault else 0.75, "", text, remedy)
-        elif s.right.all() and s.alike(s.right / values):
+            score = 0.9 if fault else 0.82 if told in s.known else 0.72 if told.startswith("1/") else 0.75
+            yield Finding(f"yours = ({told}) · right", fault, score, "", text, remedy)
+        elif s.yours.any() and s.is_right(s.yours * values):
             fault = "A07" if told == "dy" else None
             text = "" if fault else f"A factor is missing in every entry: {told}."
             remedy = "" if fault else f"multiply by {told}"
