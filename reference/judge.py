@@ -21,6 +21,7 @@ from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
+from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts
 from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
@@ -116,7 +117,10 @@ def _wrong(
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
-    refused = (*_of_cuts(judged, tried, side), *further_facts(judged.subject, known, bool(suspects)), *refused)
+    failed = [(t.trial, [x.of.path for x in t.wrong if x.is_gradient]) for t in tried if t.wrong]
+    told = () if suspects else of_paths(judged.hand, judged.torch, failed)
+    told = (*told, *further_facts(judged.subject, known, bool(suspects)))
+    refused = (*_of_cuts(judged, tried, side), *told, *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),

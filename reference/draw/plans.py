@@ -121,8 +121,8 @@ class Inputs:
         return None
 
     def plans(self, seed: int, larger: bool = False) -> list[Plan]:
-        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone, at
-        which a norm has its kink. larger: of larger sizes, too, over which rounding averages out."""
+        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone,
+        at which a norm has its kink. larger: of larger sizes, too, over which rounding averages out."""
         if self.given:
             return [Plan(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]

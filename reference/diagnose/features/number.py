@@ -137,7 +137,7 @@ def constant_factor(s: Seen) -> Found:
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
-    if s.informative(s.right):
+    if s.informative(s.right) and not any(not f.uses for f in known):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
@@ -242,7 +242,8 @@ def factor_by_row(s: Seen) -> Found:
             which = f"Along axis {axis} every slice" if s.right.ndim > 1 else "Every entry"
             text = "" if fault else f"{which} has a factor of its own, {told}."
             remedy = "" if fault else f"look for {told} where it does not belong, or its inverse that is missing"
-            yield Finding(f"yours = {told} · right", fault, score - 0.1 * (s.right.ndim < 2 and not fault), "", text, remedy)
+            score -= 0.1 * (s.right.ndim < 2 and not fault)  # `slope.factor_by_entry` says it better
+            yield Finding(f"yours = {told} · right", fault, score, "", text, remedy)
 
 
 def _along(s: Seen, axis: int) -> Array | None:

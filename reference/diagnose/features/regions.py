@@ -72,8 +72,9 @@ def _beyond(s: Seen, n: str, a: Array) -> Iterator[Region]:
         yield Region(f"{n} ≤ {wrong.max():.3g}", "below", a <= wrong.max())
     elif (wrong > 0).all():
         yield Region(f"{n} ≥ {wrong.min():.3g}", "over", a >= wrong.min())
-    size = np.abs(wrong).min()
-    yield Region(f"|{n}| ≥ {size:.3g}", "far", np.abs(a) >= size)
+    least, most = np.abs(wrong).min(), np.abs(wrong).max()
+    yield Region(f"|{n}| ≥ {least:.3g}", "far", np.abs(a) >= least)
+    yield Region(f"|{n}| ≤ {most:.3g}", "near", np.abs(a) <= most)
 
 
 def _by_index(s: Seen) -> Iterator[Region]:

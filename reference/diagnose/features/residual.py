@@ -24,7 +24,7 @@ def term(s: Seen) -> Found:
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
         if c is not None:
-            yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c)
+            yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c / s.scale if s.loss else c)
 
 
 def _of_one_entry(s: Seen) -> Found:
@@ -79,7 +79,7 @@ def _told(s: Seen, n: str, c: float) -> Found:
     """What a multiple of this array means: weight decay, if it is the parameter itself."""
     known = [] if _is_one(c) else [(f.symbol, shown(s, f), 0.03) for f in spelled(s, c)[:3]]
     for factor, note, bonus in [*known, (f"{c:.6g}", "", 0.0)]:
-        relation = f"yours − right = {factor} · {n}"
+        relation = f"yours − right = {factor} · {n}" + " · dy" * (s.loss and s.scale != 1)
         if n == s.name:
             yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
         else:
@@ -97,11 +97,20 @@ def term_by_entry(s: Seen) -> Found:
     if not s.comparable or s.multiple is not None or dy is None or dy.shape != s.right.shape:
         return
     for told, values in entrywise(s):
-        c = s.constant(s.residual, dy * values) if "dy" not in told and s.informative(dy * values) else None
-        if c is not None:
-            factor = ("−" if c < 0 else "") if _is_one(c) else f"{c:.6g} · "
-            text = f"A term ({told}) · dy is {'too many' if c > 0 else 'missing'}."
-            yield Finding(f"yours − right = {factor}({told}) · dy", None, 0.7 if _is_one(c) else 0.6, "", text, REMEDY)
+        if "dy" in told or (s.loss and told.lstrip("−2") in s.known) or not s.informative(dy * values):
+            continue  # of a loss a multiple of the array itself is `term`'s
+        if (c := s.constant(s.residual, dy * values)) is not None:
+            yield from _entrywise(s, told, c)
+
+
+def _entrywise(s: Seen, told: str, c: float) -> Found:
+    of_dy = " · dy" if s.scale != 1 else ""
+    term, c = (told + of_dy, c / s.scale) if s.loss else (f"({told}) · dy", c)
+    known = [(f.symbol, shown(s, f)) for f in spelled(s, c)[:2]] if s.loss and not _is_one(c) else []
+    for factor, note in [*known, (f"{c:.6g}" if not _is_one(c) else "−" * (c < 0), "")]:
+        text = f"A term {term} is {'too many' if c > 0 else 'missing'}."
+        times = " · " * (factor not in ("", "−"))
+        yield Finding(f"yours − right = {factor}{times}{term}", None, 0.7 if _is_one(c) else 0.6, note, text, REMEDY)
 
 
 def of_targets(s: Seen) -> Found:

@@ -68,6 +68,7 @@ MISTAKES = {  # what stands in the place of which activation's slope
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
 FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
+MULTIPLES = ("1", "−{}", "2{}")  # of what is there already, or of nothing
 OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
 CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
 
@@ -129,7 +130,9 @@ def other_slope(s: Seen) -> Found:
 
 
 def other_argument(s: Seen) -> Found:
-    """f(c x) where f(x) is meant: the value of an activation, or its gradient c f′(c x) dy."""
+    """f(c x) where f(x) is meant: an activation's value, or its gradient c f′(c x) dy, if no constant explains it."""
+    if s.multiple is not None and not s.e.forward:
+        return
     x = s.own if not s.e.forward else next((a for a in s.inputs.values() if a.shape == s.right.shape), None)
     if x is None or s.y is None or not s.comparable or s.y.shape != x.shape or (f := identified(s, x)) is None:
         return
@@ -219,10 +222,11 @@ def slope_of_difference(s: Seen) -> Found:
         d, told = s.own - a, f"({s.name} − {n})"
         for symbol, psi in FUNCTIONS.items():
             c = s.constant(s.yours, psi(d)) if s.informative(psi(d)) else None
-            if c is not None and symbol != "1":
+            if c is not None and symbol not in MULTIPLES:
                 slope = symbol.format(told)
                 text = f"The slope is taken to be proportional to {slope} everywhere."
                 remedy = "every piece of the loss has a slope of its own"
+                slope = f"({slope})" if " − " in slope.replace(told, "") else slope
                 yield Finding(f"yours = c · {slope}", None, 0.7, f"c = {c:.6g}", text, remedy)
 
 

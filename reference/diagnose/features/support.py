@@ -13,6 +13,8 @@ from .number import shown as note
 from .regions import Region, covers, regions
 from .seen import Finding, Found, Seen, spread
 
+BOUNDS = {"far": "is large", "near": "is small", "over": "is far above 0", "below": "is far below 0"}
+
 
 class There(NamedTuple):
     """What stands at the wrong entries. dy only where it has the shape of the gradient."""
@@ -179,17 +181,19 @@ def _any(s: Seen, r: Region, t: There) -> Found:
 def _beyond(s: Seen, r: Region, t: There) -> Found:
     """Beyond a bound, which is another number in every trial: a factor, or the other side's mask."""
     what, sign, bound = r.name.partition(" ≥ " if " ≥ " in r.name else " ≤ ")
-    where = f"{what} is large" if r.kind == "far" else f"{what} is far {'above' if r.kind == 'over' else 'below'} 0"
+    where = f"{what} {BOUNDS[r.kind]}"
     shown = f"{what}{sign}{bound}"
     c = s.constant(t.yours, t.right) if t.right.any() else None
-    if c is None or not (s.is_real and s.informative(t.right) or equal(s, c, -1)):
+    if c is None or not ((s.is_real and s.informative(t.right)) or equal(s, c, -1)):
         return
     if equal(s, c, -1):
         text = f"Where {where} the gradient has the other sign: the sign of {what} is left out, or the branch is wrong."
         yield Finding(f"yours = −right where {where}", None, 0.8, shown, text, "the slope of |d| is the sign of d")
         return
-    factors = [(f.symbol, f", {shown_}" if (shown_ := note(s, f)) else "") for f in spelled(s, c)[:2]]
-    for symbol, told in [*factors, (f"{c:.6g}", "")]:
+    known = spelled(s, c)[:2]
+    factors = [(f.symbol, f", {values}" if (values := note(s, f)) else "") for f in known]
+    factors += [(f"{c:.6g}", "")] * all(f.uses for f in known)
+    for symbol, told in factors:
         text = f"Where {where} the gradient is {symbol} times what it should be, elsewhere it is right."
         yield Finding(f"yours = {symbol} · right where {where}", None, 0.7, shown + told, text, "look at that branch")
 
@@ -197,7 +201,7 @@ def _beyond(s: Seen, r: Region, t: There) -> Found:
 RULES = {
     "zero": _zero, "kink": _kink, "negative": _half, "positive": _half, "large": _large, "ignored": _ignored,
     "target": _target, "repeated": _repeated, "padding": _padding, "masked": _masked, "tail": _edge, "head": _edge,
-    "border": _edge, "diagonal": _diagonal, "far": _beyond, "over": _beyond, "below": _beyond,
+    "border": _edge, "diagonal": _diagonal, **dict.fromkeys(BOUNDS, _beyond),
 }  # fmt: skip
 
 
