@@ -85,7 +85,8 @@ def _told(w: Weights, name: str) -> Iterator[str]:
     yours, right = w.paths
     if not w.later[yours | right].any():
         return  # entry by entry: other facts say it all
-    for there, other, told in ((right, yours, "does not reach {}, as it should"), (yours, right, "reaches {}, as it should not")):
+    lost, more = "does not reach {}, as it should", "reaches {}, as it should not"
+    for there, other, told in ((right, yours, lost), (yours, right, more)):
         if (only := there & ~other).any():
             side = np.sign(w.later[only])
             which = {(1,): "later", (-1,): "earlier"}.get(tuple(np.unique(side).tolist()), "other")
@@ -107,7 +108,7 @@ def _of_weights(w: Weights, there: Array, name: str) -> Iterator[str]:
         yield f"{along} your weights depend on the place of {places[0]} alone, the right ones on that of {places[1]}"
     else:
         off = np.abs(w.yours - w.right)
-        line, j, i = np.argwhere(off == off.max())[0]
+        line, j, i = np.argwhere(off == off.max()).tolist()[0]
         a, b = w.yours[line, j, i], w.right[line, j, i]
         yield f"{along} dy at {j} has the weight {a:.6g} in your d{name} at {i}, right is {b:.6g}"
 
@@ -115,13 +116,14 @@ def _of_weights(w: Weights, there: Array, name: str) -> Iterator[str]:
 def _factors(w: Weights, there: Array, name: str) -> str:
     """By what the weights are off, if that depends on where dy is, on where dx is, or on how far it is between."""
     ratio = np.where(there, w.yours / w.right, np.nan)
-    j, i = np.indices(there.shape)
-    for label, what in ((j, "of dy at {}"), (i, f"in d{name} at {{}}"), (w.later, "of dy {} places later")):
+    of_dy, of_dx = np.indices(there.shape)
+    kinds = (of_dy, "of dy at {}"), (of_dx, f"in d{name} at {{}}"), (w.later, "of dy {} places later")
+    for label, what in kinds:
         each = {int(k): ratio[:, there & (label == k)] for k in np.unique(label[there])}
         if all(np.ptp(r) <= SAME * np.abs(r).max() for r in each.values()):
-            shown = list(each.items())[:SHOWN]
-            places, times = (", ".join(k) for k in zip(*((str(k), f"{r.mean():.4g}") for k, r in shown)))
-            return f"{what.format(places)} is {times}"
+            shown = [(str(k), f"{r.mean():.4g}") for k, r in each.items()][:SHOWN]
+            where, times = (", ".join(pair[i] for pair in shown) for i in (0, 1))
+            return f"{what.format(where)} is {times}"
     return ""
 
 
