@@ -35,6 +35,7 @@ Replay = Callable[[Trial], Mapping[str, Run]]
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
+WAYS = ("each", "each", "all", "scaled")  # how one goes beside it
 
 
 @dataclass(frozen=True)
@@ -338,15 +339,30 @@ def _is_convention(judged: Judged, tried: Tried) -> bool:
     if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
         return False
     rng = np.random.default_rng(tried.trial.seed + 3)
-    near = [judged.torch.run(_beside(rng, tried.trial)) for _ in range(AROUND)]
+    near = [judged.torch.run(_beside(rng, tried.trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
     room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
-    return all(_between(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near], room) for x in tried.wrong)
+    each = [(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near]) for x in tried.wrong]
+    return all(_between(*of, room) for of in [*each, *_together(each)])
 
 
-def _beside(rng: np.random.Generator, trial: Trial) -> Trial:
+def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[tuple[Array, list[Array]]]:
+    """The gradients by several inputs as one: of two equal operands of a maximum one has all, or both have a share."""
+    if len(each) < 2 or any(a is None for yours, around in each for a in (yours, *around)):
+        return []
+    runs = zip(*((yours, *around) for yours, around in each))
+    yours, *around = (np.concatenate([np.ravel(a) for a in run]) for run in runs)  # type: ignore[arg-type]
+    return [(yours, around)]
+
+
+def _beside(rng: np.random.Generator, trial: Trial, way: str) -> Trial:
+    """way: every entry of an array is moved by itself, all by as much, or all by as much of themselves."""
+
     def off(a: Any) -> Array:
         a = np.asarray(a)
-        return a + NEAR * rng.standard_normal(a.shape).astype(a.dtype) if a.dtype.kind == "f" else a
+        if a.dtype.kind != "f":
+            return a
+        drawn = NEAR * rng.standard_normal(a.shape if way == "each" else ()).astype(a.dtype)
+        return (a + drawn * a if way == "scaled" else a + drawn).astype(a.dtype)
 
     return replace(trial, x=tree_map(off, trial.x), params=tree_map(off, trial.params))
 

@@ -20,6 +20,7 @@ SIZES = (
     (3, 5, 2, 7, 4, 6), (6, 4, 7, 3, 5, 2), (4, 4, 4, 4, 4, 4), (7, 2, 5, 3, 6, 4), (2, 6, 3, 5, 7, 4),
 )  # fmt: skip
 POWERS = ((2, 4, 8, 2, 4, 8), (8, 2, 4, 8, 2, 4))  # of 2: means of integers are exact, so ties behind them are met
+FEW = ((4, 2, 4, 2, 4, 2), (2, 4, 2, 4, 2, 4))  # powers of 2 again, where most entries may be on a kink
 LONG = (65, 66, 68, 72, 80)  # beyond the blocks of 16, 32, 64 in which code may work: what is left over is tried, too
 ENTRIES = 20_000  # of all inputs, up to which a long size is tried
 OTHERS = 24  # further sizes and numbers that are tried in the place of ones that are refused
@@ -27,9 +28,9 @@ LARGEST = 8  # of these sizes
 SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
 PAST = "values past constants of the code"
-ZEROS = "zeros alone"
+ZEROS, SIGNS = "zeros alone", "ones of either sign"
 ONE, BEYOND = "a size of 1", "a size beyond blocks"
-EXTRA = (PAST, ZEROS)  # left out, and nothing said, where a forward does not take them
+EXTRA = (PAST, ZEROS, SIGNS)  # left out, and nothing said, where a forward does not take them
 OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
@@ -51,7 +52,7 @@ class Plan:
             each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
         elif self.kind == ONE:
             each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
-        elif self.kind == ZEROS:
+        elif self.kind in (ZEROS, SIGNS):
             each = list(SIZES)
         else:
             each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
@@ -113,8 +114,8 @@ class Inputs:
         if kind == KINKS:
             c = np.array([c for c in self.constants if c <= SMALL])
             return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
-        if kind == ZEROS:
-            return np.zeros(1)
+        if kind in (ZEROS, SIGNS):
+            return np.zeros(1) if kind == ZEROS else np.array([1.0, -1.0])
         if kind == PAST:
             c = past(self.constants, rng)
             return np.concatenate([c, -c, rng.standard_normal(3)])
@@ -122,7 +123,8 @@ class Inputs:
 
     def plans(self, seed: int, larger: bool = False) -> list[Plan]:
         """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone,
-        at which a norm has its kink. larger: of larger sizes, too, over which rounding averages out."""
+        at which a norm has its kink, and ±1, at which a margin 1 − t x is 0. larger: of larger sizes, too, over which
+        rounding averages out."""
         if self.given:
             return [Plan(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
@@ -132,7 +134,7 @@ class Inputs:
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
         made += [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
-        made += [Plan(SIZES[0], ZEROS, seed + 80)]
+        made += [Plan(SIZES[0], ZEROS, seed + 80), *(Plan(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW))]
         return made if larger else made + self._of_size(seed)
 
     def _of_size(self, seed: int) -> list[Plan]:

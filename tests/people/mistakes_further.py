@@ -4,9 +4,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from reference import Constant, Indices, Positive
+from reference import Constant, Indices, OneHot, Positive
 
-from .corpus import LABELS, ND, PAIR, right, wrong
+from .corpus import LABELS, ND, PAIR, convention, right, wrong
 from .mistakes import pair, sigmoid, softmax, wrongly
 
 SERIES = {"x": ("N", "T")}
@@ -322,6 +322,14 @@ MISTAKES = [
         inputs={"theta": ("D + 1",), "X": Constant(("N", "D")), "y": Constant(("N",))},
         says="no gradient at the end of axis 0",
     ),
+    wrongly(
+        "squared error of probabilities: the gradient of the cross entropy",
+        lambda x, t: 0.5 * ((softmax(x) - t) ** 2).sum() / len(x),
+        lambda dy, x, t: (dy * (softmax(x) - t) / len(x), None),
+        lambda x, t: 0.5 * ((torch.softmax(x, 1) - t) ** 2).sum() / len(x),
+        {"x": ("N", "C"), "t": OneHot(("N", "C"))},
+        says=r"proportional to softmax\(x\) − t, as that of the cross entropy",
+    ),
     wrong(
         "centred in place",
         centred_in_place,
@@ -333,6 +341,27 @@ MISTAKES = [
 ]
 
 PEOPLE = [
+    convention(
+        "hinge: the margin belongs to the slope",
+        *pair(lambda x, t: np.maximum(0, 1 - t * x).mean(), lambda dy, x, t: -dy * t * (t * x <= 1) / x.size),
+        against=lambda x, t: F.relu(1 - t * x).mean(),
+        inputs={"x": ("N",), "t": Constant(("N",))},
+        never="surrogate|factor",
+    ),
+    convention(
+        "clamp: 0 at one end",
+        *pair(lambda x: np.clip(x, -1, 1), lambda dy, x: dy * ((x >= -1) & (x < 1))),
+        against=lambda x: x.clamp(-1, 1),
+        inputs=ND,
+        never="taken as 1|strictly between",
+    ),
+    wrong(
+        "minimum: two equal operands get all of dy, both of them",
+        *pair(np.minimum, lambda dy, a, b: (dy * (a <= b), dy * (b <= a))),
+        against=torch.minimum,
+        inputs={"a": ("N", "D"), "b": ("N", "D")},
+        says="only where a = b",
+    ),
     right("length of a vector, 0 at 0", *pair(length, safe_length_back), against=lambda x: x.norm(dim=1), inputs=ND),
     right("length, without a function intended", *pair(length, safe_length_back), inputs=ND),
     wrong("length, NaN at 0, without a function intended", *pair(length, length_back), inputs=ND, says="NaN"),

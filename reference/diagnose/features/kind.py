@@ -46,6 +46,8 @@ def through(s: Seen) -> Found:
     """A gradient where the function intended has none anywhere: straight through, or that of a surrogate."""
     if s.e.forward or not s.comparable or s.right.any() or not s.yours.any() or s.dy is None or not s.dy.any():
         return
+    if not s.is_real:  # all may lie on kinks
+        return
     straight = s.dy.shape == s.right.shape and s.alike(s.dy)
     what = "dy passes straight through" if straight else "The gradient is not 0, as that of a surrogate"
     text = f"{what}, where forward is constant piece by piece, so that its derivative is 0."

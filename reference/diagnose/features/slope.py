@@ -1,6 +1,7 @@
 """Entry by entry: a slope of another function, at another place, twice or not at all."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -205,7 +206,7 @@ def factor_by_entry(s: Seen) -> Found:
             remedy = "" if fault else "look for a factor that is multiplied in twice, or should have cancelled"
             score = 0.9 if fault else 0.82 if told in s.known else 0.72 if told.startswith("1/") else 0.75
             yield Finding(f"yours = ({told}) · right", fault, score, "", text, remedy)
-        elif s.yours.any() and s.is_right(s.yours * values):
+        elif s.yours.any() and s.right.any() and s.is_right(s.yours * values):
             fault = "A07" if told == "dy" else None
             text = "" if fault else f"A factor is missing in every entry: {told}."
             remedy = "" if fault else f"multiply by {told}"
@@ -213,13 +214,12 @@ def factor_by_entry(s: Seen) -> Found:
 
 
 def slope_of_difference(s: Seen) -> Found:
-    """A loss of x − t: yours = c · ψ(x − t) where right is no multiple of that."""
+    """A loss of x − t, or of x: yours = c · ψ(x − t) where right is no multiple of that."""
     if not s.loss or s.own is None or not s.comparable or s.multiple is not None:
         return
-    for n, a in s.inputs.items():
-        if n == s.name or a.shape != s.own.shape:
-            continue
-        d, told = s.own - a, f"({s.name} − {n})"
+    others = {n: a for n, a in s.inputs.items() if n != s.name and a.shape == s.own.shape}
+    yield from _of_cross_entropy(s, others)
+    for d, told in [(s.own, s.name), *((s.own - a, f"({s.name} − {n})") for n, a in others.items())]:
         for symbol, psi in FUNCTIONS.items():
             c = s.constant(s.yours, psi(d)) if s.informative(psi(d)) else None
             if c is not None and symbol not in MULTIPLES:
@@ -228,6 +228,17 @@ def slope_of_difference(s: Seen) -> Found:
                 remedy = "every piece of the loss has a slope of its own"
                 slope = f"({slope})" if " − " in slope.replace(told, "") else slope
                 yield Finding(f"yours = c · {slope}", None, 0.7, f"c = {c:.6g}", text, remedy)
+
+
+def _of_cross_entropy(s: Seen, others: Mapping[str, Array]) -> Found:
+    """yours = c · (p − t), the probabilities less the targets, where the loss is another one."""
+    assert s.own is not None
+    each = {f"softmax({s.name})": softmax(s.own, -1) if s.own.ndim else s.own, f"σ({s.name})": sigmoid(s.own)}
+    for (told, p), (n, t) in itertools.product(each.items(), others.items()):
+        if s.informative(p - t) and (c := s.constant(s.yours, p - t)) is not None:
+            text = f"The gradient is taken to be proportional to {told} − {n}, as that of the cross entropy is."
+            remedy = "another loss leaves the slope of the softmax or sigmoid in its gradient"
+            yield Finding(f"yours = c · ({told} − {n})", None, 0.78, f"c = {c:.6g}", text, remedy)
 
 
 @lru_cache(maxsize=8)

@@ -65,7 +65,10 @@ def _one_sided(s: Seen, r: Region) -> bool:
 def _kink(s: Seen, r: Region, t: There) -> Found:
     for a, b in ((t.yours, t.right), (t.right, t.yours)) if t.dy is not None else ():
         if not a.any() and s.constant(b, t.dy):
-            yield Finding(f"where {r.name}, one of yours and right is 0, the other not; equal elsewhere", "C17", 0.94)
+            relation = f"where {r.name}, one of yours and right is 0, the other not; equal elsewhere"
+            text = "" if t.yours.any() else "The slope at a kink is taken as 0, where it is that of a piece beside it."
+            remedy = text and "a defensible choice; the function intended makes another"
+            yield Finding(relation, "C17", 0.94, "", text, remedy)
 
 
 def _half(s: Seen, r: Region, t: There) -> Found:
