@@ -24,7 +24,9 @@ def term(s: Seen) -> Found:
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
         if c is not None:
-            yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c / s.scale if s.loss else c)
+            yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c)
+            if s.loss and s.scale != 1:  # a term of the loss has its dy, a decay has none
+                yield from _told(s, n, c / s.scale, " · dy")
 
 
 def _of_one_entry(s: Seen) -> Found:
@@ -75,11 +77,11 @@ def _of_dy(s: Seen, c: float) -> Found:
     yield Finding(f"yours − right = {'' if c > 0 else '−'}dy", "F12" if c > 0 else "F11", 0.95)
 
 
-def _told(s: Seen, n: str, c: float) -> Found:
-    """What a multiple of this array means: weight decay, if it is the parameter itself."""
+def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
+    """What a multiple of this array means: weight decay, if it is the parameter itself. dy: what stands beside it."""
     known = [] if _is_one(c) else [(f.symbol, shown(s, f), 0.03) for f in spelled(s, c)[:3]]
     for factor, note, bonus in [*known, (f"{c:.6g}", "", 0.0)]:
-        relation = f"yours − right = {factor} · {n}" + " · dy" * (s.loss and s.scale != 1)
+        relation = f"yours − right = {factor} · {n}{dy}"
         if n == s.name:
             yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
         else:
@@ -88,7 +90,7 @@ def _told(s: Seen, n: str, c: float) -> Found:
             yield Finding(relation, None, 0.6 + bonus, note, text, remedy)
     for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
         if v > 1 and v == int(v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
-            yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}", "B15", 0.9)
+            yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}{dy}", "B15", 0.9)
 
 
 def term_by_entry(s: Seen) -> Found:

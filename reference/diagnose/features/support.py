@@ -186,7 +186,7 @@ def _beyond(s: Seen, r: Region, t: There) -> Found:
     what, sign, bound = r.name.partition(" ≥ " if " ≥ " in r.name else " ≤ ")
     where = f"{what} {BOUNDS[r.kind]}"
     shown = f"{what}{sign}{bound}"
-    c = s.constant(t.yours, t.right) if t.right.any() else None
+    c = s.constant(t.yours, t.right) if t.right.any() and s.right[~r.mask].any() else None
     if c is None or not ((s.is_real and s.informative(t.right)) or equal(s, c, -1)):
         return
     if equal(s, c, -1):
