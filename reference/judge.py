@@ -21,7 +21,9 @@ from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
+from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts
+from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
 from .sides.formats import LOW, UNIT
@@ -33,6 +35,7 @@ Replay = Callable[[Trial], Mapping[str, Run]]
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
+WAYS = ("each", "each", "all", "scaled")  # how one goes beside it
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def _wrong(
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
-    refused = (*_of_cuts(judged, tried, side), *further_facts(judged.subject, known, bool(suspects)), *refused)
+    failed = [(t.trial, [x.of.path for x in t.wrong if x.is_gradient]) for t in tried if t.wrong]
+    told = () if suspects else of_paths(judged.hand, judged.torch, failed)
+    told = (*told, *further_facts(judged.subject, known, bool(suspects)))
+    refused = (*_of_cuts(judged, tried, side), *told, *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
@@ -181,9 +187,11 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
 
 def one(judged: Judged, trial: Trial) -> Tried:
     """One trial, with an upstream gradient drawn where it has none."""
-    if judged.torch is not None and not trial.large and _on_a_grid(trial):
+    if judged.torch is not None and not trial.large and trial.kind != ZEROS and _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
+    if trial.kind == ZEROS:  # a kink in every entry at once: what is chosen at one is seen on small integers
+        return _on_kinks(judged, trial)
     if judged.torch is None:
         return _without_torch(judged, trial)
     if judged.low is not None:
@@ -228,13 +236,15 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
 
 
 def _on_kinks(judged: Judged, trial: Trial) -> Tried:
-    """Where there may be no slope, a gradient must be a number all the same wherever the output is one."""
+    """Where there may be no slope, a gradient must be a number all the same wherever the output is one, and torch's."""
     with np.errstate(all="ignore"):
         yours = judged.hand.run(trial)
+        right = judged.torch.run(trial) if judged.torch is not None else {}
     finite = all(np.isfinite(np.asarray(a)).all() for a in of_role(yours, OUTPUT).values())
     lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
-    tensors = tuple(different(n, g, None, "NaN where the output is finite") for n, g in lost if finite)
-    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, yours)))
+    lost = [(n, g) for n, g in lost if (a := right.get(n)) is None or np.isfinite(a).all()]
+    tensors = tuple(different(n, g, right.get(n), "NaN where the output is finite") for n, g in lost if finite)
+    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, right or yours)))
 
 
 def _passed(
@@ -329,15 +339,30 @@ def _is_convention(judged: Judged, tried: Tried) -> bool:
     if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
         return False
     rng = np.random.default_rng(tried.trial.seed + 3)
-    near = [judged.torch.run(_beside(rng, tried.trial)) for _ in range(AROUND)]
+    near = [judged.torch.run(_beside(rng, tried.trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
     room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
-    return all(_between(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near], room) for x in tried.wrong)
+    each = [(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near]) for x in tried.wrong]
+    return all(_between(*of, room) for of in [*each, *_together(each)])
 
 
-def _beside(rng: np.random.Generator, trial: Trial) -> Trial:
+def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[tuple[Array, list[Array]]]:
+    """The gradients by several inputs as one: of two equal operands of a maximum one has all, or both have a share."""
+    if len(each) < 2 or any(a is None for yours, around in each for a in (yours, *around)):
+        return []
+    runs = zip(*((yours, *around) for yours, around in each))
+    yours, *around = (np.concatenate([np.ravel(a) for a in run]) for run in runs)  # type: ignore[arg-type]
+    return [(yours, around)]
+
+
+def _beside(rng: np.random.Generator, trial: Trial, way: str) -> Trial:
+    """way: every entry of an array is moved by itself, all by as much, or all by as much of themselves."""
+
     def off(a: Any) -> Array:
         a = np.asarray(a)
-        return a + NEAR * rng.standard_normal(a.shape).astype(a.dtype) if a.dtype.kind == "f" else a
+        if a.dtype.kind != "f":
+            return a
+        drawn = NEAR * rng.standard_normal(a.shape if way == "each" else ()).astype(a.dtype)
+        return (a + drawn * a if way == "scaled" else a + drawn).astype(a.dtype)
 
     return replace(trial, x=tree_map(off, trial.x), params=tree_map(off, trial.params))
 

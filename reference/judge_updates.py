@@ -45,11 +45,17 @@ def judge_step(step: Callable, against: Any, count: int, seed: int, options: Map
     wrong = _first_wrong(yours, truth.updates, steps, tensors)
     seen = Wrong(truth, steps, yours.run(steps, np.float64), truth.updates.run(steps, np.float64))
     suspects = (*_replayed(truth, seen), *(h.suspect for h in found if h.suspect), *_explained(rule, truth, seen))
-    first = f"the first wrong step is {wrong[0].of.step} of {count}"
+    first = f"the first wrong step is {wrong[0].of.step} of {count}" + _only_large(wrong[0].of.step, steps)
     return Report(
         title, "wrong", "update", wrong[0].name, suspects, tuple(wrong[:6]), tuple(h.text for h in found if not h.note),
         (first, *_facts(wrong, steps, seen), *notes, *(h.text for h in found if h.note)), count, truth.title,
     )  # fmt: skip
+
+
+def _only_large(step: int, steps: Steps) -> str:
+    """Is it the first step with gradients above 1, which a rule may clip?"""
+    sizes = [max(map(largest, g.values())) for g in steps.grads[:step]]
+    return ", the first with gradients above 1" if sizes[-1] > 1 and max(sizes[:-1], default=2.0) <= 1 else ""
 
 
 def _passed(

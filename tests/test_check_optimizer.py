@@ -217,3 +217,9 @@ def test_an_instance_is_left_as_it_was():
     own = DictMomentum(0.1, 0.9)
     assert check_optimizer(own, against=SGD, **MOMENTUM)
     assert own.v is None
+
+
+def test_what_is_clipped_is_seen_in_large_gradients():
+    rule, against, options, _ = WRONG["clipped by entries"]
+    report = check_optimizer(rule, against=against, **options)
+    assert any("the first with gradients above 1" in note for note in report.notes), str(report)

@@ -63,6 +63,11 @@ def _inputs(trial: Trial) -> Arrays:
     return {n: np.array(a) for n, a in trial.arrays.items()}
 
 
+def _other(trial: Trial) -> Arrays:
+    """Inputs of the same kind in another order."""
+    return {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
+
+
 def _dy(subject: Subject, y: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     if subject.no_upstream:
@@ -94,7 +99,7 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(dict(trial.arrays), arrays):
-        return Broken(f"forward changes its input {name} in place", "C20")
+        return Broken(f"forward changes its input {name} in place", "C20" if _same(arrays[name], y) else None)
     dy = _dy(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
@@ -174,7 +179,7 @@ def _needed(subject: Subject, trial: Trial) -> Broken | None:
 
 def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     """forward runs on other data before"""
-    other = {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
+    other = _other(trial)
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right = _kept(subject.backward(_copied(dy), cache))
@@ -213,8 +218,13 @@ def _aliases(subject: Subject, trial: Trial) -> Broken | None:
 
 def _reused(subject: Subject, trial: Trial) -> Broken | None:
     """another call is made after one"""
-    if subject.stateful:  # what an object keeps in itself is its own
-        return None
+    if subject.stateful:  # the gradients that an object keeps in itself are its own
+        y, _ = subject.forward(_inputs(trial))
+        kept = tree_map(np.array, y)
+        subject.forward(_other(trial))
+        if all(_same(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None):
+            return None
+        return Broken("the next forward writes over the output of the last: its memory is used again", note=True)
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     first = dict(subject.backward(_copied(dy), cache))

@@ -121,9 +121,12 @@ def _joined(group: list[_Explained], seen: Sequence[Seen]) -> Suspect | None:
     for name in names:
         of_name = [i for i, s in enumerate(seen) if s.name == name]
         for explained in group:
+            if len(of_name) == 1 and any(f.chance for f in explained.of.values()):
+                continue
             hits = [explained.of[i].score for i in of_name if i in explained.of]
             worth = sum(hits) / len(of_name) * len(hits) / len(of_name)
-            if 2 * len(hits) >= len(of_name) and worth > told.get(name, (0.0,))[0]:
+            least = 1.0 if any(f.everywhere for f in explained.of.values()) else 0.5
+            if len(hits) >= least * len(of_name) and worth > told.get(name, (0.0,))[0]:
                 told[name] = worth, explained
     if not told or _accident(told, seen):
         return None

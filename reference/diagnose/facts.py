@@ -9,6 +9,7 @@ from .features.regions import covers, regions
 from .features.seen import Seen
 
 MOST = 4  # slices that are listed
+SAME = 1e-9  # relative: two ratios that are one
 NEARLY = 1e-3  # relative error below which a ratio says nothing
 
 
@@ -19,7 +20,8 @@ def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
         each.setdefault(e.name, []).append(Seen(e))
     told = [_sentence(*of) for of in each.values()]
     if evidence and not any(s.is_real for of in each.values() for s in of):
-        told.append("only small integers show it: they lie on kinks and ties")
+        none = not any(a.any() for of in each.values() for s in of for a in s.inputs.values())
+        told.append("only zeros show it" if none else "only small integers show it: they lie on kinks and ties")
     return tuple(told)
 
 
@@ -82,6 +84,8 @@ def _values(s: Seen) -> str:
         return f"yours is {s.multiple:.6g} times right{' throughout' * (yours.size > 1)}"
     ratio = yours / right
     low, high = float(ratio.min()), float(ratio.max())
+    if yours.size > 1 and right.all() and high - low <= SAME * abs(high):
+        return "yours is right with the other sign there" if high == -1 else f"yours is {high:.6g} times right there"
     if high < 0:
         told += ", and of the other sign throughout"
     elif right.all() and max(off := (1 - low, high - 1)) < NEARLY:

@@ -107,6 +107,8 @@ def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -
             continue
         if where := _where(right, wrong, explained):
             told.setdefault(f"right where {where}, wrong in all other trials", []).append(f"d{n}")
+        elif all(1 in s.values() for s in wrong) and not any(1 in s.values() for s in right):
+            told.setdefault("wrong where a size is 1, right in all other trials", []).append(f"d{n}")
         elif where := _only(wrong, right):
             told.setdefault(f"wrong where {where}, right in all other trials", []).append(f"d{n}")
     return tuple(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}" for what, names in told.items())

@@ -20,6 +20,7 @@ SIZES = (
     (3, 5, 2, 7, 4, 6), (6, 4, 7, 3, 5, 2), (4, 4, 4, 4, 4, 4), (7, 2, 5, 3, 6, 4), (2, 6, 3, 5, 7, 4),
 )  # fmt: skip
 POWERS = ((2, 4, 8, 2, 4, 8), (8, 2, 4, 8, 2, 4))  # of 2: means of integers are exact, so ties behind them are met
+FEW = ((4, 2, 4, 2, 4, 2), (2, 4, 2, 4, 2, 4))  # powers of 2 again, where most entries may be on a kink
 LONG = (65, 66, 68, 72, 80)  # beyond the blocks of 16, 32, 64 in which code may work: what is left over is tried, too
 ENTRIES = 20_000  # of all inputs, up to which a long size is tried
 OTHERS = 24  # further sizes and numbers that are tried in the place of ones that are refused
@@ -27,8 +28,9 @@ LARGEST = 8  # of these sizes
 SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
 PAST = "values past constants of the code"
+ZEROS, SIGNS = "zeros alone", "ones of either sign"
 ONE, BEYOND = "a size of 1", "a size beyond blocks"
-EXTRA = (PAST,)  # left out, and nothing said, where a forward does not take them
+EXTRA = (PAST, ZEROS, SIGNS)  # left out, and nothing said, where a forward does not take them
 OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
@@ -50,6 +52,8 @@ class Plan:
             each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
         elif self.kind == ONE:
             each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
+        elif self.kind in (ZEROS, SIGNS):
+            each = list(SIZES)
         else:
             each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
             each += [tuple(map(int, rng.integers(1, LARGEST + 1, max(names, 1)))) for _ in range(OTHERS)]
@@ -95,7 +99,7 @@ class Inputs:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
-        trial = Trial(arrays, sizes, plan.kind not in (REAL, *EXTRA, *OF_SIZE), plan.seed, plan.kind)
+        trial = Trial(arrays, sizes, plan.kind not in (REAL, PAST, *OF_SIZE), plan.seed, plan.kind)
         return None if plan.kind == BEYOND and trial.size > ENTRIES else trial
 
     def _possible(self, sizes: Mapping[str, int]) -> bool:
@@ -110,14 +114,17 @@ class Inputs:
         if kind == KINKS:
             c = np.array([c for c in self.constants if c <= SMALL])
             return np.concatenate([c, -c, np.zeros(1), rng.standard_normal(3)])
+        if kind in (ZEROS, SIGNS):
+            return np.zeros(1) if kind == ZEROS else np.array([1.0, -1.0])
         if kind == PAST:
             c = past(self.constants, rng)
             return np.concatenate([c, -c, rng.standard_normal(3)])
         return None
 
     def plans(self, seed: int, larger: bool = False) -> list[Plan]:
-        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them. larger: of
-        larger sizes, too, over which rounding averages out."""
+        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone,
+        at which a norm has its kink, and ±1, at which a margin 1 − t x is 0. larger: of larger sizes, too, over which
+        rounding averages out."""
         if self.given:
             return [Plan(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
@@ -127,6 +134,7 @@ class Inputs:
         made += [Plan(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
         made += [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        made += [Plan(SIZES[0], ZEROS, seed + 80), *(Plan(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW))]
         return made if larger else made + self._of_size(seed)
 
     def _of_size(self, seed: int) -> list[Plan]:

@@ -280,9 +280,9 @@ class HalvesSwapped(Right):
 
 @fault("C20", "Tanh", "Elementwise", law="check_pure")
 class InPlace(Right):
-    """The activation is computed in place, so the input that the slope needs is overwritten.
+    """The activation is computed in place: its input is overwritten.
 
-    Relation  yours = f′(y) dy, torch's = f′(x) dy
+    Relation  x holds y after the forward pass; a slope taken from x is then f′(y), not f′(x)
     Remedy    write the result to a new array
     Needs     –
     """
@@ -294,12 +294,12 @@ class InPlace(Right):
         return y, (x, y)
 
 
-@fault("C20.slope", "SiLU", "GELU", "Mish", "Softplus")
+@fault("C20.slope", "SiLU", "GELU", "Mish", "Softplus", "Tanh", "Sigmoid")
 class SlopeOfOutput(Right):
-    """The slope is taken at the output instead of the input, as after a computation in place.
+    """The slope is taken at the output instead of the input, as 1 − tanh²h where h is tanh z already.
 
     Relation  yours = f′(y) dy, torch's = f′(x) dy
-    Remedy    keep x for the backward pass, or write f′ in terms of y
+    Remedy    keep x for the backward pass, or write f′ in terms of y: 1 − h², h(1 − h)
     Needs     –
     """
 

@@ -258,7 +258,7 @@ class OwnOutputForInput(Right):
 
 @fault("B12", "SGD", "Adam", "RMSprop", "Adagrad")
 class DecayForgotten(Right):
-    """The penalty ½λW² is left out of the gradient.
+    """A multiple of W is missing, as where the gradient of the penalty ½λW² is left out.
 
     Relation  yours − torch's = −λW
     Remedy    g ← g + λW before anything else is done with g

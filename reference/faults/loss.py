@@ -87,10 +87,10 @@ class HalfDoubled(Right):
 
 @fault("A05", "MSELoss", "Loss")
 class SignFlipped(Right):
-    """t − x is taken for x − t.
+    """The whole gradient has the other sign: t − x for x − t, or onehot − p for p − onehot.
 
     Relation  yours = −torch's
-    Remedy    turn the difference round: the slope by the prediction x has the sign of x − t
+    Remedy    turn the difference round: the slope by the prediction has the sign of prediction − target
     Needs     –
     """
 

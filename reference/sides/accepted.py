@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draw.plans import BEYOND, EXTRA, OF_SIZE
+from ..draw.plans import BEYOND, EXTRA, OF_SIZE, PAST
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
@@ -78,7 +78,7 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
         except Exception as e:
             raise RefusedError("backward", e) from e
         real = [np.asarray(g) for g in grads.values() if g is not None and is_real(g)]
-        if trial.kind in EXTRA and not all(np.isfinite(g).all() for g in real):
+        if trial.kind == PAST and not all(np.isfinite(g).all() for g in real):
             raise NotFiniteError
 
 

@@ -12,7 +12,7 @@ import torch
 from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
-from ..draw.plans import EXTRA, Inputs, examples, with_examples
+from ..draw.plans import EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
 from ..draw.specs import Spec
 from ..draw.trial import Trial
 from .accepted import (
@@ -277,7 +277,7 @@ class _Bringing:
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
         """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
-        for of in (positive, below_one):
+        for of in (positive, below_one) if trial.kind not in (ZEROS, SIGNS) else ():
             if free and refused and isinstance(refused[-1][1], NotFiniteError):
                 kind = trial.kind if trial.integers or trial.kind in EXTRA else DOMAINS[of is below_one]
                 arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}

@@ -19,6 +19,7 @@ from .rule_torch import OnTensors, WithoutRounding, checked_options
 from .rules import FORMS, Rule, Running, is_rule, recognised
 from .steps import History, RunTorch, TorchUpdates, Updates, YourUpdates
 
+SIZE = 64.0  # of the last gradients, if there are three steps at least: a rule may clip what is large
 OWN = ("late.weight", "unused.weight", "once.weight")  # drawn parameters whose gradients are missing at times
 RANKS = ((0, 1, 2, 3, 4), (1, 2), (2,), (1,))  # of arrays, until both sides take them
 
@@ -140,10 +141,13 @@ def _of_rule(against: Any, options: Mapping[str, Any]) -> Truth:
 
 
 def drawn(ranks: tuple[int, ...], count: int, seed: int) -> Steps:
-    """Parameters of these ranks and gradients for every step."""
+    """Parameters of these ranks and gradients for every step, of the last step large ones."""
     found = draw(SimpleNamespace(ranks=ranks, by_rows=False, by_closure=False), seed, count)  # pyright: ignore[reportArgumentType]
     shown = {n: p for n, p in found.params.items() if n not in OWN}
-    return Steps(shown, [{n: g[n] for n in shown} for g in found.grads], [1.0] * count)
+    grads = [{n: g[n] for n in shown} for g in found.grads]
+    if count > 2:
+        grads[-1] = {n: SIZE * g for n, g in grads[-1].items()}
+    return Steps(shown, grads, [1.0] * count)
 
 
 def of_one_shape(count: int, seed: int, shape: tuple[int, ...] = (3,)) -> Steps:

@@ -268,6 +268,12 @@ RIGHT = {
 }  # fmt: skip
 MOMENTUM = {"lr": 0.1, "momentum": 0.9}
 ADAM, ADAMW = {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.1}
+
+
+def clipped_by_norm(p, g):
+    return p - 0.1 * g / max(1.0, np.sqrt((g * g).sum()))
+
+
 WRONG = {
     "ascent": (lambda p, g, s: (p + 0.1 * g, s), SGD, {"lr": 0.1}, "other sign"),
     "adam upward": (adam(sign=-1.0), Adam, ADAM, "other sign"),
@@ -290,6 +296,7 @@ WRONG = {
     "eps in Adagrad's root": (adagrad(True, 1e-4), Adagrad, {"lr": 0.05, "eps": 1e-4}, "inside the root"),
     "another eps": (adagrad(eps=1e-6), Adagrad, {"lr": 0.05}, "1e-06"),
     "rows by columns": (lambda p, g: rows_by_norms(p.T, g.T).T, RootOfDim, {"lr": 0.1}, ""),
+    "clipped by entries": (lambda p, g: p - 0.1 * np.clip(g, -1, 1), clipped_by_norm, {}, ""),
     "Muon without look-ahead": (muon, torch.optim.Muon, {"lr": 0.01, "nesterov": False}, "look-ahead"),
     "Muon, four rounds": (muon, torch.optim.Muon, {"lr": 0.01, "ns_steps": 4}, "ns_steps"),
     "tensors with gradients, halved": (lambda ps: book_sgd(ps, 0.05), SGD, {"lr": 0.1}, "0.5 times"),

@@ -46,6 +46,8 @@ def through(s: Seen) -> Found:
     """A gradient where the function intended has none anywhere: straight through, or that of a surrogate."""
     if s.e.forward or not s.comparable or s.right.any() or not s.yours.any() or s.dy is None or not s.dy.any():
         return
+    if not s.is_real:  # all may lie on kinks
+        return
     straight = s.dy.shape == s.right.shape and s.alike(s.dy)
     what = "dy passes straight through" if straight else "The gradient is not 0, as that of a surrogate"
     text = f"{what}, where forward is constant piece by piece, so that its derivative is 0."
@@ -139,10 +141,12 @@ def not_finite(s: Seen) -> Found:
     if not bad.any():
         return
     shown = f"{bad.sum()} of {bad.size} entries are not finite"
-    for n, hit in _zeros(s):
+    for n, hit, d in _zeros(s):
         if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
-            if "along" in n or _of_sign(s, ~bad):
-                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown)
+            if "along" in n or _of_sign(s, ~bad, d):
+                of = n.partition(" = 0")[0].partition(" along")[0].replace(" = ", " − ")
+                text = f"The gradient is divided by the norm of {of}, which is 0 there." * ("along" in n)
+                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown, text)
                 continue
             zero = n.removesuffix(" = 0").replace(" = ", " − ")
             text = f"Something is divided by {zero}, which is 0 there."
@@ -157,13 +161,14 @@ def not_finite(s: Seen) -> Found:
         yield Finding("yours is not finite where there is one entry to average over", "D18", 0.8, shown)
 
 
-def _of_sign(s: Seen, finite: Array) -> bool:
-    """Is right of one size, or as large as dy, wherever it is not 0, as the slope of |d| is?"""
-    size = np.abs(s.right[finite])
+def _of_sign(s: Seen, finite: Array, d: Array) -> bool:
+    """Is right a multiple of the sign of d, or of dy times that, wherever it is not 0, as the slope of |d| is?"""
+    slope = s.right[finite]
     if s.dy is not None and s.dy.shape == s.right.shape:
-        size = size / np.where(s.dy[finite] == 0, np.nan, np.abs(s.dy[finite]))
-    size = size[np.isfinite(size) & (size != 0)]
-    return bool(size.size and np.ptp(size) <= 1e-9 * size.max())
+        slope = slope / np.where(s.dy[finite] == 0, np.nan, s.dy[finite])
+    slope = (slope * np.sign(np.broadcast_to(d, s.right.shape)[finite])).ravel()
+    slope = slope[np.isfinite(slope) & (slope != 0)]
+    return bool(slope.size and np.ptp(slope) <= 1e-9 * np.abs(slope).max())
 
 
 def _of_softmax(s: Seen) -> bool:
@@ -172,17 +177,19 @@ def _of_softmax(s: Seen) -> bool:
     return any(np.abs(s.right.sum(i)).max() <= 1e-9 * size for i, n in enumerate(s.right.shape) if n > 1)
 
 
-def _zeros(s: Seen) -> Iterator[tuple[str, Array]]:
+def _zeros(s: Seen) -> Iterator[tuple[str, Array, Array]]:
+    """Where something is 0, in words and as a mask, and what that is."""
     for n, a in s.known.items():
         for u in spread(a, s.right.shape):
-            yield f"{n} = 0", np.broadcast_to(u == 0, s.right.shape)
+            yield f"{n} = 0", np.broadcast_to(u == 0, s.right.shape), u
     for (n, a), (m, b) in itertools.combinations(s.inputs.items(), 2):
         if a.shape == b.shape == s.right.shape:
-            yield f"{n} = {m}", a == b
+            yield f"{n} = {m}", a == b, a - b
             rows = (a == b).all(-1, keepdims=True) if a.ndim else a == b
-            yield f"{n} = {m} along the last axis", np.broadcast_to(rows, a.shape)
+            yield f"{n} = {m} along the last axis", np.broadcast_to(rows, a.shape), a - b
     if s.own is not None and s.own.ndim:
-        yield f"{s.name} = 0 along the last axis", np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
+        rows = np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
+        yield f"{s.name} = 0 along the last axis", rows, s.own
 
 
 def noise(s: Seen) -> Found:

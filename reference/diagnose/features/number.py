@@ -127,7 +127,7 @@ def constant_factor(s: Seen) -> Found:
                 score = min(score, CHANCE)
             told = "" if s.loss else OF_ANY.get(fault, "")
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
-                          everywhere=bool(form.uses))  # fmt: skip
+                          chance=form.cost > 1)  # fmt: skip
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
@@ -136,8 +136,8 @@ def constant_factor(s: Seen) -> Found:
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
-                      everywhere=bool(form.uses))  # fmt: skip
-    if s.informative(s.right):
+                      chance=form.cost > 1)  # fmt: skip
+    if s.informative(s.right) and not any(not f.uses for f in known):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
@@ -239,8 +239,10 @@ def factor_by_row(s: Seen) -> Found:
     for axis in range(s.right.ndim):
         v = _along(s, axis)
         for told, fault, score in _vectors(s, v) if v is not None and v.size > 1 else ():
-            text = "" if fault else f"Along axis {axis} every slice has a factor of its own, {told}."
+            which = f"Along axis {axis} every slice" if s.right.ndim > 1 else "Every entry"
+            text = "" if fault else f"{which} has a factor of its own, {told}."
             remedy = "" if fault else f"look for {told} where it does not belong, or its inverse that is missing"
+            score -= 0.1 * (s.right.ndim < 2 and not fault)  # `slope.factor_by_entry` says it better
             yield Finding(f"yours = {told} · right", fault, score, "", text, remedy)
 
 

@@ -97,11 +97,16 @@ def scanned(s: Seen) -> Found:
 def shifted(s: Seen) -> Found:
     """Rolled round, or moved with other entries at the border."""
     for axis, n in enumerate(s.right.shape if s.comparable else ()):
-        for by in (k for k in range(1 - n, n) if k):
+        for by in (k for k in range(1 - n, n) if k and _changes(s.right, axis)):
             rolled = n > 2 and 2 * abs(by) <= n and s.alike(np.roll(s.right, by, axis))
             yours, right = (_part(a, k, axis) for a, k in ((s.yours, by), (s.right, -by)))
             if rolled or (yours.size > max(3, 0.4 * s.right.size) and s.informative(right) and _same(s, yours, right)):
                 yield _shift(s, axis, by)
+
+
+def _changes(a: Array, axis: int) -> bool:
+    """Are neighbours along the axis mostly different, so that a shift would be seen?"""
+    return bool(np.mean(np.diff(a, axis=axis) != 0) > 0.5)
 
 
 def _part(a: Array, by: int, axis: int) -> Array:
@@ -218,7 +223,8 @@ def _joins(s: Seen, other: str) -> bool:
 
 def rearranged(s: Seen) -> Found:
     """The same numbers, wherever they stand."""
-    if s.comparable and s.right.size > 3 and np.unique(s.right).size >= 0.9 * s.right.size and s.alike_sorted():
+    told = s.right[s.right != 0]
+    if s.comparable and told.size > 3 and np.unique(told).size >= 0.9 * told.size and s.alike_sorted():
         text = "The numbers are right, but they stand at other places."
         remedy = "look for a reshape, a transpose or an index that backward undoes in another way than forward does it"
         yield Finding("yours holds the numbers of right in another order", None, 0.6, "", text, remedy)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -81,8 +82,16 @@ def _instead(s: Seen, p: Product, right: Product) -> Found:
         yield Finding(relation, "B17", 0.8)
     else:
         slope = new.startswith("dh") and old == "dz" + new[2:]
-        text = "The slope of the activation is left out." if slope else f"{new} stands where {old} should."
-        yield Finding(relation, None, 0.8, "", text, f"use {old}")
+        stand = "stand" if " and " in new else "stands"
+        text = "The slope of the activation is left out." if slope else f"{new} {stand} where {old} should."
+        yield Finding(relation, None, 0.8, called(s, relation), text, f"use {old}")
+
+
+def called(s: Seen, text: str) -> str:
+    """What the names are that stand for what is between the layers (`replay.inside`)."""
+    what = {"z": "what linear map {} gives", "h": "that behind its activation"}
+    each = sorted(set(re.findall(r"\bd?([zh])(\d+)", text)), key=lambda pair: (pair[1], -ord(pair[0])))
+    return ", ".join(f"{kind}{k}: {what[kind].format(k)}" for kind, k in each if kind + k not in s.given)
 
 
 def _one_path(s: Seen, p: Product, tried: list[Product]) -> Found:

@@ -12,6 +12,7 @@ from .residual import onehot, targets
 from .seen import Seen, spread
 
 LARGE = 5.0  # from where on an activation may have another branch
+FEWEST = 2  # entries that tell a bound
 THRESHOLD = 20.0  # torch's for softplus
 
 
@@ -55,12 +56,25 @@ def _by_value(s: Seen) -> Iterator[Region]:
         if n != s.name and np.isin(a, (0, 1)).all():
             yield Region(f"{n} = 0", "target", a == 0)
             yield Region(f"{n} = 1", "target", a == 1)
+        yield from _beyond(s, n, a)
     inputs = ((n, a) for n, a in alike.items() if n in s.inputs)
     for (n, a), (m, b) in itertools.combinations(inputs, 2):
         yield Region(f"{n} = {m}", "zero", a == b)
-        distance = np.abs(a - b)
-        least = distance[s.wrong].min(initial=np.inf)
-        yield Region(f"|{n} − {m}| ≥ {least:.3g}", "far", distance >= least)
+        yield from _beyond(s, f"{n} − {m}", a - b)
+
+
+def _beyond(s: Seen, n: str, a: Array) -> Iterator[Region]:
+    """Where an array is beyond a bound, which the wrong entries tell: on either side of 0, or on one."""
+    wrong = a[s.wrong]
+    if s.wrong.sum() < FEWEST or not np.isfinite(wrong).all() or s.wrong.all() or not wrong.all():
+        return
+    if (wrong < 0).all():
+        yield Region(f"{n} ≤ {wrong.max():.3g}", "below", a <= wrong.max())
+    elif (wrong > 0).all():
+        yield Region(f"{n} ≥ {wrong.min():.3g}", "over", a >= wrong.min())
+    least, most = np.abs(wrong).min(), np.abs(wrong).max()
+    yield Region(f"|{n}| ≥ {least:.3g}", "far", np.abs(a) >= least)
+    yield Region(f"|{n}| ≤ {most:.3g}", "near", np.abs(a) <= most)
 
 
 def _by_index(s: Seen) -> Iterator[Region]:

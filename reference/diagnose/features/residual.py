@@ -18,12 +18,24 @@ REMEDY = "look for a path, or a term of the product rule, that is left out or co
 
 def term(s: Seen) -> Found:
     """yours − right = c · a."""
+    yield from _of_one_entry(s)
     if not s.comparable or s.multiple is not None or (s.right.size > 3 and not s.informative(s.residual)):
         return
     for n, a in _terms(s):
         c = s.constant(s.residual, a)
         if c is not None:
             yield from _of_dy(s, c) if n == "dy" and _is_one(c) else _told(s, n, c)
+            if s.loss and s.scale != 1:  # a term of the loss has its dy, a decay has none
+                yield from _told(s, n, c / s.scale, " · dy")
+
+
+def _of_one_entry(s: Seen) -> Found:
+    """A number has one factor in every trial: c times itself too many, or too few."""
+    own = s.own
+    if s.comparable and s.right.size == 1 and own is not None and own.any() and s.loss:
+        c = float(s.residual.reshape(()) / own.reshape(()))
+        relation = f"yours − right = {c:.6g} · {s.name}"
+        yield Finding(relation, "B12" if c < 0 else "B14", 0.88, everywhere=True)
 
 
 def _terms(s: Seen) -> Iterator[tuple[str, Array]]:
@@ -65,11 +77,11 @@ def _of_dy(s: Seen, c: float) -> Found:
     yield Finding(f"yours − right = {'' if c > 0 else '−'}dy", "F12" if c > 0 else "F11", 0.95)
 
 
-def _told(s: Seen, n: str, c: float) -> Found:
-    """What a multiple of this array means: weight decay, if it is the parameter itself."""
+def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
+    """What a multiple of this array means: weight decay, if it is the parameter itself. dy: what stands beside it."""
     known = [] if _is_one(c) else [(f.symbol, shown(s, f), 0.03) for f in spelled(s, c)[:3]]
     for factor, note, bonus in [*known, (f"{c:.6g}", "", 0.0)]:
-        relation = f"yours − right = {factor} · {n}"
+        relation = f"yours − right = {factor} · {n}{dy}"
         if n == s.name:
             yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
         else:
@@ -78,19 +90,29 @@ def _told(s: Seen, n: str, c: float) -> Found:
             yield Finding(relation, None, 0.6 + bonus, note, text, remedy)
     for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
         if v > 1 and v == int(v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
-            yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}", "B15", 0.9)
+            yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}{dy}", "B15", 0.9)
 
 
 def term_by_entry(s: Seen) -> Found:
     """yours − right = c · dy · φ(a), entry by entry."""
-    if not s.comparable or s.multiple is not None or s.dy is None or s.dy.shape != s.right.shape:
+    dy = np.ones(s.right.shape) if s.loss else s.dy
+    if not s.comparable or s.multiple is not None or dy is None or dy.shape != s.right.shape:
         return
     for told, values in entrywise(s):
-        c = s.constant(s.residual, s.dy * values) if "dy" not in told else None
-        if c is not None:
-            factor = ("−" if c < 0 else "") if _is_one(c) else f"{c:.6g} · "
-            text = f"A term ({told}) · dy is {'too many' if c > 0 else 'missing'}."
-            yield Finding(f"yours − right = {factor}({told}) · dy", None, 0.7 if _is_one(c) else 0.6, "", text, REMEDY)
+        if "dy" in told or (s.loss and told.lstrip("−2") in s.known) or not s.informative(dy * values):
+            continue  # of a loss a multiple of the array itself is `term`'s
+        if (c := s.constant(s.residual, dy * values)) is not None:
+            yield from _entrywise(s, told, c)
+
+
+def _entrywise(s: Seen, told: str, c: float) -> Found:
+    of_dy = " · dy" if s.scale != 1 else ""
+    term, c = (told + of_dy, c / s.scale) if s.loss else (f"({told}) · dy", c)
+    known = [(f.symbol, shown(s, f)) for f in spelled(s, c)[:2]] if s.loss and not _is_one(c) else []
+    for factor, note in [*known, (f"{c:.6g}" if not _is_one(c) else "−" * (c < 0), "")]:
+        text = f"A term {term} is {'too many' if c > 0 else 'missing'}."
+        times = " · " * (factor not in ("", "−"))
+        yield Finding(f"yours − right = {factor}{times}{term}", None, 0.7 if _is_one(c) else 0.6, note, text, REMEDY)
 
 
 def of_targets(s: Seen) -> Found:

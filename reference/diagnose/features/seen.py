@@ -28,7 +28,8 @@ class Finding:
     score     0 to 1: how seldom this is seen where the mistake is another
     shown     the values of the symbols:  N = 32
     rounding  is it the rounding of a shorter format?
-    everywhere  must it hold in every trial? So where a size stands in it, which in some equals much by chance
+    everywhere  must it hold in every trial? So where one of many functions is named, that are alike in places
+    chance      is it one of many expressions, of which some number of a single trial is another by chance?
     text, remedy, shown_by  said in place of what the catalogue says
     """
 
@@ -41,6 +42,7 @@ class Finding:
     shown_by: str = ""
     rounding: bool = False
     everywhere: bool = False
+    chance: bool = False
 
 
 Found = Iterator[Finding]

@@ -1,6 +1,7 @@
 """Entry by entry: a slope of another function, at another place, twice or not at all."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -68,6 +69,7 @@ MISTAKES = {  # what stands in the place of which activation's slope
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
 FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
+MULTIPLES = ("1", "−{}", "2{}")  # of what is there already, or of nothing
 OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
 CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
 
@@ -76,7 +78,7 @@ CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no m
 def activations(given: tuple[float, ...] = ()) -> tuple[Elementwise, ...]:
     """Every activation with its own options, and with numbers given in their places."""
     found = []
-    for cls in registry(Elementwise).values():
+    for cls in sorted(registry(Elementwise).values(), key=lambda c: c.__name__ == "CELU"):  # ELU is what people know
         each = [{}, *({option: v} for option, values in cls.options.items() for v in (*values, *given))]
         for options in each:
             try:
@@ -124,11 +126,14 @@ def other_slope(s: Seen) -> Found:
         else:
             remedy = "differentiate the function that forward computes"
             text = f"The slope is taken to be {told}."
-            yield Finding(f"yours = {told} · dy, right = {right} · dy", None, 0.8, "", text, remedy)
+            relation = f"yours = {told} · dy, right = {right} · dy"
+            yield Finding(relation, None, 0.8, "", text, remedy, everywhere=told.endswith("′(x)"))
 
 
 def other_argument(s: Seen) -> Found:
-    """f(c x) where f(x) is meant: the value of an activation, or its gradient c f′(c x) dy."""
+    """f(c x) where f(x) is meant: an activation's value, or its gradient c f′(c x) dy, if no constant explains it."""
+    if s.multiple is not None and not s.e.forward:
+        return
     x = s.own if not s.e.forward else next((a for a in s.inputs.values() if a.shape == s.right.shape), None)
     if x is None or s.y is None or not s.comparable or s.y.shape != x.shape or (f := identified(s, x)) is None:
         return
@@ -199,8 +204,9 @@ def factor_by_entry(s: Seen) -> Found:
             )
             text = "" if fault else f"Every entry has a factor too many: {told}."
             remedy = "" if fault else "look for a factor that is multiplied in twice, or should have cancelled"
-            yield Finding(f"yours = ({told}) · right", fault, 0.9 if fault else 0.75, "", text, remedy)
-        elif s.right.all() and s.alike(s.right / values):
+            score = 0.9 if fault else 0.82 if told in s.known else 0.72 if told.startswith("1/") else 0.75
+            yield Finding(f"yours = ({told}) · right", fault, score, "", text, remedy)
+        elif s.yours.any() and s.right.any() and s.is_right(s.yours * values):
             fault = "A07" if told == "dy" else None
             text = "" if fault else f"A factor is missing in every entry: {told}."
             remedy = "" if fault else f"multiply by {told}"
@@ -208,20 +214,31 @@ def factor_by_entry(s: Seen) -> Found:
 
 
 def slope_of_difference(s: Seen) -> Found:
-    """A loss of x − t: yours = c · ψ(x − t) where right is no multiple of that."""
+    """A loss of x − t, or of x: yours = c · ψ(x − t) where right is no multiple of that."""
     if not s.loss or s.own is None or not s.comparable or s.multiple is not None:
         return
-    for n, a in s.inputs.items():
-        if n == s.name or a.shape != s.own.shape:
-            continue
-        d, told = s.own - a, f"({s.name} − {n})"
+    others = {n: a for n, a in s.inputs.items() if n != s.name and a.shape == s.own.shape}
+    yield from _of_cross_entropy(s, others)
+    for d, told in [(s.own, s.name), *((s.own - a, f"({s.name} − {n})") for n, a in others.items())]:
         for symbol, psi in FUNCTIONS.items():
             c = s.constant(s.yours, psi(d)) if s.informative(psi(d)) else None
-            if c is not None and symbol != "1":
+            if c is not None and symbol not in MULTIPLES:
                 slope = symbol.format(told)
                 text = f"The slope is taken to be proportional to {slope} everywhere."
                 remedy = "every piece of the loss has a slope of its own"
+                slope = f"({slope})" if " − " in slope.replace(told, "") else slope
                 yield Finding(f"yours = c · {slope}", None, 0.7, f"c = {c:.6g}", text, remedy)
+
+
+def _of_cross_entropy(s: Seen, others: Mapping[str, Array]) -> Found:
+    """yours = c · (p − t), the probabilities less the targets, where the loss is another one."""
+    assert s.own is not None
+    each = {f"softmax({s.name})": softmax(s.own, -1) if s.own.ndim else s.own, f"σ({s.name})": sigmoid(s.own)}
+    for (told, p), (n, t) in itertools.product(each.items(), others.items()):
+        if s.informative(p - t) and (c := s.constant(s.yours, p - t)) is not None:
+            text = f"The gradient is taken to be proportional to {told} − {n}, as that of the cross entropy is."
+            remedy = "another loss leaves the slope of the softmax or sigmoid in its gradient"
+            yield Finding(f"yours = c · ({told} − {n})", None, 0.78, f"c = {c:.6g}", text, remedy)
 
 
 @lru_cache(maxsize=8)

@@ -8,9 +8,12 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import shown, spelled
+from .number import equal, spelled
+from .number import shown as note
 from .regions import Region, covers, regions
 from .seen import Finding, Found, Seen, spread
+
+BOUNDS = {"far": "is large", "near": "is small", "over": "is far above 0", "below": "is far below 0"}
 
 
 class There(NamedTuple):
@@ -62,7 +65,10 @@ def _one_sided(s: Seen, r: Region) -> bool:
 def _kink(s: Seen, r: Region, t: There) -> Found:
     for a, b in ((t.yours, t.right), (t.right, t.yours)) if t.dy is not None else ():
         if not a.any() and s.constant(b, t.dy):
-            yield Finding(f"where {r.name}, one of yours and right is 0, the other not; equal elsewhere", "C17", 0.94)
+            relation = f"where {r.name}, one of yours and right is 0, the other not; equal elsewhere"
+            text = "" if t.yours.any() else "The slope at a kink is taken as 0, where it is that of a piece beside it."
+            remedy = text and "a defensible choice; the function intended makes another"
+            yield Finding(relation, "C17", 0.94, "", text, remedy)
 
 
 def _half(s: Seen, r: Region, t: There) -> Found:
@@ -110,9 +116,9 @@ def _target(s: Seen, r: Region, t: There) -> Found:
         if n != s.name and any(s.alike(np.where(r.mask, s.right * u, s.right)) for u in spread(w, s.right.shape)):
             yield Finding(f"yours = {n} · right where {r.name}", "A22", 0.96)
     if (c := s.constant(t.yours, t.right)) is not None:
-        each = [(f.symbol, shown(s, f), 0.9) for f in spelled(s, c)[:3]]
-        for symbol, note, score in [*each, (f"{c:.6g}", "", 0.8)]:
-            yield Finding(f"yours = {symbol} · right where {r.name}", "A22", score, note)
+        each = [(f.symbol, note(s, f), 0.9) for f in spelled(s, c)[:3]]
+        for symbol, told, score in [*each, (f"{c:.6g}", "", 0.8)]:
+            yield Finding(f"yours = {symbol} · right where {r.name}", "A22", score, told)
 
 
 def _repeated(s: Seen, r: Region, t: There) -> Found:
@@ -140,9 +146,10 @@ def _edge(s: Seen, r: Region, t: There) -> Found:
     c = s.constant(t.yours, t.right) if pooled and s.informative(t.right) else None
     if c:
         yield Finding(f"yours = {c:.6g} · right {r.name}", "E17" if r.kind == "tail" else "E16", 0.85)
-    elif s.wrong.sum() > 2 and not t.yours.any():
+    elif (s.wrong.sum() > 2 or s.is_real) and not t.yours.any():
+        few = s.wrong.sum() < 3  # which may lie there by chance
         yield Finding(f"yours = 0 {r.name}", None, 0.7, "", "There is no gradient " + r.name + ".",
-                      "look for a loop or a slice that ends too early")  # fmt: skip
+                      "look for a loop or a slice that ends too early", everywhere=few)  # fmt: skip
 
 
 def _diagonal(s: Seen, r: Region, t: There) -> Found:
@@ -171,13 +178,33 @@ def _any(s: Seen, r: Region, t: There) -> Found:
     c = s.constant(t.yours, t.right) if s.informative(t.right) else None
     for form in spelled(s, c)[:2] if c is not None else ():
         text = f"Where {r.name} the gradient is {form.symbol} times what it should be, elsewhere it is right."
-        yield Finding(f"yours = {form.symbol} · right where {r.name}", None, 0.7, shown(s, form), text)
+        yield Finding(f"yours = {form.symbol} · right where {r.name}", None, 0.7, note(s, form), text)
+
+
+def _beyond(s: Seen, r: Region, t: There) -> Found:
+    """Beyond a bound, which is another number in every trial: a factor, or the other side's mask."""
+    what, sign, bound = r.name.partition(" ≥ " if " ≥ " in r.name else " ≤ ")
+    where = f"{what} {BOUNDS[r.kind]}"
+    shown = f"{what}{sign}{bound}"
+    c = s.constant(t.yours, t.right) if t.right.any() and s.right[~r.mask].any() else None
+    if c is None or not ((s.is_real and s.informative(t.right)) or equal(s, c, -1)):
+        return
+    if equal(s, c, -1):
+        text = f"Where {where} the gradient has the other sign: the sign of {what} is left out, or the branch is wrong."
+        yield Finding(f"yours = −right where {where}", None, 0.8, shown, text, "the slope of |d| is the sign of d")
+        return
+    known = spelled(s, c)[:2]
+    factors = [(f.symbol, f", {values}" if (values := note(s, f)) else "") for f in known]
+    factors += [(f"{c:.6g}", "")] * all(f.uses for f in known)
+    for symbol, told in factors:
+        text = f"Where {where} the gradient is {symbol} times what it should be, elsewhere it is right."
+        yield Finding(f"yours = {symbol} · right where {where}", None, 0.7, shown + told, text, "look at that branch")
 
 
 RULES = {
     "zero": _zero, "kink": _kink, "negative": _half, "positive": _half, "large": _large, "ignored": _ignored,
     "target": _target, "repeated": _repeated, "padding": _padding, "masked": _masked, "tail": _edge, "head": _edge,
-    "border": _edge, "diagonal": _diagonal,
+    "border": _edge, "diagonal": _diagonal, **dict.fromkeys(BOUNDS, _beyond),
 }  # fmt: skip
 
 
@@ -210,10 +237,35 @@ def masks(s: Seen) -> Found:
     more, less = int(((yours != 0) & (right == 0)).sum()), int(((yours == 0) & (right != 0)).sum())
     if more + less:
         each = (more, "it lets through what it should stop"), (less, "it stops what it should let through")
-        told = " and ".join(text for count, text in each if count)
+        told = " and ".join(text for count, text in each if count) + _side(s)
         remedy = "compare the condition with that of forward: which side, which bound, strict or not"
         relation, text = "yours and right are dy behind different masks", f"The mask is another: {told}."
         yield Finding(relation, None, 0.4, "", text, remedy)
+
+
+def _side(s: Seen) -> str:
+    """On which side of all others the wrong entries of an activation lie."""
+    if s.own is None or s.own.shape != s.right.shape or not s.is_real:
+        return ""
+    wrong, rest = s.own[s.wrong], s.own[~s.wrong]
+    if not wrong.size or not rest.size:
+        return ""
+    each = (wrong.min() > rest.max(), "large"), (wrong.max() < rest.min(), "small")
+    return "".join(f", where {s.name} is {size}" for holds, size in each if holds)
+
+
+def exchanged(s: Seen) -> Found:
+    """Two slopes, each where the other belongs, as of a condition that is turned round."""
+    if not s.comparable or s.dy is None or s.dy.shape != s.right.shape or not s.dy.all() or s.right.size < 4:
+        return
+    slopes = np.round(s.right / s.dy, 9)
+    each = np.unique(slopes)
+    if each.size == 2 and s.alike((each.sum() - slopes) * s.dy):
+        a, b = each
+        text = "Two slopes change places: each is taken where the other belongs."
+        remedy = "the condition is turned round, or the two branches of np.where are"
+        yield Finding("yours = a · dy where right = b · dy, and b · dy where right = a · dy", None, 0.85,
+                      f"a = {a:.6g}, b = {b:.6g}", text, remedy)  # fmt: skip
 
 
 def _is_interval(x: Array, kept: Array) -> bool:
@@ -236,7 +288,14 @@ def ties(s: Seen) -> Found:
     elif abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum():
         moved = np.isin(s.yours[s.wrong & (s.yours != 0)], dy).all()
         relation = "Σ yours = Σ right, but at other places among equal entries"
-        yield Finding(relation, "E13.last" if moved else "E13.even", 0.85)
+        if moved and np.isin(s.right[s.wrong & (s.right != 0)], dy).all():
+            yield Finding(relation, "E13.last", 0.85)
+        elif moved:
+            text = "In a tie one of the maxima gets all of the gradient, where the function intended shares it."
+            remedy = "a defensible choice; amax shares evenly, max with an axis gives all to one"
+            yield Finding(relation, None, 0.85, "", text, remedy)
+        else:
+            yield Finding(relation, "E13.even", 0.85)
 
 
-FEATURES = (support, dropped, masks, ties)
+FEATURES = (support, dropped, masks, exchanged, ties)
