@@ -16,6 +16,7 @@ from .compare.bound import largest
 from .compare.coarse import Coarse, coarse, format_of, in_short
 from .compare.comparison import Comparison, compare, overflown, precisions
 from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
+from .compare.kinks import is_between
 from .compare.low import Low, compare_low
 from .compare.tensor import Tensor, different, exactly
 from .diagnose.contracts import broken_contracts
@@ -34,8 +35,6 @@ from .sides.yours import Subject
 Replay = Callable[[Trial], Mapping[str, Run]]
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
-NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
-WAYS = ("each", "each", "all", "scaled")  # how one goes beside it
 
 
 @dataclass(frozen=True)
@@ -331,51 +330,11 @@ def _side(judged: Judged, tried: Sequence[Tried]) -> str | None:
 
 
 def _is_convention(judged: Judged, tried: Tried) -> bool:
-    """Does every gradient that differs lie between those that torch gives beside the kink?
-
-    Off the kink, on all sides of it, torch's gradients are undisputed; a choice at the kink is between them, entry by
-    entry and in sum.
-    """
+    """Is it only another choice at a kink?"""
     if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
         return False
-    rng = np.random.default_rng(tried.trial.seed + 3)
-    near = [judged.torch.run(_beside(rng, tried.trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
     room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
-    each = [(tried.found.runs[0].get(x.of), [run.get(x.of) for run in near]) for x in tried.wrong]
-    return all(_between(*of, room) for of in [*each, *_together(each)])
-
-
-def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[tuple[Array, list[Array]]]:
-    """The gradients by several inputs as one: of two equal operands of a maximum one has all, or both have a share."""
-    if len(each) < 2 or any(a is None for yours, around in each for a in (yours, *around)):
-        return []
-    runs = zip(*((yours, *around) for yours, around in each))
-    yours, *around = (np.concatenate([np.ravel(a) for a in run]) for run in runs)  # type: ignore[arg-type]
-    return [(yours, around)]
-
-
-def _beside(rng: np.random.Generator, trial: Trial, way: str) -> Trial:
-    """way: every entry of an array is moved by itself, all by as much, or all by as much of themselves."""
-
-    def off(a: Any) -> Array:
-        a = np.asarray(a)
-        if a.dtype.kind != "f":
-            return a
-        drawn = NEAR * rng.standard_normal(a.shape if way == "each" else ()).astype(a.dtype)
-        return (a + drawn * a if way == "scaled" else a + drawn).astype(a.dtype)
-
-    return replace(trial, x=tree_map(off, trial.x), params=tree_map(off, trial.params))
-
-
-def _between(yours: Array | None, around: list[Array | None], room: float) -> bool:
-    if yours is None or around[0] is None or yours.shape != around[0].shape:
-        return False
-    each = np.stack([a for a in around if a is not None])
-    room = room * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
-    low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
-    total = float(yours.sum())
-    inside = bool(((yours >= low) & (yours <= high)).all())
-    return inside and bool(sums.min() - room.sum() <= total <= sums.max() + room.sum())
+    return is_between(judged.torch, tried.trial, {x.of: tried.found.runs[0].get(x.of) for x in tried.wrong}, room)
 
 
 def _in_small(judged: Judged, tried: Tried) -> Tried:
