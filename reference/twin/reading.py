@@ -8,6 +8,7 @@ from unittest import mock
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
@@ -15,7 +16,7 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls
 from .passes import Given, OwnRun, outputs
-from .refusals import REFUSED, Missing, place, told
+from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
 
@@ -306,6 +307,8 @@ class Reader(OwnRun):
         layer = self.find(m)
         if layer is None:
             return None
+        if any(isinstance(a, PackedSequence) for a in (*args, *kwargs.values())):
+            raise TypeError(f"from_torch cannot read this model: {PACKED}\n  {place(self.stack[-1])}")
         options = options_of(layer)
         own = dict(m.named_parameters(remove_duplicate=False))
         own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
