@@ -14,7 +14,7 @@ from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
-from . import calls
+from . import calls, parametrized
 from .passes import Given, OwnRun, outputs
 from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
@@ -305,6 +305,9 @@ class Reader(OwnRun):
     def whole(self, m: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step | None:
         """A module that is taken whole, with its parameters and buffers; None for one that is read through."""
         layer = self.find(m)
+        if layer is None and parametrized.moves_often(m):
+            told = parametrized.MOVES_OFTEN.format(parametrized.own_class(m).__name__)
+            raise TypeError(f"from_torch cannot read this model: {told}\n  {place(self.stack[-1])}")
         if layer is None:
             return None
         if any(isinstance(a, PackedSequence) for a in (*args, *kwargs.values())):
