@@ -83,8 +83,8 @@ class Orthogonal(Parametrized):
 
 READ_OFTEN = nn.RNNBase, nn.MultiheadAttention  # weights that a pass reads several times
 MOVES_OFTEN = (
-    "torch reads a weight of {} several times a pass, and in training spectral_norm moves u and v every time, as often as "
-    "that version of torch happens to look. Give model.eval(), or torch.nn.utils.spectral_norm, which moves them once"
+    "torch reads a weight of {} several times a pass, and in training spectral_norm moves u and v every time, as often "
+    "as that torch happens to look. Give model.eval(), or torch.nn.utils.spectral_norm, which moves them once"
 )
 
 
