@@ -51,7 +51,7 @@ class _DropoutNd(Layer, family=True):
     def forward(self, params, x, rng=None):
         self.takes(self.takes_axes(len(shape(x))), x, self.shapes)
         if not self.training or self.p == 0:
-            return x, (1,)
+            return x, (None,)
         if self.p == 1:
             return x * 0, (0,)
         m = needs_rng(self, rng).random(self.masked(x)) >= self.p
@@ -59,7 +59,7 @@ class _DropoutNd(Layer, family=True):
 
     def backward(self, params, cache, dy):
         (m,) = cache
-        return dy * m * self.s() if self.random else dy * m, {}
+        return dy if m is None else dy * m * self.s() if self.random else dy * m, {}
 
 
 class Dropout(_DropoutNd):
