@@ -46,7 +46,12 @@ class Elementwise(Layer, family=True):
 
 
 class Weighted(Elementwise, family=True):
-    """y = xw for a weight w of x, so  dy/dx = w + xw′.  A subclass gives w(x) and w′ as dw(x, w); w is kept."""
+    """x, weighed by a function of it.
+
+    Forward   y = xw
+    Backward  dy/dx = w + xw′
+    A subclass gives w(x), and w′ as dw(x, w): w is kept for the way back.
+    """
 
     def w(self, x: Array) -> Array:
         raise NotImplementedError
@@ -117,10 +122,10 @@ class ELU(Elementwise):
 class GELU(Weighted):
     """Weigh x by the probability that a standard normal number is smaller.
 
-    Forward   y = xΦ
+    Forward   y = xw,  w = Φ
               "none"  Φ = ½(1 + erf(x/√2)), the distribution of the normal density φ = e^(−x²/2)/√(2π)
               "tanh"  Φ ≈ ½(1 + tanh u) = σ(2u),  u = c(x + ax³),  c = √(2/π),  a = 0.044715
-    Backward  dy/dx = Φ + xΦ′
+    Backward  dy/dx = w + xw′,  w′ = Φ′
               "none"  Φ′ = φ
               "tanh"  Φ′ = 2σ′(2u) u′ = 2σ(2u)σ(−2u) u′ = 2Φσ(−2u) u′,  u′ = c(1 + 3ax²)
     Shapes    x, y: (*)
@@ -200,8 +205,8 @@ class LogSigmoid(Elementwise):
 class Mish(Weighted):
     """Weigh x by the tanh of its softplus.
 
-    Forward   y = xt,  t = tanh s,  s = log(1 + eˣ)
-    Backward  ds/dx = σ(x),  dt/ds = 1 − t²,  so  dy/dx = t + xσ(x)(1 − t²)
+    Forward   y = xw,  w = tanh s,  s = log(1 + eˣ)
+    Backward  ds/dx = σ(x),  dw/ds = 1 − w²,  so  w′ = σ(x)(1 − w²)  and  dy/dx = w + xw′
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    Misra 2019, arXiv:1908.08681; torch.nn.Mish
@@ -277,8 +282,8 @@ class Sigmoid(Elementwise):
 class SiLU(Weighted):
     """Weigh x by its sigmoid; also called swish.
 
-    Forward   y = xσ(x)
-    Backward  σ′ = σ(1 − σ), so  dy/dx = σ + xσ(1 − σ)
+    Forward   y = xw,  w = σ(x)
+    Backward  σ′ = σ(1 − σ), so  w′ = w(1 − w)  and  dy/dx = w + xw′
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    Elfwing, Uchibe, Doya 2017, arXiv:1702.03118; torch.nn.SiLU

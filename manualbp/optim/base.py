@@ -105,7 +105,7 @@ class Optimizer:
             for name, g in flatten(grads).items():
                 if g is not None:
                     p, i = self.checked(name, new, g), self.group_of(name)
-                    opt = groups[i] = groups.get(i) or self.in_group(i)
+                    opt = groups[i] = groups.get(i) or self.of(name)
                     s = state.get(name) or {"step": 0, **opt.start(p)}
                     t = s["step"] + 1
                     p, moved = opt.rule(t, p, opt.gradient(name, g), s)
