@@ -127,7 +127,7 @@ class Optimizer:
 
     def gradient(self, name: str, g: Any) -> Any:
         """The gradient as the rule takes it: an array, made of the given rows where that is allowed."""
-        if isinstance(g, np.ndarray | np.generic):
+        if isinstance(g, (np.ndarray, np.generic)):
             return g
         if not self.sparse:
             raise ValueError(f"{self} takes arrays as gradients, SparseAdam takes Rows; that of {name!r} is Rows")
