@@ -14,7 +14,8 @@ from .elementary import log_sigmoid, magnitude, normal_cdf, sigmoid, softplus
 class Elementwise(Layer, family=True):
     """y = f(x) for every entry by itself, so the Jacobian is diagonal: dxᵢ = f′(xᵢ) dyᵢ.
 
-    A subclass gives f(x) and its slope df(x, y), where y = f(x) may save work. At a kink the slope is torch's choice.
+    A subclass gives f(x) and its slope df(x, y), where y = f(x), or what `evaluate` keeps in its place, may save work.
+    At a kink the slope is torch's choice.
     f(NaN) is NaN. Its slope is left open, as in torch, where it depends on the entry's place in memory.
     """
 
@@ -26,17 +27,47 @@ class Elementwise(Layer, family=True):
     def df(self, x: Array, y: Array) -> Array:
         raise NotImplementedError
 
+    def evaluate(self, x: Array) -> tuple[Array, Array]:
+        """f(x), and what `df` takes beside x."""
+        y = self.f(x)
+        return y, y
+
     def forward(self, params, x):
         self.takes(True, x, "(*)")
         with np.errstate(invalid="ignore"):  # ∞·0 and ∞/∞ at x = ±∞ are NaN, as in torch
-            y = self.f(x)
-        return y, (x, y)
+            y, kept = self.evaluate(x)
+        return y, (x, kept)
 
     def backward(self, params, cache, dy):
         x, y = cache
         with np.errstate(invalid="ignore"):
             slope = np.asarray(self.df(x, y), x.dtype)  # a choice between Python numbers would be float64 or int64
         return dy * slope, {}
+
+
+class Weighted(Elementwise, family=True):
+    """x, weighed by a function of it.
+
+    Forward   y = xw
+    Backward  dy/dx = w + xw′
+    A subclass gives w(x), and w′ as dw(x, w): w is kept for the way back.
+    """
+
+    def w(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def dw(self, x: Array, w: Array) -> Array:
+        raise NotImplementedError
+
+    def f(self, x):
+        return x * self.w(x)
+
+    def evaluate(self, x):
+        w = self.w(x)
+        return x * w, w
+
+    def df(self, x, w):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return w + x * self.dw(x, w)
 
 
 class CELU(Elementwise):
@@ -88,15 +119,15 @@ class ELU(Elementwise):
         return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))
 
 
-class GELU(Elementwise):
+class GELU(Weighted):
     """Weigh x by the probability that a standard normal number is smaller.
 
-    Forward   y = xΦ
+    Forward   y = xw,  w = Φ
               "none"  Φ = ½(1 + erf(x/√2)), the distribution of the normal density φ = e^(−x²/2)/√(2π)
               "tanh"  Φ ≈ ½(1 + tanh u) = σ(2u),  u = c(x + ax³),  c = √(2/π),  a = 0.044715
-    Backward  dy/dx = Φ + xΦ′
+    Backward  dy/dx = w + xw′,  w′ = Φ′
               "none"  Φ′ = φ
-              "tanh"  Φ′ = 2σ′(2u) u′ = 2σ(2u)σ(−2u) u′,  u′ = c(1 + 3ax²)
+              "tanh"  Φ′ = 2σ′(2u) u′ = 2σ(2u)σ(−2u) u′ = 2Φσ(−2u) u′,  u′ = c(1 + 3ax²)
     Shapes    x, y: (*)
     Errors    ValueError if approximate is neither "none" nor "tanh", or if x is no array of real numbers
     Source    Hendrycks, Gimpel 2016, arXiv:1606.08415; torch.nn.GELU
@@ -116,14 +147,13 @@ class GELU(Elementwise):
     def u(self, x: Array) -> Array:
         return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
 
-    def f(self, x):
-        return x * (normal_cdf(x) if self.approximate == "none" else sigmoid(2 * self.u(x)))
+    def w(self, x):
+        return normal_cdf(x) if self.approximate == "none" else sigmoid(2 * self.u(x))
 
-    def df(self, x, y):
+    def dw(self, x, w):
         if self.approximate == "none":
-            return normal_cdf(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-        s, du = sigmoid(2 * self.u(x)), math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
-        return s + x * 2 * s * sigmoid(-2 * self.u(x)) * du
+            return np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return 2 * w * sigmoid(-2 * self.u(x)) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
 
 
 class GLU(Layer):
@@ -172,22 +202,21 @@ class LogSigmoid(Elementwise):
         return sigmoid(-x)
 
 
-class Mish(Elementwise):
+class Mish(Weighted):
     """Weigh x by the tanh of its softplus.
 
-    Forward   y = xt,  t = tanh s,  s = log(1 + eˣ)
-    Backward  ds/dx = σ(x),  dt/ds = 1 − t²,  so  dy/dx = t + xσ(x)(1 − t²)
+    Forward   y = xw,  w = tanh s,  s = log(1 + eˣ)
+    Backward  ds/dx = σ(x),  dw/ds = 1 − w²,  so  w′ = σ(x)(1 − w²)  and  dy/dx = w + xw′
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    Misra 2019, arXiv:1908.08681; torch.nn.Mish
     """
 
-    def f(self, x):
-        return x * np.tanh(softplus(x))
+    def w(self, x):
+        return np.tanh(softplus(x))
 
-    def df(self, x, y):
-        t = np.tanh(softplus(x))
-        return t + x * sigmoid(x) * (1 - t * t)
+    def dw(self, x, w):
+        return sigmoid(x) * (1 - w * w)
 
 
 class ReLU(Elementwise):
@@ -250,22 +279,21 @@ class Sigmoid(Elementwise):
         return y * (1 - y)
 
 
-class SiLU(Elementwise):
+class SiLU(Weighted):
     """Weigh x by its sigmoid; also called swish.
 
-    Forward   y = xσ(x)
-    Backward  σ′ = σ(1 − σ), so  dy/dx = σ + xσ(1 − σ) = σ(1 + x(1 − σ))
+    Forward   y = xw,  w = σ(x)
+    Backward  σ′ = σ(1 − σ), so  w′ = w(1 − w)  and  dy/dx = w + xw′
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    Elfwing, Uchibe, Doya 2017, arXiv:1702.03118; torch.nn.SiLU
     """
 
-    def f(self, x):
-        return x * sigmoid(x)
+    def w(self, x):
+        return sigmoid(x)
 
-    def df(self, x, y):
-        s = sigmoid(x)
-        return s * (1 + x * (1 - s))
+    def dw(self, x, w):
+        return w * (1 - w)
 
 
 class Softplus(Elementwise):

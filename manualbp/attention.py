@@ -120,14 +120,25 @@ class MultiheadAttention(Composite):
         return (self._turn(y), w), (f.caches, core, y.shape, len(x))
 
     def backward(self, params, cache, dy):
-        caches, core, y_shape, length = cache
+        b, dq, dk, dv, dmasks, grads = self._back(params, cache, dy)
+        dx = b("q_proj", dq), b("k_proj", dk), b("v_proj", dv)  # (1′)
+        return (*map(self._turn, dx), *dmasks)[: cache[-1]], self._joined(b.grads) | grads
+
+    def gradients(self, params, cache, dy):
+        b, dq, dk, dv, _, grads = self._back(params, cache, dy)
+        for name, d in (("q_proj", dq), ("k_proj", dk), ("v_proj", dv)):
+            b.gradients(name, d)
+        return self._joined(b.grads) | grads
+
+    def _back(self, params, cache, dy):
+        """The way back to q, k and v before (2)."""
+        caches, core, y_shape, _ = cache
         b = Backward(self, self._split(params), caches)
         dy, dw = dy
         do = b("out_proj", np.zeros(y_shape, core[0].dtype) if dy is None else self._turn(dy))  # (8′)
         dq, dk, dv, dmasks = self._attend_back(b, core, do, dw)  # (7′) to (3′)
         (dk, more_k), (dv, more_v) = self._shortened(dk, "bias_k"), self._shortened(dv, "bias_v")  # (2′)
-        dx = b("q_proj", dq), b("k_proj", dk), b("v_proj", dv)  # (1′)
-        return (*map(self._turn, dx), *dmasks)[:length], self._joined(b.grads) | more_k | more_v
+        return b, dq, dk, dv, dmasks, more_k | more_v
 
     def _attend(self, f, q, k, v, masks):
         """o, w and what `_attend_back` reads."""

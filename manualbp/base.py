@@ -175,11 +175,12 @@ class Layer:
 
     def unpack(self, x: Any, needed: str, optional: str = "") -> tuple:
         """The inputs in a tuple, None for each optional one left out; a ValueError if their number is wrong."""
-        least, names = len(needed.split()), (needed + " " + optional).split()
-        if not isinstance(x, tuple) or not least <= len(x) <= len(names):
+        least = needed.count(" ") + 1
+        most = least + (optional.count(" ") + 1 if optional else 0)
+        if not isinstance(x, tuple) or not least <= len(x) <= most:
             left_out = "".join(f"[, {name}]" for name in optional.split())
             raise ValueError(f"{self} takes a tuple ({', '.join(needed.split())}{left_out}); it got {describe(x)}")
-        return x + (None,) * (len(names) - len(x))
+        return x + (None,) * (most - len(x))
 
     def __repr__(self) -> str:
         return as_call(self)
@@ -254,7 +255,8 @@ def registry(of: type = Layer) -> dict[str, type]:
 
 def run(layer: Layer, params: Params, x: Tree, rng: np.random.Generator | None) -> tuple[Tree, tuple]:
     """layer.forward, with the generator for those layers only that draw from one."""
-    return layer.forward(params, x, rng) if layer.random else layer.forward(params, x)  # type: ignore[call-arg]
+    draws = rng is not None and layer.random
+    return layer.forward(params, x, rng) if draws else layer.forward(params, x)  # type: ignore[call-arg]
 
 
 def needs_rng(layer: Layer, rng: np.random.Generator | None) -> np.random.Generator:
@@ -269,6 +271,8 @@ def needs_rng(layer: Layer, rng: np.random.Generator | None) -> np.random.Genera
 
 def unbroadcast(g: Array, to: tuple[int, ...]) -> Array:
     """The gradient of an array of shape `to` that was broadcast to g's shape: Σ over the axes it was repeated along."""
+    if g.shape == to:
+        return g
     g = g.sum(axis=tuple(range(g.ndim - len(to)))) if g.ndim > len(to) else g
     axes = tuple(i for i, n in enumerate(to) if n == 1 and g.shape[i] != 1)
     return g.sum(axis=axes, keepdims=True) if axes else g

@@ -96,12 +96,14 @@ class _NormBase(Normalization, family=True):
         self.check(x)
         to = (self.num_features,) + (1,) * (x.ndim - 1 - self.channels(x.ndim))
         if self.by_batch and x.size:
-            mean, var = moments(x, self.averaged(x.ndim))
+            mean, d, var = moments(x, self.averaged(x.ndim))
         elif self.by_batch:
-            mean, var = np.zeros((2, *to), x.dtype)  # of an empty batch: nothing is standardised, and nothing moves
+            mean, d, var = np.zeros(to, x.dtype), x, np.zeros(to, x.dtype)  # of an empty batch: there is nothing to do
         else:
             mean, var = params["running_mean"].reshape(to), params["running_var"].reshape(to)
-        xhat, r = standardize(x, mean, var, self.eps)
+            with np.errstate(invalid="ignore"):
+                d = x - mean
+        xhat, r = standardize(d, var, self.eps)
         return self.scale(params, xhat, to), (xhat, r, to, mean, var)
 
     def backward(self, params, cache, dy):

@@ -114,6 +114,11 @@ class Backward:
         self._grads[name] = add(self._grads.get(name, {}), grads)
         return dx
 
+    def gradients(self, name: str, dy: Tree) -> None:
+        """The same where nobody asks for dx."""
+        grads = self.children[name].gradients(self.params[name], self._caches[name].pop(), dy)
+        self._grads[name] = add(self._grads.get(name, {}), grads)
+
     @property
     def grads(self) -> Params:
         """By the children's parameters."""

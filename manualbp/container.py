@@ -214,6 +214,9 @@ class Residual(Container):
         dx, grads = self.body.backward(params.get("body", {}), cache[0], dy)
         return dy + dx, _some({"body": grads})
 
+    def gradients(self, params, cache, dy):
+        return _some({"body": self.body.gradients(params.get("body", {}), cache[0], dy)})
+
 
 class Repeat(Container):
     """One layer with one set of parameters, applied several times: the plainest shared weights.

@@ -21,7 +21,8 @@ class _DropoutNd(Layer, family=True):
     p: float = 0.5
     training: bool = True
 
-    shapes: ClassVar[str] = "(*)"  # of x, for messages; `ranks` are its numbers of axes
+    shapes: ClassVar[str] = "(*)"  # of x, for messages
+    least: ClassVar[int] = 0  # axes that x must have where numbers are drawn; it may have any number of them otherwise
     options = {"p": (0.5, 0.3, 0.75, 0.0), "training": (True, False)}
 
     def __post_init__(self) -> None:
@@ -37,6 +38,9 @@ class _DropoutNd(Layer, family=True):
         """The shape of m, which stands beside x."""
         return x.shape
 
+    def takes_axes(self, rank: int) -> bool:
+        return rank >= self.least or not self.random
+
     def s(self) -> float:
         return 1 / (1 - self.p)
 
@@ -45,9 +49,9 @@ class _DropoutNd(Layer, family=True):
 
     @np.errstate(invalid="ignore")  # as in torch, a dropped infinity leaves NaN
     def forward(self, params, x, rng=None):
-        self.takes(len(shape(x)) in self.ranks or self.shapes == "(*)", x, self.shapes)
+        self.takes(self.takes_axes(len(shape(x))), x, self.shapes)
         if not self.training or self.p == 0:
-            return x, (1,)
+            return x, (None,)
         if self.p == 1:
             return x * 0, (0,)
         m = needs_rng(self, rng).random(self.masked(x)) >= self.p
@@ -55,7 +59,7 @@ class _DropoutNd(Layer, family=True):
 
     def backward(self, params, cache, dy):
         (m,) = cache
-        return dy * m * self.s() if self.random else dy * m, {}
+        return dy if m is None else dy * m * self.s() if self.random else dy * m, {}
 
 
 class Dropout(_DropoutNd):
@@ -74,17 +78,7 @@ class Dropout(_DropoutNd):
     dyadic = True
 
 
-class _Channels(_DropoutNd, family=True):
-    """One m for every channel of every sample: the axes after it, as many as the name says, share m."""
-
-    dyadic = True
-
-    def masked(self, x):
-        spatial = max(self.ranks) - 2
-        return x.shape[:-spatial] + (1,) * spatial
-
-
-class Dropout1d(_Channels):
+class Dropout1d(_DropoutNd):
     """Drop whole channels of sequences.
 
     Forward   y = mx/(1−p), one m a channel;  in evaluation y = x
@@ -95,37 +89,52 @@ class Dropout1d(_Channels):
     """
 
     ranks, shapes = (3, 2), "(N, C, L) or (C, L)"
+    dyadic = True
+
+    def takes_axes(self, rank):
+        return rank in self.ranks
+
+    def masked(self, x):
+        return (*x.shape[:-1], 1)
 
 
-class Dropout2d(_Channels):
+class Dropout2d(_DropoutNd):
     """Drop whole channels of images.
 
     Forward   y = mx/(1−p), one m a channel;  in evaluation y = x
     Backward  dx = m dy/(1−p)
-    Shapes    x, y: (N, C, H, W), or (N, C, L), (N, C); m: (N, C, 1, 1), or (N, C, 1), (N, C)
-    Errors    ValueError for another number of axes, if p is no probability, or without a Generator in training
+    Shapes    x, y: (N, C, H, W), or (N, C, *); m: (N, C, 1, …);  any in evaluation
+    Errors    ValueError for less than two axes in training, if p is no probability, or without a Generator in training
     Source    Tompson et al. 2014, arXiv:1411.4280, section 3.2; torch.nn.Dropout2d
     Caveat    of three axes the second is that of the channels, as in torch, which warns that it may take them for
-              (C, H, W) one day
+              (C, H, W) one day, and of other numbers of axes but four that it may refuse them
     """
 
-    ranks, shapes = (4, 3, 2), "(N, C, H, W), (N, C, L) or (N, C)"
+    ranks, shapes, least = (4, 3, 2), "(N, C, *)", 2
+    dyadic = True
 
     def masked(self, x):
         return x.shape[:2] + (1,) * (x.ndim - 2)
 
 
-class Dropout3d(_Channels):
+class Dropout3d(_DropoutNd):
     """Drop whole channels of volumes.
 
     Forward   y = mx/(1−p), one m a channel;  in evaluation y = x
     Backward  dx = m dy/(1−p)
-    Shapes    x, y: (N, C, D, H, W) or (C, D, H, W); m: (N, C, 1, 1, 1) or (C, 1, 1, 1)
-    Errors    ValueError for another number of axes, if p is no probability, or without a Generator in training
+    Shapes    x, y: (N, C, D, H, W) or (C, D, H, W); m: (N, C, 1, 1, 1) or (C, 1, 1, 1);  any in evaluation
+    Errors    ValueError for a number in training, if p is no probability, or without a Generator in training
     Source    Tompson et al. 2014, arXiv:1411.4280, section 3.2; torch.nn.Dropout3d
+    Caveat    of other numbers of axes the first is that of the channels, as in torch, which warns that it may refuse
+              them one day
     """
 
-    ranks, shapes = (5, 4), "(N, C, D, H, W) or (C, D, H, W)"
+    ranks, shapes, least = (5, 4), "(N, C, D, H, W) or (C, *)", 1
+    dyadic = True
+
+    def masked(self, x):
+        channels = 2 if x.ndim == 5 else 1
+        return x.shape[:channels] + (1,) * (x.ndim - channels)
 
 
 class AlphaDropout(_DropoutNd):
@@ -157,14 +166,14 @@ class FeatureAlphaDropout(AlphaDropout):
 
     Forward   y = amx + aα′(q − m), one m a channel, a as in AlphaDropout;  in evaluation y = x
     Backward  dx = a m dy
-    Shapes    x, y: (N, C, *); m: (N, C, 1, …)
-    Errors    ValueError for less than two axes, if p is no probability, or without a Generator in training
+    Shapes    x, y: (N, C, *); m: (N, C, 1, …);  any in evaluation
+    Errors    ValueError for less than two axes in training, if p is no probability, or without a Generator in training
     Source    Klambauer et al. 2017, arXiv:1706.02515, section 3; torch.nn.FeatureAlphaDropout
     Caveat    the second axis is that of the channels whatever their number is; torch's text promises (C, D, H, W) too,
               but its code takes that C for a batch, and so it is here
     """
 
-    ranks, shapes = (4, 2, 3, 5), "(N, C, *)"
+    ranks, shapes, least = (4, 2, 3, 5), "(N, C, *)", 2
 
     def masked(self, x):
         return x.shape[:2] + (1,) * (x.ndim - 2)

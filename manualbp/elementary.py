@@ -6,8 +6,10 @@ look at the real part, for the complex step. The slopes are what the layers' bac
 
 import functools
 import math
+from fractions import Fraction
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from .base import Array
 
@@ -124,15 +126,15 @@ def normal_cdf(x: Array) -> Array:
     """Φ(x) = ½(1 + erf(x/√2)), the probability that a standard normal number is smaller.  Slope e^(−x²/2)/√(2π).
 
     With z = |x|/√2 and q as in `erf`, the tail beyond |x| is  ½ erfc z = ½ e^(−z²)(1 − z q), which keeps its digits
-    where 1 + erf has none left. Φ is the tail for x < 0, and 1 − tail otherwise.
+    where 1 + erf has none left. Φ is the tail for x < 0, and 1 − tail otherwise: |[x ≥ 0] − tail|.
     """
     z = _bounded(magnitude(x) * math.sqrt(0.5))
     tail = np.exp(-z * z) * (1 - _zq(z)) / 2
-    return np.where(np.real(x) < 0, tail, 1 - tail)
+    return magnitude((np.real(x) >= 0) - tail)
 
 
 def _bounded(z: Array) -> Array:
-    return np.where(np.real(z) > 200, 200, z)
+    return np.minimum(z, 200) if z.dtype.kind == "f" else np.where(np.real(z) > 200, 200, z)
 
 
 def _zq(z: Array) -> Array:
@@ -149,8 +151,13 @@ def _zq(z: Array) -> Array:
 
 @functools.cache
 def coefficients(dtype: np.dtype) -> tuple:
-    """The polynomial of `erf` in this dtype, highest power first."""
-    return tuple(dtype.type(c) for c in reversed(POLYNOMIAL))
+    """The polynomial of `erf` in this dtype, highest power first: without the last terms of its Chebyshev series, as
+    many as are less than ε/64 together (of 28, 13 are left in float32, 24 in float64)."""
+    series = chebyshev.poly2cheb(np.array([Fraction(c) for c in POLYNOMIAL]))
+    left_out = np.abs(series[::-1]).cumsum() < Fraction(float(np.finfo(dtype).eps)) / 64
+    if not left_out.any():
+        return tuple(dtype.type(c) for c in reversed(POLYNOMIAL))
+    return tuple(dtype.type(float(c)) for c in reversed(chebyshev.cheb2poly(series[: -left_out.sum()])))
 
 
 # Lowest power first; as text, since a Python float has too few digits for longdouble. Made by interpolating

@@ -1,6 +1,7 @@
 """Any network as a list of named steps: the chain rule in general, of which `container` holds the readable cases."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -32,6 +33,22 @@ class Node:
         if not isinstance(self.layer, Layer):
             raise TypeError(f"Node takes a layer, as in Node('hidden', Linear(2, 3), 'x'); it got {self.layer!r:.60}")
 
+    @functools.cached_property
+    def takes(self) -> tuple[str, ...]:
+        """The names of its inputs, one after the other."""
+        return tuple(leaves_of(self.inputs))
+
+    @functools.cached_property
+    def uses(self) -> tuple[str, ...]:
+        """Those, and the names of its parameters where each has one of its own."""
+        return (*self.takes, *self.given())
+
+    @functools.cached_property
+    def path(self) -> tuple[str, ...]:
+        """The keys that lead to its parameters, where they are nested under one prefix."""
+        prefix = self.name if self.params is None else self.params
+        return tuple(prefix.split(".")) if prefix and isinstance(prefix, str) else ()
+
     def where(self, local: str) -> str:
         """The name in the graph of what the layer calls `local`."""
         if isinstance(self.params, tuple):
@@ -48,8 +65,10 @@ class Node:
         if isinstance(self.params, tuple):
             return unflatten({local: values[name] for local, name in self.params})
         inner = params
-        for part in filter(None, (self.name if self.params is None else self.params).split(".")):
-            inner = inner.get(part, {})
+        for part in self.path:
+            if not isinstance(inner, dict) or part not in inner:
+                return {}
+            inner = inner[part]
         return inner if isinstance(inner, dict) else {}
 
     def __repr__(self) -> str:
@@ -100,7 +119,7 @@ class Graph(Container):
         known = [*self.inputs, *(name for name, _ in self.parameters + self.constants)]
         later = {node.name for node in self.layers}
         for node in self.layers:
-            if early := [name for name in (*leaves_of(node.inputs), *node.given()) if name in later]:
+            if early := [name for name in node.uses if name in later]:
                 raise ValueError(f"{node} uses {early[0]!r} before the node of that name: put it after that node")
             later.discard(node.name)
             if node.name in known:
@@ -168,8 +187,9 @@ class Graph(Container):
             values[node.name] = y
             caches.append((cache, y if own else None))  # where y has no gradient, that of θ is one by 0
         y = pick(values, self.outputs, self)
-        known = flatten(params)  # which may have moved when they are tracked
-        computed = {name: values[name] for node in self.layers for name in node.given() if name not in known}
+        given = [name for node in self.layers for name in node.given()]
+        known = flatten(params) if given else {}  # which may have moved when they are tracked
+        computed = {name: values[name] for name in given if name not in known}
         moved = {name: values[new] for name, new in self.moved}
         return self._keyed(y), (tuple(caches), x, y, computed, moved)
 
@@ -185,23 +205,26 @@ class Graph(Container):
         return dict(zip(self.keys, y, strict=True)) if self.keys else y
 
     def backward(self, params, cache, dy):
-        d = self._down(params, cache, dy, {*self.inputs, *flatten(params)})
+        d = self._down(params, cache, dy, self.inputs)
         x = (cache[1],) if len(self.inputs) == 1 else cache[1]
         dx = tuple(zero_where_none(d.get(name), value) for name, value in zip(self.inputs, x, strict=True))
         return dx if len(dx) > 1 else dx[0], self._learned(params, d)
 
     def gradients(self, params, cache, dy):
-        return self._learned(params, self._down(params, cache, dy, {*flatten(params)}))
+        return self._learned(params, self._down(params, cache, dy))
 
     def adjoints(self, params: Params, cache: tuple, dy: Tree) -> dict[str, Tree]:
         """dv of every value by name: of inputs, parameters and, what backward keeps for itself, of nodes."""
-        return self._down(params, cache, dy, {*self.inputs, *flatten(params)}, keep=True)
+        return self._down(params, cache, dy, self.inputs, keep=True)
 
-    def _down(self, params: Params, cache: tuple, dy: Tree, wanted: set[str], keep: bool = False) -> dict[str, Any]:
-        """dv of every value in `wanted`, by name: from the last node to the first, summed where paths meet."""
+    def _down(
+        self, params: Params, cache: tuple, dy: Tree, wanted: tuple[str, ...] = (), keep: bool = False
+    ) -> dict[str, Any]:
+        """dv of every parameter, and of every value in `wanted`, by name: from the last node to the first, summed where
+        paths meet."""
         caches, _, y, computed, _ = cache
-        values = flatten(params) | computed
-        needed = self._leading_from(params, wanted)
+        flat = flatten(params)
+        values, needed = flat | computed, self._leading_from({*wanted, *flat}, caches)
         d: dict[str, Any] = {}
         dy = tuple(dy[key] for key in self.keys) if self.keys else dy
         collect(d, self.outputs, zero_where_none(dy, y))
@@ -209,23 +232,23 @@ class Graph(Container):
             dv = d.get(node.name) if keep else d.pop(node.name, None)
             if node.name not in needed or (dv is None and y_k is None):
                 continue
-            own = node.own(params, values)
+            own = {} if y_k is None else node.own(params, values)
             dv = zero_where_none(dv, y_k) if y_k is not None else dv
-            if needed.isdisjoint(leaves_of(node.inputs)):
+            if needed.isdisjoint(node.takes):
                 dp = node.layer.gradients(own, inner, dv)
             else:
                 dx, dp = node.layer.backward(own, inner, dv)
                 collect(d, node.inputs, dx)
-            for local, g in flatten(dp).items():
+            for local, g in flatten(dp).items() if dp else ():
                 collect(d, node.where(local), g)
         return d
 
-    def _leading_from(self, params: Params, wanted: set[str]) -> set[str]:
+    def _leading_from(self, wanted: set[str], caches: tuple) -> set[str]:
         """`wanted`, and the names of all nodes that depend on it."""
         found = set(wanted)
-        for node in self.layers:
-            uses = {*leaves_of(node.inputs), *node.given()}
-            if (not node.given() and node.own(params, {})) or not found.isdisjoint(uses):
+        for node, (_, y_k) in zip(self.layers, caches, strict=True):
+            nested = y_k is not None and not node.given()  # it has parameters, under a prefix
+            if nested or not found.isdisjoint(node.uses):
                 found.add(node.name)
         return found
 
@@ -281,8 +304,10 @@ def collect(d: dict[str, Any], names: Names, g: Tree) -> None:
 
 def zero_where_none(g: Tree, value: Tree) -> Tree:
     """The gradient by a value, with 0 where a real array has none."""
+    if g is not None and not isinstance(value, tuple):
+        return g
     if isinstance(value, tuple):
         parts = g if g is not None else (None,) * len(value)
         return tuple(zero_where_none(*pair) for pair in zip(parts, value, strict=True))
     real = value is not None and np.asarray(value).dtype.kind in "fcO"
-    return tree_map(np.zeros_like, value) if g is None and real else g
+    return tree_map(np.zeros_like, value) if real else None

@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from .base import Layer, Params, shape, uniform
+from .base import Array, Layer, Params, shape, uniform
+
+
+def rows(x: Array) -> Array:
+    """All axes but the last as one: a product with a matrix is then one product, not one for every entry of a batch."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # −1 is open if x is empty
 
 
 class Identity(Layer):
@@ -56,17 +61,18 @@ class Linear(Layer):
 
     def forward(self, params, x):
         self.takes(shape(x)[-1:] == (self.in_features,), x, "(*, in_features)")
-        y = x @ params["weight"].T
-        return (y + params["bias"] if self.bias else y), (x,)
+        y = rows(x) @ params["weight"].T
+        y = y + params["bias"] if self.bias else y
+        return y.reshape(*x.shape[:-1], self.out_features), (x,)
 
     def backward(self, params, cache, dy):
-        return dy @ params["weight"], self.gradients(params, cache, dy)
+        (x,) = cache
+        dx = rows(dy) @ params["weight"]
+        return dx.reshape(x.shape), self.gradients(params, cache, dy)
 
     def gradients(self, params, cache, dy):
-        (x,) = cache
-        n = math.prod(x.shape[:-1])  # not −1, which an axis of length 0 would leave open
-        rows_dy, rows_x = dy.reshape(n, self.out_features), x.reshape(n, self.in_features)
-        grads = {"weight": rows_dy.T @ rows_x}
+        (x,), rows_dy = cache, rows(dy)
+        grads = {"weight": rows_dy.T @ rows(x)}
         return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})
 
     @classmethod

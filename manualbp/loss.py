@@ -97,7 +97,7 @@ def reduce(v: Array, reduction: str, n: Any) -> Array:
     """y of v: Σv/n, Σv, or v itself. Where n = 0, the mean of nothing, it is NaN, as in torch."""
     if reduction == "none":
         return v
-    y = np.sum(v)
+    y = np.asarray(v).sum()
     return y if reduction == "sum" else y / n if n else y * math.nan
 
 

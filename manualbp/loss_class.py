@@ -201,7 +201,7 @@ class OneOfC(Loss, family=True):
     def backward(self, params, cache, dy):
         logs, q, n, axis, t = cache
         v_shape = q.shape[:axis] + q.shape[axis + 1 :]
-        dv = np.expand_dims(unreduce(dy, v_shape, self.reduction, n), axis)
+        dv = np.asarray(unreduce(dy, v_shape, self.reduction, n)).reshape(_kept(v_shape, axis))
         dt = -self.along(logs, axis) * (1 - self.smoothing) * logs * dv if is_real(t) else None  # (3)
         return (self.slope(logs, q, dv, axis), dt), {}
 
@@ -215,7 +215,7 @@ class OneOfC(Loss, family=True):
         w, s, classes = self.along(x, axis), self.smoothing, x.shape[axis]
         if is_real(t):
             return w * ((1 - s) * t + s / classes), t.size // classes
-        k = np.expand_dims(t, axis)
+        k = t.reshape(_kept(t.shape, axis))
         kept = k != self.ignore_index
         w_k = w * (kept & (np.arange(classes).reshape(w.shape) == k))  # w_k [c = k]
         return (1 - s) * w_k + s / classes * w * kept if s else w_k, w_k.sum()
@@ -257,6 +257,11 @@ class OneOfC(Loss, family=True):
         ignored.reshape(-1)[:1] = False  # one target counts at least, or the mean is that of nothing
         t = np.where(~ignored & (t == self.ignore_index), 0, t)
         return values.real(shape), np.where(ignored, self.ignore_index, t)
+
+
+def _kept(v_shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape without the classes, with their axis 1 long."""
+    return (*v_shape[:axis], 1, *v_shape[axis:])
 
 
 class NLLLoss(OneOfC):

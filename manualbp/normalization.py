@@ -12,17 +12,18 @@ Axes = tuple[int, ...]
 
 
 @np.errstate(invalid="ignore")  # as in torch, NaN where x holds an infinity
-def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
-    """μ = ⟨x⟩ and σ² = ⟨(x−μ)²⟩ over the axes, which stay with length 1. ⟨x²⟩ − μ² would cancel where |μ| ≫ σ."""
+def moments(x: Array, axes: Axes) -> tuple[Array, Array, Array]:
+    """μ = ⟨x⟩, d = x−μ and σ² = ⟨d²⟩ over the axes, which stay with length 1. ⟨x²⟩ − μ² would cancel where |μ| ≫ σ."""
     mean = x.mean(axes, keepdims=True)
-    return mean, ((x - mean) ** 2).mean(axes, keepdims=True)
+    d = x - mean
+    return mean, d, (d * d).mean(axes, keepdims=True)
 
 
 @np.errstate(invalid="ignore")
-def standardize(x: Array, mean: Array | int, var: Array, eps: float) -> tuple[Array, Array]:
-    """x̂ = (x−μ)r and r = (σ²+ε)^(−1/2)."""
+def standardize(d: Array, var: Array, eps: float) -> tuple[Array, Array]:
+    """x̂ = dr of d = x−μ, and r = (σ²+ε)^(−1/2)."""
     r = 1 / np.sqrt(var + eps)
-    return (x - mean) * r, r
+    return d * r, r
 
 
 def standardize_backward(xhat: Array, r: Array, g: Array, axes: Axes) -> Array:
@@ -122,7 +123,8 @@ class LayerNorm(_LastAxes):
 
     def forward(self, params, x):
         self.takes(shape(x)[-len(self.sizes) :] == self.sizes, x, "(*, *normalized_shape)")
-        xhat, r = standardize(x, *moments(x, self.axes), self.eps)
+        _, d, var = moments(x, self.axes)
+        xhat, r = standardize(d, var, self.eps)
         return self.scale(params, xhat, self.sizes), (xhat, r)
 
     def backward(self, params, cache, dy):
@@ -157,7 +159,7 @@ class RMSNorm(_LastAxes):
         self.takes(shape(x)[-len(self.sizes) :] == self.sizes, x, "(*, *normalized_shape)")
         # longdouble measures the rounding of float64, so it has the ε of float64, not one of its own.
         eps = max(float(np.finfo(x.dtype).eps), 2.0**-52) if self.eps is None else self.eps
-        xhat, r = standardize(x, 0, (x * x).mean(self.axes, keepdims=True), eps)
+        xhat, r = standardize(x, (x * x).mean(self.axes, keepdims=True), eps)
         return self.scale(params, xhat, self.sizes), (xhat, r)
 
     def backward(self, params, cache, dy):
@@ -203,7 +205,8 @@ class GroupNorm(Normalization):
         self.takes(len(shape(x)) > 1 and x.shape[1] == self.num_channels, x, "(N, num_channels, *)")
         groups, to = self.grouped(x), (self.num_channels,) + (1,) * (x.ndim - 2)
         axes = tuple(range(2, groups.ndim))
-        xhat, r = standardize(groups, *moments(groups, axes), self.eps)
+        _, d, var = moments(groups, axes)
+        xhat, r = standardize(d, var, self.eps)
         return self.scale(params, xhat.reshape(x.shape), to), (xhat, r, axes, to)
 
     def backward(self, params, cache, dy):

@@ -180,6 +180,14 @@ class TransformerEncoderLayer(_TransformerLayer):
         dx, dpadding, dmask = self._bridged_back(b, "norm1", lambda d: self._self_attend_back(b, d), dx1)  # (1′)
         return mirrored(x, dx, dmask, dpadding), b.grads
 
+    def gradients(self, params, cache, dy):
+        if self.norm_first:  # then norm1 is below the attention
+            return super().gradients(params, cache, dy)
+        b = Backward(self, params, cache[0])
+        (dx1,) = self._bridged_back(b, "norm2", lambda d: self._feed_back(b, "dropout2", d), dy)  # (2′)
+        b.gradients("self_attn", (b("dropout1", b("norm1", dx1)), None))  # (1′), where dx is left out
+        return b.grads
+
     def sample(self, values, shape):
         src = values.real(shape)
         N, T = lengths(src, self.batch_first)

@@ -33,6 +33,7 @@ EMPTY = [
     (m.Orthogonal(m.Linear(3, 2)), (0, 3)),
 ]
 AXES = [(m.Dropout(0.5, False), (2,) * 6), (m.AlphaDropout(0.5, False), (2,) * 6), (m.Dropout2d(0.5, False), (2, 3))]
+AXES += [(cls(0.5, False), (2,) * n) for cls in (m.Dropout2d, m.Dropout3d, m.FeatureAlphaDropout) for n in (0, 1, 6)]
 ALONE = [
     (m.Conv1d(2, 3, 2), (2, 4)),
     (m.ConvTranspose3d(2, 3, 2), (2, 2, 3, 4)),
@@ -57,7 +58,7 @@ def first(y):
 
 
 @pytest.mark.parametrize(("layer", "shape"), EMPTY + AXES + ALONE, ids=str)
-@pytest.mark.filterwarnings("ignore:.*zero-element.*:UserWarning", "ignore:.*2-D input.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*zero-element.*:UserWarning", "ignore:.*[0126]-D input.*:UserWarning")
 def test_what_torch_takes_is_taken_forward_and_back(layer, shape):
     params, x = layer.init(np.random.default_rng(0)), arrays(shape)
     y, cache = layer.forward(params, x)

@@ -10,6 +10,7 @@ import torch
 from models import LayerNorm, Residuals, Skip, samples
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import manualbp as m
 from manualbp.base import Layer, flatten, run
@@ -395,6 +396,17 @@ def test_a_view_by_an_index_that_is_written_to():
         return x * 3
 
     assert check_model(Does(f), torch.randn(2, 4))
+
+
+def test_packed_sequences_are_refused_with_what_to_give():
+    x, lengths = torch.randn(4, 3, 4), [4, 3, 1]
+    rnn = nn.GRU(4, 2)
+    for model, sample in (
+        (Does(lambda x: rnn(pack_padded_sequence(x, lengths))[1]), x),
+        (rnn, pack_padded_sequence(x, lengths)),
+    ):
+        with pytest.raises(TypeError, match=r"packed sequence.*Give the layer the padded sequences(.|\n)*in "):
+            check_model(model, sample)
 
 
 VIEWS = {

@@ -236,8 +236,27 @@ def test_torch_moves_vectors_at_every_look_at_a_weight():
     layer = SpectralNorm(LSTM(3, 2), "weight_hh_l0")
     with pytest.raises(TypeError, match="several times"):
         to_torch(layer)
-    with pytest.raises(TypeError):
-        from_torch(spectral_norm(nn.LSTM(3, 2), "weight_hh_l0"))
+    module = spectral_norm(nn.LSTM(3, 2), "weight_hh_l0")
+    with pytest.raises(TypeError, match=r"(?s)LSTM several times a pass.*model\.eval\(\).* in "):
+        from_torch(module, torch.randn(4, 3))
+    assert check_model(module.eval(), torch.randn(4, 3))
+
+
+class LastState(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)[0][-1]
+
+
+@pytest.mark.parametrize("norm", [weight_norm, spectral_norm, utils.weight_norm, utils.spectral_norm])
+@pytest.mark.parametrize("cls", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_parametrised_weight_of_a_recurrent_layer_is_read(norm, cls):
+    inner = old(norm, cls(3, 2), "weight_hh_l0").eval()
+    assert check_model(inner, torch.randn(4, 2, 3))
+    assert check_model(LastState(inner), torch.randn(4, 2, 3))
 
 
 @pytest.mark.parametrize(("name", "dim"), [("weights", 0), ("weight", 2)])

@@ -96,9 +96,24 @@ def test_torch_has_no_backward_of_what_is_empty_in_some_layers():
         assert np.array_equal(cls(0).backward({}, cache, y)[0], np.zeros((2, 3, 4)))
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 4, 5)])
-def test_dropout2d_drops_channels_of_any_rank_that_torch_takes(shape):
-    check_equals_torch(Case(m.Dropout2d(0.4), shape, seed=1))
+@pytest.mark.parametrize("shape", [(7,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (2, 3, 2, 2, 2), (2, 3, 2, 1, 2, 2)])
+@pytest.mark.parametrize("cls", [m.Dropout2d, m.Dropout3d, m.FeatureAlphaDropout])
+@pytest.mark.filterwarnings("ignore:.*Received a .*D input:UserWarning")  # torch may refuse it one day
+def test_channels_are_dropped_whatever_the_number_of_axes_that_torch_takes(cls, shape):
+    """And torch's own numbers, of 64 draws: one for all entries of a channel, another for every channel."""
+    layer, own = cls(0.4), getattr(nn, cls.__name__)(0.5)
+    if len(shape) < layer.least:
+        with pytest.raises(ValueError, match=r"takes an array .* \(N, C, \*\)"):
+            layer.forward({}, np.ones(shape), np.random.default_rng(0))
+        with pytest.raises(RuntimeError, match="at least 2 dimensions"):
+            own(torch.ones(shape))
+        return
+    check_equals_torch(Case(layer, shape, seed=1))
+    channels = int(np.prod(layer.masked(np.ones(shape))))
+    torch.manual_seed(0)
+    drawn = torch.stack([own(torch.ones(shape)).reshape(channels, -1) for _ in range(64)])
+    assert (drawn == drawn[:, :, :1]).all()
+    assert len({tuple(column.tolist()) for column in drawn[:, :, 0].T}) == channels
 
 
 @pytest.mark.parametrize("p", [3.0, 1.5, -1.0, -math.inf, 0.5])

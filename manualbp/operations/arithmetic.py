@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..base import Array, Tree
+from ..base import Array, Tree, shape
 from ..sampling import Values
 from .base import Operation, alike, check_broadcast, gradient, partner, unreached
 
@@ -63,7 +63,8 @@ class Pair(Operation, family=True):
             return unreached(x), {}
         with np.errstate(all="ignore"):
             slopes = [d for d, number in zip(self.df(a, b, y, dy), self.numbers) if number is None]
-            dx = [gradient(np.broadcast_to(d, y.shape), v) for d, v in zip(slopes, inputs)]
+            whole = [d if shape(d) == y.shape else np.broadcast_to(d, y.shape) for d in slopes]
+            dx = list(map(gradient, whole, inputs))
         return (tuple(dx) if isinstance(x, tuple) else dx[0]), {}
 
     @classmethod

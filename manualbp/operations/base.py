@@ -63,6 +63,8 @@ def alike(arrays: Sequence[Any]) -> list[Any]:
 
 def broadcastable(shapes: Sequence[tuple[int, ...]]) -> bool:
     """Do these shapes fit one another?"""
+    if all(size == shapes[0] for size in shapes):
+        return True
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
@@ -93,6 +95,9 @@ def partner(values: Values, shape: tuple[int, ...]) -> tuple[int, ...]:
 def axes_of(layer: Layer, dim: Axes, x: Array) -> tuple[int, ...]:
     """The axes meant by `dim`, none of them negative; all of them for None and (). A number has one axis, 0."""
     rank = max(len(shape(x)), 1)
+    if isinstance(dim, int) and -rank <= dim < rank == len(shape(x)):
+        layer.takes(True, x, "(*)", NUMBER)
+        return (dim % rank,)
     given = (dim,) if isinstance(dim, int) else tuple(dim or range(rank))
     inside = all(-rank <= d < rank for d in given) and len({d % rank for d in given}) == len(given)
     layer.takes(inside, x, f"(*) with {f'an axis {dim}' if isinstance(dim, int) else f'different axes {dim}'}", NUMBER)

@@ -249,8 +249,10 @@ class MaskedFill(Operation):
         inputs, mask = cache
         if dy is None:
             return unreached(inputs), {}
-        shown, hidden = (np.where(m, dy, 0).astype(dy.dtype) for m in (~mask, mask))
-        return (gradient(shown, inputs[0]), None, *(gradient(hidden, v) for v in inputs[2:])), {}
+        zero = np.zeros((), dy.dtype)
+        shown = np.where(mask, zero, dy)
+        hidden = [gradient(np.where(mask, dy, zero), v) for v in inputs[2:]]
+        return (gradient(shown, inputs[0]), None, *hidden), {}
 
     @classmethod
     def example(cls, choose, shape):

@@ -1,18 +1,18 @@
 """Products that sum over an axis: of matrices, with a weight, by Einstein's convention, in attention."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..base import Array, Layer, describe, shape, unbroadcast
+from ..linear import rows
 from .base import Operation, broadcastable, partner
 
 
 def product(a: Array, b: Array) -> Array:
     """ab over the last axis of a and the last but one of b. Under one matrix b, all rows of a are one matrix."""
     if b.ndim == 2 and a.ndim > 2:
-        return (a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
+        return (rows(a) @ b).reshape(*a.shape[:-1], b.shape[-1])
     return a @ b
 
 
@@ -20,8 +20,7 @@ def back(a: Array, b: Array, dy: Array) -> tuple[Array, Array]:
     """The gradients of `product`: da = dy bᵀ,  db = aᵀ dy,  each summed over the axes that it was repeated along."""
     da = product(dy, b.swapaxes(-1, -2))
     if b.ndim == 2 and a.ndim > 2:  # the sum over the batch is one over rows
-        rows = math.prod(a.shape[:-1])
-        return da, a.reshape(rows, a.shape[-1]).T @ dy.reshape(rows, dy.shape[-1])
+        return da, rows(a).T @ rows(dy)
     return unbroadcast(da, a.shape), unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
 
 
@@ -65,8 +64,8 @@ class Matmul(Operation):
 
     def backward(self, params, cache, dy):
         a, b, y_shape = cache
-        rows, columns = np.atleast_2d(a), b[:, None] if b.ndim == 1 else b
-        da, db = back(rows, columns, dy.reshape(y_shape))
+        row, columns = np.atleast_2d(a), b[:, None] if b.ndim == 1 else b
+        da, db = back(row, columns, dy.reshape(y_shape))
         return (da.reshape(a.shape), db.reshape(b.shape)), {}
 
     def sample(self, values, shape):
@@ -139,10 +138,8 @@ class Affine(Operation):
 
     def backward(self, params, cache, dy):
         x, W, b = cache
-        n = math.prod(x.shape[:-1])
-        rows_x, rows_dy = x.reshape(n, x.shape[-1]), dy.reshape(n, len(W))
-        dx, dW = (rows_dy @ W).reshape(x.shape), rows_dy.T @ rows_x
-        return ((dx, dW) if b is None else (dx, dW, rows_dy.sum(0))), {}
+        dx, dW = product(dy, W).reshape(x.shape), rows(dy).T @ rows(x)
+        return ((dx, dW) if b is None else (dx, dW, rows(dy).sum(0))), {}
 
     def sample(self, values, shape):
         out = int(values.rng.integers(1, 6))

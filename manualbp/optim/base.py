@@ -104,8 +104,7 @@ class Optimizer:
         with np.errstate(all="ignore"):  # as in torch, what leaves the range of numbers becomes inf or nan
             for name, g in flatten(grads).items():
                 if g is not None:
-                    p = self.checked(name, new, g)
-                    i = self.group_of(name)
+                    p, i = self.checked(name, new, g), self.group_of(name)
                     opt = groups[i] = groups.get(i) or self.of(name)
                     s = state.get(name) or {"step": 0, **opt.start(p)}
                     t = s["step"] + 1
@@ -128,7 +127,7 @@ class Optimizer:
 
     def gradient(self, name: str, g: Any) -> Any:
         """The gradient as the rule takes it: an array, made of the given rows where that is allowed."""
-        if isinstance(g, np.ndarray | np.generic):
+        if isinstance(g, (np.ndarray, np.generic)):
             return g
         if not self.sparse:
             raise ValueError(f"{self} takes arrays as gradients, SparseAdam takes Rows; that of {name!r} is Rows")
@@ -142,7 +141,8 @@ class Optimizer:
 
     def group_of(self, name: str) -> int:
         """The number of the group that the parameter belongs to; len(groups) if none is its own."""
-        groups = getattr(self, "groups", ())
+        if not (groups := getattr(self, "groups", ())):
+            return 0
         return next((i for i, group in enumerate(groups) if fnmatchcase(name, group.names)), len(groups))
 
     def in_group(self, i: int) -> Self:
@@ -152,7 +152,7 @@ class Optimizer:
 
     def of(self, name: str) -> Self:
         """This optimizer with the options of the group that the parameter belongs to."""
-        return self.in_group(self.group_of(name)) if getattr(self, "groups", ()) else self
+        return self.in_group(self.group_of(name))
 
     def replace(self, **changes: Any) -> Self:
         """The same optimizer with some options changed, as in opt.replace(lr=0.01)."""

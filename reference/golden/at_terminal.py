@@ -43,11 +43,12 @@ def record_file(asked: Asked, folder: str, console: Console) -> int:
     keep_others(folder, source)
     found = record(
         model, *sample, folder=folder, seed=asked.seed, only=asked.only, dtype=asked.dtype, light=asked.light,
-        source=source, track=bar(console, "nodes"),
+        source=source, track=bar(console, "steps"),
     )  # fmt: skip
     size = sum(file.stat().st_size for file in Path(folder).iterdir())
+    steps = f"{len(found.graph.layers)} steps, {len(found.nodes)} of them alone"  # others read an entry of a tuple
     print(
-        f"{folder}: {len(found.whole.run)} arrays of {found.model} and {len(found.nodes)} nodes, {size:,} bytes; "
+        f"{folder}: {len(found.whole.run)} arrays of {found.model} and its {steps}, {size:,} bytes; "
         f"the code by hand beside it: {found.by_hand}"
     )
     return verify_model.code_of([_Verdict(found.by_hand)])
@@ -99,7 +100,7 @@ def replay_folder(
     backends.usable(way.backend, "--torch", way.device)
     if target is not None and by_hand:
         raise ValueError("--by-hand runs the graph that was recorded: it takes no file beside the folder")
-    track = bar(console, "nodes")
+    track = bar(console, "steps")
     if by_hand:
         report = replay(folder, by_hand=True, track=track)
     elif target is not None and (target.endswith(".safetensors") or Path(target).is_dir()):

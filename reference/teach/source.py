@@ -122,8 +122,8 @@ def listing(name: str, f: FunctionType, derivation: Sequence[Step]) -> Listing:
     return Listing(name, tuple(Code(line, tuple(tied(line, name, aims, derivation))) for line in text.splitlines()))
 
 
-FORWARD = {"forward", "f", "value", "step"}
-BACKWARD = {"backward", "gradients", "df", "slope", "slopes"}
+FORWARD = {"forward", "f", "w", "evaluate", "value", "step"}
+BACKWARD = {"backward", "gradients", "df", "dw", "slope", "slopes"}
 RETURNED = {"rule": "p", "value": "v", "gradients": "dW"}  # what a method gives; else dx or y
 NO_STEP = ("def ", "@", "if ", "elif ", "for ", "with ", "else", "raise ", "self.takes", "self.check", "try", "except")
 COMPUTES = re.compile(r"[-+*/@]|\w\(")

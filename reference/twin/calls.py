@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import PackedSequence
 
 from manualbp.base import Layer, options_of, registry
 from manualbp.operations import Operation
@@ -262,7 +261,7 @@ def call_arguments(layer: Layer, module: torch.nn.Module, args: tuple, kwargs: M
     options = {n: v for n, v in given.items() if n in options_of(layer) and not has_tensor(v)}
     given = {n: torch.tensor(v) if n not in options and _counts(v) else v for n, v in given.items()}
     inputs = [v for n, v in given.items() if n not in options]
-    unfit = next((v for v in inputs if v is not None and (not has_tensor(v) or isinstance(v, PackedSequence))), None)
+    unfit = next((v for v in inputs if v is not None and not has_tensor(v)), None)
     if unfit is not None:
         raise UnknownCallError(
             f"nn.{type(module).__name__} called with {type(unfit).__name__} {unfit!r:.40} has no class here"

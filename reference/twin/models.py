@@ -96,10 +96,10 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
     """Are the modules inside of the classes that torch makes them of, without hooks?"""
     if not any(True for _ in module.children()):
         return True
-    twin = {name: parametrized.own_class(m) for name, m in to_torch(layer).named_modules()}
+    twin = {name: parametrized.own_class(m) for name, m in to_torch(layer).named_modules() if name}
     own = dict(module.named_modules()) | {"": parametrized.bare(module)}
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
-    return {name: parametrized.own_class(m) for name, m in own.items()} == twin and not hooked
+    return {name: parametrized.own_class(m) for name, m in own.items() if name} == twin and not hooked
 
 
 def sequence(model: nn.Module) -> Graph | None:

@@ -82,6 +82,10 @@ class Orthogonal(Parametrized):
 
 
 READ_OFTEN = nn.RNNBase, nn.MultiheadAttention  # weights that a pass reads several times
+MOVES_OFTEN = (
+    "torch reads a weight of {} several times a pass, and in training spectral_norm moves u and v every time, as often "
+    "as that torch happens to look. Give model.eval(), or torch.nn.utils.spectral_norm, which moves them once"
+)
 
 
 def set_modes(module: nn.Module, layer: Any) -> None:
@@ -89,9 +93,7 @@ def set_modes(module: nn.Module, layer: Any) -> None:
     module.training = getattr(layer.layer, "training", layer.training)
     if parametrize.is_parametrized(module, layer.name):
         if isinstance(layer, SpectralNormByHand) and layer.iterates and isinstance(module, READ_OFTEN):
-            raise TypeError(
-                f"torch reads the weight of {layer.layer} several times a pass, and moves u and v every time"
-            )
+            raise TypeError(MOVES_OFTEN.format(layer.layer))
         module.parametrizations[layer.name].train(layer.training)  # type: ignore[union-attr,index]
 
 
@@ -131,8 +133,7 @@ def made(module: nn.Module) -> list[Made] | None:
     for name, steps in module.parametrizations.items() if parametrize.is_parametrized(module) else ():  # type: ignore
         if len(steps) != 1 or type(steps[0]) not in READ:
             return None
-        moves = type(steps[0]) is parametrizations._SpectralNorm and steps[0].training
-        if moves and isinstance(module, READ_OFTEN):
+        if moves_often(module, name):
             return None
         found.append(READ[type(steps[0])](steps[0], name))
     for hook in module._forward_pre_hooks.values():
@@ -141,6 +142,14 @@ def made(module: nn.Module) -> list[Made] | None:
             mode = {"training": module.training} if name == "SpectralNorm" else {}
             found.append((name, options | {"hook": True} | mode))
     return found
+
+
+def moves_often(module: nn.Module, name: str | None = None) -> bool:
+    """Do u and v of this weight, or of any, move several times a pass?"""
+    if not isinstance(module, READ_OFTEN) or not parametrize.is_parametrized(module, name):
+        return False
+    of_name = module.parametrizations if name is None else {name: module.parametrizations[name]}  # type: ignore[index]
+    return any(type(step) is parametrizations._SpectralNorm and step.training for s in of_name.values() for step in s)
 
 
 def bare(module: nn.Module) -> nn.Module:

@@ -79,13 +79,13 @@ def _kept(rng: np.random.Generator, x: torch.Tensor, p: float, shared_axes: int 
     return (_uniform(rng, shape, x) >= p).to(x.dtype)
 
 
-def _dropout(axes: int | None) -> Callable:
-    """`axes`: how many share a draw; None: all behind the second."""
+def _dropout(shared: Callable[[int], int]) -> Callable:
+    """`shared`: of so many axes, how many have one draw for all their entries."""
 
     def dropout(rng: Any, original: Any, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
         if not training or not 0 < p < 1:
             return original(x, p, training, inplace)
-        return x * _kept(rng, x, p, x.ndim - 2 if axes is None else axes) / (1 - p)
+        return x * _kept(rng, x, p, shared(x.ndim)) / (1 - p)
 
     return dropout
 
@@ -199,10 +199,10 @@ def _fractional(
 
 
 REPLACED: tuple[tuple[Any, str, Callable], ...] = (
-    (F, "dropout", _dropout(0)),
-    (F, "dropout1d", _dropout(1)),
-    (F, "dropout2d", _dropout(None)),
-    (F, "dropout3d", _dropout(3)),
+    (F, "dropout", _dropout(lambda axes: 0)),
+    (F, "dropout1d", _dropout(lambda axes: 1)),
+    (F, "dropout2d", _dropout(lambda axes: axes - 2)),
+    (F, "dropout3d", _dropout(lambda axes: 3 if axes == 5 else axes - 1)),
     (F, "alpha_dropout", _alpha_dropout(features=False)),
     (F, "feature_alpha_dropout", _alpha_dropout(features=True)),
     (F, "fractional_max_pool2d", _fractional),

@@ -8,14 +8,15 @@ from unittest import mock
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from manualbp.base import Layer, options_of, registry
 from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
-from . import calls
+from . import calls, parametrized
 from .passes import Given, OwnRun, outputs
-from .refusals import REFUSED, Missing, place, told
+from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
 
@@ -304,8 +305,13 @@ class Reader(OwnRun):
     def whole(self, m: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step | None:
         """A module that is taken whole, with its parameters and buffers; None for one that is read through."""
         layer = self.find(m)
+        if layer is None and parametrized.moves_often(m):
+            told = parametrized.MOVES_OFTEN.format(parametrized.own_class(m).__name__)
+            raise TypeError(f"from_torch cannot read this model: {told}\n  {place(self.stack[-1])}")
         if layer is None:
             return None
+        if any(isinstance(a, PackedSequence) for a in (*args, *kwargs.values())):
+            raise TypeError(f"from_torch cannot read this model: {PACKED}\n  {place(self.stack[-1])}")
         options = options_of(layer)
         own = dict(m.named_parameters(remove_duplicate=False))
         own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}

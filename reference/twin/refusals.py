@@ -12,7 +12,14 @@ from . import calls, passes
 TORCH = torch.__file__.rpartition("/")[0]
 HERE = (__file__, passes.__file__, __file__.replace("refusals", "reading"))
 
+PACKED = (
+    "a packed sequence has no axis of time left to read along. Give the layer the padded sequences: in one direction, "
+    "up to its end each gives the same; by hand the lengths are an input, as in "
+    "LSTM(3, 4).forward(params, (x, None, lengths))"
+)
 REFUSED = {
+    "torch._pack_padded_sequence": PACKED,
+    "torch._pad_packed_sequence": PACKED,
     "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
     "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
     "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",

@@ -119,9 +119,9 @@ def tied(cls: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("cls", "code", "step"),
     [
-        ("Linear", 'grads = {"weight": rows_dy.T @ rows_x}', "dW = dyᵀ x"),
+        ("Linear", 'grads = {"weight": rows_dy.T @ rows(x)}', "dW = dyᵀ x"),
         ("Linear", 'return grads | ({"bias": rows_dy.sum(0)} if self.bias else {})', "db = Σₙ dy"),
-        ("Linear", 'y = x @ params["weight"].T', "y = xWᵀ + b"),
+        ("Linear", 'y = rows(x) @ params["weight"].T', "y = xWᵀ + b"),
         ("Conv2d", "z = pad(x, sides, self.padding_mode)  # (0)", "z = x padded"),
         ("LSTM", "dc = add(dc, du * o * (1 - r * r))", "dcₜ ← dcₜ + du ∂u/∂cₜ"),
         ("Softmax", "return y * (dy - (y * dy).sum(axis, keepdims=True))", "dx = y(dy − Σ y dy)"),

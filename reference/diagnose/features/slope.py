@@ -89,7 +89,7 @@ def activations(given: tuple[float, ...] = ()) -> tuple[Elementwise, ...]:
 
 
 def slope(f: Elementwise, x: Array) -> Array:
-    return np.asarray(f.df(x, f.f(x)), float)
+    return np.asarray(f.df(x, f.evaluate(x)[1]), float)
 
 
 def identified(s: Seen, x: Array) -> Elementwise | None:
