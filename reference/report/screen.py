@@ -99,9 +99,9 @@ def _times(n: int) -> str:
 
 def _table(title: str, rows: dict[str, Figures]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     for heading in ("cases", "exact: identical", "real: worst err/bound", "median power"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for name, row in rows.items():
         exact = f"{row.identical} of {row.certified}" if row.certified else "–"
         table.add_row(name, str(row.cases), exact, f"{row.worst:.2g}", figure(row.power))
@@ -187,9 +187,9 @@ def one(
     regime = "exact regime, ==" if found.exact else "real regime, derived bound"
     console.print(f"  {found.verdict} ({regime}, {found.dtype})")
     table = Table(header_style="dim")
-    table.add_column("tensor", no_wrap=True)
+    table.add_column("tensor", overflow="fold")
     for heading in ("err", "bound", "err/bound", "power"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     shown = found.wrong if only_wrong else found.tensors
     for t in shown:
         ratio = "identical" if t.identical else f"{t.ratio:.3g}"
