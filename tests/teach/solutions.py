@@ -176,7 +176,7 @@ WRONG = [
     ("product", changed("product", ("dy * b, dy * a", "dy * a, dy * b")), "slope is taken to be x"),
     ("product", changed("product", ("dy * b, dy * a", "b, a")), "A07|upstream|arrives from above"),
     ("bias", "def backward(dy, cache): return dy, dy.mean(axis=0)", "B04"),
-    ("bias", "def backward(dy, cache): return dy, dy", "B03|gradient of x"),
+    ("bias", "def backward(dy, cache): return dy, dy", "B03|gradient of x|axis too many"),
     ("bias", "def backward(dy, cache): return dy, dy[-1]", "B05"),
     (
         "matmul",
@@ -254,7 +254,7 @@ def backward(dy, cache):
     ("lstm_cell", changed("lstm_cell", ("dc * f, dz.T", "dc * i, dz.T")), "G28"),
     ("attention", changed("attention", (" / np.sqrt(Q.shape[1])", "")), "G12"),
     ("attention", changed("attention", ("P * (dP - (P * dP).sum(1, keepdims=True))", "P * (1 - P) * dP")), "C13"),
-    ("attention", changed("attention", ("dS @ K, dS.T @ Q", "dS.T @ Q, dS @ K")), "G13|gradient of k"),
+    ("attention", changed("attention", ("dS @ K, dS.T @ Q", "dS.T @ Q, dS @ K")), "G13|gradient of k|another length"),
     ("momentum", changed("momentum", ("0.9 * state + g", "0.9 * state + 0.1 * g")), "H11|H13"),
     (
         "momentum",

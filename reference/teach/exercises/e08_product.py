@@ -9,6 +9,7 @@ HINTS = (
     "The loss changes by dy for every unit of y: multiply by it.",
     "The gradient of a contains b, and the other way round.",
 )
+FITTING = {"A07": 2, "slope is taken": 3}
 STUB = '''
 def forward(a, b):
     return a * b, (a, b)
