@@ -19,6 +19,7 @@ from .judging import CONVENTION, ERROR, RIGHT, SURE, WRONG, Judgement, Mistake, 
 from .shapes import Shape, likely, of_gradient
 
 RIGHT_SLOPE = " where it is "  # what follows says what should stand there
+PARAMETER = "0.weight"  # of the model that an optimizer is tried on
 OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "coarse": WRONG, "convention": CONVENTION}
 
 
@@ -114,7 +115,8 @@ def where(found: Report) -> str:
     place, *numbers = worst
     index = f"[{', '.join(map(str, place))}]" if place else ""
     yours, right = apart(*numbers)
-    return f"{t.name}{index}: yours {yours}, right {right} ({found.shown})"
+    name = t.name.replace(PARAMETER, "p")  # as the sheet calls it
+    return f"{name}{index}: yours {yours}, right {right} ({found.shown})"
 
 
 def culprit(found: Report) -> Tensor | None:

@@ -279,4 +279,23 @@ def step(p, g, state):
         ),
         "H06",
     ),
+    ("silu", changed("silu", ("x * s * (1 - s)", "x * s * (1 - x * s)")), "slope"),
+    (
+        "batchnorm",
+        changed("batchnorm", ("(dy * xhat).sum(0), dy.sum(0)", "(dy * xhat).sum(1), dy.sum(1)")),
+        "another length",
+    ),
+    ("attention", changed("attention", ("P.T @ dY", "(dY.T @ P)")), "transposed"),
+    ("rnn", changed("rnn", ("dz = dh * (1 - hs[t + 1] ** 2)", "dz = dh")), "G23"),
+    (
+        "mlp",
+        changed(
+            "mlp",
+            ("dz @ W, dz.T @ x, dz.sum(0), dy.T @ h, dy.sum(0)", "dz.T @ x, dz.sum(0), dy.T @ h, dy.sum(0), dz @ W"),
+        ),
+        "was given for|another length",
+    ),
+    ("affine", changed("affine", ("dy.sum(axis=0)", "dy.sum(axis=0, keepdims=True)")), "axis of length 1"),
+    ("adam", changed("adam", ("v / (1 - 0.999**t)", "v")), "H01|bias correction of the second"),
+    ("mean", changed("mean", (" / len(x)", " / x.size")), "1/d times|A02"),
 ]

@@ -256,6 +256,21 @@ def test_hovering_and_searching(site, tmp_path):
     assert hidden is True
 
 
+OUTSIDE = """
+return [...document.querySelectorAll("svg.flow, svg.plot")].flatMap((svg) => {
+  const box = svg.getBoundingClientRect();
+  const parts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  return parts.filter(([, at]) => at.left < box.left - 1 || at.right > box.right + 1).map(([text]) => text);
+});
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["MultiheadAttention", "BatchNorm1d", "GELU", "why-a-wrong-gradient-may-still-train"])
+def test_no_word_of_a_picture_is_cut(site, name, tmp_path):
+    assert visit(inlined(site, f"{name}.html"), OUTSIDE, tmp_path) == []
+
+
 @needs_browser
 @pytest.mark.parametrize("name", ["index", "Linear", "LSTM", "why-p-minus-t", "GELU", "Adam"])
 def test_no_complaint_and_nothing_wider_than_the_window(site, name, tmp_path):

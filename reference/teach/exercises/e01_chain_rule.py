@@ -11,6 +11,9 @@ HINTS = (
 )
 FITTING = {"times what it should be": 1, "is missing": 2}
 STUB = '''
+import numpy as np
+
+
 def f(x):
     return (3 * x + 1) ** 2
 

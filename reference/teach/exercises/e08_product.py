@@ -11,6 +11,9 @@ HINTS = (
 )
 FITTING = {"A07": 2, "slope is taken": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(a, b):
     return a * b, (a, b)
 

@@ -10,6 +10,9 @@ HINTS = (
 )
 FITTING = {"B01": 2, "transposed": 3, "another length": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(A, B):
     return A @ B, (A, B)
 

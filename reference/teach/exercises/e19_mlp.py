@@ -12,6 +12,7 @@ HINTS = (
     "dz = dh times the slope of tanh at z, written with h. From there it is an affine layer with input x.",
 )
 FITTING = {
+    "was given for": "The gradients come in the order of what forward takes: x, W, b, V, c.",
     "C02": 3,
     "C03": 3,
     "C04": 3,

@@ -12,6 +12,9 @@ HINTS = (
 )
 FITTING = {"G18": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(x, mask):
     return x * mask / (1 - 0.25), (mask,)
 

@@ -12,6 +12,9 @@ HINTS = (
 )
 FITTING = {"H11": 2, "H13": 2, "state": 1}
 STUB = '''
+import numpy as np
+
+
 def step(p, g, state):
     """The new p, and the new state. state is None in the first step. Keep a copy of g, not g."""
 '''
