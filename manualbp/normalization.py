@@ -39,6 +39,8 @@ class Normalization(Layer, family=True):
     A subclass gives learned(), makes x̂, and takes g back to x.
     """
 
+    cancels = True  # x − μ where all x are equal, and g − ⟨g⟩ − x̂⟨g x̂⟩
+
     def learned(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of those of γ and β that the options ask for."""
         raise NotImplementedError

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
-from manualbp.base import Layer, flatten, run
+from manualbp.base import Layer, Tree, flatten, run
 from manualbp.container import Select
 from manualbp.graph import Graph, Node, leaves_of
 
@@ -62,6 +62,7 @@ class Chain:
     lines: tuple[Line, ...]
     modules: Mapping[str, str]
     real: frozenset[str]  # inputs that have a gradient
+    dy: Tree  # the upstream gradient, drawn
 
     @property
     def graph(self) -> Graph:
@@ -76,6 +77,13 @@ class Chain:
         """The inputs that several steps use, with these: their gradients add there."""
         users = {n: tuple(node.name for node in self.graph.layers if n in leaves_of(node.inputs)) for n in self.real}
         return {n: steps for n, steps in sorted(users.items()) if len(steps) > 1}
+
+    @property
+    def loss(self) -> str:
+        """What the gradients are those of, in words: no check has an upstream gradient of 1."""
+        if isinstance(self.dy, np.ndarray | np.generic) and not self.dy.ndim:
+            return f"The model gives a number; the loss is {float(self.dy):.4g} times it, a factor drawn at random."
+        return "The loss is Σ y dy, with the gradient dy of the output drawn at random."
 
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
@@ -134,7 +142,7 @@ def chain_of(given: Prepared, only: str = "*", tell: Tell = silent) -> Chain:
     )  # fmt: skip
     modules = {path: type(m).__name__ for path, m in given.own.model.named_modules()}
     real = frozenset(n for n, a in given.trial.x.items() if a.dtype.kind == "f")
-    return Chain(report, lines, modules, real)
+    return Chain(report, lines, modules, real, given.trial.dy)
 
 
 def parameters_of(node: Node, known: Mapping[str, int]) -> dict[str, int]:
@@ -223,7 +231,7 @@ def chain_rule(chain: Chain, only: str = "*") -> str:
     report = chain.report
     head = (
         f"{report.title}: {len(chain.graph.layers)} steps, {report.verdict}, worst err/bound {report.ratio:.2g}. "
-        f"Down the forward pass; back up, the gradient of the loss by what a step gives.\n\n"
+        f"Down the forward pass; back up, the gradient of the loss by what a step gives.\n{chain.loss}\n\n"
     )
     steps = [row for row in rows if not isinstance(row, Part)]
     tail = "".join(formulas(type(line.node.layer)) for line in first_of_each(steps))

@@ -194,8 +194,8 @@ class Tally:
 
 def classes_of(plan: Plan) -> list[type]:
     """The classes that a plan speaks of."""
-    known = {name: cls for name, cls in registry().items() if here(name)}
-    known |= registry(Optimizer) if plan.torches.plain else {}  # no compiler is asked to update
+    known = registry() | (registry(Optimizer) if plan.torches.plain else {})  # no compiler is asked to update
+    known = {name: cls for name, cls in known.items() if here(name)}
     return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
@@ -301,7 +301,7 @@ def draw_case(plan: Plan, classes: list[type], i: int, choose: Choose) -> Case |
     case = verification_case(choose, classes[i % len(classes)], exact, plan.dtype)
     if case is not None and not plan.torches.plain:
         case = replace(case, optimizer=None)
-    if case is None or not has(case.layer):
+    if case is None or not has(case.layer) or not (case.optimizer is None or has(case.optimizer)):
         return None
     return case if plan.regime != "exact" or case.exact else None
 

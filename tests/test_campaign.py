@@ -442,7 +442,10 @@ def test_a_scheduler_that_does_not_answer_is_told_within_its_time(run, monkeypat
     code, _, err = run(*OPTIONS, "--on", "ray", "--scheduler", address, "--resume", tmp_path / "run")
     assert code == 2
     assert f"no scheduler answers at {address}" in err
-    assert "0 of 24 networks are done; to go on: manualbp verify --resume" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()  # nothing had begun
+    assert run(*OPTIONS, "--on", "processes", "--jobs", 1, "--resume", tmp_path / "run")[0] == 0
+    code, _, err = run("--cases", 48, "--on", "ray", "--scheduler", address, "--resume", tmp_path / "run")
+    assert "24 of 48 networks are done; to go on: manualbp verify --resume" in " ".join(err.split())
     assert run(*OPTIONS, "--on", "ray", "--scheduler", "here", "--resume", tmp_path / "run")[0] == 2
 
 

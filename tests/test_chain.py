@@ -38,6 +38,23 @@ def test_every_gradient_that_comes_back_is_torchs(name):
     assert sum(line.torch is not None for line in found.lines) >= len(found.lines) / 3
 
 
+def test_the_loss_that_gradients_are_those_of_is_said():
+    """A model that ends in a loss has one as its output, too, times a drawn factor: its reader would expect 1."""
+    model, x = nn.Sequential(nn.Linear(3, 2), nn.Flatten(0), nn.Tanh()), torch.ones(2, 3)
+    assert "The loss is Σ y dy" in explain_model(model, x)
+
+    class WithLoss(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return self.inner(x).square().mean()
+
+    given = prepared(WithLoss(), (x,), {}, 0)
+    assert f"the loss is {float(given.trial.dy):.4g} times it" in explain_model(WithLoss(), x)
+
+
 def test_a_long_model_is_folded_by_module_and_unfolds():
     found = chain("gpt")
     text = chain_rule(found)

@@ -109,7 +109,11 @@ def test_what_a_compiler_makes_of_a_network_is_counted():
 
 @pytest.mark.parametrize(
     ("layer", "shape"),
-    [(m.Dropout(0.4), (3, 4)), (m.RReLU(), (3, 4)), (m.Sequential(m.Linear(2, 3), m.FeatureAlphaDropout(0.4)), (4, 2))],
+    [
+        (m.Dropout(0.4), (3, 4)), (m.RReLU(), (3, 4)),
+        (m.Sequential(m.Linear(2, 3), m.FeatureAlphaDropout(0.4)), (4, 2)),
+        (m.MultiheadAttention(4, 2, dropout=0.3), (5, 3, 4)),
+    ],
     ids=repr,
 )  # fmt: skip
 def test_random_numbers_are_those_of_the_side_by_hand(layer, shape):

@@ -23,7 +23,7 @@ from manualbp import (
 )
 from manualbp.loss_margin import Hinged
 from manualbp.operations import Clamp
-from manualbp.optim import LBFGS, Adam
+from manualbp.optim import LBFGS, Adam, Muon
 from reference.compare.comparison import compare_case, compare_passes
 from reference.draw.case import Case
 from reference.laws import on_examples
@@ -155,11 +155,15 @@ def test_what_came_to_torch_later_is_left_out_at_its_default_and_not_drawn_else(
     assert not has(Sequential(network, BatchNorm1d(3, bias=False)), "2.10.0")
     assert has(Sequential(network, BatchNorm1d(3, bias=False)), "2.12.0")
     assert not has(Objective(network, LinearCrossEntropyLoss(3, 2)), "2.12.0")
+    assert has(Adam(), "2.6.0")
+    assert not has(Adam(decoupled_weight_decay=True), "2.6.0")
+    assert not has(Muon(), "2.8.0")
+    assert has(LBFGS(maximize=True), "2.8.0")  # where −f is minimised instead
 
 
 @pytest.mark.parametrize("name", CLASSES_SINCE)
 def test_a_class_that_came_later_is_in_this_torch_if_the_table_says_so(name):
-    assert hasattr(torch.nn, name) == here(name)
+    assert (hasattr(torch.nn, name) or hasattr(torch.optim, name)) == here(name)
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS_SINCE)

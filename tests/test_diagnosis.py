@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+import manualbp as m
 from reference.diagnose.diagnosis import diagnose
 from reference.diagnose.evidence import Evidence
+from reference.diagnose.replays import of_layer
+from reference.draw.case import Case
+from reference.faults import faults
 
 TRIALS = 3  # of different sizes, as a check makes them
 LEAST = 0.95  # of the catalogue's mistakes must be named first
@@ -73,3 +77,13 @@ def test_noise_is_given_no_name(seed):
     noise = (evidence(function, lambda a: {"w": rng.standard_normal(a.w.shape)}, rng) for _ in range(TRIALS))
     found = [replace(e, trial=k) for k, of in enumerate(noise) for e in of]
     assert diagnose(found) == ()
+
+
+def test_mistakes_are_replayed_in_the_order_of_the_layers():
+    """So that among equals the first is the same in every process: a digest of a campaign depends on it."""
+    layers = m.Linear(3, 4), m.Softplus(), m.LayerNorm(4), m.Tanh(), m.Softmax(-1), m.Sigmoid()
+    case = Case(m.Sequential(*layers), (5, 3))
+    found = list(of_layer(case.layer, 0, case.trial()))
+    inside = [fault for layer in layers for fault in faults(type(layer).__name__)]
+    assert found == [fault for fault in dict.fromkeys([*faults("Sequential"), *inside]) if fault in found]
+    assert len(found) > len(layers)

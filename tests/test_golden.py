@@ -83,6 +83,17 @@ def test_the_code_by_hand_is_held_beside_a_recording(golden):
     assert len(report.nodes) == len(format.read(golden).nodes)
 
 
+def test_other_weights_of_the_model_are_said(small):
+    """The replay is run with those of the recording, so that it is identical all the same."""
+    model, _ = linear()
+    assert not any("weights" in note for note in replay(small, model).notes)
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+    report = replay(small, model)
+    assert report.verdict == "identical"
+    assert "run with the weights of the recording; the model's own are others: 0.weight" in report.notes
+
+
 def test_with_other_threads_it_is_rounding_at_most(tmp_path):
     torch.manual_seed(0)
     model, x = (

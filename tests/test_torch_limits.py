@@ -98,6 +98,19 @@ def test_batch_norm_takes_an_upstream_gradient_by_other_strides():
     assert off(gradients(to_torch(layer, params), turned)) < 1e-13
 
 
+def test_max_pool3d_refuses_an_upstream_gradient_by_its_strides():
+    """Without a batch, with axes of length 1, it can be read as images whose channels lie last."""
+    x = torch.randn(1, 1, 3, 1, dtype=torch.float64, requires_grad=True)
+    y = torch.nn.MaxPool3d((1, 2, 3), padding=(0, 1, 1), ceil_mode=True)(x)
+    turned = torch.ones(1, 2, 1, 1, dtype=torch.float64).transpose(1, 2)
+    assert (
+        torch.autograd.grad(y, x, turned.clone(memory_format=torch.contiguous_format), retain_graph=True)[0].shape
+        == x.shape
+    )
+    with pytest.raises(RuntimeError, match="Unsupported memory format"):
+        torch.autograd.grad(y, x, turned)
+
+
 def test_sigmoid_ends_where_its_exponential_overflows():
     """σ(−720) is a number; torch's is 0 from −710 on, so that a logarithm of it, the target's gradient, is infinite."""
     x = np.array([-720.0])

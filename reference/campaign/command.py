@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,18 @@ def campaign(plan: Plan, how: How, out: Out) -> str:
     if how.scheduler and how.on == "processes":
         raise ValueError("--scheduler goes with --on dask or --on ray; it got --on processes")
     folder = Path(how.folder or f"campaign-{hashlib.sha256(dumped(kept.identity(plan)).encode()).hexdigest()[:8]}")
+    new = not folder.exists()
     log = kept.opened(folder, plan, how.given, how.task)
+    tally = log.tally
     try:
-        tally = log.tally
         out.console.print(f"Kept in {folder}, {tally.covered} of {log.plan.cases} networks so far. {log.note}".strip())
         with _until_interrupted() as ended:
             _done(log, tally, how, out.console)
+    except ValueError as e:
+        if not new or tally.covered:
+            raise ValueError(f"{e}; {_go_on(how, log)}") from e
+        shutil.rmtree(folder)  # nobody was there to do it: nothing is kept of what has not begun
+        raise
     finally:
         log.close()
     _written(tally, log.plan, out, log)
@@ -90,10 +97,8 @@ def _done(log: kept.Log, tally: Tally, how: How, console: Console) -> None:
             tasks = (span for span in missing if not _hopeless(tally))
             lost = conduct(functools.partial(kept.work, kept.plain_plan(log.plan)), tasks, workers, take)
     except (ImportError, RuntimeError) as e:
-        told = f"a worker cannot do this work ({e.__cause__ or e}): is the same manualbp installed there?"
-        raise ValueError(f"{told} {_go_on(how, log)}") from e
-    except ValueError as e:
-        raise ValueError(f"{e}; {_go_on(how, log)}") from e
+        told = f"a worker cannot do this work ({e.__cause__ or e}): install the same manualbp there"
+        raise ValueError(told) from e
     tally.errors += [f"{TRIES} workers died of the networks {a} to {b - 1}, which were given up" for a, b in lost]
 
 

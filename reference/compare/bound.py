@@ -3,6 +3,7 @@
 For one tensor, with h by hand, t by torch, the number of bits as subscript and ε = 2⁻⁵²:
 
     strict    16 · ( ε S + η/ε )
+    with own  16 · ( ε S + η/ε  +  |h64 − h80| )
     measured  16 · ( ε S + η/ε  +  2⁻²⁹ |t32 − t64|  +  own ),   own = |h64 − h80| + 2⁻²⁹ |h32 − h64|
 
     ε S               S the tensor's largest entry: the last bit of what is stored
@@ -11,7 +12,7 @@ For one tensor, with h by hand, t by torch, the number of bits as subscript and 
     2⁻²⁹ |t32 − t64|  the rounding of torch, measured in float32 and scaled by the ratio of the precisions
     own               the rounding of the side that is judged, measured: the same code on longdouble and float32
 
-In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32 − h64|.
+In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32 − h64|, with own |h32 − h80|.
 
 All are the largest entries of the tensor. The strict bound is a part of every other, so what stays within it passes
 whatever more runs would say; they are made only where it is exceeded. A wrong formula does not loosen the bound, since
@@ -35,6 +36,12 @@ WIDE = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)  # on some p
 def strict(s: float, dtype: str) -> float:
     """The bound where the largest entry is s."""
     return FACTOR * (EPS[dtype] * s + LEAST[dtype])
+
+
+def with_own(s: float, dtype: str, h64: Array, h80: Array) -> float:
+    """The bound with what longdouble alone shows of the judged side's rounding."""
+    least = EPS[dtype] * s + LEAST[dtype]
+    return FACTOR * (least + min(distance(h64, h80), most(s, least, dtype)))
 
 
 def measured(

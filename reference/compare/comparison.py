@@ -17,7 +17,7 @@ from ..sides.run import OUTPUT, UPDATE, Name, Run, in_order
 from ..sides.side import Side
 from ..twin.conventions import as_in
 from . import nudge
-from .bound import largest, measured, strict
+from .bound import largest, measured, strict, with_own
 from .tensor import Tensor, exactly, within
 
 GOOD = ("identical", "rounding")
@@ -76,7 +76,8 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
     """Both sides of a trial. `hand` is the one that is judged; no bound grows with its faults.
 
     The strict bound first. Where it is exceeded: on small integers ==, if it is certain that nothing rounds there; else
-    the rounding that both sides show in other precisions; at last what data moved by their last bits show.
+    the rounding that the judged side shows in longdouble; then that of both sides in every precision; at last what data
+    moved by their last bits show.
     """
     runs = hand.run(trial), torch.run(trial)
     done = partial(Comparison, dtype=trial.dtype, runs=runs)
@@ -89,13 +90,16 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
         return done(tuple(exactly(t.of, t.hand, t.torch) for t in tensors), exact=True)
     if _well_within(tensors):
         return done(tensors)
+    wide = _wide(hand, trial, runs[0])
+    if wide and _well_within(tensors := _against(runs, lambda n, a, b: with_own(largest(b), trial.dtype, a, wide[n]))):
+        return done(tensors)
     runs = runs[0], _where_finite(hand, torch, trial, runs)
-    return _by_more_runs(hand, torch, trial, runs)
+    return _by_more_runs(hand, torch, trial, runs, wide)
 
 
-def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) -> Comparison:
-    """By the rounding that other precisions show, and at last by moved data."""
-    mine, theirs, bounds = rounding(hand, torch, trial, runs)
+def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], wide: Run) -> Comparison:
+    """By the rounding that every precision shows, and at last by moved data."""
+    mine, theirs, bounds = rounding(hand, torch, trial, runs, wide)
     tensors = _against(runs, lambda n, a, b: bounds[n])
     exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
@@ -108,10 +112,11 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) 
 
 
 def rounding(
-    hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]
+    hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], wide: Run | None = None
 ) -> tuple[dict[Any, Run], dict[Any, Run], dict[Name, float]]:
-    """Both sides in every precision, and the bound of every tensor that follows."""
-    mine, theirs = precisions(hand, trial, runs[0]), precisions(torch, trial, runs[1])
+    """Both sides in every precision, and the bound of every tensor that follows. `wide`: the judged side in longdouble,
+    where it has run already."""
+    mine, theirs = precisions(hand, trial, runs[0], wide), precisions(torch, trial, runs[1])
     return mine, theirs, {n: _measured(n, trial.dtype, mine, theirs) for n in runs[0] | runs[1]}
 
 
@@ -141,20 +146,29 @@ def _measured(n: Any, dtype: str, mine: dict[Any, Run], theirs: dict[Any, Run]) 
     return measured(largest(t64), dtype, h32, h64, h80, t32, t64)  # type: ignore[arg-type]
 
 
-def precisions(side: Side, trial: Trial, run: Run) -> dict[Any, Run]:
+def precisions(side: Side, trial: Trial, run: Run, wide: Run | None = None) -> dict[Any, Run]:
     """The side in every precision; its one run stands for those that it does not take, or that are too dear."""
     found = dict.fromkeys((np.float32, np.float64, np.longdouble), run)
-    shapes = {n: np.shape(a) for n, a in run.items()}
-    for dtype in side.precisions:
-        if np.dtype(dtype).name != trial.dtype and not (trial.large and dtype is np.longdouble):
-            try:
-                with np.errstate(all="ignore"):
-                    other = side.run(trial.cast(dtype))
-            except Exception:  # it does not take this precision
-                continue
-            if {n: np.shape(a) for n, a in other.items()} == shapes:
-                found[dtype] = other
-    return found
+    wide = _wide(side, trial, run) if wide is None else wide
+    others = {d: wide if d is np.longdouble else _in(side, trial, run, d) for d in side.precisions}
+    return found | {d: other for d, other in others.items() if other}
+
+
+def _wide(side: Side, trial: Trial, run: Run) -> Run:
+    """The side in longdouble; {} where it does not take it, or it is too dear."""
+    return {} if trial.large or np.longdouble not in side.precisions else _in(side, trial, run, np.longdouble)
+
+
+def _in(side: Side, trial: Trial, run: Run, dtype: Any) -> Run:
+    """The side in another precision than that of `run`; {} where it does not take it."""
+    if np.dtype(dtype).name == trial.dtype:
+        return {}
+    try:
+        with np.errstate(all="ignore"):
+            other = side.run(trial.cast(dtype))
+    except Exception:  # it does not take this precision
+        return {}
+    return other if {n: np.shape(a) for n, a in other.items()} == {n: np.shape(a) for n, a in run.items()} else {}
 
 
 def _rounds_nothing(runs: dict[Any, Run]) -> bool:

@@ -72,8 +72,7 @@ class Lockstep:
     def packed(self) -> tuple[Array, Array, Array]:
         """All arrays of either side, end to end, and where each begins."""
         mine, theirs = ([run[k][n].ravel() for k, n in self.places] for run in self.runs)
-        ends = np.cumsum([a.size for a in mine])
-        return np.concatenate(mine), np.concatenate(theirs), np.concatenate([[0], ends[:-1]])
+        return np.concatenate(mine), np.concatenate(theirs), begins(mine)
 
     @cached_property
     def comparable(self) -> bool:
@@ -90,17 +89,17 @@ class Lockstep:
     def error(self) -> Array:
         """The largest |by hand − by torch| of every array."""
         mine, theirs, starts = self.packed
-        return np.maximum.reduceat(np.abs(mine - theirs), starts)
+        return tops(mine - theirs, starts)
 
     @cached_property
     def size(self) -> Array:
         """The largest entry of every array."""
-        return np.maximum.reduceat(np.abs(self.packed[0]), self.packed[2])
+        return tops(self.packed[0], self.packed[2])
 
     @cached_property
     def scale(self) -> Array:
         """What the last bit of every array is measured by."""
-        before = {n: largest(p) for n, p in self.steps.params.items()}
+        before, gradients = {n: largest(p) for n, p in self.steps.params.items()}, self.gradients
         here: dict[tuple[int, str], float] = {}
         for (k, n), s in zip(self.places, self.size.tolist()):
             whole, _, slot = n.partition("/")
@@ -110,7 +109,7 @@ class Lockstep:
             for n in self.steps.params:
                 if n in after:
                     before[n] = max(before[n], here.get((k, n), 0.0))
-                    here[k, n] = max(before[n], self._gradient(k, n))
+                    here[k, n] = max(before[n], gradients.get((k, n), 0.0))
         return np.array([here.get((k, n.partition("/")[0]), 0.0) for k, n in self.places])
 
     def bounds(self) -> Iterator[Array]:
@@ -133,20 +132,28 @@ class Lockstep:
             return None
         mine, _, starts = self.packed
         wide = np.concatenate([self.wide[k][n].ravel() for k, n in self.places])
-        return np.maximum.reduceat(np.abs(mine - wide), starts)
+        return tops(mine - wide, starts)
 
-    def _gradient(self, k: int, name: str) -> float:
-        g = self.steps.grads[k].get(name)
-        return 0.0 if g is None else largest(g.values if isinstance(g, Rows) else g)
+    @cached_property
+    def gradients(self) -> dict[tuple[int, str], float]:
+        """The largest entry of every gradient, by step and name."""
+        of_steps = [
+            (k, n, g) for k, of_step in enumerate(self.steps.grads) for n, g in of_step.items() if g is not None
+        ]
+        given = {(k, n): (g.values if isinstance(g, Rows) else g).ravel() for k, n, g in of_steps}
+        there = {at: g for at, g in given.items() if g.size}
+        flat = [*there.values()]
+        return dict(zip(there, tops(np.concatenate(flat), begins(flat)).tolist())) if flat else {}
 
     @cached_property
     def change(self) -> Array:
         """What a fault is measured by: a parameter's largest change in the step, a state's largest entry."""
         before = [self.steps.params, *self.runs[0]]
-        return np.array([
-            float(np.abs(self.runs[0][k][n] - before[k][n]).max()) if n in self.steps.params else s
-            for (k, n), s in zip(self.places, self.size.tolist())
-        ])  # fmt: skip
+        start = [
+            before[k][n].ravel() if n in self.steps.params else np.zeros(self.runs[0][k][n].size)
+            for k, n in self.places
+        ]
+        return tops(self.packed[0] - np.concatenate(start), self.packed[2])
 
     def tensors(self, bounds: Array) -> tuple[Tensor, ...]:
         """The worst step of every array, by these bounds."""
@@ -165,17 +172,18 @@ class Lockstep:
         hand, torch = (run[k][n] for run in self.runs)
         return Tensor(Name(UPDATE, n, k + 1), hand, torch, error, bound, error == 0, power, 0.0)
 
-    def one_by_one(self, spread: dict[int, dict[str, float]]) -> tuple[Tensor, ...]:
+    def one_by_one(self, spread: dict[int, dict[str, float] | None]) -> tuple[Tensor, ...]:
         """The same with the rounding of either side measured, and with `spread`, by step, in the bounds.
 
         It ends where a choice (a line search's, to go on or not) falls otherwise in another precision of the same
-        side: then rounding makes it, and either is right."""
+        side, or on moved parameters (None in `spread`): then rounding makes it, and either is right."""
         worst: dict[str, Tensor] = {}
         for k, (a, b) in enumerate(zip(*self.runs)):
-            if self._chosen_by_rounding(k) or self._chaotic(k, spread):
+            moves = spread.get(k, {})
+            if moves is None or self._chosen_by_rounding(k) or self._chaotic(k, spread):
                 break
             for n in a | b:
-                t = self._bounded(k, n, FACTOR * spread.get(k, {}).get(n, 0.0))
+                t = self._bounded(k, n, FACTOR * moves.get(n, 0.0))
                 if n not in worst or t.ratio > worst[n].ratio:
                     worst[n] = t
         return tuple(worst.values())
@@ -207,9 +215,9 @@ class Lockstep:
             pairs = [(mine[narrow], mine[wide]), (theirs[narrow], theirs[wide])]
         return any(choices(a[k]) != choices(b[k]) for a, b in pairs)
 
-    def _chaotic(self, k: int, spread: dict[int, dict[str, float]]) -> bool:
+    def _chaotic(self, k: int, spread: dict[int, dict[str, float] | None]) -> bool:
         """Did last bits move a parameter by more than a thousandth of itself in the step before?"""
-        hand, moves = self.runs[0][k - 1] if k else {}, spread.get(k - 1, {})
+        hand, moves = self.runs[0][k - 1] if k else {}, spread.get(k - 1) or {}
         return any(n in hand and moves.get(n, 0.0) > CHAOS * largest(hand[n]) for n in self.steps.params)
 
     def _bounded(self, k: int, n: str, extra: float) -> Tensor:
@@ -230,19 +238,34 @@ class Lockstep:
         whole, after = n.partition("/")[0], self.runs[0]
         here = [a for m, a in after[k].items() if m.partition("/")[0] == whole and m.partition("/")[2] != "step"]
         before = [run[whole] for run in (self.steps.params, *after[:k]) if whole in run]
-        return max([self._gradient(k, whole), *map(largest, (*here, *before))])
+        return max([self.gradients.get((k, whole), 0.0), *map(largest, (*here, *before))])
 
-    def moves(self) -> list[dict[str, float]]:
-        """For every step, how far each array of either side moves when the parameters do by their last bits."""
+    def moves(self) -> list[dict[str, float] | None]:
+        """For every step, how far each array of either side moves when the parameters do by their last bits; None from
+        the step on at which a choice falls otherwise then."""
         rng, kind = np.random.default_rng(0), np.dtype(self.dtype).type
-        spread: list[dict[str, float]] = [{} for _ in self.steps.grads]
+        spread: list[dict[str, float] | None] = [{} for _ in self.steps.grads]
         for _ in range(LOOKS):
             params = {n: moved(rng, p.astype(kind)) for n, p in self.steps.params.items()}
             for side, before in ((self.hand, self.runs[0]), (self.torch, self.runs[1])):
-                for of_step, after, start in zip(spread, side.run(replace(self.steps, params=params), kind), before):
+                for k, (after, start) in enumerate(zip(side.run(replace(self.steps, params=params), kind), before)):
+                    of_step = spread[k]
+                    if of_step is None or choices(after) != choices(start):
+                        spread[k:] = [None] * (len(spread) - k)
+                        break
                     for n in after.keys() & start.keys():
                         of_step[n] = max(of_step.get(n, 0.0), distance(after[n], start[n]))
         return spread
+
+
+def begins(arrays: list[Array]) -> Array:
+    """Where each begins when they are laid end to end."""
+    return np.cumsum([0, *(a.size for a in arrays[:-1])])
+
+
+def tops(packed: Array, starts: Array) -> Array:
+    """The largest magnitude of each of the arrays that begin at `starts`."""
+    return np.maximum.reduceat(np.abs(packed), starts)
 
 
 def _alike(a: Array, b: Array) -> bool:

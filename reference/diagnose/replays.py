@@ -16,7 +16,8 @@ from ..sides.run import Run
 def of_layer(layer: Layer, seed: int, trial: Trial) -> Mapping[str, Run]:
     """What every mistake that the layer, or one inside it, can have makes of a trial, by the mistake's id."""
     found: dict[str, Run] = {}
-    for name in {type(part).__name__ for part in walk(layer)} & registry().keys():
+    known = registry()
+    for name in dict.fromkeys(type(part).__name__ for part in walk(layer) if type(part).__name__ in known):
         for fault in faults(name).values():
             fresh = trial.map(lambda tree: tree_map(np.array, tree))  # some write in place
             try:

@@ -33,8 +33,8 @@ def draw(opt: Optimizer, seed: int, steps: int = 6, exact: bool = False) -> Step
     gradient is missing once; gradients from 1 down to 1e-8 in one array, zeros among them; a rate that changes."""
     rng = np.random.default_rng(seed)
     ranks = [r for r in opt.ranks for _ in range(1 if len(opt.ranks) > 2 else 3)]
-    shapes = {f"{i}.{'bias' if i % 2 else 'weight'}": tuple(rng.integers(1, 5, r)) for i, r in enumerate(ranks)}
-    shapes |= {f"{name}.weight": tuple(rng.integers(1, 5, max(opt.ranks[:3]))) for name in ("late", "unused", "once")}
+    shapes = _shapes(rng, {f"{i}.{'bias' if i % 2 else 'weight'}": rank for i, rank in enumerate(ranks)})
+    shapes |= _shapes(rng, dict.fromkeys(("late.weight", "unused.weight", "once.weight"), max(opt.ranks[:3])))
     params = _split(_values(rng, _total(shapes), exact, span=0), shapes)
     grads = _gradients(opt, rng, shapes, steps, exact)
     for k, given in enumerate(grads):
@@ -44,6 +44,12 @@ def draw(opt: Optimizer, seed: int, steps: int = 6, exact: bool = False) -> Step
         if k == 2:
             given["once.weight"] = None
     return Steps(params, grads, [1.0, 1.0, *_rates(rng, steps - 2)])
+
+
+def _shapes(rng: np.random.Generator, ranks: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """A small shape of every rank."""
+    sizes = iter(rng.integers(1, 5, sum(ranks.values())).tolist())
+    return {name: tuple(itertools.islice(sizes, rank)) for name, rank in ranks.items()}
 
 
 def _rates(rng: np.random.Generator, count: int) -> list[float]:
@@ -88,11 +94,14 @@ def _rows(rng: np.random.Generator, shape: tuple[int, ...], exact: bool) -> Rows
 
 def of_network(trial: Trial, grads: dict[str, Any], opt: Optimizer, exact: bool) -> Steps:
     """The network's parameters and its own gradients, then drawn ones; drawn ones alone for an optimizer that takes
-    other gradients, or none of these parameters, and where one of the network's own is not finite."""
+    other gradients, or none of these parameters, and where one of the network's own is so large that a product of two
+    second moments overflows: then the order of operations decides between ∞ and NaN."""
     own = {n: p for n, p in flatten(trial.params).items() if p.dtype.kind == "f" and p.size and p.ndim in opt.ranks}
     given = {n: grads.get(n) for n in own}
     there = [g for g in given.values() if g is not None]
-    if opt.by_closure or opt.by_rows or not there or not all(np.isfinite(g).all() for g in there):
+    with np.errstate(over="ignore"):
+        small = all(np.isfinite(np.square(np.square(g))).all() for g in there)
+    if opt.by_closure or opt.by_rows or not there or not small:
         return draw(opt, trial.seed, DRAWN + 1, exact)
     rng = np.random.default_rng(trial.seed)
     pool = _values(rng, POOL, exact)

@@ -56,7 +56,8 @@ def replay(
 ) -> None:
     """Hold what is there now beside a recording: identical, rounding, or wrong, and the first node that is.
 
-    The bounds are those of the recording. Examples:
+    The bounds are those of the recording, and so are the inputs, the parameters and the random numbers: what is held
+    beside it is how the model computes, not how it is initialised. Examples:
 
         manualbp replay golden/
 

@@ -20,7 +20,7 @@ from ..sides.hand import Hand
 from ..sides.model import Graphed, Own
 from ..sides.run import Run
 from ..twin import passes
-from ..twin.layers import quiet, tensor
+from ..twin.layers import array, quiet, tensor
 from ..twin.models import Read, check, named_arguments, whole
 from .environment import environment, seeded
 from .record import as_seeded, checksums
@@ -82,6 +82,12 @@ class ByTorch(Now):
                 "cuDNN may round float32 to TF32, which has 10 bits: torch.backends.cudnn.allow_tf32 = False in the "
                 "file of the model says no"
             )
+
+    def other_weights(self) -> list[str]:
+        """The parameters and buffers of a full recording that are other numbers in the model now."""
+        then = {} if self.recording.whole.trial is None else flatten(self.recording.whole.trial.params)
+        state = {n: array(t) for of in passes.state_of(self.model) for n, t in of.items()}
+        return [n for n, a in then.items() if n in state and not np.array_equal(state[n].astype(a.dtype), a)]
 
     @cached_property
     def trial(self) -> Trial:

@@ -113,6 +113,11 @@ def notes(
         other := changed(recording.environment, now.environment(recording.dtype))
     ):
         told.append(f"recorded elsewhere: {'; '.join(other)}")
+    if isinstance(now, ByTorch) and (others := now.other_weights()):
+        more = f" and {len(others) - FEW} more" * (len(others) > FEW)
+        told.append(
+            f"run with the weights of the recording; the model's own are others: {', '.join(others[:FEW])}{more}"
+        )
     if recording.by_hand == "wrong":
         told.append("when it was recorded, the code by hand gave other numbers: the recording itself may be wrong")
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):

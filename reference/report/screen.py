@@ -34,6 +34,7 @@ MISMATCH = {
     "eager": "PyTorch as it is is wrong, without a compiler.",
 }
 CONFIDENT = 3  # where nothing in N differs, with 95 % fewer than 3/N do: (1 − 3/N)^N < 0.05
+PLACES = 8  # entries shown, of the tensors that differ
 SIDES = PLAIN.names
 OUTCOMES = ("whole", "in parts", "not at all", "crash", "too slow")
 KINDS = {"layer": "Layers", "loss": "Losses", "optimizer": "Optimizers"}
@@ -99,7 +100,7 @@ def _times(n: int) -> str:
 
 def _table(title: str, rows: dict[str, Figures]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
-    table.add_column("class", overflow="fold")
+    table.add_column("class", no_wrap=True)
     for heading in ("cases", "exact: identical", "real: worst err/bound", "median power"):
         table.add_column(heading, justify="right", overflow="fold")
     for name, row in rows.items():
@@ -189,14 +190,16 @@ def one(
     table = Table(header_style="dim")
     table.add_column("tensor", overflow="fold")
     for heading in ("err", "bound", "err/bound", "power"):
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(heading, justify="right", no_wrap=True)
     shown = found.wrong if only_wrong else found.tensors
     for t in shown:
         ratio = "identical" if t.identical else f"{t.ratio:.3g}"
         table.add_row(t.name, f"{t.error:.3g}", f"{t.bound:.3g}", ratio, figure(t.power), style="" if t.ok else "red")
     console.print(table)
-    for t in found.wrong:
+    for t in found.wrong[:PLACES]:
         console.print(f"  {t.name} {place_of(t, sides)}", markup=False, soft_wrap=True)
+    if len(found.wrong) > PLACES:
+        console.print(f"  … and {len(found.wrong) - PLACES} more, see the table")
 
 
 def of_compiler(console: Console, case: Case, found: Comparison, sides: tuple[Side, Side], torches: Torches) -> None:

@@ -52,7 +52,10 @@ def _within(layer: Layer, change: Callable[[str, Layer, Layer], Layer], path: st
 
 
 class Noisy(Layer, family=True):
-    """A layer with the rounding noise put in that cancelling terms may leave where their sum is near 0."""
+    """A layer with the rounding noise put in that cancelling terms may leave where their sum is near 0.
+
+    Its input is off by its last bits, entry by entry, and what comes out by those of what went in. Several inputs stay
+    as they are: some of them are labels."""
 
     layer: Layer
     rng: Any
@@ -63,7 +66,8 @@ class Noisy(Layer, family=True):
         return bool(self.layer.random)
 
     def forward(self, params, x, rng=None):
-        y, cache = run(self.layer, params, x, rng)
+        near = x if isinstance(x, tuple) else self.noise(x, np.abs(x))
+        y, cache = run(self.layer, params, near, rng)
         return tree_map(lambda a: self.noise(a, top(x)), y), (cache, x)
 
     def backward(self, params, cache, dy):
@@ -71,8 +75,16 @@ class Noisy(Layer, family=True):
         size = top(dy) * (1 + top(cache[1])) * (1 + top(params))
         return tree_map(lambda a: self.noise(a, size), dx), tree_map(lambda a: self.noise(a, size), grads)
 
+    def track(self, params, cache):
+        return self.layer.track(params, cache[0])
+
     def noise(self, a, size):
-        return np.asarray(a + self.eps * size * self.rng.choice([-1.0, 1.0], np.shape(a)), np.asarray(a).dtype)
+        a = np.asarray(a)
+        return (
+            np.asarray(a + self.eps * size * self.rng.choice([-1.0, 1.0], a.shape), a.dtype)
+            if a.dtype.kind == "f"
+            else a
+        )
 
 
 def noisy(layer: Layer, rng: np.random.Generator, eps: float) -> Layer:

@@ -85,10 +85,12 @@ CLAMP = Convention(
 CONVENTIONS = (CLAMP,)
 
 # What came later, with the version that brought it.
-CLASSES_SINCE = {"LinearCrossEntropyLoss": "2.13"}
+CLASSES_SINCE = {"LinearCrossEntropyLoss": "2.13", "Muon": "2.9"}
 WITH_BIAS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "GroupNorm", "InstanceNorm1d",
              "InstanceNorm2d", "InstanceNorm3d")  # fmt: skip
-OPTIONS_SINCE = {("LBFGS", "maximize"): "2.14"} | {(name, "bias"): "2.12" for name in WITH_BIAS}
+OPTIONS_SINCE = {("LBFGS", "maximize"): "2.14", ("Adam", "decoupled_weight_decay"): "2.7"} | {
+    (name, "bias"): "2.12" for name in WITH_BIAS
+}
 
 
 def differing(version: str = torch.__version__) -> tuple[Convention, ...]:
@@ -117,12 +119,13 @@ def known_options(value: Layer | Optimizer, version: str = torch.__version__) ->
     return {n: v for n, v in options.items() if n not in later or v != getattr(type(value), n)}
 
 
-def has(layer: Layer, version: str = torch.__version__) -> bool:
-    """Does torch of this version have all classes and options that a network is made of?"""
+def has(value: Layer | Optimizer, version: str = torch.__version__) -> bool:
+    """Does torch of this version have all classes and options that a network is made of, or an optimizer?"""
+    parts = [minimising(value, version)] if isinstance(value, Optimizer) else [part for _, part in value.walk()]
     return all(
         here(type(part).__name__, version)
         and all(getattr(part, n) == getattr(type(part), n) for n in _later(type(part).__name__, version))
-        for _, part in layer.walk()
+        for part in parts
     )
 
 

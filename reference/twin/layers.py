@@ -56,10 +56,10 @@ def _build(layer: Layer) -> nn.Module:
     module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
-    if isinstance(module, (nn.modules.batchnorm._NormBase, nn.NLLLoss)):  # the former: BatchNorm, InstanceNorm
+    if isinstance(
+        module, (nn.modules.batchnorm._NormBase, nn.NLLLoss, nn.MaxPool3d)
+    ):  # the first: Batch-, InstanceNorm
         modules.in_plain_strides(module)
-    if isinstance(module, nn.MaxPool3d):
-        module.register_forward_pre_hook(modules.plain_input)  # it refuses an input that is transposed (torch 2.13)
     _set_modes(module, layer)
     return modules.bind(module, at_call)
 

@@ -120,12 +120,17 @@ def sequence(model: nn.Module) -> Graph | None:
     return Graph(*nodes) if type(model) is nn.Sequential and add(model, "") and nodes else None
 
 
+GLOBAL_HOOKS = (
+    "_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_pre_hooks", "_global_forward_hooks",
+)  # fmt: skip
+
+
 def whole(module: nn.Module) -> Layer | None:
     """The layer of a module that is taken whole: of a class that is here, itself and inside; None for any other."""
     if (
         unreadable(module)
         or issubclass(identities()[type(parametrized.bare(module))], Container)
-        or nn.modules.module._has_any_global_hook()
+        or any(getattr(nn.modules.module, hooks) for hooks in GLOBAL_HOOKS)
     ):
         return None
     try:

@@ -133,7 +133,7 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
 
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
     the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
-    no backward for an input that is transposed."""
+    no backward for an input that is transposed, and MaxPool3d none, nor for such an upstream gradient."""
     module.register_forward_pre_hook(plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
@@ -147,9 +147,10 @@ def plain_input(module: nn.Module, x: tuple) -> tuple:
     return tuple(map(_plain, x))
 
 
-def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor) -> None:
-    if y.requires_grad:
-        y.register_hook(_plain)
+def _plain_gradient(module: nn.Module, x: tuple, y: torch.Tensor | tuple) -> None:
+    for t in y if isinstance(y, tuple) else (y,):
+        if t.requires_grad:
+            t.register_hook(_plain)
 
 
 def plain(t: torch.Tensor) -> torch.Tensor:

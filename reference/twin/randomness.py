@@ -7,6 +7,8 @@ functions in which they draw are replaced, within a `with` statement.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
+from types import FunctionType
 from typing import Any
 from unittest import mock
 
@@ -166,6 +168,24 @@ def _attention(
     return weights * _kept(rng, weights, dropout_p) / (1 - dropout_p) @ v
 
 
+def _copied(f: Any) -> Any:
+    """The same function as another object, which a compiler reads through."""
+    copy = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+    copy.__kwdefaults__ = f.__kwdefaults__
+    return copy
+
+
+READ_THROUGH = _copied(F.multi_head_attention_forward)
+DROPOUT = [*signature(F.multi_head_attention_forward).parameters].index("dropout_p")
+
+
+def _heads(rng: Any, original: Any, *args: Any, **options: Any) -> Any:
+    """torch's own, by a copy where it draws: a compiler takes this function whole, and runs it several times."""
+    p = args[DROPOUT] if len(args) > DROPOUT else options["dropout_p"]
+    draws = options.get("training", True) and 0 < p < 1
+    return (READ_THROUGH if draws else original)(*args, **options)
+
+
 def _fractional(
     rng: Any, original: Any, x: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
     return_indices: bool = False, _random_samples: Any = None,
@@ -188,6 +208,7 @@ REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "fractional_max_pool2d", _fractional),
     (F, "fractional_max_pool3d", _fractional),
     (F, "rrelu", _rrelu),
+    (F, "multi_head_attention_forward", _heads),
     (F, "scaled_dot_product_attention", _attention),
     (_VF, "lstm", _scanned),
     (_VF, "gru", _scanned),

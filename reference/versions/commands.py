@@ -40,7 +40,7 @@ def bisect(
         missing = [p for p in python if not Path(p).is_file()]
         if missing:
             raise ValueError(f"--python takes the Python of an environment, as old/bin/python; {missing[0]} is no file")
-        told = [job.of_python(Path(p).absolute(), case) for p in python]
+        told = [job.of_python(p, case) for p in dict.fromkeys(Path(p).absolute() for p in python)]
         found = job.Found(tuple(sorted(told, key=lambda o: release(o["version"]))))
     else:
         given = versions.split(",") if versions else [v for v in available() if release(v) >= release(oldest)]
