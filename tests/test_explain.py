@@ -115,3 +115,4 @@ def test_what_goes_into_a_pipe_is_not_cut(monkeypatch):
     out = CliRunner().invoke(app, ["explain"])
     assert "0.3364653772" in out.output
     assert "…" not in out.output
+    assert max(map(len, out.output.splitlines())) > 60
