@@ -24,7 +24,7 @@ class MultiheadAttention(Composite):
               (5) P = softmax(z) over the keys
               (6) A = Dropout(P)
               (7) o = Av, the heads side by side again;  w = A, or ⟨A⟩ over the heads
-              (8) y = oW_oᵀ + b_o
+              (8) y = o W_oᵀ + b_o
     Backward  (8′) do = dy W_o,  dW_o = dyᵀo,  db_o = Σdy
               (7′) A reaches L through o and w:  dA = do vᵀ + dw,  or + dw/num_heads;  dv = Aᵀdo
               (6′) dP = dA back through Dropout

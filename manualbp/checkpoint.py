@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from .base import Array, Params, flatten, unflatten
 
@@ -123,6 +121,8 @@ def _write(path: FilePath, flat: dict[str, Array], metadata: dict[str, str] | No
 
 def as_safetensors(flat: dict[str, Array], metadata: dict[str, str] | None = None) -> bytes:
     """The bytes of a safetensors file of these arrays."""
+    import safetensors.numpy  # here, so that layers can be used where it is not installed
+
     return safetensors.numpy.save({name: _storable(name, a) for name, a in flat.items()}, metadata)
 
 
@@ -165,6 +165,8 @@ def _storable(name: str, a: Array) -> Array:
 
 def read_arrays(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays and the metadata of a safetensors file; a ValueError that says what is wrong with any other."""
+    import safetensors
+
     with open(path, "rb") as file:
         start = file.read(4)
     try:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from .draw.expression import nearest, parse
 from .golden import commands as golden
+from .report import terminal
 from .teach import commands as teach
 from .vectors import commands as vectors
 from .versions import commands as versions
@@ -116,7 +117,7 @@ def verify(
             backends.usable(way, option, device)
     if torch == against:
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
-    console, torches = Console(quiet=quiet, highlight=False), job.Torches(torch, against, device, limit)
+    console, torches = terminal.console(quiet), job.Torches(torch, against, device, limit)
     out = command.Out(console, json, junit, html)
     if (model or case) and (given := [n for n in (on, scheduler, resume, html) if n]):
         fail(f"{model or 'a --case'} is one comparison, no campaign: --on, --scheduler, --resume and --html go without "
@@ -151,7 +152,7 @@ def one_case(text: str, torches: Any) -> int:
     given = parse(text)
     if not isinstance(given, Case):
         raise ValueError(f'--case takes a Case, as in --case "Case(Linear(2, 3), (4, 2), seed=1)"; it got {text}')
-    console, sides = Console(highlight=False), torches.sides(given)
+    console, sides = terminal.console(), torches.sides(given)
     found = check(given, sides)
     screen.one(console, given, found, torches.names)
     if not torches.plain:
@@ -178,7 +179,7 @@ def check(
     """
     from . import declared
 
-    raise typer.Exit(declared.run(target, json, junit, Console(highlight=False), quiet))
+    raise typer.Exit(declared.run(target, json, junit, terminal.console(), quiet))
 
 
 @app.command()

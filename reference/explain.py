@@ -21,6 +21,7 @@ from manualbp.linear import Linear
 from manualbp.loss import MSELoss
 from manualbp.optim import SGD
 
+from .report import terminal
 from .twin.layers import to_torch
 
 NET = Sequential(Linear(2, 2), Sigmoid(), Linear(2, 1), Sigmoid())
@@ -251,7 +252,7 @@ def explain(steps: int = 1, console: Console | None = None) -> None:
     """Print the worked example, then the loss of `steps` steps if they are more than one."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1; it is {steps}")
-    console, rows = console or Console(), first_step()
+    console, rows = console or terminal.console(), first_step()
     console.print(f"\n{NET}, {SGD(lr=LR)}, L = ½ MSELoss\n", highlight=False)
     console.print(_given_table())
     console.print(_step_table(rows))
@@ -266,7 +267,7 @@ def _table(title: str, **columns: str) -> Table:
     """A table without lines, its columns given by heading and side."""
     table = Table(title=f"[bold]{title}[/]", title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     for heading, side in columns.items():
-        table.add_column(heading.replace("_", " "), justify=side, no_wrap=True, header_style="dim")  # type: ignore[arg-type]
+        table.add_column(heading.replace("_", " "), justify=side, overflow="fold", header_style="dim")  # type: ignore[arg-type]
     return table
 
 

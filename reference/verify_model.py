@@ -35,8 +35,7 @@ def run(
 
 def show(target: str, report: ModelReport, console: Console, json_file: str | None, junit_file: str | None) -> int:
     """A report on the screen and in files; the exit code."""
-    wide = console if console.is_terminal or console.quiet else Console(width=120, highlight=False)
-    wide.print(table(report))
+    console.print(table(report))
     if shown := str(report) if not report.stands else "\n".join(report.notes):
         console.print(shown, markup=False, soft_wrap=True)
     print(f"{target}: {report.verdict}, worst err/bound {report.ratio:.2g}")
@@ -109,9 +108,9 @@ def sample_of(module: Any, shapes: list[str], seed: int) -> tuple[Any, ...]:
 def table(report: ModelReport) -> Table:
     """Every gradient, output and buffer of the model and of every node: its size on both sides, and how far apart."""
     found = Table(header_style="dim")
-    found.add_column("layer by layer", no_wrap=True)
+    found.add_column("layer by layer", overflow="fold")
     for heading in ("shape", *(f"‖{side}‖" for side in report.names), "err", "err/bound", "power"):
-        found.add_column(heading, justify="right", no_wrap=True)
+        found.add_column(heading, justify="right", overflow="fold")
     layers = report.graph.children()
     _section(found, "the whole model", report.tensors)
     for name, comparison in report.nodes.items():

@@ -6,11 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from manualbp.base import flatten
 from manualbp.container import Objective
 from manualbp.loss import MSELoss
 from reference import explain
+from reference.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,11 @@ def test_the_loss_table_is_thinned_but_keeps_both_ends():
 def test_fewer_than_one_step_is_an_error():
     with pytest.raises(ValueError, match="at least 1; it is 0"):
         explain.explain(0)
+
+
+def test_what_goes_into_a_pipe_is_not_cut(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    out = CliRunner().invoke(app, ["explain"])
+    assert "0.3364653772" in out.output
+    assert "…" not in out.output
+    assert max(map(len, out.output.splitlines())) > 60

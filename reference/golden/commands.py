@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ..report import terminal
+
 
 def record(
     model: Annotated[str, typer.Argument(metavar="FILE.py:model", help="A torch.nn model of yours.")],
@@ -28,7 +30,7 @@ def record(
     """
     from . import at_terminal
 
-    console = Console(quiet=quiet, highlight=False)
+    console = terminal.console(quiet)
     told = at_terminal.Asked(model, tuple(shape or ()), seed, only, dtype, light)
     raise typer.Exit(at_terminal.record_file(told, out, console))
 
@@ -69,7 +71,7 @@ def replay(
     from . import at_terminal
 
     files.check_writable({"--json": json, "--junit": junit})
-    console, way = Console(quiet=quiet, highlight=False), at_terminal.Way(device, torch, limit)
+    console, way = terminal.console(quiet), at_terminal.Way(device, torch, limit)
     raise typer.Exit(at_terminal.replay_folder(folder, target, way, by_hand, console, json, junit))
 
 

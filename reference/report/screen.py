@@ -102,7 +102,7 @@ def _table(title: str, rows: dict[str, Figures]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
     table.add_column("class", no_wrap=True)
     for heading in ("cases", "exact: identical", "real: worst err/bound", "median power"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for name, row in rows.items():
         exact = f"{row.identical} of {row.certified}" if row.certified else "–"
         table.add_row(name, str(row.cases), exact, f"{row.worst:.2g}", figure(row.power))

@@ -20,7 +20,7 @@ from manualbp.optim.base import Optimizer
 from ..faults import Fault, faults
 from . import executed, picture, source
 from .docstring import Doc
-from .mathml import typeset
+from .mathml import prose, typeset
 from .questions import QUESTIONS, question
 from .render import environment, rendered
 
@@ -52,7 +52,7 @@ class Page:
 
 
 def write(folder: str) -> int:
-    """The book into this folder; the number of pages."""
+    """The book into this folder; the number of pages beside the contents."""
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     found = pages()
@@ -68,7 +68,7 @@ def write(folder: str) -> int:
         (root / name).write_text(environment().get_template(name).render(), encoding="utf-8")
     index = [{"t": p.title, "f": p.file, "g": p.group, "s": p.summary, "w": p.words} for p in found]
     (root / "index.js").write_text(f"const INDEX = {json.dumps(index, ensure_ascii=False)};\n", encoding="utf-8")
-    return len(found) + 1
+    return len(found)
 
 
 def pages() -> list[Page]:
@@ -192,7 +192,7 @@ def signature(cls: type) -> str:
 def links(cls: type, doc: Doc) -> str:
     """The sources, with papers and PyTorch's own page as links."""
     texts = [s.text for _, d in source.docs(cls) if (s := d.get("Source"))]
-    text = html.escape("; ".join(dict.fromkeys(texts)))
+    text = prose("; ".join(dict.fromkeys(texts)))
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', text)
 
     return NAMED.sub(lambda match: link(match[0]), text)

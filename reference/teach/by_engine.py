@@ -10,13 +10,16 @@ import torch
 from manualbp.base import flatten, options_of, tree_map
 
 from ..check import check_function, check_optimizer, check_pointwise
+from ..compare.tensor import Tensor
 from ..report.report import Report
 from ..twin import modules
 from ..twin.layers import to_torch
 from .by_hand import leaves
-from .judging import CONVENTION, ERROR, RIGHT, SURE, WRONG, Judgement, Mistake
+from .judging import CONVENTION, ERROR, RIGHT, SURE, WRONG, Judgement, Mistake, apart
+from .shapes import Shape, likely, of_gradient
 
 RIGHT_SLOPE = " where it is "  # what follows says what should stand there
+PARAMETER = "0.weight"  # of the model that an optimizer is tried on
 OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "coarse": WRONG, "convention": CONVENTION}
 
 
@@ -95,16 +98,40 @@ def of_report(found: Report) -> Judgement:
     )
     outcome = OUTCOMES.get(found.verdict, ERROR)
     said = tuple(text for text in found.contracts if not any(text == m.text for m in mistakes))
-    return Judgement(outcome, found.wrong_side, "" if outcome == RIGHT else where(found), mistakes[:1], said)
+    return Judgement(
+        outcome, found.wrong_side, "" if outcome == RIGHT else where(found), (mistakes or of_shape(found))[:1], said
+    )
 
 
 def where(found: Report) -> str:
     """The first wrong tensor, and its worst entry."""
-    t = next((t for t in found.tensors if t.name == found.culprit and not t.ok), None)
+    t = culprit(found)
     if t is None:
         return found.culprit or ""
+    if shapes := shapes_of(t):
+        return of_gradient(t.name, *shapes, found.shown)
     if t.what or (worst := t.worst()) is None:
         return f"{t.name}: {t.what or 'not the numbers intended'} ({found.shown})"
-    place, yours, right = worst
+    place, *numbers = worst
     index = f"[{', '.join(map(str, place))}]" if place else ""
-    return f"{t.name}{index}: yours {yours:.6g}, right {right:.6g} ({found.shown})"
+    yours, right = apart(*numbers)
+    name = t.name.replace(PARAMETER, "p")  # as the sheet calls it
+    return f"{name}{index}: yours {yours}, right {right} ({found.shown})"
+
+
+def culprit(found: Report) -> Tensor | None:
+    return next((t for t in found.tensors if t.name == found.culprit and not t.ok), None)
+
+
+def shapes_of(t: Tensor) -> tuple[Shape, Shape] | None:
+    """Its shape, and the one wanted, where they differ."""
+    if t.hand is None or t.torch is None or t.hand.shape == t.torch.shape:
+        return None
+    return t.hand.shape, t.torch.shape
+
+
+def of_shape(found: Report) -> tuple[Mistake, ...]:
+    """What a wrong shape comes from, probably."""
+    t = culprit(found)
+    told = likely(t.name, *shapes) if t and (shapes := shapes_of(t)) else None
+    return (Mistake(None, told),) if told else ()

@@ -17,7 +17,8 @@ from ..draw.specs import Indices
 from ..draw.trial import Trial, cast
 from ..faults import KNOWN, corrupt
 from ..sides.record import walk
-from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake, trials
+from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake, apart, trials
+from .shapes import likely, of_gradient
 
 TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
 Numbers = dict[str, Array]
@@ -46,7 +47,7 @@ def judged(name: str, given: Mapping[str, Any]) -> Judgement:
     names = {n for o in off for n in o.wrong}
     forward, back = any(n[0] == "y" for n in names), any(n[0] == "d" for n in names)
     side = None if outcome == CONVENTION else "both" if forward and back else "output" if forward else "backward"
-    return Judgement(outcome, side, where(off[0]), tuple(mistakes(check, off))[:1])
+    return Judgement(outcome, side, where(off[0]), (tuple(mistakes(check, off)) or of_shape(off[0]))[:1])
 
 
 def as_pair(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,8 +149,9 @@ def gives(check: Mapping[str, Any], off: Off, fault: Any) -> bool:
             found, _ = meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))
     except Exception:  # a mistake may make shapes that fit nowhere
         return False
-    near = [alike(found.get(n), off.yours.get(n)) for n in off.right]
-    return all(near)
+    if all(alike(found.get(n), r) for n, r in off.right.items()):
+        return False  # it changes nothing here
+    return all(alike(found.get(n), off.yours.get(n)) for n in off.right)
 
 
 def alike(a: Array | None, b: Array | None) -> bool:
@@ -160,12 +162,22 @@ def where(off: Off) -> str:
     """The first wrong array, and its worst entry."""
     name = off.wrong[0]
     yours, right = off.yours.get(name), off.right[name]
-    if yours is None or yours.shape != right.shape:
-        shape = "missing" if yours is None else f"shape {yours.shape}"
-        return f"{name}: {shape}, wanted is shape {right.shape} ({off.trial})"
+    if yours is None:
+        return f"{name} is missing, wanted is the shape {right.shape} ({off.trial})"
+    if yours.shape != right.shape:
+        return of_gradient(name, yours.shape, right.shape, str(off.trial))
     place = np.unravel_index(np.argmax(np.abs(np.nan_to_num(yours - right, nan=np.inf))), right.shape)
     index = f"[{', '.join(map(str, map(int, place)))}]" if place else ""
-    return f"{name}{index}: yours {yours[place]:.6g}, right {right[place]:.6g} ({off.trial})"
+    given, wanted = apart(yours[place], right[place])
+    return f"{name}{index}: yours {given}, right {wanted} ({off.trial})"
+
+
+def of_shape(off: Off) -> tuple[Mistake, ...]:
+    """What a wrong shape comes from, probably."""
+    name = off.wrong[0]
+    yours = off.yours.get(name)
+    told = None if yours is None else likely(name, yours.shape, off.right[name].shape)
+    return (Mistake(None, told),) if told else ()
 
 
 def of_step(given: Mapping[str, Any], steps: int = 6) -> Judgement:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from ..report import terminal
 
 
 def learn(
@@ -30,10 +31,12 @@ def learn(
 
     An exercise of yours is a short file of text, HINTS, STUB and CHECKS in a folder for --exercises; what is in it is
     shown where a file lacks something, and stands at the beginning of reference/teach/exercise.py.
+
+    The command ends with 0: right, 1: wrong, or not derived by hand, 2: an error, 3: not finished.
     """
     from . import learn as job
 
-    console, folder = Console(highlight=False), Path(exercises) if exercises else None
+    console, folder = terminal.console(), Path(exercises) if exercises else None
     if folder and not folder.is_dir():
         raise ValueError(f"--exercises takes a folder; {folder} is none")
     if grade:
@@ -56,4 +59,4 @@ def book(
     """
     from .book import write
 
-    print(f"{write(out)} pages in {out}: open {Path(out) / 'index.html'}")
+    print(f"{write(out)} pages and their contents in {out}: open {Path(out) / 'index.html'}")

@@ -8,20 +8,13 @@ from typing import Any
 from ..explain import LR, NET, Row, first_step, notes, number
 from ..explain import losses as on_both_sides
 from . import example
+from .drawing import LYING, UPRIGHT
 from .example import MISTAKES, PARAMETERS, Line, Mistake
 from .formula import Formula, symbol
 from .render import plain, rendered
 
 UPDATES, EVERY = 1000, 50
 RANGES = {"X": (-1, 1), "Y": (0, 1), "α": (0, 5), "W": (-2, 2), "B": (-2, 2)}
-
-NODES = {"X1": (52, 100), "X2": (52, 280), "h1": (330, 100), "h2": (330, 280), "o1": (592, 190), "L": (742, 190)}
-# weight: from, to, and where on the way its label stands
-EDGES = {
-    "W11": ("X1", "h1", 0.5), "W12": ("X1", "h2", 0.3), "W21": ("X2", "h1", 0.3), "W22": ("X2", "h2", 0.5),
-    "W31": ("h1", "o1", 0.48), "W41": ("h2", "o1", 0.48),
-}  # fmt: skip
-BIASES = {"B1": "h1", "B2": "h2", "B3": "o1"}
 
 
 def write(path: str) -> None:
@@ -39,7 +32,7 @@ def page() -> str:
         "example.html", net=str(NET), lr=LR, start=start, lines=[_line(*pair, right) for pair in zip(lines, rows)],
         inputs=[_input(name, value) for name, value in start.items()], mistakes=[_mistake(m, right) for m in MISTAKES],
         notes=notes(), curve=[at.by_hand for at in history], dots=[at.pytorch for at in history][::EVERY],
-        updates=UPDATES, every=EVERY, drawing=_drawing(), script=_script(lines),
+        updates=UPDATES, every=EVERY, drawings=[LYING.drawing(), UPRIGHT.drawing()], script=_script(lines),
         data=_data(start, lines, rows, history),
         off=max(abs(r.by_hand - r.pytorch) for r in rows),
     )  # fmt: skip
@@ -78,20 +71,6 @@ def _mistake(m: Mistake, right: dict[str, float]) -> dict[str, Any]:
     written = [f"{symbol(n)} = {f}" for n, f in list(first.items())[:2]]
     return {"id": m.id, "title": m.title, "shows": m.shows, "changed": len(changed), "last": losses[-1],
             "written": ", &nbsp;".join(written) + (", …" if len(first) > 2 else "")}  # fmt: skip
-
-
-def _drawing() -> dict[str, Any]:
-    """Where everything of the network stands in the figure."""
-    edges = []
-    for name, (a, b, share) in EDGES.items():
-        (x1, y1), (x2, y2) = NODES[a], NODES[b]
-        edges.append({
-            "name": name, "symbol": symbol(name), "x1": x1, "y1": y1, "x2": x2, "y2": y2,
-            "x": x1 + share * (x2 - x1), "y": y1 + share * (y2 - y1) - 4,
-        })  # fmt: skip
-    nodes = [{"name": name, "x": x, "y": y} for name, (x, y) in NODES.items()]
-    biases = [{"name": b, "x": NODES[n][0], "y": NODES[n][1] + (62 if n == "h2" else -67)} for b, n in BIASES.items()]
-    return {"nodes": nodes, "edges": edges, "biases": biases}
 
 
 def _script(lines: list[Line]) -> str:

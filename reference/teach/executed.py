@@ -15,10 +15,10 @@ from manualbp.optim.base import Optimizer
 
 from ..draw.architectures import Drawn, case_of
 from ..draw.case import Case
-from ..draw.trial import Trial
 from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import GRADIENT, OUTPUT, leaves, of_role
+from . import torch_text
 
 MOST, TRIES = 60, 40  # numbers in an example; examples drawn to find a small one
 STEPS = 3
@@ -100,8 +100,7 @@ def of_layer(cls: type[Layer]) -> Example | None:
     numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
     params, x = trial.params, trial.x
     out, back = of_role(runs[0], OUTPUT), of_role(runs[0], GRADIENT)
-    plain = "x" in back and bool(layer.is_gradient)
-    return Example(hand_code(layer, params, x, trial.dy), torch_code(layer, trial, plain), numbers,
+    return Example(hand_code(layer, params, x, trial.dy), torch_text.code(layer, trial), numbers,
                    shapes(leaves(x, "x") | flatten(params)), shapes(out), tuple(back))  # fmt: skip
 
 
@@ -165,27 +164,6 @@ def imports(names: Mapping[str, Any]) -> list[str]:
         own = cls.__module__.split(".")[1]
         places.setdefault("manualbp" if hasattr(manualbp, name) else f"manualbp.{own}", []).append(name)
     return [f"from {place} import {', '.join(found)}" for place, found in sorted(places.items())]
-
-
-def torch_code(layer: Layer, trial: Trial, plain: bool) -> str:
-    """The same in PyTorch, with the same params, x and dy. `plain`: x is one array that has a gradient."""
-    known = type(layer).__name__ in vars(torch.nn)
-    lines = [f"module = to_torch(layer, params){'  # torch.nn.' + type(layer).__name__ if known else ''}"]
-    if layer.random:
-        lines.insert(0, "# It draws numbers of its own; for the table below both sides drew the same.")
-    if plain and isinstance(trial.dy, np.ndarray):
-        lines += ["x = torch.tensor(x, requires_grad=True)", "y = module(x)", "y.backward(torch.tensor(dy))"]
-        grads = ["x.grad", *(f"module.{name}.grad" for name in list(flatten(trial.params))[:2] if "." not in name)]
-        return "\n".join(["import torch", "from reference import to_torch", "", *lines, ", ".join(grads)])
-    head = ["import torch", "from reference import to_torch", "from reference.sides.module import to_tensors",
-            "from reference.sides.run import flat", "from reference.twin.modules import call"]  # fmt: skip
-    lines += [
-        "x = to_tensors(x, requires_grad=True)", "y = call(module, x)",
-        "for y_i, dy_i in zip(flat(y), flat(dy)):", "    if dy_i is not None and y_i.requires_grad:",
-        "        y_i.backward(torch.tensor(dy_i), retain_graph=True)",
-        "[getattr(a, \"grad\", None) for a in flat(x)]",
-    ]  # fmt: skip
-    return "\n".join([*head, "", *lines])
 
 
 def of_optimizer(cls: type[Optimizer]) -> Example | None:

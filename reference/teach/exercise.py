@@ -5,6 +5,7 @@
     The definition, shapes, what is to be written.
     \"""
     HINTS = ("the first hint", "the next")
+    FITTING = {"B04": 2, "transposed": "a hint for this mistake alone"}      # may be left out
     STUB = '''
     def backward(dy, cache):
         \"""The gradient of x.\"""
@@ -12,7 +13,8 @@
     CHECKS = {"my layer": {"forward": "forward", "backward": "backward", "inputs": {"x": ("N", "D")},
                            "layer": lambda x: (Tanh(), {}, x)}}
 
-A check names the functions of the solution in quotes, and says what they must equal:
+FITTING says which hint comes first for a mistake that is named: by its id, or by words of its sentence, the number of a
+hint or another one. A check names the functions of the solution in quotes, and says what they must equal:
 
     "layer"      a manualbp layer for f and df; for forward and backward a function of the inputs that gives the layer,
                  its parameters, and its input
@@ -20,7 +22,7 @@ A check names the functions of the solution in quotes, and says what they must e
     "optimizer"  for a step: an optimizer of manualbp
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,9 +44,23 @@ class Exercise:
     title: str
     text: str
     hints: tuple[str, ...]
+    fitting: Mapping[str, int | str]
     stub: str
     checks: Mapping[str, Mapping[str, Any]]
     path: Path
+
+    def hint(self, tries: int, mistakes: Iterable[tuple[str | None, str]] = ()) -> str:
+        """The hint that fits the first mistake, an id and a sentence, if there is one; else the next one."""
+        of = len(self.hints)
+        for fault, text in mistakes:
+            key = next((k for k in self.fitting if matches(k, fault, text)), None)
+            found = self.fitting.get(key or "")
+            if isinstance(found, str):
+                return f"Hint, for this mistake: {found}"
+            if found is not None:
+                return f"Hint {found} of {of}, for this mistake: {self.hints[found - 1]}"
+        number = max(1, min(tries, of))
+        return f"Hint {number} of {of}: {self.hints[number - 1]}"
 
     def sheet(self, file: str) -> str:
         """The file that a learner fills in."""
@@ -54,6 +70,11 @@ class Exercise:
             f'"""{self.title}\n\n{self.text}\n\n{what_next}\n"""\n'
             f"{self.stub.rstrip()}\n\n\n# Hints, in steps. Read one, try, read the next.\n{hints}\n"
         )
+
+
+def matches(key: str, fault: str | None, text: str) -> bool:
+    """Is this the mistake? key: an id, as B04, which stands for B04.last, too, or words of the sentence."""
+    return (fault or "").split(".")[0] == key or (not key[:1].isupper() and key in text)
 
 
 def read(path: Path) -> Exercise:
@@ -75,9 +96,17 @@ def read(path: Path) -> Exercise:
                 f"the exercise {path}: check {check!r} has {', '.join(given)}; it needs f and df, or forward, backward "
                 f"and inputs, or step and optimizer"
             )
+    fitting, hints = found.get("FITTING", {}), tuple(found["HINTS"])
+    if wrong := [
+        n for n in fitting.values() if not isinstance(n, str) and not (isinstance(n, int) and 0 < n <= len(hints))
+    ]:
+        raise ValueError(
+            f"the exercise {path}: FITTING has {wrong[0]!r}; it takes a hint in quotes, or the number of one, 1 to "
+            f"{len(hints)}"
+        )
     title, _, text = found["__doc__"].strip().partition("\n")
     name = path.stem.split("_", 1)[1] if path.stem[:1] == "e" and path.stem[1:3].isdigit() else path.stem
-    return Exercise(name, title, text.strip(), tuple(found["HINTS"]), found["STUB"], found["CHECKS"], path)
+    return Exercise(name, title, text.strip(), hints, fitting, found["STUB"], found["CHECKS"], path)
 
 
 @cache

@@ -1,6 +1,7 @@
 """One solution judged, in a process of its own: python -m reference.teach.judging EXERCISE.py SOLUTION.py ANSWER.json
 
-The functions are tried by themselves first, so that what is missing is said in a sentence; then the checks decide.
+The functions are tried by themselves first, so that what is missing is said in a sentence; then the checks decide, and
+what was not derived by hand is no solution.
 """
 
 import ast
@@ -9,7 +10,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,11 +21,15 @@ from ..draw.plans import Inputs
 from ..draw.specs import Indices
 from ..draw.trial import Trial
 from .exercise import FUNCTIONS, Exercise, read
+from .shapes import clash
+from .shortcuts import borrowed, watched
 
 BEGUN = "begun"  # the file that says that all is imported
 
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
+BORROWED = "borrowed"  # right or not, but not derived by hand
 SURE = 0.5  # score of a suspect below which no name is given
+QUOTIENT = "differences of the forward pass, as (f(x + h) − f(x − h))/2h. Here the derivative is written as a formula."
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Mistake:
 class Judgement:
     """What is said of a solution.
 
-    outcome    "right" "wrong" "convention" "unfinished" "error"
+    outcome    "right" "wrong" "convention" "unfinished" "error" "borrowed"
     side       which pass is wrong: "forward" "output" "backward" "both" "contract", or None
     where      the first wrong number: which, and on which sizes
     mistakes   what it looks like, the likeliest first
@@ -92,10 +97,8 @@ def loaded(path: Path) -> ModuleType:
     except (SyntaxError, UnicodeDecodeError) as e:
         line = f"line {e.lineno}: " if isinstance(e, SyntaxError) else ""
         raise Unusable(ERROR, f"{path.name} is not Python: {line}{getattr(e, 'msg', e)}") from e
-    if line := imports_torch(tree):
-        raise Unusable(
-            ERROR, f"line {line} imports torch. Here everything is written by hand, with NumPy: take the import out."
-        )
+    if told := borrowed(tree):
+        raise Unusable(BORROWED, told)
     spec = importlib.util.spec_from_file_location("solution", path)
     assert spec is not None
     assert spec.loader is not None
@@ -104,28 +107,23 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-def imports_torch(tree: ast.Module) -> int | None:
-    """The line that imports torch, also where the name is given as text."""
-    for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("__import__", "import_module"):
-            names += [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-        if any(name.split(".")[0] == "torch" for name in names):
-            return node.lineno  # type: ignore[attr-defined]
-    return None
-
-
 def said(path: Path, doing: str, f: Callable, *arguments: Any) -> Any:
     """f(*arguments); what it raises, as a sentence with the line of the solution."""
     try:
         with np.errstate(all="ignore"):
             return f(*arguments)
+    except NotImplementedError as e:
+        raise Unusable(UNFINISHED, f"{doing} is still to be written: it raises NotImplementedError", e) from e
     except (Exception, SystemExit) as e:
-        frames = [fr for fr in traceback.extract_tb(e.__traceback__) if Path(fr.filename).name == path.name]
-        line = f", line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
-        text = f"{doing} raises {type(e).__name__}: {e}{line}"
-        raise Unusable(ERROR, text, e) from e
+        raise Unusable(ERROR, clash(e, path) or raised(doing, e, path), e) from e
+
+
+def raised(doing: str, e: BaseException, path: Path) -> str:
+    """Who raised what, with the line of the solution."""
+    frames = [fr for fr in traceback.extract_tb(e.__traceback__) if Path(fr.filename).name == path.name]
+    line = f", line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    text = str(e).strip().partition("\n")[0]
+    return f"{doing} raises {type(e).__name__}{': ' * bool(text)}{text}{line}"
 
 
 def tried(module: ModuleType, given: Mapping[str, Any], path: Path) -> None:
@@ -143,7 +141,7 @@ def tried(module: ModuleType, given: Mapping[str, Any], path: Path) -> None:
     elif "df" in f:
         for key in ("f", "df"):
             x = np.linspace(-2, 2, 6).reshape(2, 3)
-            present(key, found := said(path, key, f[key], x))
+            present(key, found := by_formula(path, key, (x,), f[key], x))
             if np.shape(found) != x.shape:
                 raise Unusable(ERROR, f"{key} must give an array of x's shape {x.shape}; it gives {kind(found)}")
     else:
@@ -159,7 +157,7 @@ def pair(f: Mapping[str, Callable], inputs: Mapping[str, Any], path: Path) -> No
         raise Unusable(ERROR, f"forward must return two things, y and the cache; it returns {kind(found)}")
     y, cache = found
     dy = tuple(map(np.ones_like, y)) if isinstance(y, tuple) else np.ones_like(y)
-    grads = said(path, "backward", f["backward"], dy, cache)
+    grads = by_formula(path, "backward", tuple(arrays.values()), f["backward"], dy, cache)
     present("backward", grads)
     wanted = [n for n, spec in inputs.items() if not isinstance(spec, Indices)]
     each = grads if isinstance(grads, (tuple, list)) else (grads,)
@@ -169,6 +167,14 @@ def pair(f: Mapping[str, Callable], inputs: Mapping[str, Any], path: Path) -> No
     for name, g in zip(wanted, each):
         if len(each) == len(wanted) and g is None:
             raise Unusable(UNFINISHED, f"backward gives None for d{name}: it is still to be written")
+
+
+def by_formula(path: Path, doing: str, point: tuple[Any, ...], f: Callable, *arguments: Any) -> Any:
+    """f(*arguments), unless it takes differences of a function of the solution about this point."""
+    found, quotient = said(path, doing, watched, path, point, f, *arguments)
+    if quotient:
+        raise Unusable(BORROWED, f"{doing} calls {quotient} again, close beside the point: it takes {QUOTIENT}")
+    return found
 
 
 def trials(inputs: Mapping[str, Any]) -> list[Trial]:
@@ -182,6 +188,12 @@ def present(name: str, found: Any) -> None:
         raise Unusable(UNFINISHED, f"{name} returns nothing: is it filled in, and does it end with a return?")
 
 
+def apart(a: float, b: float) -> tuple[str, str]:
+    """Two numbers in as many digits as show that they are two."""
+    texts = [(f"{a:.{n}g}", f"{b:.{n}g}") for n in range(6, 18)]
+    return next(((x, y) for x, y in texts if x != y), texts[-1])
+
+
 def kind(value: Any) -> str:
     """A value in a message."""
     if isinstance(value, (tuple, list)):
@@ -191,7 +203,25 @@ def kind(value: Any) -> str:
 
 def checked(module: ModuleType, name: str, given: Mapping[str, Any]) -> Judgement:
     """The judgement of one check."""
-    return judge_of_checks()(name, {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()})
+    functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
+    found = judge_of_checks()(name, functions)
+    return found if "step" in given else of_digits(found, functions)
+
+
+def of_digits(found: Judgement, functions: Mapping[str, Any]) -> Judgement:
+    """The same, or what it means that the numbers are right to some digits only."""
+    from .digits import rough
+
+    few = rough(functions)
+    if few is None or few.float32 or any(m.id for m in found.mistakes):
+        return found
+    if found.good:
+        told = f"The numbers are right to about {few.digits} digits, with noise behind: they come from {QUOTIENT}"
+        return Judgement(BORROWED, said=(told,)) if few.everywhere else found
+    told = (
+        f"The numbers are right to about {few.digits} digits, no further: is it a difference quotient, a constant cut "
+    )
+    return replace(found, mistakes=(Mistake(None, told + "short, or float32 inside?"),))
 
 
 def judge_of_checks() -> Callable[[str, Mapping[str, Any]], Judgement]:

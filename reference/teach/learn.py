@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .exercise import Exercise, find, known
-from .judging import BEGUN, CONVENTION, ERROR, RIGHT, UNFINISHED, WRONG, Judgement
+from .judging import BEGUN, BORROWED, CONVENTION, ERROR, RIGHT, UNFINISHED, WRONG, Judgement
 
 SIDES = {
     "forward": "the forward pass; the backward pass is right for it",
@@ -28,8 +28,9 @@ SIDES = {
     "contract": "the numbers of one call are right; how the functions behave is not",
 }
 SHOWN = {RIGHT: "right", WRONG: "wrong", CONVENTION: "right but for a kink or a tie", UNFINISHED: "not finished",
-         ERROR: "cannot be judged"}  # fmt: skip
-MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", ERROR: "!"}
+         BORROWED: "not derived by hand", ERROR: "cannot be judged"}  # fmt: skip
+MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", BORROWED: "=", ERROR: "!"}
+EXIT = {RIGHT: 0, ERROR: 2, UNFINISHED: 3}  # else 1
 LIMIT = 60.0  # seconds
 
 
@@ -139,7 +140,7 @@ def with_print(found: Judgement, printed: str) -> Judgement:
 
 
 def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
-    """The judgement in words: never the solution, and one hint more with every try."""
+    """The judgement in words: never the solution; the hint that fits the mistake, else one more with every try."""
     lines = [f"{MARKS[found.outcome]} {exercise.name}: {SHOWN[found.outcome]}"]
     if found.outcome in (WRONG, CONVENTION):
         lines += [f"  Where     {found.where}"] if found.where else []
@@ -152,8 +153,7 @@ def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
         lines += ["  Only points at a kink or a tie differ: another choice than the one that the exercise asks for."]
     lines += [f"  {text}" for text in found.said]
     if not found.good and found.outcome != ERROR:
-        number = max(1, min(at.tries, len(exercise.hints)))
-        lines += [f"  Hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}"]
+        lines += [f"  {exercise.hint(at.tries, [(m.id, m.text) for m in found.mistakes])}"]
     return "\n".join(lines)
 
 
@@ -168,7 +168,7 @@ def learn(name: str, solution: Path, console: Console, folder: Path | None, limi
     if found.good:
         left = [n for n in known(folder) if not (kept | {exercise.name: at}).get(n, Progress()).solved]
         console.print(f"Next: manualbp learn {left[0]}" if left else "All exercises are solved.", highlight=False)
-    return {RIGHT: 0, ERROR: 2, UNFINISHED: 2}.get(found.outcome, 1)
+    return EXIT.get(found.outcome, 1)
 
 
 @dataclass(frozen=True)

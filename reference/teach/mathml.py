@@ -30,7 +30,7 @@ TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`|\btorch(?:\.\w+)+)|(?P<number>\d+(?:[.,]\d+)*)|"
     rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
     rf"(?P<greek>[Α-Ωα-ωϑϕℓ][{COMBINING}]?(?:_[A-Za-z0-9]+)?)|"
-    rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>.)"
+    rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>\+=|.)"
 )
 
 
@@ -107,9 +107,7 @@ def typeset(text: str) -> str:
             out.append(f"<{low}>{unscripted(token)}</{low}>")
         elif kind in ("word", "code") or (kind == "space" and len(token) > 1):
             close()
-            out.append(
-                gap(token) if kind == "space" else f"<code>{token}</code>" if kind == "code" else html.escape(token)
-            )
+            out.append(gap(token) if kind == "space" else code(token) if kind == "code" else html.escape(token))
         else:
             run.append((kind, token))
     close()
@@ -131,6 +129,11 @@ def broken(run: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
 
 def code(text: str) -> str:
     return f"<code>{html.escape(text.strip('`'))}</code>"
+
+
+def prose(text: str) -> str:
+    """Sentences as they are, with what stands in backticks as code."""
+    return "".join(code(part) if part[:1] == "`" else html.escape(part) for part in re.split(r"(`[^`]+`)", text))
 
 
 def gap(space: str) -> str:

@@ -33,7 +33,7 @@ def curves(
         share = (i - xs[0]) / (xs[-1] - xs[0])
         return LEFT + share * (WIDE - LEFT - 10), TOP + (high - y) / (high - low) * (HIGH - TOP - 30)
 
-    out = [f'<svg class="plot" viewBox="0 0 {WIDE:g} {HIGH:g}" role="img"><title>{html.escape(title)}</title>']
+    out = [f'<svg class="plot" viewBox="0 0 {WIDE + 14:g} {HIGH:g}" role="img"><title>{html.escape(title)}</title>']
     area = f'<rect x="{LEFT}" y="{TOP - 3}" width="{WIDE}" height="{HIGH - TOP - 24}"/>'
     out.append(f'<clipPath id="area-{tag(title)}">{area}</clipPath>')
     for v in ticks(low, high):
@@ -89,30 +89,34 @@ def ticks(low: float, high: float) -> list[float]:
     return [float(np.round(v, 10)) + 0.0 for v in np.arange(np.ceil(low / unit) * unit, high + unit / 1e6, unit)]
 
 
+LETTER = 8.0  # the width of a bold one, at most on average
+CENTRE, ARROW = 310.0, 78.0
+
+
 def flow(
     name: str, into: Mapping[str, tuple[int, ...]], out: Mapping[str, tuple[int, ...]], back: Sequence[str]
 ) -> str:
-    """What goes into a layer and comes out, and the gradients that come back."""
-    rows = max(len(into), len(out), 1)
-    high = 40 + 62 * rows
+    """What goes into a layer and comes out, and the gradients that come back. Nothing is cut: box and margins grow
+    with what is written."""
+    high = 40 + 62 * max(len(into), len(out), 1)
+    half = max(80.0, (len(name) * LETTER + 20) / 2)
+    reach = half + ARROW + 12 + LETTER * max(16, *(len(f"{n} {shape}") for n, shape in [*into.items(), *out.items()]))
     svg = [
-        f'<svg class="flow" viewBox="0 0 620 {high}" role="img"><title>What flows through {name} and back</title>'
-        f"{TIPS.format(tag(name))}"
-        f'<rect class="box" x="230" y="14" width="160" height="{high - 28}" rx="10"/>'
-        f'<text class="name" x="310" y="{high / 2 + 5}" text-anchor="middle">{name}</text>'
+        f'<svg class="flow" viewBox="{CENTRE - reach:g} 0 {2 * reach:g} {high}" role="img">'
+        f"<title>What flows through {name} and back</title>{TIPS.format(tag(name))}"
+        f'<rect class="box" x="{CENTRE - half:g}" y="14" width="{2 * half:g}" height="{high - 28}" rx="10"/>'
+        f'<text class="name" x="{CENTRE:g}" y="{high / 2 + 5}" text-anchor="middle">{name}</text>'
     ]
-    for column, named in ((0, into), (1, out)):
+    for side, anchor, named in ((-1, "end", into), (1, "start", out)):
+        near, far = CENTRE + side * (half + ARROW + 2), CENTRE + side * (half + 2)
+        at = f'x="{near + side * 10:g}" text-anchor="{anchor}"'
+        a, b = (near, far) if side < 0 else (far, near)
         for k, (n, shape) in enumerate(named.items()):
             y = 14 + (high - 28) * (k + 0.5) / len(named)
-            near, far = (150, 228) if column == 0 else (470, 392)
-            a, b = (near, far) if column == 0 else (far, near)
-            text = 140 if column == 0 else 480
-            anchor = "end" if column == 0 else "start"
             label = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-            at = f'x="{text}" text-anchor="{anchor}"'
             svg.append(f'<text {at} y="{y - 2}"><tspan class="name">{html.escape(n)}</tspan> {label}</text>')
             svg.append(arrow("to", name, (a, y - 5), (b, y - 5)))
-            if column == 1 or n in back:
+            if side > 0 or n in back:
                 svg.append(f'<text class="back" {at} y="{y + 17}">∂L/∂{html.escape(n)}</text>')
                 svg.append(arrow("fro", name, (b, y + 12), (a, y + 12)))
     svg.append("</svg>")

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from ..explain import number
+from .mathml import prose
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -18,7 +19,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader(__package__ or "reference.teach"), autoescape=jinja2.select_autoescape(),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    env.filters |= {"number": plain, "power": power, "thousands": "{:,}".format}
+    env.filters |= {"number": plain, "power": power, "prose": prose, "thousands": "{:,}".format}
     return env
 
 

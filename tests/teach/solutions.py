@@ -176,7 +176,7 @@ WRONG = [
     ("product", changed("product", ("dy * b, dy * a", "dy * a, dy * b")), "slope is taken to be x"),
     ("product", changed("product", ("dy * b, dy * a", "b, a")), "A07|upstream|arrives from above"),
     ("bias", "def backward(dy, cache): return dy, dy.mean(axis=0)", "B04"),
-    ("bias", "def backward(dy, cache): return dy, dy", "B03|gradient of x"),
+    ("bias", "def backward(dy, cache): return dy, dy", "B03|gradient of x|axis too many"),
     ("bias", "def backward(dy, cache): return dy, dy[-1]", "B05"),
     (
         "matmul",
@@ -254,7 +254,7 @@ def backward(dy, cache):
     ("lstm_cell", changed("lstm_cell", ("dc * f, dz.T", "dc * i, dz.T")), "G28"),
     ("attention", changed("attention", (" / np.sqrt(Q.shape[1])", "")), "G12"),
     ("attention", changed("attention", ("P * (dP - (P * dP).sum(1, keepdims=True))", "P * (1 - P) * dP")), "C13"),
-    ("attention", changed("attention", ("dS @ K, dS.T @ Q", "dS.T @ Q, dS @ K")), "G13|gradient of k"),
+    ("attention", changed("attention", ("dS @ K, dS.T @ Q", "dS.T @ Q, dS @ K")), "G13|gradient of k|another length"),
     ("momentum", changed("momentum", ("0.9 * state + g", "0.9 * state + 0.1 * g")), "H11|H13"),
     (
         "momentum",
@@ -279,4 +279,23 @@ def step(p, g, state):
         ),
         "H06",
     ),
+    ("silu", changed("silu", ("x * s * (1 - s)", "x * s * (1 - x * s)")), "slope"),
+    (
+        "batchnorm",
+        changed("batchnorm", ("(dy * xhat).sum(0), dy.sum(0)", "(dy * xhat).sum(1), dy.sum(1)")),
+        "another length",
+    ),
+    ("attention", changed("attention", ("P.T @ dY", "(dY.T @ P)")), "transposed"),
+    ("rnn", changed("rnn", ("dz = dh * (1 - hs[t + 1] ** 2)", "dz = dh")), "G23"),
+    (
+        "mlp",
+        changed(
+            "mlp",
+            ("dz @ W, dz.T @ x, dz.sum(0), dy.T @ h, dy.sum(0)", "dz.T @ x, dz.sum(0), dy.T @ h, dy.sum(0), dz @ W"),
+        ),
+        "was given for|another length",
+    ),
+    ("affine", changed("affine", ("dy.sum(axis=0)", "dy.sum(axis=0, keepdims=True)")), "axis of length 1"),
+    ("adam", changed("adam", ("v / (1 - 0.999**t)", "v")), "H01|bias correction of the second"),
+    ("mean", changed("mean", (" / len(x)", " / x.size")), "1/d times|A02"),
 ]

@@ -33,6 +33,7 @@ def site(tmp_path_factory):
     begin = time.monotonic()
     out = CliRunner().invoke(app, ["book", "-o", str(folder)])
     assert out.exit_code == 0, out.exception
+    assert f"{len(list(folder.glob('*.html'))) - 1} pages and their contents" in out.output
     assert time.monotonic() - begin < 120
     return folder
 
@@ -46,6 +47,7 @@ def test_every_class_and_every_question_has_a_page(texts):
     wanted = {f"{name}.html" for name in [*CLASSES, *QUESTIONS, "index"]}
     assert set(texts) == wanted
     assert len(QUESTIONS) == 10
+    assert f"{len(texts) - 1} pages, made from the code itself" in texts["index.html"]
 
 
 def test_pages_are_wellformed_and_no_link_leads_nowhere(texts, site):
@@ -98,6 +100,9 @@ def test_typesetting():
     assert mathml.typeset("a sum over a < b").startswith("a sum over <math>")
     assert "&lt;" in mathml.typeset("a < b")
     assert mathml.typeset("(a list)").startswith("(")
+    assert mathml.typeset("the option `where`") == "the option <code>where</code>"
+    assert mathml.prose("over `dim`, a < b") == "over <code>dim</code>, a &lt; b"
+    assert "<mo>+=</mo>" in mathml.typeset("dz += dX")
 
 
 def test_docstrings_are_read_by_their_headings():
@@ -136,6 +141,15 @@ def test_most_classes_have_code_tied_to_their_derivation():
     assert len(without) < 0.25 * len(CLASSES), without
 
 
+def places(x, name="dx", place="x"):
+    """The names of gradients of inputs, and of the tensors in the code for PyTorch."""
+    if isinstance(x, tuple):
+        for i, part in enumerate(x):
+            yield from places(part, f"{name}[{i}]", f"{place}_{i}")
+    else:
+        yield name, place
+
+
 @pytest.mark.parametrize("name", sorted(registry())[::4])
 def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
     example = executed.of_layer(registry()[name])
@@ -150,9 +164,13 @@ def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about what it will do in another version
         exec(example.torch_code, space)
-    x, shown = space["x"], {n.name: n.pytorch for n in example.numbers}
-    if not space["layer"].random and isinstance(x, torch.Tensor) and x.grad is not None:
-        assert executed.shown(x.grad.numpy()) == shown["dx"]
+    if not space["layer"].random:
+        shown = {n.name: n.pytorch for n in example.numbers}
+        inputs = {str(n): place for n, place in places(space["x"] if isinstance(space["x"], tuple) else "x")}
+        for name, place in inputs.items():
+            t = space.get(place)
+            if isinstance(t, torch.Tensor) and t.grad is not None:
+                assert executed.shown(t.grad.numpy()) == shown[name]
     for number in example.numbers:
         assert number.pytorch == "–" or number.difference == "0" or float(number.difference) < 1e-9
 
@@ -172,6 +190,12 @@ def test_mistakes_of_the_catalogue_stand_where_they_can_be_made(texts):
     for name in ("Linear", "Softmax", "Adam", "LSTM"):
         ids = set(read(texts[f"{name}.html"]).ids)
         assert set(faults(name)) <= ids
+
+
+def test_examples_and_texts_need_nothing_from_inside(texts):
+    for name, text in texts.items():
+        assert "reference.sides" not in text, name
+        assert "`" not in text, name
 
 
 def test_plots_show_function_and_slope(texts):
@@ -230,6 +254,21 @@ def test_hovering_and_searching(site, tmp_path):
     assert nothing == ["Nothing found."]
     assert empty == []
     assert hidden is True
+
+
+OUTSIDE = """
+return [...document.querySelectorAll("svg.flow, svg.plot")].flatMap((svg) => {
+  const box = svg.getBoundingClientRect();
+  const parts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  return parts.filter(([, at]) => at.left < box.left - 1 || at.right > box.right + 1).map(([text]) => text);
+});
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["MultiheadAttention", "BatchNorm1d", "GELU", "why-a-wrong-gradient-may-still-train"])
+def test_no_word_of_a_picture_is_cut(site, name, tmp_path):
+    assert visit(inlined(site, f"{name}.html"), OUTSIDE, tmp_path) == []
 
 
 @needs_browser

@@ -294,6 +294,25 @@ def test_nothing_is_wider_than_a_phone(page, width, tmp_path):
     assert visit(f"<html><head></head><body>{inside.replace('PAGE', text)}</body></html>", script, tmp_path) <= width
 
 
+UPRIGHT = """
+const phone = document.getElementById("phone").contentDocument;
+const seen = (id) => phone.getElementById(id).getBoundingClientRect();
+const boxes = [...phone.querySelectorAll("input[type=number]")].filter((box) => box.scrollWidth > box.clientWidth);
+const texts = [...phone.querySelectorAll("#net-upright text")].map((text) => text.getBoundingClientRect());
+const inside = texts.every((box) => box.left >= 0 && box.right <= phone.documentElement.clientWidth);
+return [seen("net").width, seen("net-upright").width > 300, boxes.length, inside, texts.length > 20];
+"""
+
+
+@needs_browser
+def test_on_a_phone_the_network_stands_upright_and_no_number_is_cut(page, tmp_path):
+    stepped = page.replace("</body>", "<script>go(33);</script></body>")
+    text = stepped.replace("&", "&amp;").replace('"', "&quot;")
+    inside = f'<iframe id="phone" style="width: 390px; height: 800px; border: 0" srcdoc="{text}"></iframe>'
+    found = visit(f"<html><head></head><body>{inside}</body></html>", UPRIGHT, tmp_path)
+    assert found == [0, True, 0, True, True]
+
+
 @needs_browser
 @pytest.mark.skipif(AXE is None, reason="AXE_JS does not say where axe-core is")
 @pytest.mark.parametrize("mistake", ["", "sign"])

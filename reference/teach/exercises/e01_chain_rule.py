@@ -9,7 +9,11 @@ HINTS = (
     "How fast does u² change as u changes by a little? The answer contains u, not x.",
     "Multiply the two, and put 3x + 1 in for u.",
 )
+FITTING = {"times what it should be": 1, "is missing": 2}
 STUB = '''
+import numpy as np
+
+
 def f(x):
     return (3 * x + 1) ** 2
 

@@ -10,6 +10,7 @@ HINTS = (
     "The slope of e⁻ˣ is −e⁻ˣ. The two minus signs cancel: you have e⁻ˣ/(1 + e⁻ˣ)².",
     "Split this fraction in two factors: one is y. What is the other, in terms of y?",
 )
+FITTING = {"C03": 3, "slope is taken": 3}
 STUB = '''
 import numpy as np
 

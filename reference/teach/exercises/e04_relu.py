@@ -11,6 +11,7 @@ HINTS = (
     "The slope does not depend on how large x is, only on its sign.",
     "Look at x = 0 alone: which of > and ≥ gives 0 there?",
 )
+FITTING = {"C05": 3, "slope": 1}
 STUB = '''
 import numpy as np
 

@@ -10,6 +10,7 @@ HINTS = (
     "np.where(condition, a, b) takes a where the condition holds, else b.",
     "What happens at exactly 0? Read the definition again.",
 )
+FITTING = {"C07": 1}
 STUB = '''
 import numpy as np
 

@@ -9,7 +9,11 @@ HINTS = (
     "The loss changes by dy for every unit of y: multiply by it.",
     "The gradient of a contains b, and the other way round.",
 )
+FITTING = {"A07": 2, "slope is taken": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(a, b):
     return a * b, (a, b)
 

@@ -8,7 +8,11 @@ HINTS = (
     "All N of them, each by 1. What reaches the loss along several paths adds.",
     "db has the shape of b, so one axis of dy has to go. Is it gone by a sum or by a mean?",
 )
+FITTING = {"B03": 3, "B04": 3, "B05": 2, "gradient of x": 3, "axis": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(x, b):
     return x + b, ()
 

@@ -11,6 +11,17 @@ HINTS = (
     "Multiply each by dyₙₒ and sum over the index that the result does not have.",
     "dW has the shape of W, (M, D), not of its transpose. db has no axis of the batch.",
 )
+FITTING = {
+    "B01": 3,
+    "B03": 3,
+    "B04": "b is added to each of the N rows. Does what reaches it along N paths add up, or is it averaged?",
+    "B05": 2,
+    "A03": 2,
+    "A07": 2,
+    "transposed": 3,
+    "summed": 3,
+    "axis": 3,
+}
 STUB = '''
 import numpy as np
 

@@ -11,6 +11,12 @@ HINTS = (
     "The denominator is p(1 − p), which is the slope of σ. Multiply, and it is gone.",
     "What is left is a difference. Do not forget the mean over the batch, and dL.",
 )
+FITTING = {
+    "A01": 3,
+    "A05": "Let t be 1: does L grow or fall as x grows? That is the sign of dx.",
+    "A07": 3,
+    "A09": 2,
+}
 STUB = '''
 import numpy as np
 

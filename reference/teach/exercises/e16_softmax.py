@@ -11,6 +11,7 @@ HINTS = (
     "So ∂yᵢ/∂xⱼ = yᵢ(δᵢⱼ − yⱼ). Then dxⱼ = Σᵢ dyᵢ ∂yᵢ/∂xⱼ: the sum has two parts.",
     "One part is yⱼ dyⱼ. The other is yⱼ times one number for each row. If dy is the same everywhere, dx must be 0.",
 )
+FITTING = {"C13": 2, "C15": "The sum of the backward pass runs along the axis over which the forward pass divides."}
 STUB = '''
 import numpy as np
 

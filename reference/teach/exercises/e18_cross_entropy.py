@@ -12,6 +12,12 @@ HINTS = (
     "The gradient is p with something subtracted in one column of each row.",
     "Every row's loss is divided by N. And dL multiplies everything.",
 )
+FITTING = {
+    "A01": 3,
+    "A05": "Raise the score of the right class: does L grow or fall? That is the sign of dx in its column.",
+    "A07": 3,
+    "one-hot": 2,
+}
 STUB = '''
 import numpy as np
 

@@ -11,6 +11,14 @@ HINTS = (
     "dV and dc are those of an affine layer with input h. dh = dy V.",
     "dz = dh times the slope of tanh at z, written with h. From there it is an affine layer with input x.",
 )
+FITTING = {
+    "was given for": "The gradients come in the order of what forward takes: x, W, b, V, c.",
+    "C02": 3,
+    "C03": 3,
+    "C04": 3,
+    "slope": 3,
+    "B04": "A bias is added to every row: what reaches it along N paths adds up.",
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,11 @@ HINTS = (
     "An entry that was dropped did not touch the loss: what is its gradient?",
     "The factor of the forward pass is there in the backward pass, too, and only once.",
 )
+FITTING = {"G18": 3}
 STUB = '''
+import numpy as np
+
+
 def forward(x, mask):
     return x * mask / (1 - 0.25), (mask,)
 

@@ -11,6 +11,7 @@ HINTS = (
     "What if an index occurs twice? Its row of W reaches the loss along two paths.",
     "dW[t] += dy counts a repeated index once only. NumPy has another call that adds every time.",
 )
+FITTING = {"F01": 3}
 STUB = '''
 import numpy as np
 

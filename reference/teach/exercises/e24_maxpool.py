@@ -11,6 +11,7 @@ HINTS = (
     "Reshape x to (N, C, 3, 2): then the window is the last axis, and argmax says who won.",
     "In a tie x == y is true twice, argmax names one: the first.",
 )
+FITTING = {"E21": 1, "E22": 1}
 STUB = '''
 import numpy as np
 

@@ -12,6 +12,12 @@ HINTS = (
     "together as dz.",
     "From dz it is an affine layer with two inputs. The old c gets what passes the forget gate.",
 )
+FITTING = {
+    "G08": "c′ = f c + i g: which cell does the forget gate multiply, the old one or the new one?",
+    "G26": 2,
+    "G27": 2,
+    "G28": 3,
+}
 STUB = '''
 import numpy as np
 

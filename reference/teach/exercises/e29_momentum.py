@@ -10,7 +10,11 @@ HINTS = (
     "m is a sum of gradients, not a mean: g has no factor.",
     "p moves along the new m.",
 )
+FITTING = {"H11": 2, "H13": 2, "state": 1}
 STUB = '''
+import numpy as np
+
+
 def step(p, g, state):
     """The new p, and the new state. state is None in the first step. Keep a copy of g, not g."""
 '''

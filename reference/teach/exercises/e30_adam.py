@@ -12,6 +12,13 @@ HINTS = (
     "hats in the state.",
     "ε stands outside the root, and after the correction.",
 )
+FITTING = {
+    "H01": 2,
+    "bias correction": 2,
+    "H02": 1,
+    "H04": 3,
+    "H06": "m is the mean of g, v that of g²: which β belongs to which?",
+}
 STUB = '''
 import numpy as np
 
