@@ -84,6 +84,12 @@ UNSEEN = (
 )
 
 
+UNDIVIDED = (
+    "torch.export takes a whole module, so no node was judged alone: --torch aot_eager judges each, and names the "
+    "first that is wrong"
+)
+
+
 @dataclass(frozen=True)
 class CompiledCall(Call):
     """One call of torch, compiled alone."""
@@ -136,6 +142,7 @@ def examined(
         notes += (
             f"every node alone is right {in_words(ways.torch)}: the fault is in what it makes of several together",
         )
+    notes += (UNDIVIDED,) * (ways.torch == EXPORT)
     verdict = found.verdict if not wrong else "coarse" if rough else "wrong"
     return replace(
         report, verdict=verdict, wrong_side="compiled" if verdict == "wrong" else None, culprit=culprit, suspects=(),

@@ -123,6 +123,13 @@ def test_random_numbers_are_those_of_the_side_by_hand(layer, shape):
 
 
 @pytest.mark.parametrize("way", ["aot_eager", "export"])
+def test_weights_of_attention_are_dropped_as_by_hand(way):
+    found, sides = compared(Case(m.MultiheadAttention(4, 2, dropout=0.3), (2, 3, 4), seed=1), Torches(way))
+    assert found.verdict in ("identical", "rounding")
+    assert sides[0].outcome.graphs
+
+
+@pytest.mark.parametrize("way", ["aot_eager", "export"])
 def test_buffers_and_both_precisions(way):
     layer = m.Sequential(m.Linear(3, 4), m.BatchNorm1d(4), m.Softmax(-1))
     for dtype in ("float64", "float32"):
@@ -256,6 +263,12 @@ def test_what_a_compiler_makes_wrong_of_several_nodes_together_is_told():
     assert report.wrong_side == "compiled"
     assert not any(c.wrong for c in report.nodes.values())
     assert any("several together" in note for note in report.notes)
+
+
+def test_why_no_node_is_judged_exported_is_told():
+    report = check_model(Net(), torch.randn(3, 4), torch="export")
+    assert any("torch.export takes a whole module" in note and "aot_eager" in note for note in report.notes)
+    assert not report.nodes
 
 
 def test_float32_inside_a_compiled_model_is_coarse():

@@ -21,6 +21,7 @@ from reference.golden.now import ByHand
 from reference.golden.record import record
 from reference.golden.replay import held_beside, replay
 from reference.golden.sketch import as_sketched, checksum, projections, sketch
+from reference.sides.raised import RefusedError
 from reference.sides.run import GRADIENT, Name
 
 OTHERS = ["resnet", "noise", "lstm", "siamese", "own statistic", "weight_norm", "waves"]
@@ -213,20 +214,21 @@ def by_hand_with(recording, node, fault):
     return ByHand(replace(recording, graph=graph))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_faults_drawn_from_the_catalogue_are_found_by_hand(seed, golden):
+def test_thirty_faults_drawn_from_the_catalogue_are_found_at_their_nodes(golden):
     recording = format.read(golden)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     nodes = [n for n in recording.nodes if faults(type(recording.layers[n]).__name__)]
-    seen = 0
-    for node in rng.choice(nodes, 5, replace=False):
+    seen = unseen = unfit = 0
+    while seen < 30:
+        node = rng.choice(nodes)
         known = faults(type(recording.layers[node]).__name__)
         fault = known[rng.choice([*known])]
 
         try:
             wrong = by_hand_with(recording, node, fault).node(node, recording.nodes[node])
             report = held_beside("golden", recording, by_hand_with(recording, node, fault))
-        except (ValueError, IndexError, TypeError):  # a mistake may make shapes that fit nowhere
+        except (ValueError, IndexError, TypeError, RefusedError):  # a mistake may make shapes that fit nowhere
+            unfit += 1
             continue
         if visible(ByHand(recording).node(node, recording.nodes[node]), wrong):
             seen += 1
@@ -234,8 +236,9 @@ def test_faults_drawn_from_the_catalogue_are_found_by_hand(seed, golden):
             assert report.culprit is not None
             assert report.culprit.startswith(f"{node}, "), (node, fault, report.culprit)
         else:
+            unseen += 1
             assert report or fault.law == "check_pure", (node, fault)  # what shows at a second call only
-    assert seen >= 2
+    print(f"{seen} of {seen} faults wrong at their node; {unseen} change no number here, {unfit} fit no shape")
 
 
 def test_a_wrong_recording_is_called_wrong(small):

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from manualbp import __version__
+from manualbp.checkpoint import replace_whole
 
 from ..verify import Plan, Tally, covered
 from .lines import Plain, dumped, plain, tally_of
@@ -161,10 +162,15 @@ def _held(folder: Path) -> filelock.BaseFileLock:
 
 
 def _begun(folder: Path, plan: Plan, task: int, lock: filelock.BaseFileLock) -> Log:
-    others = sorted(path.name for path in folder.iterdir() if path.name not in (".lock", ".plan.json"))
+    others = sorted(path.name for path in folder.iterdir() if not _of_a_beginning(path.name))
     if others:
         raise ValueError(f"{folder} is not the folder of a campaign: it has {others[0]}, but no plan.json")
     return Log(folder, plan, task, lock)
+
+
+def _of_a_beginning(name: str) -> bool:
+    """A file that whoever was killed before there was a plan may have left."""
+    return name == ".lock" or (name.startswith(".plan.json.") and name.endswith(".tmp"))
 
 
 def _read(folder: Path, plan: Plan, given: set[str], task: int | None, lock: filelock.BaseFileLock) -> Log:
@@ -239,9 +245,7 @@ def _done(values: Plain) -> Done:
 def _write(log: Log) -> None:
     """plan.json, whole or not at all."""
     value = {"format": FORMAT, "plan": plain_plan(log.plan), "task": log.task, "of": identity(log.plan)}
-    draft = log.folder / ".plan.json"
-    draft.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(draft, log.folder / "plan.json")
+    replace_whole(log.folder / "plan.json", (json.dumps(value, indent=2) + "\n").encode())
 
 
 def plain_plan(plan: Plan) -> Plain:
