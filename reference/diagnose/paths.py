@@ -116,13 +116,13 @@ def _of_weights(w: Weights, there: Array, name: str) -> Iterator[str]:
 def _factors(w: Weights, there: Array, name: str) -> str:
     """By what the weights are off, if that depends on where dy is, on where dx is, or on how far it is between."""
     ratio = np.where(there, w.yours / w.right, np.nan)
-    of_dy, of_dx = np.indices(there.shape)
-    kinds = (of_dy, "of dy at {}"), (of_dx, f"in d{name} at {{}}"), (w.later, "of dy {} places later")
+    places = np.indices(there.shape)
+    kinds = (places[0], "of dy at {}"), (places[1], f"in d{name} at {{}}"), (w.later, "of dy {} places later")
     for label, what in kinds:
         each = {int(k): ratio[:, there & (label == k)] for k in np.unique(label[there])}
         if all(np.ptp(r) <= SAME * np.abs(r).max() for r in each.values()):
-            shown = [(str(k), f"{r.mean():.4g}") for k, r in each.items()][:SHOWN]
-            where, times = (", ".join(pair[i] for pair in shown) for i in (0, 1))
+            shown = dict(list(each.items())[:SHOWN])
+            where, times = ", ".join(map(str, shown)), ", ".join(f"{r.mean():.4g}" for r in shown.values())
             return f"{what.format(where)} is {times}"
     return ""
 

@@ -3,6 +3,7 @@ network which shows nothing else can be told from one that does.
 
     fault                        how torch runs it         until
     MultiLabelMarginLoss, −1     any that traces it        2.14
+    MultiMarginLoss at a kink    any that traces it        2.14
     detach                       exported, decomposed      open
 """
 
@@ -57,6 +58,16 @@ def multilabel_margin_loss(x: Any, t: Any, *_: Any, reduction: str = "mean") -> 
     return v.mean() if reduction == "mean" else v.sum() if reduction == "sum" else v
 
 
+def multi_margin_loss(
+    x: Any, t: Any, p: int = 1, margin: float = 1.0, weight: Any = None, *_: Any, reduction: str = "mean"
+) -> Any:
+    """Σ_c w_t max(0, margin − x[t] + x_c)ᵖ/C over all c but t."""
+    x, k = torch.atleast_1d(x), t.unsqueeze(-1)
+    h = torch.relu(margin - x.gather(-1, k) + x) ** p * (1 if weight is None else weight[k])
+    v = torch.where(torch.arange(x.shape[-1], device=x.device) == k, 0, h).sum(-1) / x.shape[-1]
+    return v.mean() if reduction == "mean" else v.sum() if reduction == "sum" else v
+
+
 def without(name: str, layer: Layer) -> Layer:
     """The network with the identity in the place of a class."""
     return registry()["Identity"]() if type(layer).__name__ == name else layer.map(partial(without, name))
@@ -69,6 +80,13 @@ KNOWN = (
         source="pytorch/pytorch issue 141017",
         until="2.14",
         around=lambda: mock.patch.object(F, "multilabel_margin_loss", multilabel_margin_loss),
+    ),
+    Known(
+        name="MultiMarginLoss has the slope 1 at its kink, as clamp_min had, where torch as it is has 0",
+        classes=("MultiMarginLoss",),
+        source="tests/test_torch_limits.py",
+        until="2.14",
+        around=lambda: mock.patch.object(F, "multi_margin_loss", multi_margin_loss),
     ),
     Known(
         name="detach is lost when an exported program is decomposed",

@@ -139,8 +139,8 @@ def bounds(pair: Lockstep, expected: History) -> list[dict[str, float | None]]:
     """For every array of every step, what rounding explains: measured, and on parameters moved by their last bits."""
     count, spread = decided(pair), pair.moves()
     return [
-        {n: _bound(pair, k, n, a, spread[k].get(n, 0.0)) if k < count else None for n, a in after.items()}
-        for k, after in enumerate(expected)
+        {n: None if moves is None or k >= count else _bound(pair, k, n, a, moves.get(n, 0.0)) for n, a in after.items()}
+        for k, (after, moves) in enumerate(zip(expected, spread, strict=True))
     ]
 
 
