@@ -201,6 +201,12 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
         # a line search that ends sooner on parameters moved by their last bits
         "Case(Objective(Sequential(AdaptiveMaxPool2d(2), Hardtanh(min_val=-25.0, max_val=25.0), Sigmoid()), "
         "BCELoss()), (1, 2, 4), seed=8836821, optimizer=LBFGS(max_iter=6, tolerance_change=0.001, maximize=True))",
+        # two paths that cancel, σ(z) = ½ + ½ tanh ½z: each side leaves last bits of its own, and no moved data show
+        # them, since they are clipped
+        "Case(Sequential(Hardtanh(min_val=-0.1, max_val=3.1), Graph(Node('s', Sigmoid(), 'x'), "
+        "Node('t', Mul(other=0.5), 'x'), Node('v', Tanh(), 't'), Node('w', Mul(other=0.5), 'v'), "
+        "Node('u', Add(other=0.5), 'w'), Node('d', Sub(), ('s', 'u')), Node('e', Mul(other=1099511627776.0), 'd'))), "
+        "(2, 3), seed=38, scale=30.0)",
     ],
 )
 def test_a_false_alarm_stays_away(text):

@@ -9,10 +9,12 @@ A wrong but smooth formula moves by its conditioning only, some 10⁻¹⁵. Of t
 than of its rounding (`bound.most`). On small integers that nothing rounds, jumps count nothing: there a choice at
 a kink is made, not met by accident.
 
-What cancels inside a layer leaves noise that moved data need not show, as LayerNorm over one entry, whose gradient is 0
-by hand and |γ dy| ε/√ε in torch. A layer says so of itself (`cancels`), and its noise is put in at its place. Where
-nothing can be looked into, the last bits of the largest input (under an output) and of the largest gradient (under a
-gradient) are the floor of a tensor that is so small beside them that it may be nothing but noise.
+What is rounded inside a network moved data need not show: where two paths cancel, either side leaves last bits of its
+own. So the results of every layer by hand are moved by their last bits, too. What cancels inside a layer leaves more:
+the gradient of LayerNorm over one entry is 0 by hand and |γ dy| ε/√ε in torch. A layer says so of itself (`cancels`),
+and its noise is put in at its place. Where nothing can be looked into, the last bits of the largest input (under an
+output) and of the largest gradient (under a gradient) are the floor of a tensor that is so small beside them that it
+may be nothing but noise.
 """
 
 from dataclasses import replace

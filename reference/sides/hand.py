@@ -55,8 +55,6 @@ class Hand(Side):
         return all(a is None or np.array_equal(plain(a), np.asarray(told[n], dtype=float)) for n, a in found.items())
 
     def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
-        if not any(part.cancels for part in record.walk(self.layer)):
-            return None
         return Hand(record.noisy(self.layer, rng, EPS[trial.dtype]), self.seed).run(trial)
 
     def _rng(self) -> Any:

@@ -76,8 +76,6 @@ class Graphed(Side):
         return named(OUTPUT, flatten(y, "y")) | named(GRADIENT, by_input | by_param) | named(BUFFER, buffers)
 
     def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
-        if not any(part.cancels for part in record.walk(self.reads["float64"].graph)):
-            return None
         eps = float(np.finfo(precision(trial)).eps)
         noisy = {d: replace(r, graph=record.noisy(r.graph, rng, eps)) for d, r in self.reads.items()}
         return Graphed(noisy, self.seed, self.wide).run(trial)

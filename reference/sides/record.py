@@ -52,10 +52,10 @@ def _within(layer: Layer, change: Callable[[str, Layer, Layer], Layer], path: st
 
 
 class Noisy(Layer, family=True):
-    """A layer with the rounding noise put in that cancelling terms may leave where their sum is near 0.
+    """A layer whose results are off by their last bits, entry by entry, since one side rounds where the other does not.
 
-    Its input is off by its last bits, entry by entry, and what comes out by those of what went in. Several inputs stay
-    as they are: some of them are labels."""
+    What cancels inside itself is off by the last bits of what went in, and its input by its own: that is the noise
+    which cancelling terms leave where their sum is near 0. Several inputs stay as they are: some of them are labels."""
 
     layer: Layer
     rng: Any
@@ -66,30 +66,42 @@ class Noisy(Layer, family=True):
         return bool(self.layer.random)
 
     def forward(self, params, x, rng=None):
-        near = x if isinstance(x, tuple) else self.noise(x, np.abs(x))
+        cancels = self.layer.cancels
+        near = self.off(x, np.abs(x)) if cancels and real(x) else x
         y, cache = run(self.layer, params, near, rng)
-        return tree_map(lambda a: self.noise(a, top(x)), y), (cache, x)
+        return self.noise(y, x, top(x) if cancels else None), (cache, x)
 
     def backward(self, params, cache, dy):
         dx, grads = self.layer.backward(params, cache[0], dy)
-        size = top(dy) * (1 + top(cache[1])) * (1 + top(params))
-        return tree_map(lambda a: self.noise(a, size), dx), tree_map(lambda a: self.noise(a, size), grads)
+        size = top(dy) * (1 + top(cache[1])) * (1 + top(params)) if self.layer.cancels else None
+        return self.noise(dx, dy, size), self.noise(grads, dy, size)
 
     def track(self, params, cache):
         return self.layer.track(params, cache[0])
 
-    def noise(self, a, size):
-        a = np.asarray(a)
-        return (
-            np.asarray(a + self.eps * size * self.rng.choice([-1.0, 1.0], a.shape), a.dtype)
-            if a.dtype.kind == "f"
-            else a
-        )
+    def noise(self, results, given, size):
+        """`results`, off by the last bits of numbers of this size; None: of their own, where they were computed."""
+        if size is not None:
+            return tree_map(lambda a: self.off(a, size) if real(a) else a, results)
+        given = np.concatenate([np.zeros(1), *(np.ravel(a) for _, a in leaves(given) if real(a))])
+
+        def rounded(a: Any) -> Any:
+            whole = not real(a) or np.array_equal(a, np.round(a))
+            return a if whole else self.off(a, np.where(np.isin(a, given), 0.0, np.abs(a)))
+
+        return tree_map(rounded, results)
+
+    def off(self, a, size):
+        return np.asarray(a + self.eps * size * self.rng.choice([-1.0, 1.0], np.shape(a)), a.dtype)
+
+
+def real(a: Any) -> bool:
+    return isinstance(a, (np.ndarray, np.generic)) and a.dtype.kind == "f"
 
 
 def noisy(layer: Layer, rng: np.random.Generator, eps: float) -> Layer:
-    """The same network with such noise in every layer that cancels inside itself."""
-    return _within(layer, lambda _, part, inside: Noisy(inside, rng, eps) if part.cancels else inside)
+    """The same network with such noise in every layer."""
+    return _within(layer, lambda _, part, inside: Noisy(inside, rng, eps))
 
 
 def top(tree: Any) -> float:

@@ -38,5 +38,5 @@ class Side:
         return False
 
     def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
-        """A run with rounding noise put in where terms cancel inside, for a side that can be looked into."""
+        """A run in which every layer's results are off by last bits, for a side that can be looked into."""
         return None
