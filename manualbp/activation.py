@@ -66,7 +66,7 @@ class Weighted(Elementwise, family=True):
         w = self.w(x)
         return x * w, w
 
-    def df(self, x, w):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def df(self, x, w):
         return w + x * self.dw(x, w)
 
 

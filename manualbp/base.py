@@ -70,7 +70,7 @@ class Layer:
         dataclasses.dataclass(frozen=True, repr=False, init=not cls.variadic)(cls)
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):
             if isinstance(value := getattr(self, f.name), list):
                 object.__setattr__(self, f.name, tuple(value))
 
@@ -256,7 +256,7 @@ def registry(of: type = Layer) -> dict[str, type]:
 def run(layer: Layer, params: Params, x: Tree, rng: np.random.Generator | None) -> tuple[Tree, tuple]:
     """layer.forward, with the generator for those layers only that draw from one."""
     draws = rng is not None and layer.random
-    return layer.forward(params, x, rng) if draws else layer.forward(params, x)  # type: ignore[call-arg]
+    return layer.forward(params, x, rng) if draws else layer.forward(params, x)
 
 
 def needs_rng(layer: Layer, rng: np.random.Generator | None) -> np.random.Generator:

@@ -58,12 +58,12 @@ class _ConvTransposeNd(_Kernel, family=True):
 
     def sides(self) -> Sides:
         """What is taken off z before and after y, along every axis."""
-        return [(p, p) for p in each(self.padding, self.axes)]  # type: ignore[arg-type]
+        return [(p, p) for p in each(self.padding, self.axes)]
 
     def sizes(self, x: Any) -> Ints:
         """The sizes of y along the last axes."""
         n, along = self.axes, list(zip(shape(x)[-self.axes :], *self.kernel(), each(self.padding, self.axes)))
-        least = tuple(s * (size - 1) + d * (k - 1) + 1 - 2 * p for size, k, s, d, p in along)  # type: ignore[operator]
+        least = tuple(s * (size - 1) + d * (k - 1) + 1 - 2 * p for size, k, s, d, p in along)
         sizes = tuple(size + q for size, q in zip(least, each(self.output_padding, n)))
         if self.output_size is not None:
             sizes = self.output_size[-n:]

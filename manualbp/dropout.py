@@ -31,7 +31,7 @@ class _DropoutNd(Layer, family=True):
             raise ValueError(f"{type(self).__name__} drops with a probability p from 0 to 1, not {self.p}")
 
     @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def random(self) -> bool:
         return self.training and 0 < self.p < 1
 
     def masked(self, x: Array) -> tuple[int, ...]:

@@ -110,7 +110,7 @@ class Graph(Container):
             raise TypeError(f"Graph takes nodes, as in Graph(Node('h', Tanh(), 'x')); it got {describe(wrong)}")
         outputs = (layers[-1].name if layers else inputs[0]) if outputs is None else outputs
         given = (layers, inputs, outputs, keys, parameters, constants, moved)
-        for field, value in zip(dataclasses.fields(self), given, strict=True):  # type: ignore[arg-type]
+        for field, value in zip(dataclasses.fields(self), given, strict=True):
             object.__setattr__(self, field.name, value)
         self._in_order()
 
@@ -140,7 +140,7 @@ class Graph(Container):
 
     def __repr__(self) -> str:
         parts = list(map(expression, self.layers))
-        for f in dataclasses.fields(self)[1:]:  # type: ignore[arg-type]
+        for f in dataclasses.fields(self)[1:]:
             value, default = getattr(self, f.name), f.default
             if f.name == "outputs" and self.layers:
                 default = self.layers[-1].name

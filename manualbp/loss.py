@@ -75,13 +75,13 @@ class Loss(Layer, family=True):
             self.takes(True, array, "(*)", REAL + INTEGER if i else REAL)
         self.fits(*x)
         v = self.value(*self.ready(*x))
-        return reduce(v, self.reduction, self.count(x[0], np.shape(v))), (x, np.shape(v))  # pyright: ignore
+        return reduce(v, self.reduction, self.count(x[0], np.shape(v))), (x, np.shape(v))
 
     @np.errstate(invalid="ignore")
     def backward(self, params, cache, dy):
         x, v_shape = cache
         ready = self.ready(*x)
-        dv = unreduce(dy, v_shape, self.reduction, self.count(x[0], v_shape))  # pyright: ignore
+        dv = unreduce(dy, v_shape, self.reduction, self.count(x[0], v_shape))
         dv = self.spread(dv, x[0])
         return tuple(map(_gradient, x, ready, self.slopes(*ready), [dv] * len(x))), {}
 
@@ -266,7 +266,7 @@ class PoissonNLLLoss(Loss):
     options = {**Loss.options, "log_input": (True, False), "full": (False, True), "eps": (1e-8, 0.25, 0.3)}
 
     @property
-    def after(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def after(self) -> str | None:
         return None if self.log_input else "Softplus()"
 
     def value(self, x, t):

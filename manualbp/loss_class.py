@@ -314,7 +314,7 @@ class CrossEntropyLoss(OneOfC):
             raise ValueError(f"{self}: label_smoothing is a number from 0 to 1; it is {self.label_smoothing}")
 
     @property
-    def smoothing(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def smoothing(self) -> float:
         return self.label_smoothing
 
     def logs(self, x, axis):

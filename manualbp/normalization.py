@@ -301,7 +301,7 @@ class CrossMapLRN2d(Layer):
             raise ValueError(f"{self}: size is 1 or more, and 2 or more with as_torch, since torch's backward needs it")
 
     @property
-    def is_gradient(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def is_gradient(self) -> bool:
         return not self.as_torch
 
     def forward(self, params, x):

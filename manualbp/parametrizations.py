@@ -65,7 +65,7 @@ class Parametrized(Layer, family=True):
         return own
 
     @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def random(self) -> bool:
         return bool(self.layer.random)
 
     @property
@@ -73,7 +73,7 @@ class Parametrized(Layer, family=True):
         return getattr(self.layer, "training", True)
 
     @property
-    def buffers(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def buffers(self) -> tuple[str, ...]:
         return tuple(path for letter, path in self.names().items() if letter in self.constants)
 
     def walk(self, path=""):
@@ -236,7 +236,7 @@ class SpectralNorm(Parametrized):
         return bool(training) and not self._is_vector()
 
     @property
-    def is_gradient(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def is_gradient(self) -> bool:
         return not self.iterates
 
     @property

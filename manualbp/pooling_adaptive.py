@@ -43,7 +43,7 @@ class _AdaptivePoolNd(Layer, family=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        sizes = each(self.output_size, self.axes)  # type: ignore[arg-type]
+        sizes = each(self.output_size, self.axes)
         none = () if self.axes == 1 else (None,)
         if len(sizes) != self.axes or any(n not in none and not (isinstance(n, int) and n >= 0) for n in sizes):
             known = "an int" if self.axes == 1 else f"an int, or {self.axes} ints or None"
@@ -56,7 +56,7 @@ class _AdaptivePoolNd(Layer, family=True):
         n, sizes = self.axes, shape(x)[-self.axes :]
         ok = len(shape(x)) in (n + 1, n + 2) and min(sizes) > 0
         self.takes(ok, x, f"(N, C, {letters(n)}), or without N, with entries along the last axes")
-        out = each(self.output_size, n)  # type: ignore[arg-type]
+        out = each(self.output_size, n)
         return sizes, tuple(size if o is None else o for size, o in zip(sizes, out))
 
     @classmethod

@@ -51,7 +51,7 @@ class _FractionalMaxPoolNd(Layer, family=True):
         if self.output_size is not None:
             check_ints(self, "output_size", self.axes, 1)
             return
-        ratios = each(self.output_ratio, self.axes)  # type: ignore[arg-type]
+        ratios = each(self.output_ratio, self.axes)
         if len(ratios) != self.axes or not all(0 < ratio < 1 for ratio in ratios):
             raise ValueError(f"{self}: output_ratio takes a number between 0 and 1, or {self.axes} of them")
         if len(set(ratios)) == 1:
@@ -63,7 +63,7 @@ class _FractionalMaxPoolNd(Layer, family=True):
         if self.output_size is not None:
             out = each(self.output_size, n)
         else:
-            out = tuple(int(size * r) for size, r in zip(sizes, each(self.output_ratio, n)))  # type: ignore[arg-type]
+            out = tuple(int(size * r) for size, r in zip(sizes, each(self.output_ratio, n)))
         fits = len(sizes) == n and all(o + k - 1 <= size for o, k, size in zip(out, each(self.kernel_size, n), sizes))
         ok = len(shape(x)) in (n + 1, n + 2) and fits and min(out) > 0
         self.takes(ok, x, f"(N, C, {letters(n)}), or without N, with room for output_size and kernel_size")

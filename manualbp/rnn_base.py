@@ -189,7 +189,7 @@ class _RNNBase(_Recurrent, family=True):
     ranks = (2, 3)
 
     @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def random(self) -> bool:
         return self.num_layers > 1 and Dropout(self.dropout, self.training).random
 
     def _runs(self, layer: int) -> list[tuple[int, str, slice]]:

@@ -159,7 +159,7 @@ class TransformerEncoderLayer(_TransformerLayer):
     options = {**_TransformerLayer.options, "is_causal": (False, True)}
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 2 if self.is_causal else 1  # then the mask must be given
 
     def parts(self):
@@ -228,7 +228,7 @@ class TransformerDecoderLayer(_TransformerLayer):
     options = {**_TransformerLayer.options, "tgt_is_causal": (False, True), "memory_is_causal": (False, True)}
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 4 if self.memory_is_causal else 3 if self.tgt_is_causal else 2
 
     def parts(self):

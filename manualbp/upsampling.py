@@ -107,7 +107,7 @@ class _Interpolation(Layer, family=True):
     def maps(self, x: Any) -> list[tuple[Rows, Rows]]:
         """A and Aᵀ along every axis but the first two."""
         sizes, n = shape(x)[2:], len(shape(x)) - 2
-        given = each(self.size if self.scale_factor is None else self.scale_factor, n)  # type: ignore[arg-type]
+        given = each(self.size if self.scale_factor is None else self.scale_factor, n)
         ok = n + 2 in MODES[self.mode] and len(given) == n and min(sizes) > 0
         self.takes(ok, x, f"{self.shapes()} with as many of the last axes as size or scale_factor has entries")
         out = given if self.scale_factor is None else [math.floor(size * s) for size, s in zip(sizes, given)]

@@ -103,6 +103,16 @@ def verify(
     A campaign of any size keeps what is done in a folder, and goes on there after whatever ended it:
 
         manualbp verify --cases 1000000 --on dask --scheduler tcp://10.0.0.1:8786 --resume run/
+
+    What the figures say:
+
+    - err/bound: the largest difference over what rounding can make of it; beyond 1 the two sides differ.
+
+    - power: the smallest relative fault that would have been seen, in the median of the cases.
+
+    - blind: the share of all entries of gradients so small beside the bound that they could be 0 unnoticed.
+
+    - vacuous: networks in which no gradient rises above the noise, so that they prove nothing; exit code 3 if all are.
     """
     from . import verify as job
     from . import verify_model

@@ -61,7 +61,7 @@ class CompiledOwn(Own):
     def _noted(self, trial: Trial) -> randomness.Replayed:
         """The random numbers of torch as it is: a compiler cannot look into a generator of NumPy."""
         noted = randomness.Noted(self.seed or 0)
-        replace(self.plain, seed=noted).forward(trial)  # type: ignore[arg-type]
+        replace(self.plain, seed=noted).forward(trial)
         return randomness.Replayed(noted.draws)
 
     def _copy(self, dtype: torch.dtype, given: passes.Given) -> tuple[nn.Module, Callable]:

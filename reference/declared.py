@@ -31,7 +31,7 @@ def gradient_of(forward: Any, **options: Any) -> Callable[[Callable], Callable]:
     """
 
     def mark(backward: Callable) -> Callable:
-        backward.checked = {"forward": forward, "backward": backward} | options  # type: ignore[attr-defined]
+        backward.checked = {"forward": forward, "backward": backward} | options
         return backward
 
     return mark

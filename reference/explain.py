@@ -267,7 +267,7 @@ def _table(title: str, **columns: str) -> Table:
     """A table without lines, its columns given by heading and side."""
     table = Table(title=f"[bold]{title}[/]", title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     for heading, side in columns.items():
-        table.add_column(heading.replace("_", " "), justify=side, overflow="fold", header_style="dim")  # type: ignore[arg-type]
+        table.add_column(heading.replace("_", " "), justify=side, overflow="fold", header_style="dim")
     return table
 
 

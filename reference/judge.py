@@ -86,7 +86,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     """The report on gradients that are numbers: there is no function to run again."""
     if _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")
-    tried = Tried(trial, compare(judged.hand, judged.torch, trial))  # type: ignore[arg-type]
+    tried = Tried(trial, compare(judged.hand, judged.torch, trial))
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, judged.replay)

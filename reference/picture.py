@@ -39,7 +39,7 @@ FORWARD, BOTH = 'color="#0b5d8a"', 'color="#0b5d8a:#a8400f", dir=both'  # what c
 def layout() -> Any:
     """The library; a ValueError with the way on where it is not installed."""
     try:
-        import pygraphviz  # pyright: ignore[reportMissingImports]
+        import pygraphviz
     except ImportError:
         raise ValueError(
             "a picture is laid out by graphviz, through pygraphviz, which is not installed: "

@@ -70,6 +70,30 @@ def test_a_usage_error_is_one_paragraph_and_code_2(monkeypatch, capsys, argument
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("no/a.json", "there is no folder"),
+        (".", "is a directory"),
+        ("link", "no such file"),  # a link to nowhere looks as if it could be written
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(monkeypatch, capsys, tmp_path, path, told):
+    (tmp_path / "link").symlink_to(tmp_path / "no" / "where")
+    monkeypatch.setattr(verify, "check", None)  # whatever is compared fails
+    code, out, err = ran(monkeypatch, capsys, "verify", "--cases", 5, "--jobs", 1, "--json", tmp_path / path)
+    assert code == 2
+    assert "cannot be written" in err
+    assert told in err
+    assert not out
+    assert [f.name for f in tmp_path.iterdir()] == ["link"]
+
+
+def test_every_figure_is_explained_in_the_help(monkeypatch, capsys):
+    _, out, _ = ran(monkeypatch, capsys, "verify", "--help")
+    assert all(f"- {word}:" in out for word in ("err/bound", "power", "blind", "vacuous"))
+
+
 def test_one_case_is_shown_tensor_by_tensor(monkeypatch, capsys):
     code, out, _ = ran(monkeypatch, capsys, "verify", "--case", repr(Case(m.Linear(2, 3), (4, 2), seed=5)))
     assert code == 0

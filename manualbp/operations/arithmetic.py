@@ -40,7 +40,7 @@ class Pair(Operation, family=True):
         return getattr(self, first), getattr(self, second)
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return self.numbers.count(None)
 
     def operands(self, x: Tree) -> list[Any]:

@@ -54,7 +54,7 @@ class ScaledDotProductAttention(Operation):
         return Dropout(self.dropout_p, self.training)
 
     @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def random(self) -> bool:
         return self._drop.random
 
     def forward(self, params, x, rng=None):

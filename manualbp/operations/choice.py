@@ -100,7 +100,7 @@ class Clamp(Operation):
     options = {"min": (-1.0, 0.0, -0.3), "max": (1.0, 0.5, 2.3)}
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 2 if self.min is None and self.max is None else 1
 
     def bounds(self, x: Tree) -> list[Any]:
@@ -177,7 +177,7 @@ class Where(Operation):
         return ["condition", *(name for name, number in numbers.items() if number is None)]
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return len(self.names)
 
     def before(self):
@@ -232,7 +232,7 @@ class MaskedFill(Operation):
     calls = ("torch.masked_fill", "Tensor.masked_fill", "Tensor.masked_fill_")
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 2 + (self.value is None)
 
     def forward(self, params, x):

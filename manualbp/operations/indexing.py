@@ -135,7 +135,7 @@ class GetItem(Indexed):
     calls = ("Tensor.__getitem__", "torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow")
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 1 + len(self.names)
 
     def forward(self, params, x):
@@ -179,7 +179,7 @@ class SetItem(Indexed):
     calls = ("Tensor.__setitem__", "torch.index_put", "Tensor.index_put", "Tensor.index_put_")
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 1 + (self.value is None) + len(self.names)
 
     def forward(self, params, x):
@@ -352,7 +352,7 @@ class Lookup(Operation):
     calls = ("torch.nn.functional.embedding", "torch.embedding")
 
     @property
-    def is_gradient(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def is_gradient(self):
         return self.padding_idx is None and not self.scale_grad_by_freq
 
     def table(self, W: Array) -> Embedding:

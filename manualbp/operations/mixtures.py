@@ -54,7 +54,7 @@ class Lerp(Three):
     names = ("input", "end", "weight")
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 2 + (self.weight is None)
 
     def f(self, a, b, c):

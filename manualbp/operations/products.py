@@ -221,7 +221,7 @@ class Einsum(Operation):
     }
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return self.equation.count(",") + 1
 
     def letters(self, x: tuple) -> tuple[list[str], str]:

@@ -175,7 +175,7 @@ class Scatter(Scattered):
     calls = ("torch.scatter", "Tensor.scatter", "Tensor.scatter_")
 
     @property
-    def arity(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arity(self) -> int:
         return 2 + (self.value is None)
 
     def put(self, y, places, s):

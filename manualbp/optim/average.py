@@ -38,7 +38,7 @@ class Average:
         n, averages = int(state["n_averaged"]), flatten(state["module"])
 
         def updated(name: str, p: Array) -> Array:
-            if n == 0 or not (self.use_buffers or name.split(".")[-1] not in BUFFERS):  # pyright: ignore
+            if n == 0 or not (self.use_buffers or name.split(".")[-1] not in BUFFERS):
                 return p.copy()
             if p.dtype.kind == "f":
                 return np.asarray(self.mean(averages[name], p, n))

@@ -135,8 +135,8 @@ class Optimizer:
 
     def descent(self, p: Array, g: Array) -> Array:
         """The gradient of what is to become smaller: −g if maximize; λp more for a penalty of ½λp²."""
-        g = -g if self.maximize else g  # pyright: ignore[reportAttributeAccessIssue]
-        decay = self.weight_decay  # pyright: ignore[reportAttributeAccessIssue]
+        g = -g if self.maximize else g
+        decay = self.weight_decay
         return g + decay * p if decay else g
 
     def group_of(self, name: str) -> int:
@@ -160,7 +160,7 @@ class Optimizer:
         for name in changes:
             if name not in known:
                 raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(known)}")
-        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
+        return dataclasses.replace(self, **changes)
 
     @classmethod
     def example(cls, choose: Choose) -> Self:

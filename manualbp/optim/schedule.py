@@ -71,7 +71,7 @@ class Schedule:
 
     def changes(self, opt: Optimizer, t: Any, group: int) -> dict[str, Any]:
         """The options that this schedule gives to one group of parameters."""
-        lr, m = self.lr(t, opt.lr, group), self.momentum(t, group)  # pyright: ignore[reportAttributeAccessIssue]
+        lr, m = self.lr(t, opt.lr, group), self.momentum(t, group)
         if m is None:
             return {"lr": lr}
         known = options_of(opt)
@@ -80,7 +80,7 @@ class Schedule:
 
     def state_dict(self, opt: Optimizer, t: int) -> dict[str, Any]:
         """What torch's scheduler.state_dict() would hold after t steps, but for the options."""
-        each = [opt.in_group(i).lr for i in range(len(getattr(opt, "groups", ())) + 1)]  # pyright: ignore
+        each = [opt.in_group(i).lr for i in range(len(getattr(opt, "groups", ())) + 1)]
         rates = [self.lr(max(t, 0), r, i) for i, r in enumerate(each)]
         return {"last_epoch": t, "_step_count": max(t, 0) + 1, "base_lrs": each, "_last_lr": rates}
 

@@ -210,7 +210,7 @@ class OneCycleLR(Schedule):
 
     def between(self, t: int, values: dict[str, float]) -> float:
         """The value after t steps, given those at the points."""
-        self.needs(t <= self.total_steps, f"t ≤ total_steps; it got {t}")  # pyright: ignore
+        self.needs(t <= self.total_steps, f"t ≤ total_steps; it got {t}")
         start, phases = 0.0, self.phases()
         for end, _, _ in phases[:-1]:
             if t > end:
@@ -316,7 +316,7 @@ class ReduceLROnPlateau(Schedule):
 
     def init(self, opt: Optimizer) -> dict[str, Any]:
         """The state before anything was observed, under torch's names."""
-        rates = [opt.in_group(i).lr for i in range(len(getattr(opt, "groups", ())) + 1)]  # pyright: ignore
+        rates = [opt.in_group(i).lr for i in range(len(getattr(opt, "groups", ())) + 1)]
         best = math.inf if self.mode == "min" else -math.inf
         return {"last_epoch": 0, "best": best, "num_bad_epochs": 0, "cooldown_counter": 0, "_last_lr": rates}
 

@@ -91,7 +91,7 @@ class Dyadic:
         return self.v >= float(other)
 
     def __eq__(self, other: object) -> bool:
-        return self.v == float(other)  # type: ignore[arg-type]
+        return self.v == float(other)
 
     def __hash__(self) -> int:
         return hash(self.v)

@@ -143,7 +143,7 @@ def _measured(n: Any, dtype: str, mine: dict[Any, Run], theirs: dict[Any, Run]) 
     t32, t64 = (theirs[d].get(n) for d in (np.float32, np.float64))
     if any(a is None or a.dtype.kind != "f" for a in (h32, h64, h80, t32, t64)):
         return 0.0
-    return measured(largest(t64), dtype, h32, h64, h80, t32, t64)  # type: ignore[arg-type]
+    return measured(largest(t64), dtype, h32, h64, h80, t32, t64)
 
 
 def precisions(side: Side, trial: Trial, run: Run, wide: Run | None = None) -> dict[Any, Run]:

@@ -33,7 +33,7 @@ def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[t
     if len(each) < 2 or any(a is None for yours, around in each for a in (yours, *around)):
         return []
     runs = zip(*((yours, *around) for yours, around in each))
-    yours, *around = (np.concatenate([np.ravel(a) for a in run]) for run in runs)  # type: ignore[arg-type]
+    yours, *around = (np.concatenate([np.ravel(a) for a in run]) for run in runs)
     return [(yours, around)]
 
 

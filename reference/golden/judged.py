@@ -54,7 +54,7 @@ def third_side(recording: Recording, now: Now, node: str | None) -> Run | None:
     if node is None:
         return None
     try:
-        return twin_of(recording.layers[node], recording.seed).run(recording.nodes[node].trial)  # type: ignore[arg-type]
+        return twin_of(recording.layers[node], recording.seed).run(recording.nodes[node].trial)
     except (TypeError, ValueError, RuntimeError):  # a class without a twin
         return None
 
@@ -66,4 +66,4 @@ def suspected(recording: Recording, node: str | None, part: Part, run: Run) -> t
     known = node is not None and type(layer).__name__ in registry()
     again = partial(replays.of_layer, layer, recording.seed) if known else None
     judged = Judged(Recorded(run), None, Recorded(dict(part.run)), options, again)
-    return judge_numbers(node or recording.model, judged, part.trial).suspects  # type: ignore[arg-type]
+    return judge_numbers(node or recording.model, judged, part.trial).suspects

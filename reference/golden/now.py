@@ -94,7 +94,7 @@ class ByTorch(Now):
         """The numbers that were recorded; of a light recording those of the model, if they are the same."""
         if self.recording.whole.trial is not None:
             return self.recording.whole.trial
-        found = trial_of(self._own(HERE), None, self.recording.seed, self.recording.dtype)  # type: ignore[arg-type]
+        found = trial_of(self._own(HERE), None, self.recording.seed, self.recording.dtype)
         same_numbers(self.recording, checksums(found, self._sample[2]))
         return found
 

@@ -58,7 +58,7 @@ def run_of(recording: Recording, path: Any) -> Run:
     """What a file, or another recording, has under the names of a recording."""
     run = recording.whole.run
     if format.is_recording(path):
-        return in_dtype(recording, dict(arrays_of(path).whole.run))  # pyright: ignore[reportArgumentType]
+        return in_dtype(recording, dict(arrays_of(path).whole.run))
     found = file_of(path)
     wanted = {n: spelt for n in run for spelt in (format.key_of(n), str(n)) if spelt in found}
     if not wanted:

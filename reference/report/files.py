@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +65,15 @@ def write(json_file: str | None, junit_file: str | None, value: Any, suite: Elem
 
 
 def check_writable(options: Mapping[str, str | None]) -> None:
-    """A ValueError, before any work is done, for a file that cannot be written."""
+    """A ValueError, before any work is done, for a file that cannot be written. Each is opened, and left as it was."""
     for option, path in options.items():
-        folder = Path(path or ".").parent
-        if path and (Path(path).is_dir() or not folder.is_dir()):
-            told = "it is a folder" if Path(path).is_dir() else f"there is no folder {folder}"
-            raise ValueError(f"{option} {path} cannot be written: {told}")
-        if path and not os.access(path if Path(path).exists() else folder, os.W_OK):
-            raise ValueError(f"{option} {path} cannot be written: no permission")
+        if not path:
+            continue
+        there, folder = Path(path).exists(), Path(path).parent
+        try:
+            Path(path).open("a").close()
+        except OSError as e:
+            why = str(e.strerror).lower() if folder.is_dir() else f"there is no folder {folder}"
+            raise ValueError(f"{option} {path} cannot be written: {why}") from None
+        if not there:
+            Path(path).unlink()

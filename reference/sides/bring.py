@@ -337,7 +337,7 @@ def _of_truth(truth: Truth, trial: Trial) -> tuple[int, tuple[str, ...]]:
     if not outputs or not real:
         return (len(y) if isinstance(y, tuple) else 1), tuple(real)
     total = sum((torch.view_as_real(t) if t.is_complex() else t).sum() for t in outputs)
-    grads = torch.autograd.grad(total, list(real.values()), allow_unused=True)  # type: ignore[arg-type]
+    grads = torch.autograd.grad(total, list(real.values()), allow_unused=True)
     left_out = tuple(n for n, g in zip(real, grads) if g is None)
     return (len(y) if isinstance(y, tuple) else 1), left_out
 

@@ -23,7 +23,7 @@ class Candidate(Side):
     subject: Subject
 
     @property
-    def precisions(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def precisions(self) -> tuple[Any, ...]:
         return (np.float32, np.float64, np.longdouble) if WIDE and not self.subject.of_torch else (
             np.float32, np.float64
         )  # fmt: skip
@@ -57,7 +57,7 @@ class Numbers(Side):
     dtype: str
 
     @property
-    def precisions(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def precisions(self) -> tuple[Any, ...]:
         return ()
 
     def run(self, trial: Trial) -> Run:

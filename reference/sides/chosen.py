@@ -214,7 +214,7 @@ def _first(errors: list[RefusedError], given: Given) -> Exception:
 
 
 def _unread(given: Given) -> str:
-    takes = ", ".join(taken(given.backward) or ["…"])  # type: ignore[arg-type]
+    takes = ", ".join(taken(given.backward) or ["…"])
     return (
         f"backward({takes}) is not understood: it takes (dy, cache), where the cache is what forward returns beside "
         f"its output; or (dy, {', '.join(given.names)}); or one of both alone"

@@ -14,7 +14,7 @@ class Cuts(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         options = kwargs or {}
-        cut = func in (torch.Tensor.detach, torch.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]
+        cut = func in (torch.Tensor.detach, torch.detach, torch.Tensor.data.__get__)
         without = not torch.is_grad_enabled() and not _inside_function()
         rows = options.get("padding_idx") is not None or bool(options.get("scale_grad_by_freq"))
         self.found |= cut or without or rows

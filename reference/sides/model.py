@@ -32,7 +32,7 @@ class OfModel(Trial):
         return False
 
     @property
-    def arrays(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def arrays(self) -> dict[str, Any]:
         return self.x | {n: p for n, p in flatten(self.params).items() if n not in self.buffers}
 
 
@@ -52,7 +52,7 @@ class Graphed(Side):
     wide: bool = True
 
     @property
-    def precisions(self) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def precisions(self) -> tuple[Any, ...]:
         return (np.float32, np.float64, np.longdouble)[: 2 + (self.wide and WIDE)]
 
     def run(self, trial: Trial) -> Run:

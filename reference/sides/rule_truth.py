@@ -142,7 +142,7 @@ def _of_rule(against: Any, options: Mapping[str, Any]) -> Truth:
 
 def drawn(ranks: tuple[int, ...], count: int, seed: int) -> Steps:
     """Parameters of these ranks and gradients for every step, of the last step large ones."""
-    found = draw(SimpleNamespace(ranks=ranks, by_rows=False, by_closure=False), seed, count)  # pyright: ignore[reportArgumentType]
+    found = draw(SimpleNamespace(ranks=ranks, by_rows=False, by_closure=False), seed, count)
     shown = {n: p for n, p in found.params.items() if n not in OWN}
     grads = [{n: g[n] for n in shown} for g in found.grads]
     if count > 2:

@@ -63,7 +63,7 @@ def small_case(cls: type[Layer]) -> Case | None:
 
 
 def defaults_of(cls: type) -> list[Any]:
-    return [f.default for f in cls.__dataclass_fields__.values()]  # type: ignore[attr-defined]
+    return [f.default for f in cls.__dataclass_fields__.values()]
 
 
 def arrays(tree: Any) -> Iterator[Any]:

@@ -89,7 +89,7 @@ def steps(cls: type) -> list[Step]:
                         line.text,
                         line.indent,
                         number[0] if number else "",
-                    )  # type: ignore[union-attr]
+                    )
                 )
     return found
 

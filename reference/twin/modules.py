@@ -48,7 +48,7 @@ class Called(nn.Module):
 def bind(module: nn.Module, options: dict[str, Any]) -> nn.Module:
     """The module, called with these arguments from now on (`need_weights`, `is_causal`, …)."""
     if options:
-        module.call_options = options  # type: ignore[assignment]
+        module.call_options = options
     return module
 
 
@@ -175,7 +175,7 @@ def keeping_activations() -> Iterator[None]:
 class _Packed(nn.RNNBase):
     """A recurrent module that takes lengths beside its input, which it packs and unpacks."""
 
-    def forward(self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None) -> Any:  # type: ignore
+    def forward(self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None) -> Any:
         if x.is_cuda and not self.training:  # cuDNN has no backward then, torch's own kernels have
             with torch.backends.cudnn.flags(enabled=False):
                 return self._run(x, hx, lengths)

@@ -33,7 +33,7 @@ class Parametrized(nn.Module):
 
 class WeightNorm(Parametrized):
     @staticmethod
-    def of(layer: nn.Module, name: str = "weight", dim: int | None = 0, hook: bool = False) -> nn.Module:  # type: ignore
+    def of(layer: nn.Module, name: str = "weight", dim: int | None = 0, hook: bool = False) -> nn.Module:
         if not hook:
             return parametrizations.weight_norm(layer, name, -1 if dim is None else dim)
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _in_mode(made: Made, module: nn.Module) -> Made:
 def made(module: nn.Module) -> list[Made] | None:
     """What was done to a module, in order; None if a parametrisation is of another kind, or moves more than once."""
     found = []
-    for name, steps in module.parametrizations.items() if parametrize.is_parametrized(module) else ():  # type: ignore
+    for name, steps in module.parametrizations.items() if parametrize.is_parametrized(module) else ():
         if len(steps) != 1 or type(steps[0]) not in READ:
             return None
         if moves_often(module, name):

@@ -9,5 +9,5 @@ from ..twin.randomness import Noted
 def drawn(layer: Layer, trial: Trial, seed: int) -> dict[str, Array]:
     """The arrays that a forward pass draws, in their order, under "0", "1", …"""
     noted = Noted(seed)
-    run(layer, trial.params, trial.x, noted)  # type: ignore[arg-type]
+    run(layer, trial.params, trial.x, noted)
     return {str(i): a for i, a in enumerate(noted.draws)}

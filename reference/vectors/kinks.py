@@ -59,7 +59,7 @@ def _widen(
         for name, a in run.items():
             if (limit := _limit(name, a, moved.get(name), again.get(name), top, exact)) is not None:
                 low, high = found.get(name, (a, a))
-                found[name] = np.minimum(low, limit[0]), np.maximum(high, limit[1])  # type: ignore[arg-type]
+                found[name] = np.minimum(low, limit[0]), np.maximum(high, limit[1])
 
 
 def _jump(name: Name, a: Array | None, b: Array | None, top: float) -> Array | None:

@@ -138,7 +138,7 @@ def bounds(hand: Side, torch: Side, trial: Trial, expected: Run) -> dict[Name, f
             continue
         five = [mine[d].get(name) for d in (np.float32, np.float64, np.longdouble)]
         five += [theirs[d].get(name) for d in (np.float32, np.float64)]
-        rounding = 0.0 if any(r is None for r in five) else measured(largest(a), trial.dtype, *five)  # type: ignore[arg-type]
+        rounding = 0.0 if any(r is None for r in five) else measured(largest(a), trial.dtype, *five)
         found[name] = seen(a, rounding + float(np.max(room.get(name, 0.0), initial=0.0)))
     return found
 

@@ -170,7 +170,7 @@ def _entry(told: Mapping[str, Any], name: str, tensors: Mapping[str, Array]) -> 
 
     ends = array("low", f"{name}/low"), array("high", f"{name}/high")
     bounds = (told["bound"], told["bound32"]) if "bound" in told else None
-    return Entry(array("data", name), bounds, *ends)  # type: ignore[arg-type]
+    return Entry(array("data", name), bounds, *ends)
 
 
 def _options(value: Any) -> Any:

@@ -272,7 +272,7 @@ class _Chain:
 
     def begins(self, like: Network) -> bool:
         """Does this network begin so, in the same roles?"""
-        layers = like.model.layers  # type: ignore[attr-defined]
+        layers = like.model.layers
         kinds = [type(a) is type(b) for a, b in zip(self.layers, layers)]
         theirs = {n: (_bare(r.leaf), r.turned) for n, r in like.roles.items()}
         return all(kinds) and all((r.leaf, r.turned) == theirs.get(n) for n, r in self.roles.items())
