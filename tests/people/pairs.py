@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from reference import Constant, Indices, OneHot, Positive, Probabilities
+from reference.twin.conventions import CLAMP
 
 from .corpus import LABELS, ND, PAIR, XW, XWB, convention, error, right, wrong
+
+one_at_bounds = convention if CLAMP.holds(torch.__version__) else right  # torch's own choice was once another
 
 
 def softmax(z):
@@ -177,8 +180,8 @@ ELEMENTWISE = [
     right("mode as a string", lambda x, kind="tanh": (np.tanh(x) if kind == "tanh" else x, x),
           lambda dy, x: dy * (1 - np.tanh(x) ** 2), against=lambda x, kind: torch.tanh(x),
           inputs=ND | {"kind": "tanh"}),
-    right("clip, both bounds", lambda x: (np.clip(x, -1, 1), x), lambda dy, x: dy * ((x >= -1) & (x <= 1)),
-          against=lambda x: torch.clamp(x, -1, 1), inputs=ND),
+    one_at_bounds("clip, both bounds", lambda x: (np.clip(x, -1, 1), x), lambda dy, x: dy * ((x >= -1) & (x <= 1)),
+                  against=lambda x: torch.clamp(x, -1, 1), inputs=ND),
     right("abs of everything", lambda x: (np.abs(x), x), lambda dy, x: dy * np.sign(x), against=torch.abs, inputs=ND),
     convention("relu, 1 at 0", lambda x: (np.maximum(x, 0), x), lambda dy, x: dy * (x >= 0), against=torch.relu,
                inputs=ND),
