@@ -18,21 +18,22 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
-from manualbp.base import Layer, Tree, flatten, run
+from manualbp.base import Tree, flatten, run
 from manualbp.container import Select
 from manualbp.graph import Graph, Node, leaves_of
 
 from .compare.comparison import Comparison
-from .folding import Part, folded, parts_of, within
+from .folding import FoldedModule, folded, parts_of, within
 from .models import MOST, ModelReport, Prepared, examine, prepared, watched
 from .nodes import recorded
 from .report.progress import Tell, silent
+from .sides.record import Spy
 
 WIDTH = 400  # of a table that nobody is to break into lines
 
 
 @dataclass(frozen=True)
-class Line:
+class ChainStep:
     """One step: what it gives, and the gradient that comes back to that.
 
     hand, torch  the length of that gradient; None where none comes back
@@ -59,7 +60,7 @@ class Chain:
     """The chain rule of a model: its steps in order, and the class of every module by its path."""
 
     report: ModelReport
-    lines: tuple[Line, ...]
+    lines: tuple[ChainStep, ...]
     modules: Mapping[str, str]
     real: frozenset[str]  # inputs that have a gradient
     dy: Tree  # the upstream gradient, drawn
@@ -69,7 +70,7 @@ class Chain:
         return self.report.graph
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[FoldedModule, ...]:
         return parts_of(self.lines)
 
     @property
@@ -85,7 +86,7 @@ class Chain:
             return f"The model gives a number; the loss is {float(self.dy):.4g} times it, a factor drawn at random."
         return "The loss is Σ y dy, with the gradient dy of the output drawn at random."
 
-    def line(self, name: str) -> Line | None:
+    def line(self, name: str) -> ChainStep | None:
         return next((line for line in self.lines if line.name == name), None)
 
 
@@ -133,7 +134,7 @@ def chain_of(given: Prepared, only: str = "*", tell: Tell = silent) -> Chain:
         users.setdefault(name, []).append("the loss")
     sizes_of = {n: p.numel() for n, p in given.own.model.named_parameters()}
     lines = tuple(
-        Line(
+        ChainStep(
             node, sizes(seen[node.name].y), norm(seen[node.name].hand), norm(seen[node.name].torch),
             report.nodes.get(node.name), meets if len(meets := tuple(users.get(node.name, ()))) > 1 else (),
             parameters_of(node, sizes_of),
@@ -152,7 +153,7 @@ def parameters_of(node: Node, known: Mapping[str, int]) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class NodeValues:
     """What a node gave, and the gradients by it, by hand and by torch."""
 
     y: Any
@@ -160,12 +161,12 @@ class Seen:
     torch: Any
 
 
-def gradients(given: Prepared) -> dict[str, Seen]:
+def gradients(given: Prepared) -> dict[str, NodeValues]:
     """By name: what every node gave, and the gradient by it, by hand and by torch."""
     trial, graph, params = given.trial, given.graph, given.reads["float64"].params
     values = tuple(trial.x[n] for n in graph.inputs)
     gave: dict[str, Any] = {}
-    spied = graph.map_named(lambda name, layer: Noted(layer, name, gave))
+    spied = graph.map_named(lambda name, layer: Spy(layer, layer, lambda seen: gave.update({seen[0]: seen[3]}), name))
     rng = np.random.default_rng(given.seed)
     with np.errstate(all="ignore"):
         _, cache = run(spied, params, values if len(values) != 1 else values[0], rng)
@@ -173,7 +174,7 @@ def gradients(given: Prepared) -> dict[str, Seen]:
         back = spied.adjoints(params, cache, dy)
     upstream = recorded(given.own, trial, "").upstream
     places = places_of(graph)
-    return {name: Seen(y, back.get(name), came_back(upstream, places[name])) for name, y in gave.items()}
+    return {name: NodeValues(y, back.get(name), came_back(upstream, places[name])) for name, y in gave.items()}
 
 
 def places_of(graph: Graph) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -191,27 +192,7 @@ def came_back(upstream: Mapping[tuple[str, tuple[int, ...]], torch.Tensor], plac
     return tuple(g.numpy() for (n, p), g in upstream.items() if n == name and p[: len(path)] == path)
 
 
-class Noted(Layer, family=True):
-    """A layer that says what it gives."""
-
-    inner: Layer
-    name: str
-    note: Any
-
-    @property
-    def random(self) -> bool:
-        return bool(self.inner.random)
-
-    def forward(self, params, x, rng=None):
-        y, cache = run(self.inner, params, x, rng)
-        self.note[self.name] = y
-        return y, cache
-
-    def backward(self, params, cache, dy):
-        return self.inner.backward(params, cache, dy)
-
-
-def one_step(line: Line) -> str:
+def one_step(line: ChainStep) -> str:
     """A step with its derivation, and its tensors by hand and by torch."""
     cls = type(line.node.layer)
     table = Table("tensor", "shape", box=None, pad_edge=False)
@@ -233,17 +214,17 @@ def chain_rule(chain: Chain, only: str = "*") -> str:
         f"{report.title}: {len(chain.graph.layers)} steps, {report.verdict}, worst err/bound {report.ratio:.2g}. "
         f"Down the forward pass; back up, the gradient of the loss by what a step gives.\n{chain.loss}\n\n"
     )
-    steps = [row for row in rows if not isinstance(row, Part)]
+    steps = [row for row in rows if not isinstance(row, FoldedModule)]
     tail = "".join(formulas(type(line.node.layer)) for line in first_of_each(steps))
     if len(steps) < len(rows):
-        first = next(row.path for row in rows if isinstance(row, Part))
+        first = next(row.path for row in rows if isinstance(row, FoldedModule))
         tail += (
             f"\n▸ is a module with its steps folded: --only '{first}.*' shows them, --node NAME the numbers of one.\n"
         )
     return head + printed(table_of(chain, rows)) + tail
 
 
-def first_of_each(lines: Iterable[Line]) -> list[Line]:
+def first_of_each(lines: Iterable[ChainStep]) -> list[ChainStep]:
     """The first step of every class."""
     return list({type(line.node.layer): line for line in reversed([*lines])}.values())[::-1]
 
@@ -264,7 +245,7 @@ def table_of(chain: Chain, rows: Iterable[Any]) -> Table:
 
 def cells(chain: Chain, row: Any) -> tuple[str, ...]:
     """A step, or a module with its steps folded."""
-    if isinstance(row, Part):
+    if isinstance(row, FoldedModule):
         first, step = f"▸ {row.path}", f"{chain.modules.get(row.path, '')}, {len(row.lines)} steps".strip(", ")
         shape, of = ", ".join(line.shape for line in gives(chain, row)), takes(row)
     else:
@@ -279,16 +260,16 @@ def meeting(chain: Chain, row: Any) -> str:
     return f"{most} gradients meet" if most else ""
 
 
-def gives(chain: Chain, row: Any) -> list[Line]:
+def gives(chain: Chain, row: Any) -> list[ChainStep]:
     """The steps of a module that others take, or that are the model's outputs."""
-    if not isinstance(row, Part):
+    if not isinstance(row, FoldedModule):
         return [row]
     inside = {line.name for line in row.lines}
     taken = {n for node in chain.graph.layers if node.name not in inside for n in leaves_of(node.inputs)}
     return [line for line in row.lines if line.name in taken | {*leaves_of(chain.graph.outputs)}]
 
 
-def takes(part: Part) -> list[str]:
+def takes(part: FoldedModule) -> list[str]:
     """What the steps of a module take from outside."""
     known = {line.name for line in part.lines} | {n for line in part.lines for n in line.params}
     given = (n for line in part.lines for n in leaves_of(line.node.inputs))
@@ -308,14 +289,14 @@ def lengths(chain: Chain, row: Any) -> tuple[float | None, float | None]:
 
 def ratio(row: Any) -> str:
     """The worst err/bound."""
-    found = [line.found for line in (row.lines if isinstance(row, Part) else [row]) if line.found is not None]
+    found = [line.found for line in (row.lines if isinstance(row, FoldedModule) else [row]) if line.found is not None]
     worst = max((c.ratio for c in found), default=None)
     return "" if worst is None else "identical" if worst == 0 else f"{worst:.2g}"
 
 
 def count(row: Any) -> str:
     """How many parameters, each counted once."""
-    lines = row.lines if isinstance(row, Part) else [row]
+    lines = row.lines if isinstance(row, FoldedModule) else [row]
     total = sum({n: k for line in lines for n, k in line.params.items()}.values())
     return f"{total:,}" if total else ""
 

@@ -43,7 +43,7 @@ class CompiledOwn(Own):
     def run(self, trial: Trial) -> Run:
         return guarded(partial(Own.run, self, trial), partial(self.plain.run, trial), self.outcome, self.limit)
 
-    def forward(self, trial: Trial) -> tuple[Any, passes.Given, dict[str, torch.Tensor]]:
+    def forward(self, trial: Trial) -> tuple[Any, passes.PassInputs, dict[str, torch.Tensor]]:
         dtype = getattr(torch, precision(trial).name)
         given, _ = self.given(trial, dtype)
         noted = None if self.seed is None else self._noted(trial)
@@ -58,13 +58,13 @@ class CompiledOwn(Own):
             raise NotCompiledError("random", f"{type(self.model).__name__} {UNSEEN}")
         return y, replace(given, params=dict(module.named_parameters())), dict(module.named_buffers())
 
-    def _noted(self, trial: Trial) -> randomness.Replayed:
+    def _noted(self, trial: Trial) -> randomness.ReplayingGenerator:
         """The random numbers of torch as it is: a compiler cannot look into a generator of NumPy."""
-        noted = randomness.Noted(self.seed or 0)
+        noted = randomness.RecordingGenerator(self.seed or 0)
         replace(self.plain, seed=noted).forward(trial)
-        return randomness.Replayed(noted.draws)
+        return randomness.ReplayingGenerator(noted.draws)
 
-    def _copy(self, dtype: torch.dtype, given: passes.Given) -> tuple[nn.Module, Callable]:
+    def _copy(self, dtype: torch.dtype, given: passes.PassInputs) -> tuple[nn.Module, Callable]:
         """The module in a precision, every parameter with a gradient, as the side by hand has it; and its call."""
         if dtype not in self.made:
             if not self.made:
@@ -106,9 +106,9 @@ class CompiledCall(Call):
 
     def made(self, call: Callable[[], Any], dtype: torch.dtype, source: Any) -> Any:
         if source is not None:
-            noted = randomness.Noted(source)
+            noted = randomness.RecordingGenerator(source)
             super().made(call, dtype, noted)
-            source = randomness.Replayed(noted.draws)
+            source = randomness.ReplayingGenerator(noted.draws)
         with torch.enable_grad(), passes.default_dtype(dtype), randomness.shared(source):
             return compiled(call, self.way)()
 
@@ -122,7 +122,7 @@ def examined(
         told = f"torch as it is and the side by hand differ already: it was not run {in_words(ways.torch)}"
         return replace(report, notes=(*report.notes, told))
     side = CompiledOwn(own.model, own.args, own.kwargs, own.seed, own.draws, way=ways.torch, limit=ways.limit)
-    whole = Tried(side, own if ways.against == EAGER else hand, trial)
+    whole = CompiledPair(side, own if ways.against == EAGER else hand, trial)
     try:
         found = whole.found
     except NotCompiledError as e:
@@ -151,7 +151,7 @@ def examined(
 
 
 @dataclass(frozen=True)
-class Tried:
+class CompiledPair:
     """A compiled side, and the one beside it, on a trial."""
 
     compiled: Side
@@ -163,14 +163,14 @@ class Tried:
         return compare(self.compiled, self.other, self.trial)
 
 
-def each_compiled(alone: Mapping[str, Alone], ways: Torches) -> tuple[dict[str, Tried], tuple[str, ...]]:
+def each_compiled(alone: Mapping[str, Alone], ways: Torches) -> tuple[dict[str, CompiledPair], tuple[str, ...]]:
     """Every node, compiled alone; and a sentence for each that a compiler fails at."""
     tried, failed = {}, []
     for name, node in alone.items():
         hand, call = node.sides
         of_call = call.step, call.again, call.values, call.seed, call.device
         side = CompiledCall(*of_call, way=ways.torch, limit=ways.limit)
-        each = Tried(side, call if ways.against == EAGER else hand, node.trial)
+        each = CompiledPair(side, call if ways.against == EAGER else hand, node.trial)
         try:
             torch._dynamo.reset()
             each.found  # noqa: B018  (it is run here)
@@ -180,7 +180,7 @@ def each_compiled(alone: Mapping[str, Alone], ways: Torches) -> tuple[dict[str, 
     return tried, tuple(failed)
 
 
-def all_coarse(wrong: Sequence[Tried]) -> tuple[Coarse, ...]:
+def all_coarse(wrong: Sequence[CompiledPair]) -> tuple[Coarse, ...]:
     """How coarse they are, the worst first; nothing if one of them is wrong."""
     found = []
     for each in wrong:

@@ -109,7 +109,7 @@ B = ln(A / (1 − A)) − Σ W A_in make a real forward pass arrive at exactly t
 
 
 @dataclass(frozen=True)
-class Row:
+class NumberRow:
     """One number of the first step. `text` is "" where the text gives none."""
 
     stage: str
@@ -126,7 +126,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LossAfter:
     """The loss after so many steps, on both sides."""
 
     steps: int
@@ -149,7 +149,7 @@ def start() -> Params:
     }
 
 
-class ByHand:
+class ExampleByHand:
     """manualbp's side. A step is Sequential's chain rule spelled out, so that what lies between can be shown."""
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ class ByHand:
         return _named(outs, 0.5 * mse, douts, flatten(grads), flatten(self.params))
 
 
-class ByAutograd:
+class ExampleByAutograd:
     """PyTorch's side: the twin of the network in torch.nn, every gradient from autograd."""
 
     def __init__(self) -> None:
@@ -217,22 +217,22 @@ def given() -> list[tuple[str, float, str, str]]:
     return rows
 
 
-def first_step() -> list[Row]:
+def first_step() -> list[NumberRow]:
     """Every number of the first step, in the text's order."""
-    hand, autograd = ByHand().step(), ByAutograd().step()
+    hand, autograd = ExampleByHand().step(), ExampleByAutograd().step()
     rows = []
     for stage, lines in STAGES.items():
         for line in lines.strip().splitlines():
             quantity, formula, text = (part.strip() for part in line.split("|"))
-            rows.append(Row(stage, quantity, formula, hand[quantity], autograd[quantity], text))
+            rows.append(NumberRow(stage, quantity, formula, hand[quantity], autograd[quantity], text))
     return rows
 
 
-def losses(steps: int) -> Iterator[Loss]:
+def losses(steps: int) -> Iterator[LossAfter]:
     """The loss before the first step and after each: both sides train on their own, from the same start."""
-    hand, autograd = ByHand(), ByAutograd()
+    hand, autograd = ExampleByHand(), ExampleByAutograd()
     for done in range(steps + 1):
-        yield Loss(done, hand.step()["L"], autograd.step()["L"])
+        yield LossAfter(done, hand.step()["L"], autograd.step()["L"])
 
 
 def notes() -> list[str]:
@@ -278,7 +278,7 @@ def _given_table() -> Table:
     return table
 
 
-def _step_table(rows: list[Row]) -> Table:
+def _step_table(rows: list[NumberRow]) -> Table:
     table = _table("\nStep 1", _="left", formula="left", by_hand="right", PyTorch="right", text="right")
     table.caption, table.caption_justify = "~ rounded by the text: see note 1\n", "left"
     stage = None
@@ -299,7 +299,7 @@ def _note_table() -> Table:
     return table
 
 
-def _loss_table(history: list[Loss], lines: int = 20) -> Table:
+def _loss_table(history: list[LossAfter], lines: int = 20) -> Table:
     """The history, thinned to so many lines: the first, the last, and evenly between."""
     shown = sorted({round(i) for i in np.linspace(0, len(history) - 1, min(lines, len(history)))})
     table = _table("Loss by step", after="right", by_hand="right", PyTorch="right", difference="right")

@@ -9,7 +9,7 @@ LINES = 40  # what a long model is folded to
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldedModule:
     """A module with the steps in it: `inside` has its modules as parts, and the steps that are its own."""
 
     path: str
@@ -22,7 +22,7 @@ class Part:
     @property
     def lines(self) -> list[Any]:
         """Every step in it, in order."""
-        return [line for part in self.inside for line in (part.lines if isinstance(part, Part) else [part])]
+        return [line for part in self.inside for line in (part.lines if isinstance(part, FoldedModule) else [part])]
 
 
 def parts_of(lines: Iterable[Any], path: str = "") -> tuple[Any, ...]:
@@ -40,16 +40,16 @@ def parts_of(lines: Iterable[Any], path: str = "") -> tuple[Any, ...]:
     return tuple(found)
 
 
-def part_of(path: str, inside: tuple[Any, ...]) -> Part:
+def part_of(path: str, inside: tuple[Any, ...]) -> FoldedModule:
     """A module; one that holds nothing but another is that other."""
-    return inside[0] if len(inside) == 1 and isinstance(inside[0], Part) else Part(path, inside)
+    return inside[0] if len(inside) == 1 and isinstance(inside[0], FoldedModule) else FoldedModule(path, inside)
 
 
 def folded(parts: Sequence[Any], most: int = LINES) -> list[Any]:
     """Steps and folded modules: as deep into the modules as so many lines allow."""
     shown = list(parts)
-    while any(isinstance(row, Part) for row in shown):
-        deeper = [inner for row in shown for inner in (row.inside if isinstance(row, Part) else [row])]
+    while any(isinstance(row, FoldedModule) for row in shown):
+        deeper = [inner for row in shown for inner in (row.inside if isinstance(row, FoldedModule) else [row])]
         if len(deeper) > most:
             break
         shown = deeper

@@ -56,7 +56,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Tried:
+class ComparedTrial:
     """One trial: both sides compared."""
 
     trial: Trial
@@ -86,7 +86,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     """The report on gradients that are numbers: there is no function to run again."""
     if _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")
-    tried = Tried(trial, compare(judged.hand, judged.torch, trial))
+    tried = ComparedTrial(trial, compare(judged.hand, judged.torch, trial))
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, judged.replay)
@@ -100,7 +100,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
 
 
 def _wrong(
-    title: str, judged: Judged, tried: Sequence[Tried], small: Sequence[Tried], broken: Sequence[Any],
+    title: str, judged: Judged, tried: Sequence[ComparedTrial], small: Sequence[ComparedTrial], broken: Sequence[Any],
     refused: tuple[str, ...],
 ) -> Report:  # fmt: skip
     shown = next(t for t in tried if t.wrong)
@@ -128,7 +128,7 @@ def _wrong(
     )  # fmt: skip
 
 
-def _of_cuts(judged: Judged, tried: Sequence[Tried], side: str | None) -> tuple[str, ...]:
+def _of_cuts(judged: Judged, tried: Sequence[ComparedTrial], side: str | None) -> tuple[str, ...]:
     """Is what is missing in yours a gradient that is cut on purpose?"""
     shown = next(t for t in tried if t.wrong)
     if side != "backward" or judged.torch is None or judged.torch.cuts(shown.trial) is False:
@@ -154,7 +154,7 @@ def _explained(
     return behind if behind[0] else plain if format is None else explain(pieces, whole)
 
 
-def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:
+def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[Suspect]) -> Coarse | None:
     """How coarse it is, unless something else than rounding explains it."""
     if judged.torch is None or judged.low is not None or any(not s.rounding for s in suspects):
         return None
@@ -162,7 +162,7 @@ def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect])
 
 
 def _right_to(
-    title: str, rough: Coarse, tried: Sequence[Tried], shown: Tried, suspects: tuple[Suspect, ...],
+    title: str, rough: Coarse, tried: Sequence[ComparedTrial], shown: ComparedTrial, suspects: tuple[Suspect, ...],
     notes: tuple[str, ...],
 ) -> Report:  # fmt: skip
     return Report(
@@ -171,7 +171,7 @@ def _right_to(
     )  # fmt: skip
 
 
-def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[str, ...]]:
+def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[ComparedTrial], tuple[str, ...]]:
     """Every trial that both sides can be run on, and a sentence for each that ends in an error."""
     tried, errors = [], {}
     for trial in trials:
@@ -184,7 +184,7 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
     return tried, tuple(f"{type(e).__name__} for {trial}: {e}" for trial, e in errors.items())
 
 
-def one(judged: Judged, trial: Trial) -> Tried:
+def one(judged: Judged, trial: Trial) -> ComparedTrial:
     """One trial, with an upstream gradient drawn where it has none."""
     if judged.torch is not None and not trial.large and trial.kind != ZEROS and _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
@@ -195,8 +195,8 @@ def one(judged: Judged, trial: Trial) -> Tried:
         return _without_torch(judged, trial)
     if judged.low is not None:
         trial = judged.low.rounded(trial)
-        return Tried(trial, compare_low(judged.hand, judged.torch, judged.low, trial))
-    return Tried(trial, compare(judged.hand, judged.torch, trial))
+        return ComparedTrial(trial, compare_low(judged.hand, judged.torch, judged.low, trial))
+    return ComparedTrial(trial, compare(judged.hand, judged.torch, trial))
 
 
 def _on_a_grid(trial: Trial) -> bool:
@@ -219,7 +219,7 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
 
 
-def _without_torch(judged: Judged, trial: Trial) -> Tried:
+def _without_torch(judged: Judged, trial: Trial) -> ComparedTrial:
     """No function to compare with: the differences of the own forward decide."""
     if trial.integers:
         return _on_kinks(judged, trial)
@@ -231,10 +231,10 @@ def _without_torch(judged: Judged, trial: Trial) -> Tried:
     tensors, right = by_differences(judged.subject, trial, grads, rounding)
     outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]
     tensors = overflown([*outputs, *tensors])[len(outputs) :]
-    return Tried(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
+    return ComparedTrial(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
 
 
-def _on_kinks(judged: Judged, trial: Trial) -> Tried:
+def _on_kinks(judged: Judged, trial: Trial) -> ComparedTrial:
     """Where there may be no slope, a gradient must be a number all the same wherever the output is one, and torch's."""
     with np.errstate(all="ignore"):
         yours = judged.hand.run(trial)
@@ -243,11 +243,11 @@ def _on_kinks(judged: Judged, trial: Trial) -> Tried:
     lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
     lost = [(n, g) for n, g in lost if (a := right.get(n)) is None or np.isfinite(a).all()]
     tensors = tuple(different(n, g, right.get(n), "NaN where the output is finite") for n, g in lost if finite)
-    return Tried(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, right or yours)))
+    return ComparedTrial(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, right or yours)))
 
 
 def _passed(
-    title: str, tried: Sequence[Tried], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
+    title: str, tried: Sequence[ComparedTrial], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
     notes: tuple[str, ...],
 ) -> Report:  # fmt: skip
     shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
@@ -272,7 +272,7 @@ def _unseen(gradients: Sequence[Tensor]) -> tuple[str, ...]:
     return tuple(f"{n}: {what}, so that this says nothing of it" for n, what in told.items() if n not in known)
 
 
-def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
+def _torch_is_wrong(judged: Judged, tried: Sequence[ComparedTrial]) -> bool:
     """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not? Or are they
     right but where torch's are NaN, although the output is finite?"""
     failed = [t for t in tried if t.wrong]
@@ -289,7 +289,7 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[Tried]) -> bool:
     )
 
 
-def _is_nan_in_torch(tried: Tried) -> bool:
+def _is_nan_in_torch(tried: ComparedTrial) -> bool:
     """Is NaN on torch's side all that is wrong, where all outputs and judged gradients are finite?"""
     outputs = of_role(tried.found.runs[1], OUTPUT).values()
     if not all(np.isfinite(a).all() for a in outputs):
@@ -303,7 +303,7 @@ def _is_nan_in_torch(tried: Tried) -> bool:
     return True
 
 
-def _torch_wrong(title: str, shown: Tried, trials: int) -> Report:
+def _torch_wrong(title: str, shown: ComparedTrial, trials: int) -> Report:
     good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
     if _is_nan_in_torch(shown):
         good = "the gradient of the other side is NaN where its output is finite; yours is not"
@@ -313,12 +313,12 @@ def _torch_wrong(title: str, shown: Tried, trials: int) -> Report:
     )  # fmt: skip
 
 
-def _is_derivative(judged: Judged, tried: Tried, run: Run) -> bool | None:
+def _is_derivative(judged: Judged, tried: ComparedTrial, run: Run) -> bool | None:
     """Are a run's wrong gradients the derivatives of the own forward? None where that cannot tell."""
     return is_own_derivative(judged.subject, tried.trial, of_role(run, GRADIENT), [x.of.path for x in tried.wrong])
 
 
-def _side(judged: Judged, tried: Sequence[Tried]) -> str | None:
+def _side(judged: Judged, tried: Sequence[ComparedTrial]) -> str | None:
     """Which side is wrong: by the outputs, and by the differences of the own forward."""
     failed = [t for t in tried if t.wrong]
     if all(x.is_gradient for t in failed for x in t.wrong):
@@ -329,7 +329,7 @@ def _side(judged: Judged, tried: Sequence[Tried]) -> str | None:
     return "both" if any(holds is False for holds in own) else "forward"
 
 
-def _is_convention(judged: Judged, tried: Tried) -> bool:
+def _is_convention(judged: Judged, tried: ComparedTrial) -> bool:
     """Is it only another choice at a kink?"""
     if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
         return False
@@ -337,7 +337,7 @@ def _is_convention(judged: Judged, tried: Tried) -> bool:
     return is_between(judged.torch, tried.trial, {x.of: tried.found.runs[0].get(x.of) for x in tried.wrong}, room)
 
 
-def _in_small(judged: Judged, tried: Tried) -> Tried:
+def _in_small(judged: Judged, tried: ComparedTrial) -> ComparedTrial:
     """The same mistake on a corner of the data, where it is cheap to name; as it is where that does not show it."""
     if not tried.wrong or not (tried.trial.large or any(x.what == ON_A_LINE for x in tried.wrong)):
         return tried
@@ -353,7 +353,7 @@ def _few(evidence: list[Evidence]) -> list[Evidence]:
     return [e for i, e in enumerate(evidence) if sum(e.name == other.name for other in evidence[:i]) < PIECES]
 
 
-def _evidence(judged: Judged, tried: Tried, number: int, replay: Replay | None) -> list[Evidence]:
+def _evidence(judged: Judged, tried: ComparedTrial, number: int, replay: Replay | None) -> list[Evidence]:
     """What is known of every wrong tensor of a trial."""
     trial, (yours, right) = tried.trial, tried.found.runs
     known: dict[str, Any] = {_apart(n): np.asarray(a) for n, a in trial.arrays.items()}

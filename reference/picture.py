@@ -11,7 +11,7 @@ from typing import Any
 from manualbp.graph import leaves_of
 
 from .chain import Chain, figure, gives, lengths, meeting
-from .folding import Part, folded, parts_of
+from .folding import FoldedModule, folded, parts_of
 
 MOST = 60  # boxes in a picture of a model that is not unfolded
 STYLE = """<style>
@@ -61,19 +61,19 @@ def svg(chain: Chain, only: str = "*") -> str:
 def dot(chain: Chain, rows: list[Any]) -> str:
     """The picture in graphviz's language."""
     holder = {name: row.name for row in rows for name in names_in(row)}
-    folded_ones = {id(row) for row in rows if isinstance(row, Part)}
+    folded_ones = {id(row) for row in rows if isinstance(row, FoldedModule)}
     lines = [HEAD, *boxes(chain, parts_of(rows), folded_ones, count()), *given(chain, holder), *outputs(chain, holder)]
     return "\n".join([*lines, *edges(chain, rows, holder), "}"])
 
 
 def names_in(row: Any) -> list[str]:
-    return [line.name for line in row.lines] if isinstance(row, Part) else [row.name]
+    return [line.name for line in row.lines] if isinstance(row, FoldedModule) else [row.name]
 
 
 def boxes(chain: Chain, parts: Iterable[Any], folded_ones: set[int], number: Any, path: str = "") -> Iterable[str]:
     """A box for every step and folded module, a frame around the steps of every other module."""
     for part in parts:
-        if isinstance(part, Part) and id(part) not in folded_ones:
+        if isinstance(part, FoldedModule) and id(part) not in folded_ones:
             label = f"{part.path.removeprefix(path + '.')}  {chain.modules.get(part.path, '')}".strip()
             yield f"subgraph cluster_{next(number)} {{ label={quoted(label)}; labeljust=l; labelloc=t"
             yield 'style="rounded,filled"'
@@ -86,7 +86,7 @@ def boxes(chain: Chain, parts: Iterable[Any], folded_ones: set[int], number: Any
 def box(chain: Chain, row: Any, path: str) -> str:
     """What a step is called and what it is; the shape that it gives, and the gradient that comes back to that."""
     name = html.escape(row.name.removeprefix(f"{path}."))
-    folds = isinstance(row, Part)
+    folds = isinstance(row, FoldedModule)
     what = f"{chain.modules.get(row.path, '')}, {len(row.lines)} steps" if folds else str(row.node.layer)
     what = html.escape(what if len(what) < 46 else f"{what[:44]}…")
     shape = ", ".join(line.shape for line in gives(chain, row)) or row.shape

@@ -26,7 +26,7 @@ from .check import on_case
 from .compare.comparison import Comparison, compare
 from .compare.updates import with_updates
 from .draw import goals
-from .draw.architectures import Drawn, Replayed, verification_case
+from .draw.architectures import Drawn, Redrawn, verification_case
 from .draw.case import Case
 from .draw.shrink import shrink
 from .draw.trial import Trial
@@ -322,7 +322,7 @@ def smallest(
     found: dict[tuple[int, ...], tuple[Case, Comparison]] = {}
 
     def fails(candidate: list[int]) -> list[int] | None:
-        choose = Replayed(candidate)
+        choose = Redrawn(candidate)
         with contextlib.suppress(Exception):
             case = draw(choose)
             if case is not None and (comparison := differing(case, torches)) is not None:
@@ -370,7 +370,7 @@ def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None
     """An error with the case that raised it, where it got so far."""
     case = "while it was drawn"
     with contextlib.suppress(Exception):
-        case = repr(draw(Replayed(indices)))
+        case = repr(draw(Redrawn(indices)))
     place = traceback.extract_tb(e.__traceback__)[-1]
     return f"{type(e).__name__}: {e} ({Path(place.filename).name}:{place.lineno}), in {case}"[:4000]
 

@@ -16,7 +16,7 @@ from wellformed import read
 from reference import check_model, cost, models, picture
 from reference.chain import cells, chain_of, chain_rule, explain_model
 from reference.cli import app
-from reference.folding import Part, folded, parts_of
+from reference.folding import FoldedModule, folded, parts_of
 from reference.models import prepared
 from reference.teach.model_page import page
 
@@ -71,7 +71,7 @@ def test_a_long_model_is_folded_by_module_and_unfolds():
 
 def test_a_folded_module_says_what_is_in_it():
     found = chain("gpt")
-    part = next(p for p in folded(found.parts) if isinstance(p, Part) and p.path == "blocks.1.mlp")
+    part = next(p for p in folded(found.parts) if isinstance(p, FoldedModule) and p.path == "blocks.1.mlp")
     _, what, of, shape, parameters, by_hand, by_torch, *_ = cells(found, part)
     assert (what, of, shape) == ("Sequential, 3 steps", "ln_2", "2×6×8")
     assert parameters == str(8 * 16 + 16 + 16 * 8 + 8)

@@ -1,7 +1,7 @@
 """Random architectures: chains, residuals, branches, shared layers, losses, fitted to one another by shape.
 
 Every decision is one call choose(a, b, …), whose first option is the simplest. Who decides is open: hypothesis
-(`strategies.py`), a seeded generator (`Drawn`), or a recorded list (`Replayed`), which is what shrinking needs.
+(`strategies.py`), a seeded generator (`Drawn`), or a recorded list (`Redrawn`), which is what shrinking needs.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Drawn:
         return options[self.indices[-1]]
 
 
-class Replayed:
+class Redrawn:
     """choose() by a record: an index that is too large is cut off, a missing one is 0, the simplest."""
 
     def __init__(self, indices: Sequence[int]) -> None:

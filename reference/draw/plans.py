@@ -35,7 +35,7 @@ OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with n
 
 
 @dataclass(frozen=True)
-class Plan:
+class Planned:
     """A trial to be made: sizes in the order of their names, and what numbers. odd: the name whose size is the odd one
     in OF_SIZE."""
 
@@ -44,7 +44,7 @@ class Plan:
     seed: int
     odd: int = 0
 
-    def others(self, names: int, lengths: Sequence[int]) -> Iterator["Plan"]:
+    def others(self, names: int, lengths: Sequence[int]) -> Iterator["Planned"]:
         """Plans to be tried in its place: of sizes at random, or of another odd size or other sizes beside it; first of
         the lengths of the arrays that are given."""
         rng = np.random.default_rng(self.seed + 1000)
@@ -86,7 +86,7 @@ class Inputs:
         shapes = [a.shape for a in of if isinstance(a, (np.ndarray, np.generic))]
         return list(dict.fromkeys(n for shape in shapes for n in shape if 1 < n <= LARGEST * LARGEST))
 
-    def trial(self, plan: Plan) -> Trial | None:
+    def trial(self, plan: Planned) -> Trial | None:
         """The trial of a plan; None if such sizes are none."""
         sizes = dict(zip(self.sizes, itertools.cycle(plan.sizes)))
         if self.where is not None and not self._possible(sizes):
@@ -121,29 +121,32 @@ class Inputs:
             return np.concatenate([c, -c, rng.standard_normal(3)])
         return None
 
-    def plans(self, seed: int, larger: bool = False) -> list[Plan]:
+    def plans(self, seed: int, larger: bool = False) -> list[Planned]:
         """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone,
         at which a norm has its kink, and ±1, at which a margin 1 − t x is 0. larger: of larger sizes, too, over which
         rounding averages out."""
         if self.given:
-            return [Plan(SIZES[0], REAL, seed)]
+            return [Planned(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
-        made = [Plan(s, REAL, seed + i) for i, s in enumerate(sizes)]
-        made += [Plan(tuple(4 * n for n in s), REAL, seed + 30 + i) for i, s in enumerate(SIZES[:2]) if larger]
-        made += [Plan(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES, *(POWERS if self.sizes else ())))]
-        made += [Plan(SIZES[0], REPEATED, seed + 17)]
+        made = [Planned(s, REAL, seed + i) for i, s in enumerate(sizes)]
+        made += [Planned(tuple(4 * n for n in s), REAL, seed + 30 + i) for i, s in enumerate(SIZES[:2]) if larger]
+        made += [Planned(s, INTEGERS, seed + 9 + i) for i, s in enumerate((*SIZES, *(POWERS if self.sizes else ())))]
+        made += [Planned(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
-        made += [Plan(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
-        made += [Plan(SIZES[0], ZEROS, seed + 80), *(Plan(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW))]
+        made += [Planned(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        made += [
+            Planned(SIZES[0], ZEROS, seed + 80),
+            *(Planned(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW)),
+        ]
         return made if larger else made + self._of_size(seed)
 
-    def _of_size(self, seed: int) -> list[Plan]:
+    def _of_size(self, seed: int) -> list[Planned]:
         """Every size once 1, and once beyond a block."""
         each = range(min(len(self.sizes), len(SIZES[0])))
-        ones = [Plan(_with(SIZES[0], i, 1), ONE, seed + 60 + i, i) for i in each]
-        return ones + [Plan(_with(SIZES[0], i, LONG[0]), BEYOND, seed + 70 + i, i) for i in each]
+        ones = [Planned(_with(SIZES[0], i, 1), ONE, seed + 60 + i, i) for i in each]
+        return ones + [Planned(_with(SIZES[0], i, LONG[0]), BEYOND, seed + 70 + i, i) for i in each]
 
-    def instead(self, plan: Plan) -> Iterator[Trial]:
+    def instead(self, plan: Planned) -> Iterator[Trial]:
         """The trial of a plan, then others of its kind: these take the place of what is refused."""
         each = [plan, *plan.others(len(self.sizes), self._lengths)]
         yield from (t for p in (each if not self.given else each[:1]) if (t := self.trial(p)) is not None)
@@ -189,7 +192,7 @@ def with_examples(inputs: Inputs, found: Sequence[Mapping[str, Any]], seed: int)
     """Trials of the examples of strategies; what is none is drawn beside them."""
     for i, example in enumerate(found):
         rest = Inputs({n: s for n, s in inputs.specs.items() if n not in example}, inputs.where, inputs.constants)
-        beside = rest.trial(Plan(SIZES[i % len(SIZES)], REAL, seed + i))
+        beside = rest.trial(Planned(SIZES[i % len(SIZES)], REAL, seed + i))
         if beside is not None:
             arrays = {n: np.asarray(example[n]) if n in example else beside.arrays[n] for n in inputs.specs}
             yield Trial(arrays, beside.sizes, seed=seed + i)

@@ -23,7 +23,7 @@ from .torch_side import Way
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordRequest:
     """What is to be recorded."""
 
     target: str
@@ -34,7 +34,7 @@ class Asked:
     light: bool
 
 
-def record_file(asked: Asked, folder: str, console: Console) -> int:
+def record_file(asked: RecordRequest, folder: str, console: Console) -> int:
     """Write the recording of a model in a file; the exit code: 1 where the code by hand gives other numbers."""
     choose("--dtype", asked.dtype, ("float64", "float32"))
     format.check_folder(folder)
@@ -78,7 +78,7 @@ def loaded(target: str, shapes: Iterable[str], seed: int) -> tuple[nn.Module, tu
         return model, verify_model.sample_of(module, list(shapes), seed)
 
 
-def source_of(asked: Asked, folder: str) -> dict[str, Any]:
+def source_of(asked: RecordRequest, folder: str) -> dict[str, Any]:
     """The address of the model's file as seen from the recording, so that both can be moved together."""
     place, _, name = asked.target.partition(":")
     told: dict[str, Any] = {"shapes": list(asked.shapes), "name": name or "model"}

@@ -31,7 +31,7 @@ def record(
     from . import at_terminal
 
     console = terminal.console(quiet)
-    told = at_terminal.Asked(model, tuple(shape or ()), seed, only, dtype, light)
+    told = at_terminal.RecordRequest(model, tuple(shape or ()), seed, only, dtype, light)
     raise typer.Exit(at_terminal.record_file(told, out, console))
 
 

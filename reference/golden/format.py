@@ -24,7 +24,7 @@ from ..draw.trial import Trial
 from ..report.files import figure
 from ..sides.model import OfModel
 from ..sides.run import BUFFER, Name
-from .recording import Limit, Part, Recording
+from .recording import Limit, RecordedRun, Recording
 from .sketch import Sketch
 
 VERSION, KIND, FILE, NODE = 1, "manualbp recording", "recording.json", "node/"
@@ -129,7 +129,7 @@ def _as_json(r: Recording, store: Store) -> dict[str, Any]:
     return told
 
 
-def _part(part: Part, store: Store, where: str) -> dict[str, Any]:
+def _part(part: RecordedRun, store: Store, where: str) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if part.trial is not None:
         t = part.trial
@@ -181,12 +181,12 @@ def read(folder: Any) -> Recording:
             f"{folder} has format version {told.get('version')}; this manualbp reads version {VERSION}: record it anew"
         )
     try:
-        return _recording(told, Arrays(path, told["file"]))
+        return _recording(told, RecordedArrays(path, told["file"]))
     except (KeyError, TypeError, AttributeError) as e:
         raise ValueError(f"{path / FILE} is a recording that cannot be read: {type(e).__name__} {e}") from e
 
 
-class Arrays:
+class RecordedArrays:
     """The arrays of a recording by name."""
 
     def __init__(self, folder: Path, file: str | None) -> None:
@@ -210,7 +210,7 @@ class Arrays:
         return self[inner] if kind == "array" else {"tuple": tuple, "list": list}[kind](map(self.tree, inner))
 
 
-def _recording(told: Mapping[str, Any], arrays: Arrays) -> Recording:
+def _recording(told: Mapping[str, Any], arrays: RecordedArrays) -> Recording:
     plain = {n: told[n] for n in (
         "model", "source", "environment", "seed", "dtype", "by_hand", "only", "light", "checksums"
     )}  # fmt: skip
@@ -228,23 +228,23 @@ def _recording(told: Mapping[str, Any], arrays: Arrays) -> Recording:
     )  # fmt: skip
 
 
-def _read_part(told: Mapping[str, Any], arrays: Arrays, kind: type[Trial], seed: int) -> Part:
+def _read_part(told: Mapping[str, Any], arrays: RecordedArrays, kind: type[Trial], seed: int) -> RecordedRun:
     each = [(Name(t["role"], t["path"]), t) for t in told["tensors"]]
     run = {n: _kept(t, arrays) for n, t in each}
     limits = {n: Limit(float(t["bound"]), _room(t.get("room", 0.0), arrays), t["power"]) for n, t in each}
     if "params" not in told:
-        return Part(run, limits)
+        return RecordedRun(run, limits)
     params = unflatten({n: arrays[key] for n, key in told["params"].items()})
     x, dy, buffers = arrays.tree(told["x"]), arrays.tree(told["dy"]), tuple(told["buffers"])
-    return Part(run, limits, kind(x, seed=seed, params=params, buffers=buffers, dy=dy))
+    return RecordedRun(run, limits, kind(x, seed=seed, params=params, buffers=buffers, dy=dy))
 
 
-def _kept(told: Mapping[str, Any], arrays: Arrays) -> Any:
+def _kept(told: Mapping[str, Any], arrays: RecordedArrays) -> Any:
     if "sketch" in told:
         s = told["sketch"]
         return Sketch(**s | {"shape": tuple(s["shape"]), "projections": tuple(s["projections"])})
     return None if told["array"] is None else arrays[told["array"]]
 
 
-def _room(told: Any, arrays: Arrays) -> Any:
+def _room(told: Any, arrays: RecordedArrays) -> Any:
     return arrays[told] if isinstance(told, str) else told

@@ -13,7 +13,7 @@ from ..judge import Judged, judge_numbers
 from ..sides.module import twin_of
 from ..sides.run import Run
 from .now import ByHand, Now
-from .recording import Part, Recorded, Recording, beside
+from .recording import Recorded, RecordedRun, Recording, beside
 
 
 def explained(
@@ -28,7 +28,7 @@ def explained(
     if third is not None:
         third = {n: a for n, a in third.items() if n in part.run}
         like_then = not beside(part, third, recording.dtype).wrong
-        like_now = not beside(Part(third, part.limits), {n: run.get(n) for n in third}, recording.dtype).wrong
+        like_now = not beside(RecordedRun(third, part.limits), {n: run.get(n) for n in third}, recording.dtype).wrong
         side = {(True, False): "now", (False, True): "recording"}.get((like_then, like_now))
     return side, () if side == "recording" else suspected(recording, node, part, run)
 
@@ -40,7 +40,7 @@ def rough_in(recording: Recording, found: Comparison, nodes: Mapping[str, Compar
     return min((r for r in each if r), key=lambda r: r.digits) if each and all(each) else None
 
 
-def _coarse(part: Part, found: Comparison) -> Coarse | None:
+def _coarse(part: RecordedRun, found: Comparison) -> Coarse | None:
     if part.trial is None:
         return None
     return coarse(Recorded(found.runs[0]), Recorded(found.runs[1]), [(part.trial, found)])
@@ -59,7 +59,7 @@ def third_side(recording: Recording, now: Now, node: str | None) -> Run | None:
         return None
 
 
-def suspected(recording: Recording, node: str | None, part: Part, run: Run) -> tuple[Suspect, ...]:
+def suspected(recording: Recording, node: str | None, part: RecordedRun, run: Run) -> tuple[Suspect, ...]:
     """The mistakes that make the numbers of today out of those recorded."""
     layer = recording.graph if node is None else recording.layers[node]
     options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}

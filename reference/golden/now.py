@@ -24,7 +24,7 @@ from ..twin.layers import array, quiet, tensor
 from ..twin.models import Read, check, named_arguments, whole
 from .environment import environment, seeded
 from .record import as_seeded, checksums
-from .recording import Part, Recording
+from .recording import RecordedRun, Recording
 from .torch_side import HERE, Way
 
 FEW = 6  # names that a message shows
@@ -36,7 +36,7 @@ class Now:
     def whole(self) -> Run:
         raise NotImplementedError
 
-    def node(self, name: str, part: Part) -> Run | None:
+    def node(self, name: str, part: RecordedRun) -> Run | None:
         return None
 
     def environment(self, dtype: str) -> Mapping[str, Any]:
@@ -127,7 +127,7 @@ class ByTorch(Now):
 
         return as_seeded(self._own(HERE), self.trial, "*", self.recording.seed, find)
 
-    def node(self, name: str, part: Part) -> Run | None:
+    def node(self, name: str, part: RecordedRun) -> Run | None:
         layer = self.recording.layers[name]
         step = self.recorder.calls[name][0] if name in self.recorder.calls else None
         if step is None or type(step.layer) is not type(layer) or not self.way.of_calls:
@@ -164,7 +164,7 @@ class ByHand(Now):
         params = unflatten(flatten(trial.params) | dict(r.constants))
         return Graphed({"float64": Read(r.graph, params, None, (), {})}, r.seed).run(trial)
 
-    def node(self, name: str, part: Part) -> Run | None:
+    def node(self, name: str, part: RecordedRun) -> Run | None:
         assert part.trial is not None
         return Gradients(Hand(self.recording.layers[name], self.recording.seed), part.trial.buffers).run(part.trial)
 

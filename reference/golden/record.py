@@ -32,7 +32,7 @@ from ..twin.models import whole as whole_module
 from ..twin.step import swapped
 from . import format
 from .environment import environment, seeded
-from .recording import Limit, Part, Recording
+from .recording import Limit, RecordedRun, Recording
 from .sketch import checksum, sketch
 
 Track = Callable[[Sequence[str]], Iterable[str]]
@@ -110,15 +110,15 @@ def checksums(trial: Trial, draws: Sequence[torch.Tensor]) -> dict[str, str]:
 def part_of(
     hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], only: str, light: bool, looks: int,
     coarser: Run | None = None,
-) -> Part:  # fmt: skip
+) -> RecordedRun:  # fmt: skip
     """What torch gave, and how far a right side may be off. `coarser`: the same in the other precision, where a replay
     runs on what it computed itself and not on the recorded numbers."""
     run = {n: a for n, a in runs[1].items() if wanted(n, only)}
     limits = limits_of(hand, torch, trial, (runs[0], run), looks, coarser)
     if not light:
-        return Part(run, limits, trial)
+        return RecordedRun(run, limits, trial)
     sketches = {n: None if a is None else sketch(a, limits[n].bound + limits[n].room) for n, a in run.items()}
-    return Part(sketches, limits)
+    return RecordedRun(sketches, limits)
 
 
 def wanted(name: Name, only: str) -> bool:
@@ -148,7 +148,9 @@ def limit_of(n: Name, a: Array | None, bounds: Mapping[Name, float], room: nudge
     return Limit(bound, allowed if allowed.ndim else float(allowed), least / s if s > least else None)
 
 
-def nodes_of(own: Own, trial: Trial, read: Read, only: str, seed: int, light: bool, track: Track) -> dict[str, Part]:
+def nodes_of(
+    own: Own, trial: Trial, read: Read, only: str, seed: int, light: bool, track: Track
+) -> dict[str, RecordedRun]:
     """Every node that matches, alone on what it was given in the model, in order."""
     recorder = as_seeded(own, trial, only, seed)
     other = in_other_precision(own, trial, only, seed) if light else None
@@ -156,7 +158,7 @@ def nodes_of(own: Own, trial: Trial, read: Read, only: str, seed: int, light: bo
     return {name: node_of(name, layers[name], recorder, other, seed, light) for name in track([*layers])}
 
 
-def node_of(name: str, layer: Any, recorder: Recorder, other: Recorder | None, seed: int, light: bool) -> Part:
+def node_of(name: str, layer: Any, recorder: Recorder, other: Recorder | None, seed: int, light: bool) -> RecordedRun:
     hand, call, given = sides_alone(name, layer, recorder, seed)
     coarser = None
     if other is not None and name in other.calls:

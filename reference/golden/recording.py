@@ -35,7 +35,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Part:
+class RecordedRun:
     """One run and its limits: of the whole model, or of one node alone on what it was given in the model.
 
     trial   the numbers that it was given; None in a light recording
@@ -69,8 +69,8 @@ class Recording:
     by_hand: str
     shapes: Mapping[str, tuple[int, ...]]
     inputs: Mapping[str, tuple[int, ...]]
-    whole: Part
-    nodes: Mapping[str, Part] = field(default_factory=dict)
+    whole: RecordedRun
+    nodes: Mapping[str, RecordedRun] = field(default_factory=dict)
     graph: Graph = field(default_factory=Graph)
     only: str = "*"
     light: bool = False
@@ -97,7 +97,7 @@ class Recorded(Side):
         return self.numbers
 
 
-def beside(part: Part, now: Run, dtype: str) -> Comparison:
+def beside(part: RecordedRun, now: Run, dtype: str) -> Comparison:
     """What is there now beside a part of a recording: the strict bound first, then the limits of the recording."""
     more = {n: None for n in now if n.role == OUTPUT} if of_role(dict(part.run), OUTPUT) else {}
     names = [*in_order(more | dict(part.run))]

@@ -37,7 +37,7 @@ Track = Callable[[Sequence[str]], Iterable[str]]
 def replay(
     folder: Any, model: nn.Module | None = None, /, *args: Any, numbers: Any = None, by_hand: bool = False,
     device: str = "cpu", torch: str = EAGER, limit: float = LIMIT, track: Track = iter, **kwargs: Any,
-) -> "Replayed":  # fmt: skip
+) -> "ReplayReport":  # fmt: skip
     """What is there now beside the recording in a folder.
 
     model         the torch module that was recorded, as it is now
@@ -58,7 +58,7 @@ def replay(
 
 
 @dataclass(frozen=True, repr=False)
-class Replayed(ModelReport):
+class ReplayReport(ModelReport):
     """A report on what is there now beside what was recorded."""
 
     def _worst(self) -> list[str]:
@@ -76,7 +76,7 @@ def place_of(t: Tensor) -> str:
     return f"{t.name} at {list(where)}: {now:.17g} now, {then:.17g} in the recording"
 
 
-def held_beside(title: str, recording: Recording, now: Now, track: Track = iter) -> Replayed:
+def held_beside(title: str, recording: Recording, now: Now, track: Track = iter) -> ReplayReport:
     """The report."""
     found = beside(recording.whole, now.whole(), recording.dtype)
     runs = {} if recording.light and not found.wrong else each_node(recording, now, track)
@@ -91,7 +91,7 @@ def held_beside(title: str, recording: Recording, now: Now, track: Track = iter)
     rough = rough_in(recording, found, nodes) if may_be_rough else None
     verdict = found.verdict if not wrong else "coarse" if rough else "wrong"
     told = (str(rough),) if rough else ()
-    return Replayed(
+    return ReplayReport(
         f"{title}: {recording.model}", verdict, None if rough else side, culprit, suspects, found.tensors, (),
         told + notes(recording, now, found, nodes, runs), 1, ", ".join(f"{n} {s}" for n, s in recording.inputs.items()),
         recording.dtype, rough.digits if rough else None, graph=recording.graph, nodes=nodes, names=NOW,

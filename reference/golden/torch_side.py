@@ -68,7 +68,7 @@ class OnDevice(Own):
 
     device: str = "cpu"
 
-    def forward(self, trial: Trial) -> tuple[Any, passes.Given, dict[str, torch.Tensor]]:
+    def forward(self, trial: Trial) -> tuple[Any, passes.PassInputs, dict[str, torch.Tensor]]:
         dtype = getattr(torch, precision(trial).name)
         given, _ = self.given(trial, dtype)
         there = dataclasses.replace(

@@ -29,7 +29,7 @@ from .accepted import (
 from .arguments import calling, order_of
 from .around import Beside, OfComplex, WithConstants, pairs, truth_of_complex
 from .chance import Seeded, drawing_alike, generators, means_apart
-from .chosen import Given, chosen, copies
+from .chosen import GivenCode, chosen, copies
 from .formats import checked
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, sorted_out
@@ -75,7 +75,7 @@ def bring(
     order = tuple(inputs) if order is None else order
     names = tuple(n for n in order if n in specs)
     declared = tuple(n for n in names if getattr(specs[n], "constant", False))
-    given = Given(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
+    given = GivenCode(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
     made = partial(_Bringing, given, order, drawn, declared, against, seed)
@@ -105,7 +105,7 @@ def bring_pointwise(
     if precision.low and truth is None:
         raise ValueError(_NO_GOLDEN.format(precision.low))
     inputs = Inputs(specs, constants=constants(functions, {}))
-    given = Given(functions[0], functions[1], ("x",), {})
+    given = GivenCode(functions[0], functions[1], ("x",), {})
     bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision)
     subject = precision.around(subject)
     trials, notes = bringing.accepted(subject, truth, bringing.trials())
@@ -130,7 +130,7 @@ def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
 class _Bringing:
     """The way from what was given to what is examined."""
 
-    given: Given
+    given: GivenCode
     order: tuple[str, ...]
     inputs: Inputs
     declared: tuple[str, ...]

@@ -12,7 +12,7 @@ from torch import nn
 from manualbp.base import Tree, tree_map
 
 from .arguments import calling
-from .forms import Form, forms, taken
+from .forms import CallForm, forms, taken
 from .gradients import is_listed, is_real, leaves_of, numeric, plain
 from .objects import Object, maker, methods
 from .pair import LossAndGradient, Pair, tensors_of
@@ -24,7 +24,7 @@ BUGS = (NameError, SyntaxError, ImportError, RecursionError)  # which another fo
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenCode:
     """What somebody gave: a forward, a backward, the names of the inputs, and what goes with an object."""
 
     forward: Any
@@ -43,7 +43,7 @@ class Given:
         return (*self.names, *self.fixed)
 
 
-def chosen(given: Given, arrays: Mapping[str, Any], outputs: int | None, order: Sequence[str]) -> Subject:
+def chosen(given: GivenCode, arrays: Mapping[str, Any], outputs: int | None, order: Sequence[str]) -> Subject:
     """The subject, after a clean run on these arrays. outputs: of the function intended, if known; order: of all
     inputs as they were given."""
     if (function := function_of(given.forward)) is not None:
@@ -65,7 +65,7 @@ def chosen(given: Given, arrays: Mapping[str, Any], outputs: int | None, order: 
     return _pair(given, call, arrays, outputs)
 
 
-def _no_second(given: Given, name: str) -> None:
+def _no_second(given: GivenCode, name: str) -> None:
     if given.backward is not None:
         raise ValueError(f"{name} has its backward inside: leave `backward` out, check_function({name}, against=…)")
 
@@ -84,14 +84,14 @@ def _listed(call: Callable) -> Callable[[Mapping[str, Any]], Any]:
     return called
 
 
-def _object(given: Given) -> Object:
+def _object(given: GivenCode) -> Object:
     make, built = maker(given.forward, given.every)
     built = tuple(n for n in built if n not in given.fixed)
     more = given.get, given.put, built, given.lr, given.accumulates, given.constant
     return Object(_with(given.fixed, make), given.names, *more)
 
 
-def _module(given: Given, arrays: Mapping[str, Any], order: Sequence[str]) -> Subject:
+def _module(given: GivenCode, arrays: Mapping[str, Any], order: Sequence[str]) -> Subject:
     """A module of torch without a backward of its own: what it applies may have one."""
     module = given.forward() if isinstance(given.forward, type) else given.forward
     parameters = {n for n, _ in module.named_parameters()} & {*order}
@@ -120,7 +120,9 @@ def _with_parameters(module: nn.Module, own: Mapping[str, torch.Tensor]) -> nn.M
     return copied
 
 
-def _differentiated(given: Given, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False) -> Subject:
+def _differentiated(
+    given: GivenCode, call: Callable, arrays: Mapping[str, Any], name: str, ran: bool = False
+) -> Subject:
     """What autograd differentiates, if somebody's own backward is in it. ran: does it run on arrays?"""
     subject = AutogradFunction(call, given.names)
     try:
@@ -139,7 +141,7 @@ def _no_backward(name: str) -> str:
     )
 
 
-def _one_function(given: Given, call: Callable, arrays: Mapping[str, Any]) -> Subject:
+def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any]) -> Subject:
     """A loss with its gradients, or torch code around a torch.autograd.Function."""
     name = getattr(given.forward, "__name__", type(given.forward).__name__)
     found, error = _tried(call, arrays)
@@ -160,7 +162,7 @@ def _one_function(given: Given, call: Callable, arrays: Mapping[str, Any]) -> Su
     return subject
 
 
-def _pair(given: Given, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
+def _pair(given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
     """A forward and a backward in the first form in which they run and give gradients of the inputs' shapes."""
     assert given.backward is not None
     if not callable(given.backward):
@@ -192,18 +194,18 @@ def _pair(given: Given, call: Callable, arrays: Mapping[str, Any], outputs: int 
     raise _first(errors, given)
 
 
-def _likely(every: Iterable[Form], found: Any, outputs: int | None) -> Iterator[Form]:
+def _likely(every: Iterable[CallForm], found: Any, outputs: int | None) -> Iterator[CallForm]:
     """Those with as many outputs as the function intended; all, if there are none."""
     every = list(every)
 
-    def several(form: Form) -> int:
+    def several(form: CallForm) -> int:
         y = plain(form.parted(found)[0])
         return len(y) if isinstance(y, tuple) else 1
 
     yield from [form for form in every if outputs in (None, several(form))] or every
 
 
-def _first(errors: list[RefusedError], given: Given) -> Exception:
+def _first(errors: list[RefusedError], given: GivenCode) -> Exception:
     """The error that says most: of the run on tensors, if arrays were refused as no tensors."""
     if not errors:
         return ValueError(_unread(given))
@@ -213,7 +215,7 @@ def _first(errors: list[RefusedError], given: Given) -> Exception:
     return first
 
 
-def _unread(given: Given) -> str:
+def _unread(given: GivenCode) -> str:
     takes = ", ".join(taken(given.backward) or ["…"])
     return (
         f"backward({takes}) is not understood: it takes (dy, cache), where the cache is what forward returns beside "

@@ -96,14 +96,14 @@ class Compiled(Module):
             network, call = self._network(module, inputs, trial)
             return network, inputs, modules.as_tuple(call(inputs))
 
-    def _draws(self, trial: Trial) -> randomness.Replayed | None:
+    def _draws(self, trial: Trial) -> randomness.ReplayingGenerator | None:
         """The random numbers of a run, drawn before: a compiler cannot look into NumPy's generator."""
         if self.seed is None:
             return None
-        noted = randomness.Noted(self.seed)
+        noted = randomness.RecordingGenerator(self.seed)
         with randomness.shared(noted), torch.no_grad():
             modules.call(self.make(trial), to_tensors(trial.x, self.device))
-        return randomness.Replayed(noted.draws)
+        return randomness.ReplayingGenerator(noted.draws)
 
     def _network(self, module: nn.Module, inputs: Any, trial: Trial) -> tuple[nn.Module, Callable]:
         """The module that was compiled, with the numbers of this one, and how it is called."""
@@ -120,7 +120,7 @@ class Compiled(Module):
         return kept, call
 
     def _exported(self, module: nn.Module, inputs: Any) -> Callable:
-        call = exported.network(modules.Called(module), (inputs,))
+        call = exported.network(modules.TakingTuple(module), (inputs,))
         self.outcome.graphs += 1
         return call
 

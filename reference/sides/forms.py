@@ -27,7 +27,7 @@ OF_INPUT = " of inputs"
 
 
 @dataclass(frozen=True)
-class Form:
+class CallForm:
     """outputs: how many of what forward returns are outputs: 0 all of it, without a cache; −1 the first, and all
     others are the cache; k the first k, and one cache after them (1: y, cache). roles: of backward's arguments."""
 
@@ -61,16 +61,16 @@ class Form:
         return any(role.startswith("dy") for role in self.roles)
 
 
-def forms(found: Any, backward: Callable, names: Sequence[str], outputs: int | None) -> Iterator[Form]:
+def forms(found: Any, backward: Callable, names: Sequence[str], outputs: int | None) -> Iterator[CallForm]:
     """Every form that these could be written in, the likeliest first. found: what forward returned; outputs: how many
     the function intended has, if that is known."""
     takes = taken(backward)
     for k in splits(found, takes, outputs):
-        form = Form(k, ())
+        form = CallForm(k, ())
         y, cache = form.parted(found)
         several = len(plain(y)) if isinstance(plain(y), tuple) else 1
         parts = len(cache) if isinstance(cache, (tuple, list)) else 0
-        yield from (Form(k, roles) for roles in dict.fromkeys(readings(takes, names, several, k != 0, parts)))
+        yield from (CallForm(k, roles) for roles in dict.fromkeys(readings(takes, names, several, k != 0, parts)))
 
 
 def taken(backward: Callable) -> list[str] | None:

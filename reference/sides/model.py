@@ -107,7 +107,7 @@ class Own(Side):
     def outputs(self, trial: Trial) -> Tree:
         return keyed(passes.outputs(self.forward(trial)[0])[0], ())
 
-    def forward(self, trial: Trial) -> tuple[Any, passes.Given, dict[str, torch.Tensor]]:
+    def forward(self, trial: Trial) -> tuple[Any, passes.PassInputs, dict[str, torch.Tensor]]:
         """What the model gives on the numbers of a trial."""
         dtype = getattr(torch, precision(trial).name)
         given, _ = self.given(trial, dtype)
@@ -118,7 +118,7 @@ class Own(Side):
             raise refused(self.model, given, e) from e
         return y, given, left
 
-    def given(self, trial: Trial, dtype: torch.dtype) -> tuple[passes.Given, dict[str, torch.Tensor]]:
+    def given(self, trial: Trial, dtype: torch.dtype) -> tuple[passes.PassInputs, dict[str, torch.Tensor]]:
         """The sample and the state, with the numbers of a trial."""
         flat = {n: tensor(np.asarray(a)) for n, a in flatten(trial.params).items()}
         params = {n: t for n, t in flat.items() if n not in trial.buffers}

@@ -21,7 +21,7 @@ RIGHT = 'check_gradients({"W": dW}, loss=lambda W: …, at={"W": W})'
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenGradients:
     """Gradients and where they were taken, by the names of `at`; complex numbers as pairs of real ones, see `around`.
 
     dtype   the precision that they are judged in
@@ -34,7 +34,7 @@ class Given:
     loss: Callable[..., torch.Tensor]
 
 
-def brought(gradients: Any, at: Any, loss: Callable) -> Given:
+def brought(gradients: Any, at: Any, loss: Callable) -> GivenGradients:
     """What was given, in the form that is compared. A ValueError shows what is taken."""
     found, places = by_name(gradients, at)
     narrow = all(g is None or g.dtype in (np.float32, np.complex64) for g in found.values())
@@ -49,7 +49,7 @@ def brought(gradients: Any, at: Any, loss: Callable) -> Given:
         called = truth_of_complex(called, tuple(places), of_complex)
         found = {n: as_pairs(g) if n in of_complex else g for n, g in found.items()}
         places = {n: pairs(a) for n, a in places.items()}
-    return Given(found, places, dtype, called)
+    return GivenGradients(found, places, dtype, called)
 
 
 def _with_gradients(found: Arrays, places: Arrays, loss: Callable, dtype: str) -> tuple[Arrays, list[str]]:

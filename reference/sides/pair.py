@@ -5,19 +5,19 @@ from typing import Any
 
 import torch
 
-from .forms import Form
+from .forms import CallForm
 from .gradients import arrays_of, named, plain, shared
 from .subject import Subject
 
 Call = Callable[[Mapping[str, Any]], Any]
-USUAL = Form(1, ("dy", "cache"))
+USUAL = CallForm(1, ("dy", "cache"))
 
 
 class Pair(Subject):
-    """Two functions, written in a `Form`; of arrays, or of torch's tensors (autograd stays out of it)."""
+    """Two functions, written in a `CallForm`; of arrays, or of torch's tensors (autograd stays out of it)."""
 
     def __init__(
-        self, forward: Call, backward: Callable, names: tuple[str, ...], form: Form = USUAL,
+        self, forward: Call, backward: Callable, names: tuple[str, ...], form: CallForm = USUAL,
         tensors: bool = False, constant: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.f, self.b, self.names, self.form = forward, backward, names, form

@@ -11,7 +11,7 @@ import torch
 
 from ..draw.steps import Flat
 from .arguments import POSITIONAL, parameters
-from .rules import PLURAL, Arrays, Rule, Running, Together, candidates, contents, held, is_gradient
+from .rules import PLURAL, KeptArrays, Rule, Running, Together, candidates, contents, held, is_gradient
 
 
 class Holder:
@@ -42,7 +42,7 @@ def data(c: Any) -> Any:
     return np.array(c.data if isinstance(c, Holder) else c.detach().numpy())
 
 
-class WithParams(Arrays):
+class WithParams(KeptArrays):
     """An object that was made with the parameters. `kind`: list, dict, or Holder or Parameter for a list of these."""
 
     def __init__(self, make: Callable, kind: type, params: Flat) -> None:
@@ -77,7 +77,7 @@ class WithParams(Arrays):
         raise NotImplementedError("the object has parameters of its own")
 
 
-class Carried(Arrays):
+class Carried(KeptArrays):
     """A function of parameters that carry their gradients: sgd(params) with p.data and p.grad, in place."""
 
     def __init__(self, call: Callable, kind: type, params: Flat) -> None:
@@ -93,7 +93,7 @@ class Carried(Arrays):
             self.take(n, data(c))
 
 
-class OfLayer:
+class BookLayer:
     """A layer as books have it, weights and biases with their gradients: W, b, dW, db are other names for these."""
 
     ALIASES: ClassVar = {"W": "weights", "b": "biases", "dW": "dweights", "db": "dbiases"}
@@ -103,21 +103,21 @@ class OfLayer:
         self.biases, self.dbiases = np.zeros((1, 1)), np.ones((1, 1))
 
     def __getattr__(self, name: str) -> Any:
-        if name in OfLayer.ALIASES:
-            return getattr(self, OfLayer.ALIASES[name])
+        if name in BookLayer.ALIASES:
+            return getattr(self, BookLayer.ALIASES[name])
         raise AttributeError(f"the layer that was given has no {name}; it has weights, biases, dweights, dbiases")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(OfLayer.ALIASES.get(name, name), value)
+        super().__setattr__(BookLayer.ALIASES.get(name, name), value)
 
 
-class OverLayers(Arrays):
+class OverLayers(KeptArrays):
     """An object that is given one layer after the other, with what it wants done before and after all of them."""
 
     def __init__(self, made: Any, params: Flat) -> None:
         super().__init__(params)
         self.made, self.method = made, method_of(made)[0]
-        self.layers = {n: OfLayer(p) for n, p in self.params.items()}
+        self.layers = {n: BookLayer(p) for n, p in self.params.items()}
 
     def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
         getattr(self.made, "pre_update_params", lambda: None)()
@@ -129,7 +129,7 @@ class OverLayers(Arrays):
         getattr(self.made, "post_update_params", lambda: None)()
 
 
-class Transformation(Arrays):
+class Transformation(KeptArrays):
     """init(params) -> state;  update(grads, state, params) -> what is added to the parameters, state."""
 
     def __init__(self, made: Any, params: Flat) -> None:
@@ -143,7 +143,7 @@ class Transformation(Arrays):
                 self.take(n, self.params[n] + np.asarray(added))
 
 
-class Stateless(Arrays):
+class Stateless(KeptArrays):
     """An object for each array, given the array and its gradient."""
 
     def __init__(self, make: Callable[[], Any], options: Mapping[str, Any], params: Flat) -> None:

@@ -56,7 +56,7 @@ class Rule:
     torch: bool = False
 
 
-class Arrays(Running):
+class KeptArrays(Running):
     """Parameters that are kept here, as arrays by name."""
 
     def __init__(self, params: Flat) -> None:
@@ -78,7 +78,7 @@ class Arrays(Running):
         self.params[name] = p if p.dtype == kept.dtype else p.astype(kept.dtype)
 
 
-class OneByOne(Arrays):
+class OneByOne(KeptArrays):
     """A function of one array, with a state of its own for each."""
 
     def __init__(self, call: Callable, first: Callable[[], Any], params: Flat) -> None:
@@ -94,7 +94,7 @@ class OneByOne(Arrays):
                 self.take(n, p)
 
 
-class Together(Arrays):
+class Together(KeptArrays):
     """A function of all arrays at once, as a list or a dict."""
 
     def __init__(self, call: Callable, first: Callable[[], Any], kind: type, params: Flat) -> None:

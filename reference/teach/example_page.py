@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..explain import LR, NET, Row, first_step, notes, number
+from ..explain import LR, NET, NumberRow, first_step, notes, number
 from ..explain import losses as on_both_sides
 from . import example
 from .drawing import LYING, UPRIGHT
@@ -38,7 +38,7 @@ def page() -> str:
     )  # fmt: skip
 
 
-def _line(line: Line, row: Row, right: dict[str, float]) -> dict[str, Any]:
+def _line(line: Line, row: NumberRow, right: dict[str, float]) -> dict[str, Any]:
     """A row of the table."""
     return {
         "name": line.quantity, "symbol": symbol(line.quantity), "formula": line.formula.html, "stage": line.stage,
@@ -84,7 +84,7 @@ def _script(lines: list[Line]) -> str:
     return f"const FORMULAS = {right};\nconst WRONG = {{{wrong}}};"
 
 
-def _data(start: dict[str, float], lines: list[Line], rows: list[Row], history: list) -> str:
+def _data(start: dict[str, float], lines: list[Line], rows: list[NumberRow], history: list) -> str:
     """What the page's JavaScript reads. `<` cannot end the element that it stands in."""
 
     def shown(f: Formula) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from manualbp.graph import leaves_of
 
 from .. import picture
-from ..chain import Chain, Line, figure, gives, lengths, norm, ratio, size, takes
-from ..folding import Part
+from ..chain import Chain, ChainStep, figure, gives, lengths, norm, ratio, size, takes
+from ..folding import FoldedModule
 from ..sides.run import GRADIENT
 from . import source
 from .mathml import typeset
@@ -48,7 +48,7 @@ def drawing(chain: Chain) -> Markup:
 
 def row(chain: Chain, part: Any, path: str, places: dict[str, str]) -> dict[str, Any]:
     """A step, or a module with its rows inside."""
-    folds = isinstance(part, Part)
+    folds = isinstance(part, FoldedModule)
     lines = part.lines if folds else [part]
     known = {n: k for line in lines for n, k in line.params.items()}
     by_hand, by_torch = map(figure, lengths(chain, part))
@@ -81,7 +81,7 @@ def formulas(cls: type) -> list[tuple[str, list[Markup]]]:
     return list(found.items())
 
 
-def tensors(line: Line) -> Iterator[dict[str, str]]:
+def tensors(line: ChainStep) -> Iterator[dict[str, str]]:
     """Every array of a step alone, on both sides."""
     for t in line.found.tensors if line.found else ():
         if t.hand is not None:  # an index has no gradient

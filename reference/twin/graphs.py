@@ -11,7 +11,7 @@ from manualbp.base import Layer
 from manualbp.graph import Graph as Described
 from manualbp.graph import pick
 
-from .modules import Called, Whole
+from .modules import TakingTuple, Whole
 
 
 class Graph(Whole):
@@ -20,7 +20,7 @@ class Graph(Whole):
     def __init__(self, graph: Described, build: Callable[[Layer], nn.Module]) -> None:
         super().__init__()
         self.graph = graph
-        self.nodes = [Called(build(node.layer)) for node in graph.layers]  # a list: no parameters of this module
+        self.nodes = [TakingTuple(build(node.layer)) for node in graph.layers]  # a list: no parameters of this module
         made = {*graph.inputs, *(node.name for node in graph.layers)}
         for name, shape in graph.parameters:
             self.put(name, nn.Parameter(torch.zeros(shape)))

@@ -195,7 +195,7 @@ def read_by_running(
     return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes)
 
 
-def refused(model: nn.Module, given: passes.Given, e: Exception) -> ValueError:
+def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueError:
     """A sentence for a model that ends in an error."""
     shown = ", ".join(
         f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items()

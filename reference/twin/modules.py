@@ -34,7 +34,7 @@ def as_tuple(y: Any) -> Any:
     return tuple(map(as_tuple, y)) if isinstance(y, (tuple, list)) else y
 
 
-class Called(nn.Module):
+class TakingTuple(nn.Module):
     """A module that takes its inputs as a layer does: a tuple of several."""
 
     def __init__(self, inner: nn.Module) -> None:

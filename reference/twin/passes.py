@@ -47,7 +47,7 @@ def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **optio
     return x.copy_(y) if inplace else y
 
 
-class Called(nn.Module):
+class WithBuffers(nn.Module):
     """A module that keeps what its buffers are when it returns: `functional_call` puts the old ones back."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -119,7 +119,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 @dataclasses.dataclass
-class Given:
+class PassInputs:
     """What a run is given: parameters and buffers by name, the arguments, and the leaves that gather gradients."""
 
     params: dict[str, torch.Tensor]
@@ -137,7 +137,7 @@ def state_of(model: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch
 def given(
     dtype: torch.dtype, params: Mapping[str, Any], buffers: Mapping[str, Any], args: Any, kwargs: Mapping[str, Any],
     instead: Mapping[str, Any] | None = None,
-) -> tuple[Given, dict[str, torch.Tensor]]:  # fmt: skip
+) -> tuple[PassInputs, dict[str, torch.Tensor]]:  # fmt: skip
     """Fresh leaves of all that is real, and the copies of inputs that the model sees, by name. `instead`: other arrays
     in the place of the sample's, by name."""
 
@@ -167,12 +167,12 @@ def given(
     made = tuple(copied(v, n) for n, v in args)
     named = {n: copied(v, n) for n, v in kwargs.items()}
     held = {n: t.detach().to(dtype if t.is_floating_point() else t.dtype, copy=True) for n, t in buffers.items()}
-    return Given({n: leaf(t) for n, t in params.items()}, held, made, named, leaves), seen
+    return PassInputs({n: leaf(t) for n, t in params.items()}, held, made, named, leaves), seen
 
 
-def run(model: nn.Module, given: Given, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
+def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
     """What the user's own module gives, and its buffers after the pass."""
-    called = Called(model)
+    called = WithBuffers(model)
     state = {f"inner.{n}": t for n, t in (given.params | given.buffers).items()}
     with torch.enable_grad(), default_dtype(mode.dtype), mode:
         y = torch.func.functional_call(called, state, given.args, given.kwargs)

@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 ALPHA = -1.7580993408473766  # −λα of SELU
 
 
-class Noted:
+class RecordingGenerator:
     """A generator that keeps what it draws."""
 
     def __init__(self, seed: int) -> None:
@@ -35,7 +35,7 @@ class Noted:
         return self.draws[-1]
 
 
-class Replayed:
+class ReplayingGenerator:
     """What was noted, once more: a compiler sees arrays where it cannot look into a generator."""
 
     def __init__(self, draws: list[Any]) -> None:
@@ -56,7 +56,7 @@ def shared(source: Any) -> Iterator[None]:
     if source is None:
         yield
         return
-    rng = source if isinstance(source, (Noted, Replayed)) else np.random.default_rng(source)
+    rng = source if isinstance(source, (RecordingGenerator, ReplayingGenerator)) else np.random.default_rng(source)
     with ExitStack() as stack:
         for place, name, replaced in REPLACED:
             if (original := getattr(place, name, None)) is not None:

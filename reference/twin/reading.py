@@ -15,7 +15,7 @@ from manualbp.container import Select
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .passes import Given, OwnRun, outputs
+from .passes import OwnRun, PassInputs, outputs
 from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
@@ -61,7 +61,7 @@ class Reader(OwnRun):
 
     # What the model is given
 
-    def give(self, given: Given, seen: Mapping[str, torch.Tensor]) -> None:
+    def give(self, given: PassInputs, seen: Mapping[str, torch.Tensor]) -> None:
         self.parameters, self.buffers = set(given.params), set(given.buffers)
         self.taken |= self.parameters | self.buffers
         for name, t in (given.params | given.buffers | seen).items():
@@ -373,7 +373,7 @@ class Reader(OwnRun):
 
     # The graph
 
-    def graph(self, y: Any, left: Mapping[str, torch.Tensor], given: Given) -> Graph:
+    def graph(self, y: Any, left: Mapping[str, torch.Tensor], given: PassInputs) -> Graph:
         """The nodes that the output, or a buffer after the pass, depends on."""
         tensors, keys = outputs(y)
         try:

@@ -28,7 +28,7 @@ WEIGHTS = {"flag": 8.0, "regime": 8.0, "goal": 4.0, "option": 1.0}
 
 
 @dataclass(frozen=True)
-class Candidate:
+class VectorCandidate:
     """What a vector can be made of, and the items (kind, name) that it would bring."""
 
     make: Callable[[str], Vector]
@@ -58,7 +58,7 @@ def vectors(cls: type, seed: int = 0) -> list[Vector]:
     return made or [replace(weak[0], id=f"{cls.__name__}-1")]
 
 
-def gain(candidate: Candidate, covered: set[tuple[str, str]]) -> float:
+def gain(candidate: VectorCandidate, covered: set[tuple[str, str]]) -> float:
     return sum(WEIGHTS[kind] for kind, _ in candidate.items - covered)
 
 
@@ -73,10 +73,10 @@ def _top(a: np.ndarray) -> float:
     return float(np.abs(a, dtype=float).max(initial=0))
 
 
-def enough(cls: type, seed: int) -> list[Candidate]:
+def enough(cls: type, seed: int) -> list[VectorCandidate]:
     """Candidates until all mistakes that can be made in the class are shown, or it was tried often enough."""
     wanted = {("flag", f.id) for f in KNOWN.values() if f.applies(cls)}
-    found: list[Candidate] = []
+    found: list[VectorCandidate] = []
     for batch in range(BATCHES):
         found += candidates(cls, seed, range(batch * DRAWN, (batch + 1) * DRAWN))
         if wanted <= {item for c in found for item in c.items}:
@@ -84,7 +84,7 @@ def enough(cls: type, seed: int) -> list[Candidate]:
     return found
 
 
-def candidates(cls: type, seed: int, numbers: range) -> Iterator[Candidate]:
+def candidates(cls: type, seed: int, numbers: range) -> Iterator[VectorCandidate]:
     """Those of few numbers that are defined everywhere, each with what it shows."""
     updating = issubclass(cls, Optimizer)
     kind, drawn, most = (of_updates, updates, LARGE_UPDATE) if updating else (of_layers, cases, LARGE)
@@ -96,7 +96,7 @@ def candidates(cls: type, seed: int, numbers: range) -> Iterator[Candidate]:
             continue
         if all(np.isfinite(e.array).all() for _, _, e in shown.expected()):
             met = kind.met(each, kind.numbers(each))
-            yield Candidate(partial(kind.vector, each), frozenset(items(shown, each.exact, met)), size)
+            yield VectorCandidate(partial(kind.vector, each), frozenset(items(shown, each.exact, met)), size)
 
 
 def items(shown: Vector, integers: bool, met: Iterable[str]) -> Iterator[tuple[str, str]]:

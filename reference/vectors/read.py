@@ -69,7 +69,7 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class Off:
+class WorstEntry:
     """The worst entry of a tensor that is not as expected."""
 
     section: str
@@ -87,13 +87,13 @@ class Off:
 
 def judged(
     vector: Vector, found: Mapping[str, Mapping[str, Any]], dtype: str = "float64", only_found: bool = False
-) -> list[Off]:
+) -> list[WorstEntry]:
     """What differs from the vector: wrong, or another convention. `only_found`: what is missing is not asked for."""
     told = []
     for section, name, entry in vector.expected():
         given = found.get(section, {}).get(name)
         if given is None:
-            told += [] if only_found else [Off(section, name, WRONG, what="is missing")]
+            told += [] if only_found else [WorstEntry(section, name, WRONG, what="is missing")]
         elif (off := _one(section, name, entry, np.asarray(given), dtype)) is not None:
             told.append(off)
     return told
@@ -114,9 +114,9 @@ def verdict(
     return EXACT if all(same) else WITHIN
 
 
-def _one(section: str, name: str, entry: Entry, given: Array, dtype: str) -> Off | None:
+def _one(section: str, name: str, entry: Entry, given: Array, dtype: str) -> WorstEntry | None:
     if given.shape != entry.array.shape:
-        return Off(section, name, WRONG, what=f"has shape {given.shape}, expected {entry.array.shape}")
+        return WorstEntry(section, name, WRONG, what=f"has shape {given.shape}, expected {entry.array.shape}")
     assert entry.bounds is not None
     bound = entry.bounds[dtype == "float32"]
     if bound is None or not given.size:
@@ -128,7 +128,7 @@ def _one(section: str, name: str, entry: Entry, given: Array, dtype: str) -> Off
     if off.max() <= bound:
         return None
     at = np.unravel_index(int(np.argmax(off)), off.shape)
-    return Off(section, name, told, tuple(map(int, at)), entry.array[at].item(), given[at].item())
+    return WorstEntry(section, name, told, tuple(map(int, at)), entry.array[at].item(), given[at].item())
 
 
 def _beyond(given: Array, low: Array, high: Array) -> Array:

@@ -29,7 +29,7 @@ OF_ANY = {  # what mistakes of a loss or a normalisation are in any other functi
 Equals = Callable[..., bool]
 
 
-class Form(NamedTuple):
+class Expression(NamedTuple):
     """An expression that a constant may equal; `cost` is small for a simple one."""
 
     symbol: str
@@ -63,24 +63,25 @@ def _sums_of_weights(s: Seen, t: Array) -> Iterator[tuple[str, float]]:
 
 
 @functools.lru_cache(maxsize=64)
-def forms(given: tuple[tuple[str, float], ...]) -> tuple[tuple[Form, ...], Array]:
+def forms(given: tuple[tuple[str, float], ...]) -> tuple[tuple[Expression, ...], Array]:
     """All expressions of at most two of the numbers given, with their values."""
     base: dict[str, tuple[float, int, str]] = {n: (v, 1, n) for n, v in given if v not in (0, 1)}
     base |= {f"(1 − {n})": (1 - v, 2, n) for n, v in given if 0 < v < 1}
     base |= {f"({n} − 1)": (v - 1, 2, n) for n, v in given if v > 2 and v == int(v)}
     base |= {f"({n} + 1)": (v + 1, 2, n) for n, v in given if v > 1 and v == int(v)}
-    found = [(Form(n, 1), v) for n, v in (COEFFICIENTS | PLAIN).items() if n not in ("", "−")] + [(Form("−1", 1), -1.0)]
+    plain = {n: v for n, v in (COEFFICIENTS | PLAIN).items() if n not in ("", "−")}
+    found = [*((Expression(n, 1), v) for n, v in plain.items()), (Expression("−1", 1), -1.0)]
     for sign, k in COEFFICIENTS.items():
         for n, (v, cost, name) in base.items():
             for pattern, e in SINGLE.items():
                 if v > 0 or e == int(e):
                     symbol = _signed(sign, pattern.format(n))
-                    found.append((Form(symbol, cost + bool(sign) + (abs(e) != 1), (name,)), k * v**e))
+                    found.append((Expression(symbol, cost + bool(sign) + (abs(e) != 1), (name,)), k * v**e))
         for (n, (v, c, a)), (m, (w, d, b)) in itertools.permutations(base.items(), 2):
             for pattern, (e, f) in DOUBLE.items():
                 if (n < m or e != f) and (v != w or e == f):  # equal numbers cancel
                     symbol = _signed(sign, pattern.format(n, m))
-                    found.append((Form(symbol, c + d + bool(sign), (a, b)), k * v**e * w**f))
+                    found.append((Expression(symbol, c + d + bool(sign), (a, b)), k * v**e * w**f))
     return tuple(f for f, _ in found), np.array([v for _, v in found])
 
 
@@ -90,7 +91,7 @@ def _signed(sign: str, symbol: str) -> str:
     return symbol.replace("1/", sign + "/", 1) if symbol.startswith("1/") else f"{sign}·{symbol}"
 
 
-def spelled(s: Seen, c: float) -> list[Form]:
+def spelled(s: Seen, c: float) -> list[Expression]:
     """The simplest expressions that a constant equals; none of 1, which n/n is, too, where n happens to be."""
     if equal(s, c, 1.0):
         return []
@@ -100,7 +101,7 @@ def spelled(s: Seen, c: float) -> list[Form]:
     return sorted((f for f in hits if not plain or f.cost == 1), key=lambda f: f.cost)[:MOST]
 
 
-def shown(s: Seen, form: Form) -> str:
+def shown(s: Seen, form: Expression) -> str:
     """The values of the symbols in an expression."""
     values = numbers(s)
     return ", ".join(f"{n} = {values[n]:g}" for n in dict.fromkeys(form.uses) if n in values)
@@ -120,7 +121,7 @@ def constant_factor(s: Seen) -> Found:
         yield Finding("yours = right / dy", "A07", 0.98, f"dy = {s.scale:.6g}")
     plain = any(not form.uses for form in known)  # a 2 or ½ is a size by chance more often than not
     for fault, score in named:
-        for form in known or [Form(f"{c:.6g}", 4)]:
+        for form in known or [Expression(f"{c:.6g}", 4)]:
             if plain and fault in OF_SIZES:
                 if not form.uses:
                     continue

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..read import CONVENTION, WRONG, Off, Vector, judged, read, verdict
+from ..read import CONVENTION, WRONG, Vector, WorstEntry, judged, read, verdict
 from .numpy_like import NotThere
 
 NOT_THERE, RAISES = "not there", "raises"
@@ -55,7 +55,7 @@ def told(framework: Any, vector: Vector, dtype: str) -> tuple[str, str]:
     return given, described(vector, off[0]) if given in (CONVENTION, WRONG) else ""
 
 
-def described(vector: Vector, off: Off) -> str:
+def described(vector: Vector, off: WorstEntry) -> str:
     """The worst entry; at a kink with the limits from either side."""
     entry = vector.sections[off.section][off.name]
     ends = [a[off.at].item() for a in (entry.low, entry.high) if a is not None and a.shape == entry.array.shape]
