@@ -84,6 +84,7 @@ UNSEEN = (
 )
 
 
+TOGETHER = "every node alone is right {}: the fault is in what it makes of several together"
 UNDIVIDED = (
     "torch.export takes a whole module, so no node was judged alone: --torch aot_eager judges each, and names the "
     "first that is wrong"
@@ -138,10 +139,7 @@ def examined(
     notes = (*report.notes, *what_became(side.outcome, ways.torch), *failed, *map(str, rough[:1]))
     faults = known.of(ways.torch, report.graph) if wrong else ()
     notes += tuple(f"known to be wrong in this torch: {k.name} ({k.source})" for k in faults)
-    if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
-        notes += (
-            f"every node alone is right {in_words(ways.torch)}: the fault is in what it makes of several together",
-        )
+    notes += (TOGETHER.format(in_words(ways.torch)),) * bool(nodes and found.wrong and len(wrong) == 1)
     notes += (UNDIVIDED,) * (ways.torch == EXPORT)
     verdict = found.verdict if not wrong else "coarse" if rough else "wrong"
     return replace(

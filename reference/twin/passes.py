@@ -141,10 +141,6 @@ def given(
     """Fresh leaves of all that is real, and the copies of inputs that the model sees, by name. `instead`: other arrays
     in the place of the sample's, by name."""
 
-    def leaf(t: torch.Tensor) -> torch.Tensor:
-        t = t.detach()
-        return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
-
     leaves: dict[str, torch.Tensor] = {}
     seen: dict[str, torch.Tensor] = {}
 
@@ -154,7 +150,7 @@ def given(
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if isinstance(value, torch.Tensor):
-            leaves[name] = leaf(value)
+            leaves[name] = leaf(value, dtype)
             seen[name] = leaves[name].clone()
             return seen[name]
         if isinstance(value, dict):
@@ -167,7 +163,12 @@ def given(
     made = tuple(copied(v, n) for n, v in args)
     named = {n: copied(v, n) for n, v in kwargs.items()}
     held = {n: t.detach().to(dtype if t.is_floating_point() else t.dtype, copy=True) for n, t in buffers.items()}
-    return PassInputs({n: leaf(t) for n, t in params.items()}, held, made, named, leaves), seen
+    return PassInputs({n: leaf(t, dtype) for n, t in params.items()}, held, made, named, leaves), seen
+
+
+def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    t = t.detach()
+    return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
 
 
 def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -10,142 +11,29 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from manualbp.base import Layer, options_of, registry
-from manualbp.container import Select
+from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .passes import OwnRun, PassInputs, outputs
+from .passes import PassInputs, outputs
 from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
+from .values import Values
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
 
 
-@dataclass(frozen=True)
-class Value:
-    """A tensor as the graph has it: the name of a node, input, parameter or buffer, and the place in what that gives.
-
-    version   of the tensor when it was this value: torch counts up at every change in place, of it or of a view
-    fixed     does it depend on no input and no parameter?
-    gradient  had the tensor one?
-    """
-
-    name: str
-    version: int
-    path: tuple[int, ...] = ()
-    fixed: bool = False
-    gradient: bool = False
-
-
-class Reader(OwnRun):
+class Reader(Values):
     """Notes every call while the model runs. `find` says what layer a module is, None if it is to be read through."""
 
     def __init__(self, model: nn.Module, find: Any, dtype: torch.dtype, draws: list, first: bool) -> None:
-        super().__init__(dtype, draws, first)
-        self.find = find
-        self.paths = {id(m): name for name, m in reversed([*model.named_modules()])}
-        self.stack, self.inside = [""], 0
-        self.values: dict[int, Value] = {}
-        self.alive: list[torch.Tensor] = []  # an id is that of one tensor only while that tensor exists
-        self.nodes: list[Node] = []
-        self.taken = set(self.paths.values())  # a call inside a module never gets a module's name
-        self.parameters: set[str] = set()
-        self.buffers: set[str] = set()
-        self.constants: dict[str, torch.Tensor] = {}
-        self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
-        self.writes: list[tuple[int, int]] = []  # version after the write, id of the tensor that was written to
+        super().__init__(model, dtype, draws, first)
+        self.find, self.inside = find, 0
         self.notes: dict[str, None] = {}
         self.sizes: dict[str, int] = {}  # how many numbers every node gave
 
-    # What the model is given
-
-    def give(self, given: PassInputs, seen: Mapping[str, torch.Tensor]) -> None:
-        self.parameters, self.buffers = set(given.params), set(given.buffers)
-        self.taken |= self.parameters | self.buffers
-        for name, t in (given.params | given.buffers | seen).items():
-            self.know(t, name, fixed=name in given.buffers and not t.is_floating_point())
-        self.taken |= set(seen)
-
-    def know(self, t: torch.Tensor, name: str, path: tuple[int, ...] = (), fixed: bool = False) -> None:
-        self.values[id(t)] = Value(name, t._version, path, fixed, t.requires_grad)
-        self.alive.append(t)
-
-    def fixed(self, t: torch.Tensor) -> bool:
-        """Does it depend on no input and no parameter?"""
-        value = self.values.get(id(t))
-        return (value is None and not t.requires_grad) or (value is not None and value.fixed)
-
-    # Names
-
-    def fresh(self, base: str) -> str:
-        """A name that nothing has: add, add_1, …"""
-        name, k = base, 0
-        while name in self.taken:
-            k += 1
-            name = f"{base}_{k}"
-        self.taken.add(name)
-        return name
-
-    def here(self, last: str) -> str:
-        return f"{self.stack[-1]}.{last}" if self.stack[-1] else last
-
-    def name(self, t: torch.Tensor) -> str:
-        """The name of a tensor in the graph; one that no call made is a constant, kept beside the parameters."""
-        value = self.values.get(id(t))
-        if value is None:
-            if t.requires_grad:
-                raise UnknownCallError(
-                    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a "
-                    "function gave that is not torch's"
-                )
-            value = self.constant(t)
-        if t.requires_grad and not value.gradient:
-            raise UnknownCallError(
-                "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
-            )
-        if value.version != t._version:
-            value = self.repaired(t, value)
-        for i in value.path:
-            value = replace(value, name=self.add(f"{value.name}[{i}]", Select(i), value.name), path=())
-            self.values[id(t)] = value
-        return value.name
-
-    def constant(self, t: torch.Tensor) -> Value:
-        name = self.fresh(self.here("constant"))
-        self.constants[name] = t.detach().clone()
-        self.know(t, name, fixed=True)
-        return self.values[id(t)]
-
-    def repaired(self, t: torch.Tensor, value: Value) -> Value:
-        """The value of a tensor that was changed since: through a view of it, by an index, that still is current."""
-        if value.fixed:
-            return self.constant(t)
-        since = {id_ for version, id_ in self.writes if version > value.version}
-        found = [(view, index) for view, base, index in self.views if base is t and id(view) in since]
-        if len(since) == 1 and found and "Tensor.__setitem__" in calls.operations():
-            view, index = found[-1]
-            self.values[id(t)] = replace(value, version=t._version)
-            step = calls.step_of("Tensor.__setitem__", (t, index, view), {}, self.dtype)
-            self.know(t, self.add(self.here("setitem"), step.layer, self.named(step.inputs)))
-            return self.values[id(t)]
-        raise UnknownCallError(
-            "a tensor is used after a view of it, or what it is a view of, was changed in place: write "
-            "x = x.clone() before the change, or the change without an underscore"
-        )
-
-    def named(self, inputs: Any) -> Names:
-        if isinstance(inputs, torch.Tensor):
-            return self.name(inputs)
-        return tuple(map(self.named, inputs)) if isinstance(inputs, (tuple, list)) else None
-
     # Nodes
-
-    def add(self, base: str, layer: Layer, inputs: Names, params: Any = None) -> str:
-        name = self.fresh(base)
-        self.nodes.append(Node(name, layer, inputs, params))
-        return name
 
     def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
         """The tensors of what a node gave, as its values."""
@@ -183,8 +71,7 @@ class Reader(OwnRun):
                 f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {place(self.stack[-1])}"
             )
         target = self.target(name, args, kwargs)
-        held = target is not None and self.values.get(id(target), Value("", 0)).name in self.buffers
-        if all(map(self.fixed, given)) and not held and calls.last(name) not in DROPS:
+        if all(map(self.fixed, given)) and self.held(target) not in self.buffers and calls.last(name) not in DROPS:
             return func(*args, **kwargs)
         return self.record(name, func, args, kwargs, given, target)
 
@@ -196,12 +83,7 @@ class Reader(OwnRun):
         if name in EXPANDED:
             with self:
                 return EXPANDED[name](*args, **kwargs)
-        try:
-            step = calls.step_of(name, args, kwargs, self.dtype)
-            inputs, params = self.named(step.inputs), self.pairs(step)
-        except UnknownCallError as e:
-            step = Step(Missing(name, str(e), place(self.stack[-1])), ())
-            inputs, params = self.known_names(given), None
+        step, inputs, params = self.step(name, args, kwargs, given)
         before = self.saved([*given, *step.params.values()])
         y = self.call(func, args, kwargs)
         self.settle(step.params.values())
@@ -210,22 +92,11 @@ class Reader(OwnRun):
             return y
         if target is not None:
             self.writes.append((target._version, id(target)))
-        if target is None and (name in calls.SAME or type(step.layer) is registry()["Identity"]):
+        elif name in calls.SAME or type(step.layer) is registry()["Identity"]:
             return self.alias(y, given[0])
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
         node = self.add(self.here(base), step.layer, inputs, params)
-
-        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
-            given, named = swapped(args, other), swapped(kwargs, other)
-            changed = None if target is None else self.target(name, given, named)
-
-            def call() -> Any:
-                found = func(*given, **named)
-                return found if changed is None else changed
-
-            return call
-
-        self.note(node, step, again, before)
+        self.note(node, step, partial(self.again, name, func, args, kwargs), before)
         self.keep(node, result)
         if name == "Tensor.__getitem__" and isinstance(y, torch.Tensor) and y._is_view():
             self.views.append((y, args[0], args[1]))
@@ -233,10 +104,30 @@ class Reader(OwnRun):
             self.cut(result, given)
         return y
 
+    def step(self, name: str, args: tuple, kwargs: Mapping[str, Any], given: list) -> tuple[Step, Names, Any]:
+        """The layer of a call, what it takes and where its parameters are."""
+        try:
+            step = calls.step_of(name, args, kwargs, self.dtype)
+            return step, self.named(step.inputs), self.pairs(step)
+        except UnknownCallError as e:
+            return Step(Missing(name, str(e), place(self.stack[-1])), ()), self.known_names(given), None
+
+    def again(
+        self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], other: Callable[[Any], Any]
+    ) -> Callable[[], Any]:
+        """The same call, its tensors replaced by `other` of each: what it gives, or what it changes."""
+        given, named = swapped(args, other), swapped(kwargs, other)
+        changed = self.target(name, given, named)
+
+        def call() -> Any:
+            found = func(*given, **named)
+            return found if changed is None else changed
+
+        return call
+
     def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
         """TypeError for a call that changes a parameter in place."""
-        held = "" if target is None else self.values.get(id(target), Value("", 0)).name
-        if held in self.parameters:
+        if (held := self.held(target)) in self.parameters:
             raise TypeError(
                 f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
                 f"pass\n  {place(self.stack[-1])}"
@@ -272,35 +163,43 @@ class Reader(OwnRun):
         path = self.paths.get(id(m), type(m).__name__)
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
-            if step is not None:
-                inputs, own = self.named(step.inputs), {local: self.name(t) for local, t in step.params.items()}
-                before = self.saved([*tensors_in((args, kwargs)), *step.params.values()])
-        if step is None:
-            self.stack.append(path)
-            try:
-                return original(m, *args, **kwargs)
-            finally:
-                self.stack.pop()
-        self.inside += 1
+        if step is not None:
+            return self.one_node(path, step, original, m, args, kwargs)
+        self.stack.append(path)
         try:
-            y = self.call(original, (m, *args), kwargs)
+            return original(m, *args, **kwargs)
         finally:
-            self.inside -= 1
+            self.stack.pop()
+
+    def one_node(self, path: str, step: Step, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A module's call as one node."""
+        with torch._C.DisableTorchFunction():
+            inputs, own = self.named(step.inputs), {local: self.name(t) for local, t in step.params.items()}
+            before = self.saved([*tensors_in((args, kwargs)), *step.params.values()])
+        y = self.uninterrupted(lambda: self.call(original, (m, *args), kwargs))
+
+        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
+            state = {local: other(t) for local, t in step.params.items()}
+            given, named = swapped(args, other), swapped(kwargs, other)
+            return lambda: torch.func.functional_call(m, state, given, named)
+
         with torch._C.DisableTorchFunction():
             first = path and path not in {node.name for node in self.nodes}
             name = path if first else self.fresh(path or type(m).__name__.lower())
             self.nodes.append(Node(name, step.layer, inputs, located(tuple(own.items()), name)))
-
-            def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
-                state = {local: other(t) for local, t in step.params.items()}
-                given, named = swapped(args, other), swapped(kwargs, other)
-                return lambda: torch.func.functional_call(m, state, given, named)
-
             self.note(name, step, again, before)
             self.keep(name, y)
             self.cut(y, [*tensors_in((args, kwargs)), *m.parameters()])
             self.settle(m.buffers())
         return y
+
+    def uninterrupted(self, call: Callable[[], Any]) -> Any:
+        """What a call gives, with no call inside it noted."""
+        self.inside += 1
+        try:
+            return call()
+        finally:
+            self.inside -= 1
 
     def whole(self, m: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Step | None:
         """A module that is taken whole, with its parameters and buffers; None for one that is read through."""
@@ -343,11 +242,7 @@ class Reader(OwnRun):
         """A torch.autograd.Function: a checkpoint is what it runs; any other has a backward of its own."""
         if cls.__name__ == "CheckpointFunction" and cls.__module__.startswith("torch."):
             return args[0](*args[2:])
-        self.inside += 1
-        try:
-            y = original(*args, **kwargs)
-        finally:
-            self.inside -= 1
+        y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
         if not self.inside:
             reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"

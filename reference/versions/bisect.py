@@ -92,3 +92,11 @@ def of_python(python: Path, text: str, version: str = "") -> Outcome:
         return {"version": version or str(python), "verdict": "not run", "what": last}
     told = json.loads(done.stdout.splitlines()[-1])
     return {"version": version or told["torch"], "verdict": told["verdict"], "what": told["what"]}
+
+
+def of_pythons(paths: list[str], case: str) -> Found:
+    """What each environment says of a case, by the version of its torch."""
+    if missing := [p for p in paths if not Path(p).is_file()]:
+        raise ValueError(f"--python takes the Python of an environment, as old/bin/python; {missing[0]} is no file")
+    told = [of_python(p, case) for p in dict.fromkeys(Path(p).absolute() for p in paths)]
+    return Found(tuple(sorted(told, key=lambda o: release(o["version"]))))

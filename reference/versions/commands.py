@@ -1,7 +1,7 @@
 """The command of this room, for `reference.cli`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -37,11 +37,7 @@ def bisect(
     if python and versions:
         raise ValueError("bisect takes --versions, that are installed, or --python, that are there; it got both")
     if python:
-        missing = [p for p in python if not Path(p).is_file()]
-        if missing:
-            raise ValueError(f"--python takes the Python of an environment, as old/bin/python; {missing[0]} is no file")
-        told = [job.of_python(p, case) for p in dict.fromkeys(Path(p).absolute() for p in python)]
-        found = job.Found(tuple(sorted(told, key=lambda o: release(o["version"]))))
+        found = job.of_pythons(python, case)
     else:
         given = versions.split(",") if versions else [v for v in available() if release(v) >= release(oldest)]
         kept = Path(keep).absolute() if keep else None
@@ -51,9 +47,13 @@ def bisect(
                 return job.beside(version, case, kept)
 
         found = job.search(in_order([v.strip() for v in given]), beside)
+    show(console, case, found)
+    raise typer.Exit(2 if not found.ran else int(not all(map(job.passes, found.ran))))
+
+
+def show(console: Console, case: str, found: Any) -> None:
     table = Table("torch", "verdict", "first difference", header_style="dim")
     for outcome in found.outcomes:
         table.add_row(outcome["version"], outcome["verdict"], outcome["what"])
     console.print(table)
     console.print(f"{case}\n{found}", markup=False, soft_wrap=True)
-    raise typer.Exit(2 if not found.ran else int(not all(map(job.passes, found.ran))))
