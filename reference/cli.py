@@ -15,7 +15,7 @@ from .vectors import commands as vectors
 from .versions import commands as versions
 
 if TYPE_CHECKING:
-    from .verify import Plan
+    from .plan import Plan
 
 IDENTICAL, MISMATCH, ERROR, VACUOUS, INTERRUPTED = 0, 1, 2, 3, 130
 FEW = 10  # names that a message lists
@@ -114,20 +114,21 @@ def verify(
 
     - vacuous: networks in which no gradient rises above the noise, so that they prove nothing; exit code 3 if all are.
     """
-    from . import verify as job
     from . import verify_model
     from .campaign import command
+    from .plan import Plan, classes_of
     from .sides import backends
+    from .torches import HAND, Torches
 
     choose("--regime", regime, ("both", "exact", "real"))
     choose("--dtype", dtype, ("float64", "float32"))
     usable(device, dtype)
     for option, way in (("--torch", torch), ("--against", against)):
-        if way != job.HAND or option == "--torch":
+        if way != HAND or option == "--torch":
             backends.usable(way, option, device)
     if torch == against:
         fail(f"--torch {torch} --against {against} compares torch with itself; --against takes hand or another way")
-    console, torches = terminal.console(quiet), job.Torches(torch, against, device, limit)
+    console, torches = terminal.console(quiet), Torches(torch, against, device, limit)
     out = command.Out(console, json, junit, html)
     if (model or case) and (given := [n for n in (on, scheduler, resume, html) if n]):
         fail(f"{model or 'a --case'} is one comparison, no campaign: --on, --scheduler, --resume and --html go without "
@@ -137,8 +138,8 @@ def verify(
     if case is not None:
         raise typer.Exit(one_case(case, torches))
     for name in layer or ():
-        choose("--layer", name, sorted(c.__name__ for c in job.classes_of(job.Plan())))
-    plan = job.Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
+        choose("--layer", name, sorted(c.__name__ for c in classes_of(Plan())))
+    plan = Plan(cases, seed, tuple(layer or ()), regime, dtype, device, torch, against, limit)
     if not any((on, scheduler, resume, task)):
         raise typer.Exit(CODES[command.run(plan, jobs, out)])
     choose("--on", on or "processes", command.NAMES)

@@ -3,21 +3,17 @@
 import contextlib
 import functools
 import itertools
-import shlex
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from manualbp.base import registry
 from manualbp.container import Parallel, Select, Sequential
 from manualbp.linear import Identity
 from manualbp.operations import Gt, Lt
-from manualbp.optim.base import Optimizer
 from manualbp.sampling import Choose
 
 from .campaign.executors import Here, Processes
@@ -30,173 +26,19 @@ from .draw.architectures import Drawn, Redrawn, verification_case
 from .draw.case import Case
 from .draw.shrink import shrink
 from .draw.trial import Trial
+from .plan import Plan, classes_of
 from .report.report import Report
 from .sides import record
-from .sides.backends import EAGER
-from .sides.compiled import LIMIT, NotCompiledError
+from .sides.compiled import NotCompiledError
 from .sides.run import UPDATE
 from .sides.side import Side
-from .torches import HAND, PLAIN, Compilations, Torches
-from .twin.conventions import at_stake, has, here
+from .tally import Failure, Tally
+from .torches import PLAIN, Torches
+from .twin.conventions import at_stake, has
 
 CHUNK = 50  # cases that one process draws before it reports
 SHRUNK = 5  # mismatches and errors of one share that are told in full; of others, which case it was
 TRIES, FEW = 400, 60  # smaller cases that are tried; few where each is compiled
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be verified. `layers`: names that every case must contain one of; empty: any."""
-
-    cases: int = 2000
-    seed: int = 0
-    layers: tuple[str, ...] = ()
-    regime: str = "both"
-    dtype: str = "float64"
-    device: str = "cpu"
-    torch: str = EAGER
-    against: str = HAND
-    limit: float = LIMIT
-
-    @property
-    def torches(self) -> Torches:
-        """The two sides of every case."""
-        return Torches(self.torch, self.against, self.device, self.limit)
-
-
-@dataclass
-class Figures:
-    """One line of the table: a class, and what the cases that contain it gave.
-
-    powers   how many real cases would have shown which smallest relative fault, in two digits: so however a run is
-             divided, its parts add up to the same median
-    """
-
-    cases: int = 0
-    identical: int = 0
-    certified: int = 0
-    worst: float = 0.0
-    powers: Counter[str] = field(default_factory=Counter)
-
-    def add(self, found: Comparison, power: float | None) -> None:
-        self.cases += 1
-        self.certified += bool(found.exact)
-        self.identical += bool(found.exact and not any(t.error for t in found.tensors if t.bound == 0))
-        self.worst = max(self.worst, 0.0 if found.exact else float(found.ratio))
-        if power is not None and not found.exact:
-            self.powers[f"{power:.1e}"] += 1
-
-    def merge(self, other: "Figures") -> None:
-        self.cases += other.cases
-        self.identical += other.identical
-        self.certified += other.certified
-        self.worst = max(self.worst, other.worst)
-        self.powers += other.powers
-
-    @property
-    def power(self) -> float | None:
-        """The median of the smallest relative faults that its real cases would have shown."""
-        left = self.powers.total() // 2
-        for power in sorted(self.powers, key=float):
-            left -= self.powers[power]
-            if left < 0:
-                return float(power)
-        return None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A case whose sides differ, after shrinking, and what the judge says of it.
-
-    comparison   the tensors that differ
-    index        of the case that was drawn
-    """
-
-    case: Case
-    comparison: Comparison
-    report: Report
-    torches: Torches = PLAIN
-    index: int = 0
-
-    @property
-    def command(self) -> str:
-        """The line that runs exactly this case again."""
-        return command_of(self.case, self.torches)
-
-
-def command_of(case: Case, torches: Torches = PLAIN) -> str:
-    """The line that runs this case in a terminal."""
-    return f"manualbp verify --case {shlex.quote(repr(case))}{torches.options}"
-
-
-@dataclass
-class Tally:
-    """What was covered, in one process or in all. Only the order of its lists depends on that of its parts.
-
-    verdicts   of every case that was drawn, "not drawn" and "error" among them
-    failures   those that were shrunk; `further`: the numbers of the cases that differ, too
-    """
-
-    total: Figures = field(default_factory=Figures)
-    rows: dict[str, Figures] = field(default_factory=dict)
-    goals: Counter = field(default_factory=Counter)
-    verdicts: Counter = field(default_factory=Counter)
-    conventions: Counter = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
-    further: list[int] = field(default_factory=list)
-    entries: int = 0
-    blind: int = 0
-    errors: list[str] = field(default_factory=list)
-    compiled: Compilations = field(default_factory=Compilations)
-
-    def add(self, case: Case, found: Comparison) -> None:
-        self.verdicts[found.verdict] += 1
-        self.total.add(found, found.power)
-        for name in {type(layer).__name__ for layer in record.walk(case.layer)}:
-            self.rows.setdefault(name, Figures()).add(found, found.power)
-        if case.optimizer:
-            self.rows.setdefault(type(case.optimizer).__name__, Figures()).add(found, found.power_of_updates)
-        size = sum(int(np.count_nonzero(t.hand)) for t in found.gradients if t.hand is not None)
-        self.entries += size
-        self.blind += round(size * found.blind)
-
-    def merge(self, other: "Tally") -> None:
-        self.total.merge(other.total)
-        for name, row in other.rows.items():
-            self.rows.setdefault(name, Figures()).merge(row)
-        self.goals += other.goals
-        self.verdicts += other.verdicts
-        self.conventions += other.conventions
-        self.failures += other.failures
-        self.further += other.further
-        self.errors += other.errors
-        self.compiled.merge(other.compiled)
-        self.entries += other.entries
-        self.blind += other.blind
-
-    def missing(self, plan: Plan) -> list[str]:
-        """Coverage goals not reached."""
-        return sorted(goals.wanted(classes_of(plan)) - set(self.goals))
-
-    @property
-    def covered(self) -> int:
-        """The cases that were tried, whatever came of it."""
-        return self.verdicts.total()
-
-    @property
-    def verdict(self) -> str:
-        if self.verdicts["wrong"]:
-            return "wrong"
-        if self.verdicts["identical"] + self.verdicts["rounding"] == 0:
-            return "vacuous"
-        return "rounding" if self.verdicts["rounding"] else "identical"
-
-
-def classes_of(plan: Plan) -> list[type]:
-    """The classes that a plan speaks of."""
-    known = registry() | (registry(Optimizer) if plan.torches.plain else {})  # no compiler is asked to update
-    known = {name: cls for name, cls in known.items() if here(name)}
-    return [known[name] for name in plan.layers] if plan.layers else list(known.values())
 
 
 def check(case: Case, sides: tuple[Side, Side] | None = None, trial: Trial | None = None) -> Comparison:
@@ -221,7 +63,8 @@ def covered(plan: Plan, cases: Iterable[int], to_the_end: bool = False) -> Tally
     for i in cases:
         draw, choose = functools.partial(draw_case, plan, classes, i), Drawn((plan.seed, i))
         try:
-            _cover(tally, plan, i, draw, choose)
+            with np.errstate(all="ignore"):  # what overflows is compared, not warned of, and draws overflow
+                _cover(tally, plan, i, draw, choose)
         except Exception as e:
             tally.verdicts["error"] += 1
             tally.errors += [_told(e, choose.indices, draw)] * (len(tally.errors) < SHRUNK)

@@ -28,8 +28,10 @@ from reference.campaign.buckets import architecture, buckets
 from reference.campaign.lines import digest, dumped, plain, tally_of
 from reference.campaign.log import Done, Span, opened
 from reference.campaign.runner import TRIES, conduct
+from reference.plan import Plan
 from reference.report.screen import certainty
-from reference.verify import Figures, Plan, Tally, chunk, covered
+from reference.tally import Figures, Tally
+from reference.verify import chunk, covered
 
 HERE = Path(__file__).parent
 CLASSES = "Linear", "ReLU", "Embedding", "Identity", "Abs", "Neg", "Flatten", "LeakyReLU"

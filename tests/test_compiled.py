@@ -16,11 +16,12 @@ from reference import check_function, check_layer, check_model, cli, verify
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.models import examine_model
+from reference.plan import Plan
 from reference.report import screen
 from reference.sides.compiled import NotCompiledError
 from reference.sides.side import Side
 from reference.torches import Torches
-from reference.verify import Plan, chunk
+from reference.verify import chunk
 
 
 @pytest.fixture

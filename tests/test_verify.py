@@ -12,9 +12,11 @@ from reference.draw import goals
 from reference.draw.architectures import Drawn
 from reference.draw.case import Case
 from reference.draw.expression import parse
+from reference.plan import Plan, classes_of
 from reference.report import screen
+from reference.tally import Tally
 from reference.twin import modules
-from reference.verify import Plan, Tally, chunk, classes_of, draw_case
+from reference.verify import chunk, draw_case
 
 
 def ran(monkeypatch, capsys, *arguments):

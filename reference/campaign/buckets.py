@@ -10,7 +10,7 @@ from typing import NamedTuple
 from manualbp.base import Layer
 
 from ..sides.run import UPDATE
-from ..verify import Failure
+from ..tally import Failure
 
 
 class Signature(NamedTuple):

@@ -12,8 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from .. import verify as job
+from ..plan import Plan
 from ..report import files, screen
-from ..verify import Plan, Tally
+from ..tally import Tally
 from . import log as kept
 from . import page
 from .executors import NAMES, executor

@@ -16,8 +16,8 @@ from ..diagnose.evidence import Suspect
 from ..draw.expression import parse
 from ..report.report import Report
 from ..sides.run import Name
+from ..tally import Failure, Figures, Tally
 from ..torches import Compilations, Torches
-from ..verify import Failure, Figures, Tally
 
 Plain = dict[str, Any]
 

@@ -24,7 +24,9 @@ import torch
 from manualbp import __version__
 from manualbp.checkpoint import replace_whole
 
-from ..verify import Plan, Tally, covered
+from ..plan import Plan
+from ..tally import Tally
+from ..verify import covered
 from .lines import Plain, dumped, plain, tally_of
 
 FORMAT = 1

@@ -9,9 +9,11 @@ from typing import Any
 
 import jinja2
 
+from ..draw import goals
+from ..plan import Plan, classes_of
 from ..report import screen
+from ..tally import Tally
 from ..teach.render import environment
-from ..verify import Plan, Tally, classes_of, goals
 from .buckets import buckets
 from .lines import digest
 from .log import Done, identity

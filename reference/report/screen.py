@@ -17,11 +17,13 @@ from ..campaign.buckets import Bucket, buckets
 from ..compare.comparison import Comparison
 from ..compare.tensor import Tensor
 from ..draw.case import Case
+from ..plan import Plan
 from ..sides.record import walk
 from ..sides.side import Side
+from ..tally import Figures, Tally, command_of
 from ..torches import PLAIN, Compilations, Torches
 from ..twin.known import KNOWN
-from ..verify import Figures, Plan, Tally, command_of, drawn
+from ..verify import drawn
 from . import files
 from .report import Report
 

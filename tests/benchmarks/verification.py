@@ -19,11 +19,12 @@ from reference.draw.architectures import Drawn
 from reference.draw.case import Case
 from reference.draw.steps import Steps, in_two_groups, of_network
 from reference.draw.trial import Trial
+from reference.plan import Plan, classes_of
 from reference.sides.hand import Hand
 from reference.sides.module import twin_of
 from reference.sides.run import GRADIENT, of_role
 from reference.sides.steps import TorchUpdates
-from reference.verify import Plan, check, classes_of, draw_case, reached
+from reference.verify import check, draw_case, reached
 
 
 def drawn(count: int, seed: int) -> list[Case]:
