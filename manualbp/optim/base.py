@@ -74,7 +74,8 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in options_of(self).items():
-            object.__setattr__(self, name, plain(value))
+            if isinstance(value, (list, tuple, np.generic)):
+                object.__setattr__(self, name, plain(value))
             if name in NOT_NEGATIVE and isinstance(value, (int, float)):
                 self.needs(value >= 0, f"{name} ≥ 0")
         for b in getattr(self, "betas", ()):

@@ -91,14 +91,20 @@ def within(
     if hand.size and not np.isfinite(hand).any():
         return Tensor(of, hand, other, 0.0, bound, False, None, 1.0, NOTHING)
     apart, size = difference(hand, other), np.abs(hand)
-    room = np.asarray(bound + allowed)
-    error = largest(apart if room.ndim == 0 else np.maximum(apart - allowed, 0))  # ∞ − ∞ in the same places is none
+    room = bound + allowed
+    whole = np.ndim(room) == 0
+    error = largest(apart if whole else np.maximum(apart - allowed, 0))  # ∞ − ∞ in the same places is none
     same = error == 0 and np.array_equal(hand, other)
     seen, there = np.count_nonzero(size > room), np.count_nonzero(hand)
     blind = 1 - seen / there if there else 0.0
+    power = _least(room, np.asarray(largest(size)) if whole else size) if seen else None
+    return Tensor(of, hand, other, error, float(room if whole else bound), same, power, blind)
+
+
+def _least(room: Array, size: Array) -> float:
+    """The smallest relative fault that some entry would have shown."""
     with np.errstate(all="ignore"):
-        power = float(np.nanmin(room / (size if room.ndim else largest(size)))) if seen else None
-    return Tensor(of, hand, other, error, float(bound if room.ndim else room), same, power, blind)
+        return float(np.nanmin(room / size))
 
 
 def differ_in_kind(hand: Array | None, other: Array | None, sides: Sides = BESIDE_TORCH) -> str | None:

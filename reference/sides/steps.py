@@ -106,7 +106,7 @@ def _written(into: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _cast(grads: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
     """Gradients in another precision; what it cannot hold becomes infinite."""
     with np.errstate(over="ignore"):
-        return {n: None if g is None else g.astype(dtype) for n, g in grads.items()}
+        return {n: g if g is None or g.dtype == dtype else g.astype(dtype) for n, g in grads.items()}
 
 
 def torch_step(opt: Optimizer, made: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], grads: dict) -> None:
