@@ -334,7 +334,7 @@ def _is_convention(judged: Judged, tried: ComparedTrial) -> bool:
     if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
         return False
     room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
-    return is_between(judged.torch, tried.trial, {x.of: tried.found.runs[0].get(x.of) for x in tried.wrong}, room)
+    return is_between(judged.torch, tried.trial, tried.wrong, room)
 
 
 def _in_small(judged: Judged, tried: ComparedTrial) -> ComparedTrial:

@@ -1,6 +1,6 @@
 """A choice at a kink or tie, where no derivative is: between the gradients that there are on all sides of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,23 +9,35 @@ import numpy as np
 from manualbp.base import Array, tree_map
 
 from ..draw.trial import Trial
-from ..sides.run import Name
 from ..sides.side import Side
+from .bound import difference
+from .tensor import Tensor
 
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
+KINK = 1e-3  # by how much of themselves gradients on its sides differ at least
 WAYS = ("each", "each", "all", "scaled")  # how one goes beside it
 
 
-def is_between(torch: Side, trial: Trial, yours: Mapping[Name, Array | None], room: float) -> bool:
+def is_between(torch: Side, trial: Trial, wrong: Sequence[Tensor], room: float) -> bool:
     """Do these gradients lie between those that torch gives beside the kink?
 
     Off the kink, on all sides of it, torch's gradients are undisputed; a choice at the kink is between them, entry by
-    entry and in sum. room: relative, for how far beside it one looks.
+    entry and in sum. What is off where they all agree is no choice. room: relative, for how far beside it one looks.
     """
     rng = np.random.default_rng(trial.seed + 3)
     near = [torch.run(_beside(rng, trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
-    each = [(a, [run.get(name) for run in near]) for name, a in yours.items()]
-    return all(_between(*of, room) for of in [*each, *_together(each)])
+    each = [(t.hand, [run.get(t.of) for run in near]) for t in wrong]
+    if not all(_between(*of, room) for of in [*each, *_together(each)]):
+        return False
+    return all(_off_at_kinks(t, around) for t, (_, around) in zip(wrong, each))
+
+
+def _off_at_kinks(t: Tensor, around: Sequence[Array | None]) -> bool:
+    """Do the gradients beside every entry that is off differ by more than a smooth function's do?"""
+    each = np.stack([a for a in around if a is not None])
+    apart, size = np.ptp(each, axis=0), np.abs(each).max(0)
+    off = difference(np.asarray(t.hand), np.asarray(t.torch)) > t.bound
+    return bool((apart[off] > KINK * size[off]).all())
 
 
 def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[tuple[Array, list[Array]]]:

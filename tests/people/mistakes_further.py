@@ -26,6 +26,22 @@ def torch_running_mean(x):
     return torch.cumsum(x, 1) / torch.arange(1, x.shape[1] + 1)
 
 
+def top_two(x):
+    i = np.argsort(-x, -1, kind="stable")[:, :2]
+    return np.take_along_axis(x, i, -1), (i, x.shape)
+
+
+def top_two_back(dy, cache):
+    i, shape = cache
+    dx = np.zeros(shape)
+    np.put_along_axis(dx, i, dy, -1)
+    return dx
+
+
+def rms(x):
+    return np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(1e-6))
+
+
 def from_behind(a):
     return np.cumsum(a[:, ::-1], 1)[:, ::-1]
 
@@ -347,6 +363,23 @@ PEOPLE = [
         against=lambda x, t: F.relu(1 - t * x).mean(),
         inputs={"x": ("N",), "t": Constant(("N",))},
         never="surrogate|factor",
+    ),
+    convention(
+        "topk: the first of equal entries, where torch takes a later one",
+        top_two,
+        top_two_back,
+        against=lambda x: x.topk(2, -1).values,
+        inputs=ND,
+        where=lambda s: s["D"] >= 2,
+        never="last maximum",
+    ),
+    wrong(
+        "rms norm: ε of eight digits, which shows in two entries",
+        lambda x: (x / rms(x), x),
+        lambda dy, x: dy / rms(x) - x * (dy * x).mean(-1, keepdims=True) / rms(x) ** 3,
+        against=lambda x: F.rms_norm(x, x.shape[-1:], eps=1e-6),
+        inputs=ND,
+        never="1 times|1 \\+",
     ),
     convention(
         "clamp: 0 at one end",

@@ -138,7 +138,7 @@ def constant_factor(s: Seen) -> Found:
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
-    if s.informative(s.right) and not any(not f.uses for f in known):
+    if s.informative(s.right) and not equal(s, c, 1.0) and not any(not f.uses for f in known):
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)

@@ -286,10 +286,15 @@ def ties(s: Seen) -> Found:
     if not s.right[s.wrong].any() and np.isin(s.yours[s.wrong], dy).all():
         yield Finding("among equal entries several get all of dy: Σ yours ≠ Σ right", "E12", 0.85)
     elif abs(s.residual.sum()) <= 1e-9 * np.abs(s.right).sum():
-        moved = np.isin(s.yours[s.wrong & (s.yours != 0)], dy).all()
+        yours, right = (np.flatnonzero(s.wrong & (g != 0)) for g in (s.yours, s.right))
+        moved = np.isin(s.yours.flat[yours], dy).all()
         relation = "Σ yours = Σ right, but at other places among equal entries"
-        if moved and np.isin(s.right[s.wrong & (s.right != 0)], dy).all():
-            yield Finding(relation, "E13.last", 0.85)
+        if moved and np.isin(s.right.flat[right], dy).all():
+            if yours.size == right.size and (yours > right).all():
+                yield Finding(relation, "E13.last", 0.85)
+                return
+            text = "In a tie another one of the equal entries gets the gradient than in the function intended."
+            yield Finding(relation, None, 0.85, "", text, "a defensible choice: either is a subgradient")
         elif moved:
             text = "In a tie one of the maxima gets all of the gradient, where the function intended shares it."
             remedy = "a defensible choice; amax shares evenly, max with an axis gives all to one"
