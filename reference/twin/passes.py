@@ -3,14 +3,16 @@ numbers shared between runs. Whoever reads the model, or compares with it, runs 
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
@@ -45,6 +47,32 @@ def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **optio
     """f of x, written into x where the caller wants it there."""
     y = f(x, *rest, **options)
     return x.copy_(y) if inplace else y
+
+
+@contextmanager
+def straight() -> Iterator[None]:
+    """A checkpoint is what it runs, once: it would run again in backward, then on the module's own parameters; and a
+    scripted function is that which it was made from."""
+    with ExitStack() as stack:
+        for place, name, replaced in STRAIGHT:
+            stack.enter_context(mock.patch.object(place, name, replaced))
+        yield
+
+
+def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
+    """In the place of what stands around a checkpointed function."""
+    yield
+
+
+STRAIGHT: tuple[tuple[Any, str, Any], ...] = (
+    (checkpoint, "_checkpoint_without_reentrant_generator", _nothing),
+    (checkpoint.CheckpointFunction, "apply", lambda run, preserve, *args: run(*args)),
+    (
+        torch.jit.ScriptFunction,
+        "__call__",
+        lambda scripted, *args, **kwargs: scripted._torchdynamo_inline(*args, **kwargs),
+    ),
+)
 
 
 class WithBuffers(nn.Module):
@@ -175,7 +203,7 @@ def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[A
     """What the user's own module gives, and its buffers after the pass."""
     called = WithBuffers(model)
     state = {f"inner.{n}": t for n, t in (given.params | given.buffers).items()}
-    with torch.enable_grad(), default_dtype(mode.dtype), mode:
+    with torch.enable_grad(), default_dtype(mode.dtype), straight(), mode:
         y = torch.func.functional_call(called, state, given.args, given.kwargs)
     return y, called.left
 

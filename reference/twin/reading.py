@@ -91,7 +91,7 @@ class Reader(Values):
         if result is None or not any(True for _ in tensors_in(result)):
             return y
         if target is not None:
-            self.writes.append((target._version, id(target)))
+            self.writes.append((target._version, target))
         elif name in calls.SAME or type(step.layer) is registry()["Identity"]:
             return self.alias(y, given[0])
         base = calls.in_place_of(name).rsplit(".")[-1].strip("_")
@@ -239,9 +239,7 @@ class Reader(Values):
                 self.values[id(t)] = replace(value, version=t._version)
 
     def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """A torch.autograd.Function: a checkpoint is what it runs; any other has a backward of its own."""
-        if cls.__name__ == "CheckpointFunction" and cls.__module__.startswith("torch."):
-            return args[0](*args[2:])
+        """A torch.autograd.Function, which has a backward of its own."""
         y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
         if not self.inside:

@@ -4,16 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from manualbp.base import Layer
 from manualbp.container import Select
 from manualbp.graph import Names, Node
+from manualbp.operations import GetItem, Reshape, SetItem
 
 from . import calls
 from .passes import OwnRun, PassInputs
 from .step import UnknownCallError
+
+
+NOWHERE = (
+    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a function gave that "
+    "is not torch's"
+)
+WRITTEN = (
+    "a tensor is used after several views of it, or what it is a view of, were changed in place: write x = x.clone() "
+    "before the change, or the change without an underscore"
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Values(OwnRun):
         self.buffers: set[str] = set()
         self.constants: dict[str, torch.Tensor] = {}
         self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
-        self.writes: list[tuple[int, int]] = []  # version after the write, id of the tensor that was written to
+        self.writes: list[tuple[int, torch.Tensor]] = []  # version after the write, the tensor that was written to
 
     def give(self, given: PassInputs, seen: Mapping[str, torch.Tensor]) -> None:
         self.parameters, self.buffers = set(given.params), set(given.buffers)
@@ -86,19 +98,15 @@ class Values(OwnRun):
     def name(self, t: torch.Tensor) -> str:
         """The name of a tensor in the graph; one that no call made is a constant, kept beside the parameters."""
         value = self.values.get(id(t))
-        if value is None:
-            if t.requires_grad:
-                raise UnknownCallError(
-                    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a "
-                    "function gave that is not torch's"
-                )
+        since = -1 if value is None or value.fixed else value.version
+        if value is None or (value.fixed and value.version != t._version):
             value = self.constant(t)
+        if value.version != t._version or (value.fixed and t.requires_grad):
+            value = self.repaired(t, value, [w for version, w in self.writes if version > since])
         if t.requires_grad and not value.gradient:
             raise UnknownCallError(
                 "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
             )
-        if value.version != t._version:
-            value = self.repaired(t, value)
         for i in value.path:
             value = replace(value, name=self.add(f"{value.name}[{i}]", Select(i), value.name), path=())
             self.values[id(t)] = value
@@ -110,22 +118,38 @@ class Values(OwnRun):
         self.know(t, name, fixed=True)
         return self.values[id(t)]
 
-    def repaired(self, t: torch.Tensor, value: Value) -> Value:
-        """The value of a tensor that was changed since: through a view of it, by an index, that still is current."""
-        if value.fixed:
-            return self.constant(t)
-        since = {id_ for version, id_ in self.writes if version > value.version}
-        found = [(view, index) for view, base, index in self.views if base is t and id(view) in since]
-        if len(since) == 1 and found and "Tensor.__setitem__" in calls.operations():
-            view, index = found[-1]
-            self.values[id(t)] = replace(value, version=t._version)
-            step = calls.step_of("Tensor.__setitem__", (t, index, view), {}, self.dtype)
-            self.know(t, self.add(self.here("setitem"), step.layer, self.named(step.inputs)))
-            return self.values[id(t)]
-        raise UnknownCallError(
-            "a tensor is used after a view of it, or what it is a view of, was changed in place: write "
-            "x = x.clone() before the change, or the change without an underscore"
-        )
+    def repaired(self, t: torch.Tensor, value: Value, written: list[torch.Tensor]) -> Value:
+        """The value of a tensor that was changed since through another one, which shares its memory."""
+        sharing = [*{id(w): w for w in written if origin(w) is origin(t)}.values()]
+        if not sharing:
+            raise UnknownCallError(NOWHERE)
+        self.values[id(t)] = replace(value, version=t._version, fixed=False, gradient=t.requires_grad)
+        mine, theirs = places(t), places(sharing[0])  # place in memory -> number of the entry
+        if len(sharing) > 1 or len(mine) < t.numel():
+            raise UnknownCallError(WRITTEN)
+        if theirs.keys() <= mine.keys():
+            self.know(t, self.set_in(t, sharing[0], [mine[at] for at in theirs]))
+        elif mine.keys() <= theirs.keys():
+            self.know(t, self.taken_from(t, sharing[0], [theirs[at] for at in mine]))
+        elif not mine.keys().isdisjoint(theirs):
+            raise UnknownCallError(WRITTEN)
+        return self.values[id(t)]
+
+    def set_in(self, t: torch.Tensor, written: torch.Tensor, at: list[int]) -> str:
+        """A node that writes into t what was written into a part of it."""
+        index = next((i for view, whole, i in self.views if view is written and whole is t), None)
+        if index is not None:
+            step = calls.step_of("Tensor.__setitem__", (t, index, written), {}, self.dtype)
+            return self.add(self.here("setitem"), step.layer, self.named(step.inputs))
+        flat, values = (self.add(self.here("ravel"), Reshape((-1,)), self.name(a)) for a in (t, written))
+        whole = self.add(self.here("setitem"), SetItem("i0"), (flat, values, self.name(torch.tensor(at))))
+        return self.add(self.here("reshape"), Reshape(tuple(t.shape)), whole)
+
+    def taken_from(self, t: torch.Tensor, written: torch.Tensor, at: list[int]) -> str:
+        """A node that gives t as a part of what was written to."""
+        flat = self.add(self.here("ravel"), Reshape((-1,)), self.name(written))
+        part = self.add(self.here("getitem"), GetItem("i0"), (flat, self.name(torch.tensor(at))))
+        return self.add(self.here("reshape"), Reshape(tuple(t.shape)), part)
 
     def named(self, inputs: Any) -> Names:
         if isinstance(inputs, torch.Tensor):
@@ -136,3 +160,16 @@ class Values(OwnRun):
         name = self.fresh(base)
         self.nodes.append(Node(name, layer, inputs, params))
         return name
+
+
+def origin(t: torch.Tensor) -> torch.Tensor:
+    """What it is a view of, or itself."""
+    return t if t._base is None else t._base
+
+
+def places(t: torch.Tensor) -> dict[int, int]:
+    """Of every place in memory that it has, in order, which of its entries lies there."""
+    at = np.asarray(t.storage_offset())
+    for n, stride in zip(t.shape, t.stride()):
+        at = at[..., None] + stride * np.arange(n)
+    return {place: i for i, place in enumerate(at.ravel().tolist())}
