@@ -7,7 +7,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from people import (
     courses,
@@ -33,7 +32,7 @@ PEOPLE = [person for module in MODULES for person in module.PEOPLE]
 
 def told(person):
     """The report, and all that is read in it."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         return check_function(*person.arguments, title=person.name, **person.options)
 

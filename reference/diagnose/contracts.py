@@ -12,6 +12,7 @@ from manualbp.base import tree_map
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial, cast, corner
 from ..sides.formats import UNIT
+from ..sides.gradients import array
 from ..sides.run import flat
 from ..sides.yours import Arrays, Subject
 
@@ -81,7 +82,7 @@ def _copied(dy: Any) -> Any:
 
 
 def _kept(grads: Arrays) -> Arrays:
-    return {n: None if g is None else np.array(g) for n, g in grads.items()}
+    return {n: None if g is None else np.array(array(g)) for n, g in grads.items()}
 
 
 def _differ(a: Arrays, b: Arrays) -> str | None:
