@@ -37,7 +37,7 @@ from .sides.compiled import Compiled, function_side
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
-from .sides.raised import quiet
+from .sides.raised import for_users
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -46,7 +46,7 @@ from .twin.conventions import as_in
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
 
 
-@quiet()
+@for_users
 def check_gradients(
     gradients: Mapping[str, Any] | Any, *, loss: Callable[..., torch.Tensor] | None = None,
     at: Mapping[str, Any] | Any, title: str = "gradients",
@@ -79,7 +79,7 @@ def check_gradients(
     return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 
-@quiet()
+@for_users
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
@@ -150,7 +150,7 @@ def _truth(against: Any) -> Callable | None:
     return against
 
 
-@quiet()
+@for_users
 def check_pointwise(
     f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), dtype: str | None = None,
     seed: int = 0, title: str | None = None,
@@ -163,7 +163,7 @@ def check_pointwise(
     return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
-@quiet()
+@for_users
 def check_layer(
     layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None,
     torch: str = EAGER,
@@ -226,7 +226,7 @@ def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
     return twin if way == EAGER else Compiled(twin.make, twin.seed, cut=twin.cut, backend=way)
 
 
-@quiet()
+@for_users
 def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:
     """An update rule against another, in lock-step on the same gradients.
 

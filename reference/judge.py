@@ -28,6 +28,7 @@ from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
 from .sides.formats import LOW, UNIT
+from .sides.raised import in_words, is_ours, line_of
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
 from .sides.side import Side
 from .sides.yours import Subject
@@ -180,8 +181,9 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[Tried], tuple[s
         except Exception as e:
             errors[str(trial)] = e
     if not tried:
-        raise next(iter(errors.values()))
-    return tried, tuple(f"{type(e).__name__} for {trial}: {e}" for trial, e in errors.items())
+        trial, e = next(iter(errors.items()))
+        raise e if is_ours(e) else ValueError(f"{in_words(e)}{line_of(e)}\non inputs {trial}") from e
+    return tried, tuple(f"{in_words(e)}, for {trial}" for trial, e in errors.items())
 
 
 def one(judged: Judged, trial: Trial) -> Tried:

@@ -10,7 +10,7 @@ from ..draw.plans import BEYOND, EXTRA, OF_SIZE, PAST
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
-from .raised import NotFiniteError, RefusedError
+from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
 
@@ -41,6 +41,16 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
         if all(t.sizes[a] == t.sizes[b] for t in accepted):
             return a, b
     return None
+
+
+def only_where(a: str, b: str, refused: Sequence[RefusedError]) -> ValueError:
+    """What to say where all that differ in two sizes were refused."""
+    told = "give both the same name in `inputs`"
+    if all(e.who == "backward" for e in refused):
+        told = f"forward runs on others, so its gradient must, too; if none are meant, {told}"
+    error = ValueError(f"{refused[0]}\nIt runs only where {a} = {b}: {told}")
+    error.__cause__ = refused[0].error
+    return error
 
 
 def without_broadcast(accepted: list[Trial], refused: Sequence[tuple[Trial, Exception]]) -> list[Trial]:
@@ -120,27 +130,18 @@ def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Ex
     usage = [e for e in refused if isinstance(e, RefusedError) and is_ours(e.error)]
     if usage:
         return usage[0].error
-    said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
-    if not said:
+    first = next((e for e in refused if isinstance(e, RefusedError)), None)
+    if first is None:
         name = next(iter(trial.arrays))
         return ValueError(
             f"forward is not finite on anything that was drawn: say what numbers {', '.join(trial.arrays)} may be, as "
             f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
         )
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
-    first = next(e.error for e in refused if isinstance(e, RefusedError))
-    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
+    of_sizes = (ValueError, RuntimeError, AssertionError, np.linalg.LinAlgError)
+    cure = "" if len(trials) == 1 or not isinstance(first.error, of_sizes) else (
         "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
     )  # fmt: skip
-    error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")
-    error.__cause__ = next((e.error for e in refused if isinstance(e, RefusedError)), None)
+    error = ValueError(f"{first}\non inputs {shapes}{cure}")
+    error.__cause__ = first.error
     return error
-
-
-def is_ours(error: Exception) -> bool:
-    """Is it one of this project's own sentences?"""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return isinstance(error, ValueError) and tb is not None and "reference" in tb.tb_frame.f_globals.get("__name__", "")

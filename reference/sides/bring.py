@@ -19,9 +19,9 @@ from .accepted import (
     DOMAINS,
     accept,
     below_one,
-    is_ours,
     none_accepted,
     only_equal,
+    only_where,
     positive,
     told,
     without_broadcast,
@@ -34,7 +34,7 @@ from .formats import checked
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, sorted_out
 from .precision import FLOAT64, Precision, in_another, precision_of
-from .raised import NotFiniteError, RefusedError
+from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
 from .torch_code import function_of
@@ -224,7 +224,7 @@ class _Bringing:
                 given = replace(self.given, constant=(*self.declared, *left_out))
                 return self.precision.around(chosen(given, self.precision.given(trial), outputs, self.order)), left_out
             except RefusedError as e:
-                refused.append(e)
+                refused.append(e.on(trial.sizes))
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
         raise none_accepted(refused, trials)
@@ -295,7 +295,10 @@ class _Bringing:
             for trial in (t for drawn in each for t in (drawn, *self._in_domains(drawn, refused))):
                 try:
                     accept(subject, truth, trial)
-                except (RefusedError, NotFiniteError) as e:
+                except RefusedError as e:
+                    refused.append((trial, e.on(trial.sizes)))
+                    continue
+                except NotFiniteError as e:
                     refused.append((trial, e))
                     continue
                 accepted.append(trial)
@@ -306,8 +309,7 @@ class _Bringing:
             raise none_accepted([e for _, e in refused], trials)
         refused = [(t, e) for t, e in refused if t.kind not in EXTRA]
         if same := only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
-            first = next(e for _, e in refused if isinstance(e, RefusedError))
-            raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
+            raise only_where(*same, [e for _, e in refused if isinstance(e, RefusedError)])
         return accepted, told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
 
 
