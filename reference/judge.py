@@ -252,7 +252,7 @@ def _passed(
     title: str, tried: Sequence[Tried], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
     notes: tuple[str, ...],
 ) -> Report:  # fmt: skip
-    shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
+    shown = min(tried, key=lambda t: (not t.found.tensors, sum(x.power is None for x in t.found.tensors)))
     seen = [x for t in tried for x in t.found.gradients]
     unseen = _unseen([x for t in tried if t.found.dtype in LOW for x in t.found.gradients])
     same = all(x.identical for t in tried for x in t.found.tensors)

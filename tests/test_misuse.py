@@ -220,6 +220,14 @@ def test_a_wrong_index_is_no_matter_of_sizes():
         check(lambda x: (x.reshape(-1, 77), x))
 
 
+def test_numbers_that_are_refused_are_no_matter_of_sizes():
+    def in_the_unit_interval(x):
+        raise ValueError("x must be between 0 and 1, in steps of a third")
+
+    with pytest.raises(ValueError, match=r"say what numbers are taken, as Positive\(…\), Between"):
+        check(in_the_unit_interval)
+
+
 def lines_of(error):
     return [(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
 

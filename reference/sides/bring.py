@@ -20,6 +20,7 @@ from .accepted import (
     accept,
     below_one,
     none_accepted,
+    of_numbers,
     only_equal,
     only_where,
     positive,
@@ -275,12 +276,15 @@ class _Bringing:
         return Beside(subject, numpy), differs, (said,)
 
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
-        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
+        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it, or if
+        somebody said that the numbers are others than it takes; at last constants, too."""
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
-        for of in (positive, below_one) if trial.kind not in (ZEROS, SIGNS) else ():
-            if free and refused and isinstance(refused[-1][1], NotFiniteError):
+        fixed = [n for n, spec in self.inputs.specs.items() if isinstance(getattr(spec, "of", None), tuple)]
+        ways = [(of, which) for which in (free, fixed and free + fixed) if which for of in (positive, below_one)]
+        for of, which in ways if trial.kind not in (ZEROS, SIGNS) else ():
+            if refused and of_numbers(refused[-1][1]):
                 kind = trial.kind if trial.integers or trial.kind in EXTRA else DOMAINS[of is below_one]
-                arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
+                arrays = {n: of(a) if n in which else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
     def accepted(

@@ -141,24 +141,35 @@ def not_finite(s: Seen) -> Found:
     if not bad.any():
         return
     shown = f"{bad.sum()} of {bad.size} entries are not finite"
-    for n, hit, d in _zeros(s):
-        if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
-            if "along" in n or _of_sign(s, ~bad, d):
-                of = n.partition(" = 0")[0].partition(" along")[0].replace(" = ", " − ")
-                text = f"The gradient is divided by the norm of {of}, which is 0 there." * ("along" in n)
-                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown, text)
-                continue
-            zero = n.removesuffix(" = 0").replace(" = ", " − ")
-            text = f"Something is divided by {zero}, which is 0 there."
-            remedy = "derive it without that division: from the factors themselves, or with a limit of its own"
-            yield Finding(f"yours is not finite where {n}", None, 0.9, shown, text, remedy)
+    for zeros in (_zeros(s), _equals(s)):
+        there = [(n, d) for n, hit, d in zeros if np.array_equal(hit & np.isfinite(s.right), bad)]
+        for n, d in there:
+            yield _of_zero(s, n, d, ~bad, shown)
+        if there:
+            break
     large = any(a.size and np.abs(a).max() > 80 for a in s.inputs.values())
     if large and not s.loss and not _of_softmax(s):
         yield Finding("yours is not finite where the input is large", "C11", 0.9, shown)
     if large:
         yield Finding("yours is not finite beside a large input", "A20", 0.88, shown)
-    if not large and any(v == 1 for v in s.e.numbers.values()) and bad.all():
+    if not large and not s.loss and any(v == 1 for v in s.e.numbers.values()) and bad.all():
         yield Finding("yours is not finite where there is one entry to average over", "D18", 0.8, shown)
+
+
+def _of_zero(s: Seen, n: str, d: Array, finite: Array, shown: str) -> Finding:
+    """Not finite where d is 0, in words n."""
+    relation = f"yours is not finite where {n}"
+    zero = n.partition(" along")[0].removesuffix(" = 0").replace(" = ", " − ")
+    if "along" in n or _of_sign(s, finite, d):
+        text = f"The gradient is divided by the norm of {zero}, which is 0 there." * ("along" in n)
+        return Finding(relation, "F16", 0.96, shown, text)
+    if n.endswith(" = 1"):
+        other = f"1 − {n.removesuffix(' = 1')}"
+        text = f"Not finite where {n}: is something divided by what is 0 there, as {other} is, or its logarithm taken?"
+    else:
+        text = f"Something is divided by {zero}, or its logarithm taken, and it is 0 there."
+    remedy = "derive it without that division: from the factors themselves, or with a limit of its own"
+    return Finding(relation, None, 0.9, shown, text, remedy)
 
 
 def _of_sign(s: Seen, finite: Array, d: Array) -> bool:
@@ -179,17 +190,24 @@ def _of_softmax(s: Seen) -> bool:
 
 def _zeros(s: Seen) -> Iterator[tuple[str, Array, Array]]:
     """Where something is 0, in words and as a mask, and what that is."""
-    for n, a in s.known.items():
+    for n, a in (s.inputs if s.e.forward or s.loss else s.known).items():
         for u in spread(a, s.right.shape):
             yield f"{n} = 0", np.broadcast_to(u == 0, s.right.shape), u
+    if s.own is not None and s.own.ndim:
+        rows = np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
+        yield f"{s.name} = 0 along the last axis", rows, s.own
+
+
+def _equals(s: Seen) -> Iterator[tuple[str, Array, Array]]:
+    """Where something is 1, or equal to another, as `_zeros`."""
+    for n, a in s.inputs.items():
+        for u in spread(a, s.right.shape):
+            yield f"{n} = 1", np.broadcast_to(u == 1, s.right.shape), u - 1
     for (n, a), (m, b) in itertools.combinations(s.inputs.items(), 2):
         if a.shape == b.shape == s.right.shape:
             yield f"{n} = {m}", a == b, a - b
             rows = (a == b).all(-1, keepdims=True) if a.ndim else a == b
             yield f"{n} = {m} along the last axis", np.broadcast_to(rows, a.shape), a - b
-    if s.own is not None and s.own.ndim:
-        rows = np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
-        yield f"{s.name} = 0 along the last axis", rows, s.own
 
 
 def noise(s: Seen) -> Found:
