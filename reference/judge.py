@@ -19,8 +19,9 @@ from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, o
 from .compare.kinks import is_between
 from .compare.low import Low, compare_low
 from .compare.tensor import Tensor, different, exactly
+from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import explain, of_contracts, of_side
+from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts
@@ -109,6 +110,10 @@ def _wrong(
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
     format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
     suspects, notes = _explained(pieces, whole, format)
+    if not any(s.score >= SURE for s in suspects):
+        failed = [(t.trial, [e for e in pieces if e.trial == i]) for i, t in enumerate(small)]
+        inside = of_calls(judged.torch, failed)
+        suspects = (*inside, *(s for s in suspects if s.fault)) if inside else suspects
     rough = None if broken else _coarse(judged, tried, suspects)
     if rough is not None:
         return _right_to(title, rough, tried, shown, suspects, refused)

@@ -14,6 +14,7 @@ from people import (
     functions,
     mistakes,
     mistakes_further,
+    mistakes_inside,
     mistakes_of_shape,
     objects,
     pairs,
@@ -27,7 +28,8 @@ from reference import check_function
 
 ROOT = Path(__file__).parents[1]
 MODULES = pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
-MISTAKES = mistakes.MISTAKES + mistakes_further.MISTAKES + mistakes_of_shape.MISTAKES
+OF_MISTAKES = mistakes, mistakes_further, mistakes_inside, mistakes_of_shape
+MISTAKES = [person for module in OF_MISTAKES for person in module.MISTAKES]
 PEOPLE = [person for module in MODULES for person in module.PEOPLE]
 
 

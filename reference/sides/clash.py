@@ -4,6 +4,7 @@ Needs neither torch nor a side: exercises are judged with it, too.
 """
 
 import ast
+import functools
 import linecache
 import re
 import traceback
@@ -59,11 +60,16 @@ def clash(error: BaseException, own: Callable[[str], bool], sizes: Mapping[str, 
 
 def expression(frame: FrameType, place: tuple[Any, ...]) -> ast.AST | None:
     """The operation or call that stands at a place of the frame's file, if there is one."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
-    except SyntaxError:  # a cell with lines that are no Python
-        return None
+    tree = parsed("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
     return next((n for n in ast.walk(tree) if span(n) == place and isinstance(n, EXPRESSIONS)), None)
+
+
+@functools.lru_cache(maxsize=4)
+def parsed(text: str) -> ast.AST:
+    try:
+        return ast.parse(text)
+    except SyntaxError:  # a cell with lines that are no Python
+        return ast.Pass()
 
 
 def span(node: ast.AST) -> tuple[Any, ...]:

@@ -93,7 +93,7 @@ def _own_lines(tb: TracebackType | None) -> TracebackType | None:
     """Of a traceback those lines that are neither this project's nor a library's."""
     own: list[TracebackType] = []
     while tb is not None:
-        own += [] if _foreign(tb.tb_frame.f_code.co_filename) else [tb]
+        own += [] if is_foreign(tb.tb_frame.f_code.co_filename) else [tb]
         tb = tb.tb_next
     found = None
     for t in reversed(own):
@@ -104,19 +104,20 @@ def _own_lines(tb: TracebackType | None) -> TracebackType | None:
 def in_words(error: Exception, sizes: Mapping[str, int] | None = None) -> str:
     """What was raised: its name and first line, or which shapes of whose expression do not go together."""
     said = str(error).strip().partition("\n")[0]
-    clashing = clash(error, lambda file: not _foreign(file), sizes)
+    clashing = clash(error, lambda file: not is_foreign(file), sizes)
     said = clashing.text.removesuffix(".") if clashing else said
     return f"{type(error).__name__}{': ' * bool(said)}{said}"
 
 
 def line_of(error: BaseException) -> str:
     """The last line that is neither this project's nor a library's."""
-    own = [f for f in traceback.extract_tb(error.__traceback__) if not _foreign(f.filename)]
+    own = [f for f in traceback.extract_tb(error.__traceback__) if not is_foreign(f.filename)]
     if not own:
         return ""
     line = f": {own[-1].line}" if own[-1].line else ""
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name}{line})"
 
 
-def _foreign(file: str) -> bool:
+@functools.cache
+def is_foreign(file: str) -> bool:
     return any(word in file for word in LIBRARIES) or Path(file).is_relative_to(HERE)
