@@ -93,6 +93,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
+    suspects = _with_calls(judged, suspects, [tried], evidence)
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
         return _right_to(title, rough, [tried], tried, suspects, ())
@@ -110,10 +111,7 @@ def _wrong(
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
     format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
     suspects, notes = _explained(pieces, whole, format)
-    if not any(s.score >= SURE for s in suspects):
-        failed = [(t.trial, [e for e in pieces if e.trial == i]) for i, t in enumerate(small)]
-        inside = of_calls(judged.torch, failed)
-        suspects = (*inside, *(s for s in suspects if s.fault)) if inside else suspects
+    suspects = _with_calls(judged, suspects, small, pieces)
     rough = None if broken else _coarse(judged, tried, suspects)
     if rough is not None:
         return _right_to(title, rough, tried, shown, suspects, refused)
@@ -158,6 +156,16 @@ def _explained(
     changed = format is not None or [e.yours is f.yours for e, f in zip(pieces, short[0])] != [True] * len(pieces)
     behind = explain(*short) if short[0] and changed else ((), ())
     return behind if behind[0] else plain if format is None else explain(pieces, whole)
+
+
+def _with_calls(
+    judged: Judged, suspects: tuple[Suspect, ...], tried: Sequence[Tried], evidence: Sequence[Evidence]
+) -> tuple[Suspect, ...]:
+    """With a mistake inside of the function intended, unless another is sure: then what has no name says less."""
+    if any(s.score >= SURE for s in suspects) or judged.low is not None:
+        return suspects
+    inside = of_calls(judged.torch, [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)])
+    return (*inside, *(s for s in suspects if s.fault)) if inside else suspects
 
 
 def _coarse(judged: Judged, tried: Sequence[Tried], suspects: Sequence[Suspect]) -> Coarse | None:

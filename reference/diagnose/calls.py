@@ -23,7 +23,7 @@ from ..sides.clash import expression, parts
 from ..sides.function import Function
 from ..sides.gradients import array
 from ..sides.raised import is_foreign
-from ..sides.run import GRADIENT, of_role
+from ..sides.run import GRADIENT, OUTPUT, of_role
 from ..sides.side import Side
 from .evidence import Evidence, Suspect
 from .features.seen import Seen, near
@@ -36,6 +36,8 @@ ENTRYWISE = (  # functions that have a slope; and softmax, whose Jacobian is tak
     "abs celu elu erf exp exp2 expm1 gelu hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 logsigmoid "
     "mish pow reciprocal relu relu6 rsqrt selu sigmoid silu softmax softplus softsign sqrt square tanh tanhshrink"
 )
+MASKS = ("tril", "triu", "scaled_dot_product_attention")
+MOVED = {1: "off by one, to the right", -1: "off by one, to the left", 10**6: "left out"}
 OF_SOFTMAX = {"y(1 − y)": "C13"}
 Key = tuple[str, Any, int]  # the function that is called, and where: the code, and how far into it
 Change = Callable[[Callable, tuple, Mapping[str, Any]], Any]
@@ -63,7 +65,7 @@ class Mistake(NamedTuple):
 
 
 class Places(TorchFunctionMode):
-    """Notes the places by which a gradient goes back."""
+    """Notes the places by which a gradient goes back, and those where a causal mask is made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +75,8 @@ class Places(TorchFunctionMode):
         y = func(*args, **(kwargs or {}))
         frame = _frame()
         key = _key(func, frame)
-        if isinstance(y, torch.Tensor) and y.requires_grad and key not in self.found and not _in_place(key[0]):
+        counts = isinstance(y, torch.Tensor) and (y.requires_grad or key[0] in MASKS)
+        if counts and key not in self.found and not _in_place(key[0]):
             self.found[key] = _place(key, frame, args, y)
         return y
 
@@ -118,13 +121,9 @@ def _place(key: Key, frame: FrameType | None, args: tuple, y: torch.Tensor) -> P
             return None
         text = ast.unparse(node)
         operands = {i: ast.unparse(n) for i, n in enumerate(parts(node, frame)) if i in differ}
-    alone = (
-        len(differ) == 1
-        and isinstance(x, torch.Tensor)
-        and x.shape == y.shape
-        and key[0].strip("_") in ENTRYWISE.split()
-    )
-    return Place(key, text, operands, (np.array(array(x)), np.array(array(y))) if alone else None)
+    entrywise = key[0].strip("_") in ENTRYWISE.split() and len(differ) == 1 and isinstance(x, torch.Tensor)
+    entries = (np.array(array(x)), np.array(array(y))) if entrywise and x.shape == y.shape else None
+    return Place(key, text, operands, entries)
 
 
 def _differs(a: Any) -> bool:
@@ -132,19 +131,20 @@ def _differs(a: Any) -> bool:
 
 
 def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence]]]) -> tuple[Suspect, ...]:
-    """The first mistake inside of the torch code that gives back all gradients of all trials of real numbers.
+    """The first mistake inside of the torch code that gives back all numbers of all trials of real numbers.
 
     failed: trials, with the wrong tensors of each
     """
-    real = [(t, of) for t, of in failed if of and not t.integers and not t.large and not any(e.forward for e in of)]
+    real = [(trial, of) for trial, of in failed if of and not trial.integers and not trial.large]
     real.sort(key=lambda pair: pair[0].size)
     if not isinstance(torch, Function) or not real:
         return ()
+    kinds = _of_masks if any(e.forward for _, of in real for e in of) else _mistakes
     try:
         with np.errstate(all="ignore"):
             with Places() as places:
                 torch.run(real[0][0])
-            found = (m for p in list(filter(None, places.found.values()))[:MOST] for m in _mistakes(p))
+            found = (m for p in list(filter(None, places.found.values()))[:MOST] for m in kinds(p))
             mistake = next((m for m in found if all(_gives(m, torch, *each) for each in real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
         return ()
@@ -152,26 +152,54 @@ def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence
 
 
 def _gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evidence]) -> bool:
-    """Are these your gradients, those that are right, too?"""
+    """Are these your outputs and gradients, those that are right, too?"""
     with Otherwise(mistake):
-        told = of_role(torch.run(trial), GRADIENT)
-    names = {e.name: e for e in wrong}
-    right = ((n, g) for n, g in wrong[0].grads.items() if n not in names)
-    return all(Seen(e).alike(told[n.removesuffix(" (input)")]) for n, e in names.items()) and all(
-        near(told[n.removesuffix(" (input)")], g, SAME) or not g.any() for n, g in right
+        run = torch.run(trial)
+    outputs, grads = of_role(run, OUTPUT), of_role(run, GRADIENT)
+    known = {e.name for e in wrong if not e.forward}
+    right = ((_bare(n), g) for n, g in wrong[0].grads.items() if n not in known)
+    return all(Seen(e).alike(outputs[e.name] if e.forward else grads[_bare(e.name)]) for e in wrong) and all(
+        near(grads[n], g, SAME) or not g.any() for n, g in right
     )
 
 
+def _bare(name: str) -> str:
+    """The name of an input that is called as an output is."""
+    return name.removesuffix(" (input)")
+
+
 def _suspect(m: Mistake, wrong: Sequence[Evidence]) -> Suspect:
-    names = ", ".join(f"d{n}" for n in dict.fromkeys(e.name for e in wrong))
+    names = ", ".join(dict.fromkeys("d" * (not e.forward) + e.name for e in wrong))
     evidence = f"{names}: made in `against` it gives {len(wrong)} of {len(wrong)} wrong tensors within the bound"
-    return Suspect(m.fault, m.text, m.relation, m.remedy, "", evidence, SCORE)
+    return Suspect(m.fault, m.text, m.relation, m.remedy, "", evidence, SCORE, any(e.forward for e in wrong))
 
 
 def _mistakes(place: Place) -> Iterator[Mistake]:
-    yield from _of_paths(place)
+    yield from _of_masks(place)
+    yield from _of_paths(place) if place.key[0] not in MASKS[:2] else ()
     if place.entries is not None:
         yield from _of_slopes(place, *place.entries)
+
+
+def _of_masks(place: Place) -> Iterator[Mistake]:
+    """A causal mask whose diagonal is moved by one, or out of sight."""
+    for by, said in MOVED.items() if place.key[0] in MASKS else ():
+
+        def moved(func: Callable, args: tuple, options: Mapping[str, Any], by: int = by) -> Any:
+            if func.__name__ in MASKS[:2]:
+                x, diagonal, *_ = (*args, options.get("diagonal", 0))
+                return func(x, diagonal + by)
+            if not options.get("is_causal"):
+                return func(*args, **options)
+            shown = torch.ones(args[0].shape[-2], args[1].shape[-2], dtype=torch.bool).tril(by)
+            return func(*args, **{**options, "is_causal": False, "attn_mask": shown})
+
+        text, fault = f"The causal mask of {place.text} is {said}.", "G15" if by in (1, -1) else None
+        remedy = KNOWN["G15"].remedy if fault else "hide j > i: the same weights forward and back"
+        relation = f"yours = right with its diagonal {f'moved by {by:+}' if fault else 'out of sight'}".replace(
+            "-", "−"
+        )
+        yield Mistake(place.key, moved, text, relation, remedy, fault)
 
 
 def _of_paths(place: Place) -> Iterator[Mistake]:

@@ -10,6 +10,8 @@ from .mistakes import sigmoid, softmax, wrongly
 RNN = {"x": ("N", "T", "D"), "W": ("D", "H"), "U": ("H", "H"), "b": ("H",)}
 LSTM = {"x": ("N", "T", "D"), "W": ("D + H", "4*H"), "b": ("4*H",)}
 GATED = {"x": ("N", "D"), "W": ("D", "H"), "V": ("D", "H"), "O": ("H", "D")}
+SELF = {"x": ("N", "T", "D"), "Q": ("D", "H"), "K": ("D", "H"), "V": ("D", "H")}
+QKV = {"q": ("N", "T", "D"), "k": ("N", "T", "D"), "v": ("N", "T", "D")}
 MLP = {"x": ("N", "D"), "W": ("D", "H"), "V": ("H", "D")}
 ROOT = (2 / np.pi) ** 0.5
 
@@ -137,6 +139,58 @@ def block_of(name, mask, says, ids=""):
     return wrongly(f"block: {name}", block, back, against, MLP, ids=ids, says=says)
 
 
+def attending(x, Q, K, V, diagonal=0):
+    q, k, v = x @ Q, x @ K, x @ V
+    scores = q @ k.swapaxes(1, 2) / q.shape[2] ** 0.5
+    shown = np.tril(np.ones(scores.shape[1:]), diagonal) > 0
+    return softmax(np.where(shown, scores, -1e30)), q, k, v
+
+
+def attention_of(name, against, says, forward=0, backward=0, ids="G15"):
+    def front(x, Q, K, V):
+        P, _, _, v = attending(x, Q, K, V, forward)
+        return P @ v
+
+    def back(dy, x, Q, K, V):
+        P, q, k, v = attending(x, Q, K, V, backward)
+        dP = dy @ v.swapaxes(1, 2)
+        dz = P * (dP - (P * dP).sum(-1, keepdims=True)) / q.shape[2] ** 0.5
+        dq, dk, dv = dz @ k, dz.swapaxes(1, 2) @ q, P.swapaxes(1, 2) @ dy
+        dQ, dK, dV = (np.einsum("ntd,nth->dh", x, d) for d in (dq, dk, dv))
+        return dq @ Q.T + dk @ K.T + dv @ V.T, dQ, dK, dV
+
+    return wrongly(f"self-attention: {name}", front, back, against, SELF, ids=ids, says=says)
+
+
+def by_a_triangle(x, Q, K, V):
+    q, k, v = x @ Q, x @ K, x @ V
+    scores = q @ k.transpose(1, 2) / q.shape[2] ** 0.5
+    shown = torch.tril(torch.ones(scores.shape[1:]))
+    return torch.softmax(scores.masked_fill(shown == 0, float("-inf")), -1) @ v
+
+
+def by_one_call(x, Q, K, V):
+    return F.scaled_dot_product_attention(x @ Q, x @ K, x @ V, is_causal=True)
+
+
+def cross_of(name, says, forward=0, backward=0, ids="G15"):
+    """Queries, keys and values that are given."""
+
+    def weights(q, k, diagonal):
+        scores = q @ k.swapaxes(1, 2) / q.shape[2] ** 0.5
+        return softmax(np.where(np.tril(np.ones(scores.shape[1:]), diagonal) > 0, scores, -1e30))
+
+    def back(dy, q, k, v):
+        P, dP = weights(q, k, backward), dy @ v.swapaxes(1, 2)
+        dz = P * (dP - (P * dP).sum(-1, keepdims=True)) / q.shape[2] ** 0.5
+        return dz @ k, dz.swapaxes(1, 2) @ q, P.swapaxes(1, 2) @ dy
+
+    return wrongly(
+        f"attention: {name}", lambda q, k, v: weights(q, k, forward) @ v, back,
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), QKV, ids=ids, says=says,
+    )  # fmt: skip
+
+
 def weighted_back(dy, q, k, v):
     P = softmax(q @ k.T)
     dz, dA = P * (dy @ v @ v.T), P.T @ dy
@@ -165,6 +219,12 @@ MISTAKES = [
         lambda dy, x, W: (dy[:, None] * (x @ W), x.T @ (dy[:, None] * x)), lambda x, W: ((x @ W) * x).sum(1),
         {"x": ("N", "D"), "W": ("D", "D")}, says="In x @ W nothing goes back to x",
     ),
+    attention_of("one step ahead", by_a_triangle, r"torch.tril\(.*\) is off by one, to the right", backward=1),
+    attention_of("one step ahead, both ways", by_one_call, r"attention\(.* is off by one, to the right", 1, 1),
+    attention_of("no mask in backward", by_a_triangle, r"mask of torch.tril\(.*\) is left out", backward=99),
+    cross_of("one step ahead, both ways", "see one step ahead", 1, 1),
+    cross_of("not itself, in backward", "hides every position from itself", 0, -1),
+    cross_of("no mask", "The mask is left out", 99, 99, ids="G14"),
     wrongly(
         "attention: P dP for its Jacobian", lambda q, k, v: softmax(q @ k.T) @ (v @ v.T),
         lambda dy, q, k, v: weighted_back(dy, q, k, v), lambda q, k, v: torch.softmax(q @ k.T, 1) @ (v @ v.T),
