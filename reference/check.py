@@ -37,7 +37,7 @@ from .sides.compiled import Compiled, function_side
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
-from .sides.raised import quiet
+from .sides.raised import for_users
 from .sides.side import Side
 from .sides.yours import OfLayer, Pointwise
 from .twin import modules
@@ -46,6 +46,7 @@ from .twin.conventions import as_in
 Spec = Any  # a shape ("N", "D") or (4, 3), an array, Indices, or a hypothesis strategy
 
 
+@for_users
 def check_gradients(
     gradients: Mapping[str, Any] | Any, *, loss: Callable[..., torch.Tensor] | None = None,
     at: Mapping[str, Any] | Any, title: str = "gradients",
@@ -78,6 +79,7 @@ def check_gradients(
     return replace(report, wrong_side="gradients") if report.wrong_side else report
 
 
+@for_users
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
@@ -110,12 +112,11 @@ def check_function(
     mistaken.class_only(forward)
     usable(torch, "check_function(…, torch=…)")
     title = title or getattr(forward, "__name__", type(forward).__name__)
-    with quiet():
-        job = bring(
-            forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-            accumulates=accumulates, seed=seed, dtype=dtype,
-        )  # fmt: skip
-        return _of(title, job, torch)
+    job = bring(
+        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+        accumulates=accumulates, seed=seed, dtype=dtype,
+    )  # fmt: skip
+    return _of(title, job, torch)
 
 
 def _of(title: str, job: Brought, torch: str) -> Report:
@@ -149,6 +150,7 @@ def _truth(against: Any) -> Callable | None:
     return against
 
 
+@for_users
 def check_pointwise(
     f: Callable, df: Callable, *, against: Any = None, shape: Spec = ("N", "D"), dtype: str | None = None,
     seed: int = 0, title: str | None = None,
@@ -158,10 +160,10 @@ def check_pointwise(
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
     truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    with quiet():
-        return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
+    return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
 
 
+@for_users
 def check_layer(
     layer: Any, *, against: Any = None, examples: int = 10, seed: int = 0, shape: tuple[int, ...] | None = None,
     torch: str = EAGER,
@@ -224,6 +226,7 @@ def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
     return twin if way == EAGER else Compiled(twin.make, twin.seed, cut=twin.cut, backend=way)
 
 
+@for_users
 def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:
     """An update rule against another, in lock-step on the same gradients.
 

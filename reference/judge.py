@@ -19,8 +19,9 @@ from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, o
 from .compare.kinks import is_between
 from .compare.low import Low, compare_low
 from .compare.tensor import Tensor, different, exactly
+from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import explain, of_contracts, of_side
+from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts
@@ -28,6 +29,7 @@ from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .report.report import Report
 from .sides.formats import LOW, UNIT
+from .sides.raised import in_words, is_ours, line_of
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
 from .sides.side import Side
 from .sides.yours import Subject
@@ -91,6 +93,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
         return _passed(title, [tried], (), (), ())
     evidence = _evidence(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
+    suspects = _with_calls(judged, suspects, [tried], evidence)
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
         return _right_to(title, rough, [tried], tried, suspects, ())
@@ -108,6 +111,7 @@ def _wrong(
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
     format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
     suspects, notes = _explained(pieces, whole, format)
+    suspects = _with_calls(judged, suspects, small, pieces)
     rough = None if broken else _coarse(judged, tried, suspects)
     if rough is not None:
         return _right_to(title, rough, tried, shown, suspects, refused)
@@ -154,6 +158,16 @@ def _explained(
     return behind if behind[0] else plain if format is None else explain(pieces, whole)
 
 
+def _with_calls(
+    judged: Judged, suspects: tuple[Suspect, ...], tried: Sequence[ComparedTrial], evidence: Sequence[Evidence]
+) -> tuple[Suspect, ...]:
+    """With a mistake inside of the function intended, unless another is sure: then what has no name says less."""
+    if any(s.score >= SURE for s in suspects) or judged.low is not None:
+        return suspects
+    inside = of_calls(judged.torch, [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)])
+    return (*inside, *(s for s in suspects if s.fault)) if inside else suspects
+
+
 def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[Suspect]) -> Coarse | None:
     """How coarse it is, unless something else than rounding explains it."""
     if judged.torch is None or judged.low is not None or any(not s.rounding for s in suspects):
@@ -180,8 +194,9 @@ def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[ComparedTrial],
         except Exception as e:
             errors[str(trial)] = e
     if not tried:
-        raise next(iter(errors.values()))
-    return tried, tuple(f"{type(e).__name__} for {trial}: {e}" for trial, e in errors.items())
+        trial, e = next(iter(errors.items()))
+        raise e if is_ours(e) else ValueError(f"{in_words(e)}{line_of(e)}\non inputs {trial}") from e
+    return tried, tuple(f"{in_words(e)}, for {trial}" for trial, e in errors.items())
 
 
 def one(judged: Judged, trial: Trial) -> ComparedTrial:
@@ -250,7 +265,7 @@ def _passed(
     title: str, tried: Sequence[ComparedTrial], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
     notes: tuple[str, ...],
 ) -> Report:  # fmt: skip
-    shown = min(tried, key=lambda t: sum(x.power is None for x in t.found.tensors))
+    shown = min(tried, key=lambda t: (not t.found.tensors, sum(x.power is None for x in t.found.tensors)))
     seen = [x for t in tried for x in t.found.gradients]
     unseen = _unseen([x for t in tried if t.found.dtype in LOW for x in t.found.gradients])
     same = all(x.identical for t in tried for x in t.found.tensors)

@@ -16,6 +16,7 @@ import numpy as np
 from .compare.updates import Lockstep
 from .diagnose.evidence import Suspect
 from .draw.steps import Steps
+from .sides.raised import in_words
 from .sides.rule_torch import OnTensors
 from .sides.rule_truth import Truth
 from .sides.rules import Rule
@@ -121,8 +122,7 @@ def _beside(rule: Rule, truth: Truth, steps: Steps, groups: Mapping[str, Any] | 
     try:
         wrong = Lockstep(yours, right, steps).wrong
     except Exception as e:
-        said = (str(e).strip().splitlines() or [""])[0]
-        yield Habit(f"with {what} it raised {type(e).__name__}: {said}", note=True)
+        yield Habit(f"with {what} it raised {in_words(e)}", note=True)
         return
     if wrong:
         yield Habit(f"with {what} it is wrong: {wrong[0].name}")

@@ -16,7 +16,7 @@ from .draw.steps import Steps
 from .faults import faults
 from .judge_habits import Habit, habits, left_over
 from .report.report import Report
-from .sides.raised import line_of
+from .sides.raised import in_words, line_of
 from .sides.rule_truth import Truth, drawn, of_one_shape, truth_of
 from .sides.rules import Rule, recognised
 from .sides.steps import HandUpdates, RunTorch, Updates, YourUpdates
@@ -98,8 +98,7 @@ def _run(yours: Updates, steps: Steps, title: str) -> None:
         with np.errstate(all="ignore"):
             yours.run(steps, np.float64)
     except Exception as e:
-        said = (str(e).strip().splitlines() or [""])[0]
-        raise ValueError(f"{title} raised {type(e).__name__} after its first steps: {said}{line_of(e)}") from e
+        raise ValueError(f"{title}, after its first steps, raised {in_words(e)}{line_of(e)}") from e
 
 
 def _compared(yours: Updates, truth: Truth, steps: Steps) -> tuple[tuple[Tensor, ...], Truth]:

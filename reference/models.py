@@ -35,7 +35,7 @@ from .sides import record
 from .sides.backends import EAGER, usable
 from .sides.model import Graphed, OfModel, Own
 from .sides.module import twin_of
-from .sides.raised import RefusedError
+from .sides.raised import RefusedError, for_users
 from .torches import PLAIN, Torches
 from .twin import passes
 from .twin.layers import array
@@ -81,6 +81,7 @@ class ModelReport(Report):
         return "\n".join(lines)
 
 
+@for_users
 def check_model(
     model: nn.Module, /, *args: Any, seed: int = 0, by_layer: bool = False, only: str = "*", dtype: Any = "float64",
     torch: str = EAGER, **kwargs: Any,

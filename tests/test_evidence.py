@@ -138,3 +138,42 @@ def test_by_which_paths_dy_does_not_go(yours, fact):
 
     report = check_function(forward, backward, against=against, inputs=ND)
     assert fact in report.notes, str(report)
+
+
+def gated(x, W, V):
+    return x * ((x @ W).tanh() @ V)
+
+
+def gated_by(direct=1, slope=lambda h: 1 - h * h):
+    """Forward and backward of the same. direct: what of the path by the first x is counted."""
+
+    def backward(dy, x, W, V):
+        h = np.tanh(x @ W)
+        dz = (dy * x) @ V.T * slope(h)
+        return direct * dy * (h @ V) + dz @ W.T, x.T @ dz, h.T @ (dy * x)
+
+    return lambda x, W, V: x * (np.tanh(x @ W) @ V), backward
+
+
+GATED = {"x": ("N", "D"), "W": ("D", "H"), "V": ("H", "D")}
+
+
+def test_a_mistake_in_one_call_of_the_function_intended():
+    report = check_function(*gated_by(direct=0), against=gated, inputs=GATED)
+    assert report.suspects[0].text == "In x * ((x @ W).tanh() @ V) nothing goes back to x: it is taken for a constant."
+    assert "4 of 4 wrong tensors" in report.suspects[0].evidence
+    report = check_function(*gated_by(slope=lambda h: 1.0), against=gated, inputs=GATED)
+    assert report.suspects[0].text == "The slope of (x @ W).tanh() is left out."
+    assert check_function(*gated_by(), against=gated, inputs=GATED)
+
+
+def test_such_a_mistake_gives_back_every_gradient_or_is_none():
+    """dx alone would be that without one path; dW is wrong besides."""
+    forward, backward = gated_by(direct=0)
+
+    def twice(*given):
+        dx, dW, dV = backward(*given)
+        return dx, 2 * dW, dV
+
+    report = check_function(forward, twice, against=gated, inputs=GATED)
+    assert not any("taken for a constant" in s.text for s in report.suspects)

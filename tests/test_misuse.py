@@ -1,5 +1,8 @@
 """Bad input gets a sentence: what was given, what is taken, the right call, and the user's own line where it raised."""
 
+import re
+import traceback
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +21,7 @@ from reference import (
 )
 
 ND = {"x": ("N", "D")}
+XW = {"x": ("N", "D"), "W": ("D", "M")}
 
 
 def square(x):
@@ -44,6 +48,72 @@ def numbers(gradients, at=None, loss=lambda W: (W**2).sum()):
 
 def in_float64(W):
     return torch.ones(3, 3).double() @ W
+
+
+def affine(backward):
+    """backward(dy, x, W) of x @ W."""
+    return check(lambda x, W: x @ W, lambda dy, x, W: backward(dy, x, W), lambda x, W: x @ W, XW)
+
+
+class Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, W):
+        ctx.save_for_backward(x, W)
+        return x @ W
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, W = ctx.saved_tensors
+        return dy.mm(W), x.T @ dy
+
+
+def taken_from(stack, dy, W):
+    return dy @ stack.pop(), W
+
+
+CLASHES = {
+    "no transpose": (
+        lambda: affine(lambda dy, x, W: (dy @ W, x.T @ dy)),
+        r"dy @ W does not fit together: dy has the shape \(3, 2\) = \(N, M\) and W has the shape \(5, 2\) = \(D, M\).*"
+        r"Is a transpose missing.*test_misuse\.py, line \d+.*runs only where D = M: forward runs on others",
+    ),
+    "the other factor": (
+        lambda: affine(lambda dy, x, W: (dy @ W.T, x @ dy)),
+        r"x @ dy does not fit together: x has the shape \(3, 5\) = \(N, D\) and dy has.*they are 5 and 3",
+    ),
+    "a method": (
+        lambda: affine(lambda dy, x, W: (dy.dot(W), x.T @ dy)),
+        r"dy.dot\(W\) does not fit together.*transpose",
+    ),
+    "einsum": (
+        lambda: affine(lambda dy, x, W: (np.einsum("nm,md->nd", dy, W), x.T @ dy)),
+        r"np.einsum\('nm,md->nd', dy, W\) does not fit together: dy has the shape \(3, 2\) = \(N, M\)",
+    ),
+    "an axis lost": (
+        lambda: check(backward=lambda dy, x: dy * x / x.sum(1)),
+        r"dy \* x / x.sum\(1\) does not fit together.*With keepdims=True it is \(3, 1\)",
+    ),
+    "a function of NumPy": (
+        lambda: check(backward=lambda dy, x: np.add(dy, x.T)),
+        r"np.add\(dy, x.T\) does not fit together: dy has the shape \(3, 5\) = \(N, D\) and x.T has the shape \(5, 3\)",
+    ),
+    "tensors": (
+        lambda: check_function(Affine, against=torch.matmul, inputs=XW),
+        r"dy.mm\(W\) does not fit together: dy has the shape \(3, 2\) = \(N, M\)",
+    ),
+    "the function intended": (
+        lambda: check(against=lambda x: x @ x),
+        r"`against` raised RuntimeError: x @ x does not fit",
+    ),
+    "singular is no clash": (
+        lambda: check(backward=lambda dy, x: np.linalg.solve(0 * x.T @ x, x.T)),
+        "Singular matrix",
+    ),
+    "what is taken away is not looked at again": (
+        lambda: affine(lambda dy, x, W: taken_from([x, W], dy, W)),
+        r"your backward raised ValueError: matmul.*return dy @ stack.pop\(\), W",
+    ),
+}
 
 
 MISUSES = {
@@ -131,12 +201,66 @@ def test_a_misuse_gets_a_sentence(name):
         call()
 
 
+@pytest.mark.parametrize("name", CLASHES)
+def test_shapes_that_clash_are_told_with_the_users_own_expression(name):
+    call, told = CLASHES[name]
+    try:
+        said = str(call())  # it runs where a size is 1: then it is a note
+    except ValueError as e:
+        said = str(e)
+    assert re.search(f"(?s){told}", said), said
+    assert ("gufunc" in said) == ("taken away" in name)
+
+
+def test_a_wrong_index_is_no_matter_of_sizes():
+    with pytest.raises(ValueError, match="IndexError: too many indices") as caught:
+        check(backward=lambda dy, x: dy * x[:, :, 0])
+    assert "where=" not in str(caught.value)
+    with pytest.raises(ValueError, match="where=lambda"):
+        check(lambda x: (x.reshape(-1, 77), x))
+
+
+def test_numbers_that_are_refused_are_no_matter_of_sizes():
+    def in_the_unit_interval(x):
+        raise ValueError("x must be between 0 and 1, in steps of a third")
+
+    with pytest.raises(ValueError, match=r"say what numbers are taken, as Positive\(…\), Between"):
+        check(in_the_unit_interval)
+
+
+def lines_of(error):
+    return [(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def test_the_users_own_lines_are_all_that_is_shown():
+    with pytest.raises(ValueError, match="your backward raised") as caught:
+        affine(lambda dy, x, W: (dy @ W, x.T @ dy))
+    shown = lines_of(caught.value)
+    assert [file for file, _ in shown[:-1]] == [__file__] * (len(shown) - 1)
+    assert shown[-1][1] == "called"  # who raises it
+    cause = caught.value.__cause__
+    assert lines_of(cause) == [(__file__, "<lambda>"), (__file__, "<lambda>")]
+    assert caught.value.__suppress_context__
+
+
+def test_an_error_of_the_project_itself_keeps_its_lines(monkeypatch):
+    monkeypatch.setattr("reference.judge._passed", lambda *_: np.ones(3) + np.ones(4))
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        check()
+    assert any(file.endswith("judge.py") for file, _ in lines_of(caught.value))
+
+
 def test_a_gradient_in_nested_lists_is_an_array():
     assert check(backward=lambda dy, x: (2 * dy * x).tolist())
 
 
 def test_an_output_of_another_shape_is_the_forwards_fault():
     assert check(lambda x: ((x * x).sum(1), x), lambda dy, x: 2 * dy[:, None] * x).wrong_side in ("forward", "both")
+
+
+def test_a_gradient_of_another_shape_beside_a_wrong_output_is_wrong_and_no_error():
+    report = check(lambda x: (3 * x * x, x), lambda dy, x: (2 * dy * x).sum(0))
+    assert (report.verdict, report.wrong_side) == ("wrong", "both")
 
 
 def test_a_gradient_of_another_shape_is_wrong_and_no_error():

@@ -7,7 +7,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from people import (
     courses,
@@ -15,6 +14,8 @@ from people import (
     functions,
     mistakes,
     mistakes_further,
+    mistakes_inside,
+    mistakes_of_shape,
     objects,
     pairs,
     shapes,
@@ -27,13 +28,14 @@ from reference import check_function
 
 ROOT = Path(__file__).parents[1]
 MODULES = pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
-MISTAKES = mistakes.MISTAKES + mistakes_further.MISTAKES
+OF_MISTAKES = mistakes, mistakes_further, mistakes_inside, mistakes_of_shape
+MISTAKES = [person for module in OF_MISTAKES for person in module.MISTAKES]
 PEOPLE = [person for module in MODULES for person in module.PEOPLE]
 
 
 def told(person):
     """The report, and all that is read in it."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         return check_function(*person.arguments, title=person.name, **person.options)
 

@@ -136,9 +136,11 @@ def behind(e: Evidence, format: str, numbers: Sequence[float] = ()) -> Evidence 
     """Evidence without the rounding of a shorter format, where what is wrong is a factor behind it; None if nothing but
     rounding is there. numbers: what a factor may be, as 1/N."""
     yours, right, u = np.asarray(e.yours), np.asarray(e.right), UNIT[format]
-    if yours.shape != right.shape or not right.any() or not np.isfinite(yours).all() or right.dtype.kind != "f":
+    if yours.shape != right.shape or not right.any() or right.dtype.kind != "f":
         return e
     c = float(np.vdot(right, yours) / np.vdot(right, right))
+    if not np.isfinite(c):  # of what is infinite, or too large for a square
+        return e
     room = ROUNDED * u * largest(right)
     if distance(yours, c * right) > room * max(1.0, abs(c)) or abs(c) <= ROUNDED * u:
         return e

@@ -53,8 +53,14 @@ def room(hand: Side, torch: Side, trial: Trial, start: tuple[Run, Run], looks: i
                 _widen(spread, side.run(near), before, noise, jumps)
                 if (inside := side.noise(near, rng)) is not None:
                     _widen(theirs, inside, before, noise, jumps)
+    alike = {n: a for n, a in start[1].items() if a is not None and a.dtype.kind == "f" and _fits(start[0].get(n), a)}
     return {n: FACTOR * _joined(mine.get(n, 0.0), theirs.get(n, 0.0), a, noise[n.role == GRADIENT], trial.dtype)
-            for n, a in start[1].items() if a is not None and a.dtype.kind == "f"}  # fmt: skip
+            for n, a in alike.items()}  # fmt: skip
+
+
+def _fits(a: Array | None, b: Array) -> bool:
+    """Has it the shape in which it can be compared?"""
+    return a is not None and a.shape == b.shape
 
 
 def floors(trial: Trial, right: Run, eps: float) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from manualbp.base import tree_map
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial, cast, corner
 from ..sides.formats import UNIT
+from ..sides.gradients import array
+from ..sides.raised import in_words
 from ..sides.run import flat
 from ..sides.yours import Arrays, Subject
 
@@ -55,8 +57,7 @@ def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, tri
         with np.errstate(all="ignore"):
             return law(subject.fresh(), trial)
     except Exception as e:
-        said = str(e).strip().splitlines() or [""]
-        return Broken(f"an error where {law.__doc__}: {type(e).__name__}: {said[0]}", note=True)
+        return Broken(f"an error where {law.__doc__}: {in_words(e, trial.sizes)}", note=True)
 
 
 def _inputs(trial: Trial) -> Arrays:
@@ -81,7 +82,7 @@ def _copied(dy: Any) -> Any:
 
 
 def _kept(grads: Arrays) -> Arrays:
-    return {n: None if g is None else np.array(g) for n, g in grads.items()}
+    return {n: None if g is None else np.array(array(g)) for n, g in grads.items()}
 
 
 def _differ(a: Arrays, b: Arrays) -> str | None:
@@ -167,8 +168,7 @@ def _needed(subject: Subject, trial: Trial) -> Broken | None:
             _, cache = frozen.forward(_inputs(trial))
             found = frozen.backward(_copied(dy), cache)
         except Exception as e:
-            said = str(e).strip().splitlines() or [""]
-            told = f"where {name} needs no gradient (needs_input_grad) it raises {type(e).__name__}: {said[0]}"
+            told = f"where {name} needs no gradient (needs_input_grad) it raises {in_words(e, trial.sizes)}"
             return Broken(told, note=not isinstance(e, BUGS))
         room = _room(grads, trial, dy) if frozen.format is None else SUMMED * UNIT[frozen.format] * _largest(grads, dy)
         for n in named:
@@ -274,8 +274,7 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
             _, cache = again.forward(arrays)
             found = again.backward(upstream, cache)
         except Exception as e:
-            said = str(e).strip().splitlines() or [""]
-            refused = refused or Broken(f"{told} is refused: {type(e).__name__}: {said[0]}", note=True)
+            refused = refused or Broken(f"{told} is refused: {in_words(e, trial.sizes)}", note=True)
             continue
         for n, g in wanted.items():
             if g is not None and distance(g, np.asarray(found[n])) > room:

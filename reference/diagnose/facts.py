@@ -75,6 +75,8 @@ def _values(s: Seen) -> str:
     yours, right = (a if s.wrong.all() else a[s.wrong] for a in (s.yours, s.right))
     if bad := int((~np.isfinite(yours)).sum()):
         return "NaN or infinite there" if bad == yours.size else f"NaN or infinite in {bad} of them"
+    if bad := int((~np.isfinite(right)).sum()):
+        return f"right is NaN or infinite {'there' if bad == right.size else f'in {bad} of them'}, yours is not"
     if not yours.any():
         return "yours is 0 there"
     if not right.any():

@@ -53,7 +53,7 @@ def _facts(subject: Subject, trial: Trial, wrong: Sequence[str]) -> Iterator[str
     found: dict[str, list[str]] = {kind: [] for kind in SAYS}
     for n in wrong:
         g = first.get(n)
-        if g is None or not np.size(g) or not np.any(g):
+        if g is None or not np.size(g) or not np.any(g) or not np.isfinite(g).all():
             continue
         if _same(g, other[n]):
             found["constant"].append(n)

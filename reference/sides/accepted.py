@@ -1,7 +1,8 @@
 """Which trials every side takes, and what to say of those that it does not."""
 
 import itertools
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from ..draw.plans import BEYOND, EXTRA, OF_SIZE, PAST
 from ..draw.trial import Trial
 from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
-from .raised import NotFiniteError, RefusedError
+from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
 
 Truth = Callable[..., Any]
+NUMBERS = "between 0 and 1|in the range|positive|negative|domain"  # what is said of numbers that are not taken
 DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
 
 
@@ -34,6 +36,12 @@ def below_one(a: Any) -> Any:
     return positive(a) / (1 + positive(a))
 
 
+def of_numbers(refused: Exception) -> bool:
+    """Is it numbers that are refused, and no sizes?"""
+    said = re.search(NUMBERS, str(refused.error)) if isinstance(refused, RefusedError) else None
+    return isinstance(refused, NotFiniteError) or said is not None
+
+
 def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str, str] | None:
     """Two names of sizes that must be one: all that differ in them were refused."""
     names = list(accepted[0].sizes)
@@ -41,6 +49,16 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
         if all(t.sizes[a] == t.sizes[b] for t in accepted):
             return a, b
     return None
+
+
+def only_where(a: str, b: str, refused: Sequence[RefusedError]) -> ValueError:
+    """What to say where all that differ in two sizes were refused."""
+    told = "give both the same name in `inputs`"
+    if all(e.who == "backward" for e in refused):
+        told = f"forward runs on others, so its gradient must, too; if none are meant, {told}"
+    error = ValueError(f"{refused[0]}\nIt runs only where {a} = {b}: {told}")
+    error.__cause__ = refused[0].error
+    return error
 
 
 def without_broadcast(accepted: list[Trial], refused: Sequence[tuple[Trial, Exception]]) -> list[Trial]:
@@ -83,17 +101,40 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
 
 
 def _singular(truth: Truth, trial: Trial, outputs: Sequence[Any]) -> bool:
-    """Has the function intended no limit where the forward is not finite, as the direction of a vector that is 0? What
-    it gives there is a choice, and outside of the domain of a forward that makes none."""
+    """Has the function intended no limit where the forward is not finite, as the direction of a vector that is 0, or
+    0 · log 0 of two inputs? What it gives there is a choice, and outside of the domain of a forward that makes none."""
     rng = np.random.default_rng(trial.seed)
-    near = {n: a + BESIDE * rng.standard_normal(np.shape(a)) if is_real(a) else a for n, a in trial.arrays.items()}
-    each = [truth(*(as_tensor(np.asarray(a)) for a in arrays.values())) for arrays in (trial.arrays, near)]
-    here, there = ([np.asarray(a) for a in flat(as_arrays(without_values(y))) if a is not None] for y in each)
-    for a, b, yours in zip(here, there, outputs):
-        lost = ~np.isfinite(yours)
-        if a.shape != np.shape(yours) or (np.abs(a - b)[lost] <= JUMP * (1 + np.abs(a[lost]))).any():
-            return False
-    return True
+    each = [dict(trial.arrays)]
+    if len(trial.arrays) > 1:
+        each += [{m: a if m == n else _another(rng, a) for m, a in trial.arrays.items()} for n in trial.arrays]
+    return any(_jumps(truth, arrays, outputs, rng) for arrays in each)
+
+
+def _another(rng: np.random.Generator, a: Any) -> Any:
+    """Numbers between 0 and 1 in the place of others; 0 for 1, and 1 for 0."""
+    return np.asarray(rng.uniform(size=np.shape(a)), a.dtype) if is_real(a) else np.asarray(a == 0, a.dtype)
+
+
+def _jumps(truth: Truth, arrays: Mapping[str, Any], outputs: Sequence[Any], rng: np.random.Generator) -> bool:
+    """Does it jump close by, in all that is not finite in yours?"""
+    real = {n: a for n, a in arrays.items() if is_real(a)}
+    for move in (lambda a: rng.standard_normal(np.shape(a)), lambda a: 0.5 - a):  # the latter keeps probabilities
+        near = {n: a + BESIDE * move(a) for n, a in real.items()}
+        try:
+            here, there = _values(truth, arrays), _values(truth, {**arrays, **near})
+        except Exception:  # outside of its domain
+            continue
+        return all(_apart(a, b, ~np.isfinite(yours)) for a, b, yours in zip(here, there, outputs))
+    return False
+
+
+def _values(truth: Truth, arrays: Mapping[str, Any]) -> list[Any]:
+    y = truth(*(as_tensor(np.asarray(a)) for a in arrays.values()))
+    return [np.asarray(a) for a in flat(as_arrays(without_values(y))) if a is not None]
+
+
+def _apart(a: Any, b: Any, lost: Any) -> bool:
+    return a.shape == lost.shape and not (np.abs(a - b)[lost] <= JUMP * (1 + np.abs(a[lost]))).any()
 
 
 def told(refused: list[tuple[Trial, Exception]], kinds: set[str]) -> tuple[str, ...]:
@@ -120,27 +161,24 @@ def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Ex
     usage = [e for e in refused if isinstance(e, RefusedError) and is_ours(e.error)]
     if usage:
         return usage[0].error
-    said = list(dict.fromkeys(map(str, (e for e in refused if isinstance(e, RefusedError)))))
-    if not said:
+    first = next((e for e in refused if isinstance(e, RefusedError)), None)
+    if first is None:
         name = next(iter(trial.arrays))
         return ValueError(
             f"forward is not finite on anything that was drawn: say what numbers {', '.join(trial.arrays)} may be, as "
             f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
         )
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    of_sizes = (ValueError, RuntimeError, AssertionError, IndexError, np.linalg.LinAlgError)
-    first = next(e.error for e in refused if isinstance(e, RefusedError))
-    cure = "" if len(trials) == 1 or not isinstance(first, of_sizes) else (
-        "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"
-    )  # fmt: skip
-    error = ValueError(f"{said[0]}\non inputs {shapes}{cure}")
-    error.__cause__ = next((e.error for e in refused if isinstance(e, RefusedError)), None)
+    error = ValueError(f"{first}\non inputs {shapes}{'' if len(trials) == 1 else _cure(first)}")
+    error.__cause__ = first.error
     return error
 
 
-def is_ours(error: Exception) -> bool:
-    """Is it one of this project's own sentences?"""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return isinstance(error, ValueError) and tb is not None and "reference" in tb.tb_frame.f_globals.get("__name__", "")
+def _cure(refused: RefusedError) -> str:
+    """What may be said in `inputs`, where it may be that."""
+    of_sizes = (ValueError, RuntimeError, AssertionError, np.linalg.LinAlgError)
+    if not isinstance(refused.error, of_sizes) or "dtype" in str(refused.error):
+        return ""
+    if of_numbers(refused):
+        return "; say what numbers are taken, as Positive(…), Between(0, 1, …) or Probabilities(…)"
+    return "; if only some sizes are possible, say which: where=lambda s: s['D'] % 2 == 0, or sizes as '2*D'"

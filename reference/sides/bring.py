@@ -19,9 +19,10 @@ from .accepted import (
     DOMAINS,
     accept,
     below_one,
-    is_ours,
     none_accepted,
+    of_numbers,
     only_equal,
+    only_where,
     positive,
     told,
     without_broadcast,
@@ -34,7 +35,7 @@ from .formats import checked
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, sorted_out
 from .precision import FLOAT64, Precision, in_another, precision_of
-from .raised import NotFiniteError, RefusedError
+from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
 from .torch_code import function_of
@@ -224,7 +225,7 @@ class _Bringing:
                 given = replace(self.given, constant=(*self.declared, *left_out))
                 return self.precision.around(chosen(given, self.precision.given(trial), outputs, self.order)), left_out
             except RefusedError as e:
-                refused.append(e)
+                refused.append(e.on(trial.sizes))
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
         raise none_accepted(refused, trials)
@@ -275,12 +276,15 @@ class _Bringing:
         return Beside(subject, numpy), differs, (said,)
 
     def _in_domains(self, trial: Trial, refused: list[tuple[Trial, Exception]]) -> Iterator[Trial]:
-        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it."""
+        """The same with positive numbers, then with some between 0 and 1, if forward was not finite on it, or if
+        somebody said that the numbers are others than it takes; at last constants, too."""
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
-        for of in (positive, below_one) if trial.kind not in (ZEROS, SIGNS) else ():
-            if free and refused and isinstance(refused[-1][1], NotFiniteError):
+        fixed = [n for n, spec in self.inputs.specs.items() if isinstance(getattr(spec, "of", None), tuple)]
+        ways = [(of, which) for which in (free, fixed and free + fixed) if which for of in (positive, below_one)]
+        for of, which in ways if trial.kind not in (ZEROS, SIGNS) else ():
+            if refused and of_numbers(refused[-1][1]):
                 kind = trial.kind if trial.integers or trial.kind in EXTRA else DOMAINS[of is below_one]
-                arrays = {n: of(a) if n in free else a for n, a in trial.arrays.items()}
+                arrays = {n: of(a) if n in which else a for n, a in trial.arrays.items()}
                 yield replace(trial, x=arrays, kind=kind)
 
     def accepted(
@@ -295,7 +299,10 @@ class _Bringing:
             for trial in (t for drawn in each for t in (drawn, *self._in_domains(drawn, refused))):
                 try:
                     accept(subject, truth, trial)
-                except (RefusedError, NotFiniteError) as e:
+                except RefusedError as e:
+                    refused.append((trial, e.on(trial.sizes)))
+                    continue
+                except NotFiniteError as e:
                     refused.append((trial, e))
                     continue
                 accepted.append(trial)
@@ -306,8 +313,7 @@ class _Bringing:
             raise none_accepted([e for _, e in refused], trials)
         refused = [(t, e) for t, e in refused if t.kind not in EXTRA]
         if same := only_equal(accepted, [t for t, e in refused if isinstance(e, RefusedError)]):
-            first = next(e for _, e in refused if isinstance(e, RefusedError))
-            raise ValueError(f"{first}\nIt runs only where {same[0]} = {same[1]}: give both the same name in `inputs`")
+            raise only_where(*same, [e for _, e in refused if isinstance(e, RefusedError)])
         return accepted, told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
 
 

@@ -16,7 +16,7 @@ from .forms import CallForm, forms, taken
 from .gradients import is_listed, is_real, leaves_of, numeric, plain
 from .objects import Object, maker, methods
 from .pair import LossAndGradient, Pair, tensors_of
-from .raised import RefusedError
+from .raised import RefusedError, as_a_try, is_ours
 from .subject import Subject
 from .torch_code import AutogradFunction, applied, function_of, has_own_backward
 
@@ -158,7 +158,7 @@ def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any]) -
     subject = LossAndGradient(call, given.names, given.constant, tensors)
     ran = _ran(subject, arrays)
     if isinstance(ran, Exception):
-        raise RefusedError("backward", ran) if not isinstance(ran, ValueError) else ran
+        raise ran if is_ours(ran) else RefusedError("backward", ran)
     return subject
 
 
@@ -225,7 +225,7 @@ def _unread(given: GivenCode) -> str:
 
 def _tried(call: Callable, arrays: Mapping[str, Any], copied: bool = True) -> tuple[Any, Exception | None]:
     try:
-        with np.errstate(all="ignore"):
+        with as_a_try():
             return call(copies(arrays) if copied else arrays), None
     except BUGS as e:
         raise RefusedError("forward", e) from e
@@ -236,7 +236,7 @@ def _tried(call: Callable, arrays: Mapping[str, Any], copied: bool = True) -> tu
 def _ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
     """Does it give a gradient of the right shape for every real input? An exception, if it does not run."""
     try:
-        with np.errstate(all="ignore"):
+        with as_a_try():
             y, cache = subject.forward(copies(arrays))
             numeric(y, "forward")
             grads = subject.backward(upstream(y), cache)

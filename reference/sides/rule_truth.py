@@ -15,6 +15,7 @@ from manualbp.optim import Optimizer
 from ..draw.steps import Flat, Steps, draw
 from ..twin.conventions import known_options
 from .arguments import parameters
+from .raised import in_words
 from .rule_torch import OnTensors, WithoutRounding, checked_options
 from .rules import FORMS, Rule, Running, is_rule, recognised
 from .steps import History, RunTorch, TorchUpdates, Updates, YourUpdates
@@ -115,10 +116,9 @@ def _made(cls: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> None:
         cls([torch.nn.Parameter(torch.zeros(2, 2))], **options)
     except Exception as e:
         shown = ", ".join(f"{n}={v!r}" for n, v in options.items())
-        said = (str(e).strip().splitlines() or [""])[0]
         raise ValueError(
-            f"against={cls.__name__} with {shown or 'no options'} raised {type(e).__name__}: {said}. Options are those "
-            f"of the class, as numbers: check_optimizer(step, against={cls.__name__}, lr=0.1)"
+            f"against={cls.__name__} with {shown or 'no options'} raised {in_words(e)}. Options are those of the "
+            f"class, as numbers: check_optimizer(step, against={cls.__name__}, lr=0.1)"
         ) from e
 
 

@@ -20,7 +20,7 @@ import torch
 
 from ..draw.steps import Flat
 from .arguments import POSITIONAL, parameters
-from .raised import line_of
+from .raised import in_words, line_of
 
 PLURAL = ("params", "parameters", "weights", "ps", "grads", "gradients", "variables")
 APART = (
@@ -268,8 +268,5 @@ def recognised(
         return still
     assert told is not None
     rule, e = told
-    said = (str(e).strip().splitlines() or [""])[0]
-    hint = f". {APART}" if "broadcast" in said and len(params) > 1 else ""
-    raise ValueError(
-        f"{name}, called as {rule.form}, raised {type(e).__name__}: {said}{line_of(e)}{hint}. Taken are {FORMS}"
-    ) from e
+    hint = f". {APART}" if "broadcast" in str(e) and len(params) > 1 else ""
+    raise ValueError(f"{name}, called as {rule.form}, raised {in_words(e)}{line_of(e)}{hint}. Taken are {FORMS}") from e

@@ -20,8 +20,8 @@ import numpy as np
 from ..draw.plans import Inputs
 from ..draw.specs import Indices
 from ..draw.trial import Trial
+from ..sides.clash import clash
 from .exercise import FUNCTIONS, Exercise, read
-from .shapes import clash
 from .shortcuts import borrowed, watched
 
 BEGUN = "begun"  # the file that says that all is imported
@@ -115,7 +115,13 @@ def said(path: Path, doing: str, f: Callable, *arguments: Any) -> Any:
     except NotImplementedError as e:
         raise Unusable(UNFINISHED, f"{doing} is still to be written: it raises NotImplementedError", e) from e
     except (Exception, SystemExit) as e:
-        raise Unusable(ERROR, clash(e, path) or raised(doing, e, path), e) from e
+        raise Unusable(ERROR, clashing(e, path) or raised(doing, e, path), e) from e
+
+
+def clashing(e: BaseException, path: Path) -> str | None:
+    """Which shapes do not go together, and where in the solution, if it is that."""
+    found = clash(e, lambda file: file == str(path.absolute()))
+    return f"{found.function}, line {found.line}: {found.text}" if found else None
 
 
 def raised(doing: str, e: BaseException, path: Path) -> str:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from reference import Between, Constant, Indices, Probabilities
+
 from .corpus import ND, right, wrong
 
 SIX = 6.0
@@ -80,6 +82,14 @@ def kept_from_own(x):
     return x * mask, mask
 
 
+def cross_entropy(p, t):
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(), (p, t)
+
+
+def cross_entropy_back(dy, p, t):
+    return dy * (p - t) / (p * (1 - p)) / p.size
+
+
 class DropoutFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -130,4 +140,35 @@ CONSTANTS = [
         inputs=ND,
     ),
 ]  # fmt: skip
-PEOPLE = MASKS + CONSTANTS
+CHANCES = ("N", "D")
+DOMAINS = [
+    *(
+        right(
+            f"cross entropy of chances, {name}", cross_entropy, lambda dy, c: cross_entropy_back(dy, *c),
+            against=lambda p, t: F.binary_cross_entropy(p, t.to(p.dtype)), inputs={"p": p, "t": t},
+            says="N = [2-9], D = [2-9]",
+        )
+        for name, p, t in (
+            ("real numbers that are none", CHANCES, Constant(CHANCES)),
+            ("targets that sum to 1", CHANCES, Constant(Probabilities(CHANCES))),
+            ("all of them sum to 1", Probabilities(CHANCES), Constant(Probabilities(CHANCES))),
+            ("the ends are tried", Between(0, 1, CHANCES), Constant(Between(0, 1, CHANCES))),
+            ("labels", Between(0, 1, CHANCES), Indices(CHANCES, below=2)),
+        )
+    ),
+    wrong(
+        "cross entropy of chances, 1/N forgotten", cross_entropy,
+        lambda dy, c: cross_entropy_back(dy, *c) * c[0].size, against=F.binary_cross_entropy,
+        inputs={"p": CHANCES, "t": Constant(Probabilities(CHANCES))}, ids="A01",
+    ),
+    wrong(
+        "entropy, NaN at 0", lambda p: (-p * np.log(p), p), lambda dy, p: -dy * (np.log(p) + 1),
+        against=torch.special.entr, inputs={"p": Between(0, 1, CHANCES)}, says="NaN", never="1 − p",
+    ),
+    wrong(
+        "a logarithm that is −∞ at 1", lambda p: (-(1 - p) * np.log(1 - p), p), lambda dy, p: dy * (np.log(1 - p) + 1),
+        against=lambda p: torch.special.entr(1 - p), inputs={"p": Between(0, 1, CHANCES)},
+        says="Not finite where p = 1: .*as 1 − p is", never="divided by y|variance",
+    ),
+]  # fmt: skip
+PEOPLE = MASKS + CONSTANTS + DOMAINS

@@ -1,4 +1,4 @@
-"""Wrong before any number is compared: missing, zero, of another shape, not finite; and right but for noise."""
+"""Wrong before any number is compared: missing, zero, not finite; and right but for noise."""
 
 import itertools
 import re
@@ -9,7 +9,6 @@ import numpy as np
 from manualbp.base import Array
 
 from ...sides.formats import rounded
-from .place import transposed
 from .seen import Finding, Found, Seen, spread
 
 STATE = re.compile(
@@ -55,84 +54,6 @@ def through(s: Seen) -> Found:
     yield Finding(f"yours = {'dy' if straight else 'another function'}, right = 0", None, 0.9, "", text, remedy)
 
 
-def other_shape(s: Seen) -> Found:
-    """Another shape than that of the input, and how it comes from the right one or leads to it."""
-    a, b = s.yours, s.right
-    if a.shape == b.shape or not a.size or not b.size:
-        return
-    yield from _not_summed(s)
-    told = f"yours has the shape {_named(s, a)}, right is {_named(s, b)}"
-    if a.size == b.size and s.is_right(a.reshape(b.shape)):
-        whose = "function intended" if s.e.forward else "input"
-        text = f"The numbers are right, but the shape is not that of the {whose}."
-        remedy = "sum with or without keepdims so that the gradient has its input's shape, or reshape at the end"
-        remedy = "reshape at the end" if s.e.forward else remedy
-        yield Finding(told, None, 0.85, "", text, remedy, "any input; compare the shapes")
-    if a.ndim == b.ndim > 1 and s.is_right(a.T):
-        yield transposed()
-    if a.ndim < b.ndim or a.size < b.size:
-        for axes in _subsets(b.ndim):
-            for word, f in (("summed", np.sum), ("averaged", np.mean)):
-                if s.is_right_of(f(b, axes), a):
-                    text = f"The gradient is {word} over axes {_list(axes)}, which the input itself has."
-                    yield Finding(
-                        f"yours = right {word} over axes {_list(axes)}", None, 0.8, "", text, "sum over fewer axes"
-                    )
-    for n, g in s.grads.items():
-        if n != s.name and s.is_right_of(g, a):
-            text = f"What was given for {s.name} is the gradient of {n}."
-            yield Finding(
-                f"your d{s.name} = right d{n}", None, 0.9, "", text, "return gradients in the order of the inputs"
-            )
-
-
-def _not_summed(s: Seen) -> Found:
-    """A gradient that still has the axes along which its input was repeated."""
-    if s.e.forward or s.yours.size == s.right.size:
-        return
-    for axes in _subsets(s.yours.ndim):
-        total = s.yours.sum(axes)
-        if total.size != s.right.size or not s.is_right(total.reshape(s.right.shape)):
-            continue
-        over = " and ".join(map(str, axes))
-        relation = f"right = yours summed over axis {over}"
-        fault, score = _of_shape(s, len(axes))
-        yield Finding(relation, fault, score, f"yours is {s.yours.shape}, right {s.right.shape}")
-        yield Finding(relation, "F06", 0.85, f"yours is {s.yours.shape}, right {s.right.shape}")
-        return
-
-
-def _of_shape(s: Seen, axes: int) -> tuple[str, float]:
-    if s.dy is not None and s.yours.shape == s.dy.shape:
-        for x in s.inputs.values():
-            if x.shape == s.dy.shape and s.alike(s.dy * np.minimum(x, 0)):
-                return "C12", 0.96
-    of_dy = s.dy is not None and any(s.alike(s.dy.sum(k)) for k in [(), *_subsets(s.dy.ndim)])
-    if (
-        s.dy is not None
-        and of_dy
-        and any(a.ndim > 1 and n != s.name for n, a in s.inputs.items() if a.shape != s.dy.shape)
-    ):
-        return ("B03", 0.95) if s.yours.ndim == s.dy.ndim else ("B06", 0.95)
-    return "F06", 0.9
-
-
-def _subsets(ndim: int) -> list[tuple[int, ...]]:
-    return [k for r in range(1, ndim + 1) for k in itertools.combinations(range(ndim), r)]
-
-
-def _list(axes: tuple[int, ...]) -> str:
-    return ", ".join(map(str, axes))
-
-
-def _named(s: Seen, a: Array) -> str:
-    """A shape with the names of its sizes, which are the same in every trial."""
-    names: dict[int, str] = {}
-    for n, v in s.e.numbers.items():
-        names.setdefault(int(v), n)
-    return "(" + ", ".join(names.get(n, str(n)) for n in a.shape) + ")"
-
-
 def not_finite(s: Seen) -> Found:
     """NaN or infinity where the right gradient is finite."""
     if s.yours.shape != s.right.shape or not s.right.size:
@@ -141,24 +62,35 @@ def not_finite(s: Seen) -> Found:
     if not bad.any():
         return
     shown = f"{bad.sum()} of {bad.size} entries are not finite"
-    for n, hit, d in _zeros(s):
-        if hit.shape == bad.shape and np.array_equal(hit & np.isfinite(s.right), bad):
-            if "along" in n or _of_sign(s, ~bad, d):
-                of = n.partition(" = 0")[0].partition(" along")[0].replace(" = ", " − ")
-                text = f"The gradient is divided by the norm of {of}, which is 0 there." * ("along" in n)
-                yield Finding(f"yours is not finite where {n}", "F16", 0.96, shown, text)
-                continue
-            zero = n.removesuffix(" = 0").replace(" = ", " − ")
-            text = f"Something is divided by {zero}, which is 0 there."
-            remedy = "derive it without that division: from the factors themselves, or with a limit of its own"
-            yield Finding(f"yours is not finite where {n}", None, 0.9, shown, text, remedy)
+    for zeros in (_zeros(s), _equals(s)):
+        there = [(n, d) for n, hit, d in zeros if np.array_equal(hit & np.isfinite(s.right), bad)]
+        for n, d in there:
+            yield _of_zero(s, n, d, ~bad, shown)
+        if there:
+            break
     large = any(a.size and np.abs(a).max() > 80 for a in s.inputs.values())
     if large and not s.loss and not _of_softmax(s):
         yield Finding("yours is not finite where the input is large", "C11", 0.9, shown)
     if large:
         yield Finding("yours is not finite beside a large input", "A20", 0.88, shown)
-    if not large and any(v == 1 for v in s.e.numbers.values()) and bad.all():
+    if not large and not s.loss and any(v == 1 for v in s.e.numbers.values()) and bad.all():
         yield Finding("yours is not finite where there is one entry to average over", "D18", 0.8, shown)
+
+
+def _of_zero(s: Seen, n: str, d: Array, finite: Array, shown: str) -> Finding:
+    """Not finite where d is 0, in words n."""
+    relation = f"yours is not finite where {n}"
+    zero = n.partition(" along")[0].removesuffix(" = 0").replace(" = ", " − ")
+    if "along" in n or _of_sign(s, finite, d):
+        text = f"The gradient is divided by the norm of {zero}, which is 0 there." * ("along" in n)
+        return Finding(relation, "F16", 0.96, shown, text)
+    if n.endswith(" = 1"):
+        other = f"1 − {n.removesuffix(' = 1')}"
+        text = f"Not finite where {n}: is something divided by what is 0 there, as {other} is, or its logarithm taken?"
+    else:
+        text = f"Something is divided by {zero}, or its logarithm taken, and it is 0 there."
+    remedy = "derive it without that division: from the factors themselves, or with a limit of its own"
+    return Finding(relation, None, 0.9, shown, text, remedy)
 
 
 def _of_sign(s: Seen, finite: Array, d: Array) -> bool:
@@ -179,17 +111,24 @@ def _of_softmax(s: Seen) -> bool:
 
 def _zeros(s: Seen) -> Iterator[tuple[str, Array, Array]]:
     """Where something is 0, in words and as a mask, and what that is."""
-    for n, a in s.known.items():
+    for n, a in (s.inputs if s.e.forward or s.loss else s.known).items():
         for u in spread(a, s.right.shape):
             yield f"{n} = 0", np.broadcast_to(u == 0, s.right.shape), u
+    if s.own is not None and s.own.ndim:
+        rows = np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
+        yield f"{s.name} = 0 along the last axis", rows, s.own
+
+
+def _equals(s: Seen) -> Iterator[tuple[str, Array, Array]]:
+    """Where something is 1, or equal to another, as `_zeros`."""
+    for n, a in s.inputs.items():
+        for u in spread(a, s.right.shape):
+            yield f"{n} = 1", np.broadcast_to(u == 1, s.right.shape), u - 1
     for (n, a), (m, b) in itertools.combinations(s.inputs.items(), 2):
         if a.shape == b.shape == s.right.shape:
             yield f"{n} = {m}", a == b, a - b
             rows = (a == b).all(-1, keepdims=True) if a.ndim else a == b
             yield f"{n} = {m} along the last axis", np.broadcast_to(rows, a.shape), a - b
-    if s.own is not None and s.own.ndim:
-        rows = np.broadcast_to((s.own == 0).all(-1, keepdims=True), s.own.shape)
-        yield f"{s.name} = 0 along the last axis", rows, s.own
 
 
 def noise(s: Seen) -> Found:
@@ -230,4 +169,4 @@ def _scattered(s: Seen) -> bool:
     return d.size > 3 and 0.15 < float((d > 0).mean()) < 0.85
 
 
-FEATURES = (missing, through, other_shape, not_finite, noise)
+FEATURES = (missing, through, not_finite, noise)

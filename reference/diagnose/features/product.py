@@ -142,7 +142,7 @@ def reduction(s: Seen) -> Found:
     if not s.comparable or s.right.ndim > 1:
         return
     parts = _parts if s.right.ndim else _whole
-    tried = [(n, *part) for n, a in _summands(s) for part in parts(a, s.right.size)]
+    tried = [(n, *part) for n, a in summands(s) for part in parts(a, s.right.size)]
     right = next(((n, over) for n, over, kind, a in tried if kind == "sum" and s.is_right(a)), ("", ""))
     for n, over, kind, a in tried:
         if (kind in ("sum", "all") or n == right[0]) and s.alike(a):
@@ -170,7 +170,7 @@ def _whole(a: Array, n: int) -> Iterator[tuple[str, str, Array]]:
     yield "", "sum", a.sum()
 
 
-def _summands(s: Seen) -> Iterator[tuple[str, Array]]:
+def summands(s: Seen) -> Iterator[tuple[str, Array]]:
     above = upstream(s)
     yield from above.items()
     for (n, d), (m, a) in itertools.product(above.items(), s.known.items()):

@@ -66,6 +66,15 @@ MISTAKES = {  # what stands in the place of which activation's slope
     ("σ(x)", "SiLU"): "C09",
     ("the other GELU′(x)", "GELU"): "C10",
     ("Φ(x)", "GELU"): "C10.erf",
+    ("the first term of GELU′(x)", "GELU"): "C10.erf",
+}
+ROOT, CUBE = (2 / np.pi) ** 0.5, 0.044715  # of GELU's tanh approximation, ½x(1 + tanh(√(2/π)(x + 0.044715x³)))
+INNER: dict[str, Callable[[Array], Array]] = {  # what may stand for the derivative inside of tanh
+    "1": np.ones_like,
+    "√(2/π)": lambda x: np.full_like(x, ROOT),
+    "1 + 3·0.044715x²": lambda x: 1 + 3 * CUBE * x * x,
+    "√(2/π)(1 + 0.044715x²)": lambda x: ROOT * (1 + CUBE * x * x),
+    "√(2/π)(1 + 2·0.044715x²)": lambda x: ROOT * (1 + 2 * CUBE * x * x),
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
 FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
@@ -113,7 +122,8 @@ def other_slope(s: Seen) -> Found:
     x, y, dy = entries
     f = identified(s, x)
     right = f"{type(f).__name__}′(x)" if f else "another function"
-    for told, psi in _slopes(f, x, y):
+    others = ((f"{g}′(x)", slope(g, x)) for g in activations() if g != f)
+    for told, psi in itertools.chain(slopes(f, x, y), others):
         if not s.alike(dy * psi):
             continue
         fault = ANY.get(told) or MISTAKES.get((told, type(f).__name__))
@@ -172,7 +182,7 @@ def _sum(terms: list[tuple[str, Array]], whole: Array) -> str | None:
     return None
 
 
-def _slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
+def slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
     """What may be taken for the slope of f."""
     if f is not None:
         right = slope(f, x)
@@ -184,9 +194,17 @@ def _slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Ar
         yield "f′(−x)", slope(f, -x)
         if isinstance(f, GELU):
             yield "the other GELU′(x)", slope(f.replace(approximate="none" if f.approximate == "tanh" else "tanh"), x)
+            yield from _of_gelu(x) if f.approximate == "tanh" else ()
     for a, n in ((x, "x"), (y, "y")):
         yield from ((told.format(n), g(a)) for told, g in FUNCTIONS.items())
-    yield from ((f"{g}′(x)", slope(g, x)) for g in activations() if g != f)
+
+
+def _of_gelu(x: Array) -> Iterator[tuple[str, Array]]:
+    """Slopes of the tanh approximation in which something is lost."""
+    t = np.tanh(ROOT * (x + CUBE * x**3))
+    yield "the first term of GELU′(x)", (1 + t) / 2
+    for told, inner in INNER.items():
+        yield f"GELU′(x) with {told} for the inner √(2/π)(1 + 3·0.044715x²)", (1 + t + x * (1 - t * t) * inner(x)) / 2
 
 
 def factor_by_entry(s: Seen) -> Found:

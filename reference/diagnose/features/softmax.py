@@ -87,7 +87,10 @@ class Attention:
 
     def weights(self, hidden: Array | None) -> Array:
         z = self.q @ self.k.swapaxes(-1, -2) * self.c
-        return softmax(z if hidden is None else np.where(hidden, -np.inf, z))
+        if hidden is None:
+            return softmax(z)
+        nothing = hidden.all(-1, keepdims=True)  # a row that sees nothing sees all alike, as behind −10⁹
+        return softmax(np.where(nothing, 0, np.where(hidden, -np.inf, z)))
 
     @property
     def y(self) -> Array:
@@ -135,25 +138,41 @@ class Attention:
         yield "G14", "yours uses weights without the mask", self.gradients(backward(Q, dP), Q, dy, c), ""
         told = "dz is not masked: yours uses weights without the mask for dz"
         yield "G14", told, self.gradients(backward(Q, dP), P, dy, c), ""
-        for by in (-1, 1):
-            band = np.broadcast_to(np.triu(np.ones(P.shape[-2:], bool), 1 + by), P.shape)
-            Q = self.weights(band)
-            if np.isfinite(Q).all():
-                yield "G15", "yours uses the mask moved by one", self.gradients(backward(Q, dP), Q, dy, c), ""
+        for band, text in self.moved_masks():
+            Q, dz = self.weights(band), backward(P, dP)
+            yield "G15", "yours uses the mask moved by one", self.gradients(backward(Q, dP), Q, dy, c), text
+            told = "dz is hidden by the mask moved by one"
+            yield "G15", told, self.gradients(np.where(band, 0, dz), P, dy, c), text
+
+    def moved_masks(self) -> Iterator[tuple[Array, str]]:
+        """What causal masks hide that are off by one, and what it means."""
+        for by, text in ((1, ""), (-1, "The causal mask hides every position from itself: it sees those before it.")):
+            yield np.broadcast_to(np.triu(np.ones(self.P.shape[-2:], bool), 1 + by), self.P.shape), text
 
 
 def attention(s: Seen) -> Found:
     """Scaled dot-product attention, whatever its inputs are called."""
-    if s.dy is None or s.y is None or s.own is None or not s.comparable:
+    if s.dy is None or s.y is None or not (s.e.forward or s.own is not None) or not s.comparable:
         return
     if (found := attending(s)) is None:
         return
     names, a = found
+    yield from _of_output(s, a) if s.e.forward else ()
     role = "qkv"[names.index(s.name)] if s.name in names else ""
     for fault, relation, grads, text in a.mistakes(s.dy) if role else ():
         if s.alike(grads[role]):
             remedy = "" if fault else "dz = P(dP − Σ P dP);  dq = dz k/√d,  dk = dzᵀ q/√d,  dv = Pᵀ dy"
             yield Finding(relation, fault, 0.95 if fault else 0.85, "", text, remedy)
+
+
+def _of_output(s: Seen, a: Attention) -> Found:
+    """An output with another mask."""
+    for band, text in a.moved_masks() if a.hidden is not None else ():
+        if s.alike(a.weights(band) @ a.v):
+            yield Finding("yours uses the mask moved by one", "G15", 0.95, "", text)
+    if a.hidden is not None and s.alike(a.weights(None) @ a.v):
+        text, remedy = "The mask is left out.", "hide scores before the softmax: −∞ where the mask hides"
+        yield Finding("yours uses weights without the mask", None, 0.9, "", text, remedy)
 
 
 def attending(s: Seen) -> tuple[tuple[str, ...], Attention] | None:
