@@ -227,7 +227,21 @@ def _of_changes(mine: Array, theirs: Array, known: Mapping[str, Array]) -> Itera
         yield f"{int((ratio == 0).sum())} of {ratio.size} entries are not moved"
     else:
         yield f"the change of the parameters has the other sign in {int((ratio < 0).sum())} of {ratio.size} entries"
+    yield from _of_signs(mine[there], theirs[there], known["g"][there])
     yield from _left_over(mine - theirs, known)
+
+
+def _of_signs(mine: Array, theirs: Array, g: Array) -> Iterator[str]:
+    """Does one side move all entries by the same amount, as by the sign of g, and the other by a multiple of g?"""
+    told = "moves all entries by the same amount, {} by a multiple of g, the same way: is a sign {}?"
+    for one, other, text in (
+        (theirs, mine, "the right one " + told.format("yours", "left out")),
+        (mine, theirs, "yours " + told.format("the right one", "too many")),
+    ):
+        same = one.size > 2 and float(np.ptp(np.abs(one))) <= NEARLY * largest(one)
+        c = float(other @ g / (g @ g)) if g.any() else 0.0
+        if same and np.array_equal(np.sign(one), np.sign(other)) and distance(other, c * g) <= NEARLY * largest(other):
+            yield text
 
 
 def _left_over(rest: Array, known: Mapping[str, Array]) -> Iterator[str]:

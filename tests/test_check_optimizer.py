@@ -219,6 +219,21 @@ def test_an_instance_is_left_as_it_was():
     assert own.v is None
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Lion without the sign", "is a sign left out?"),
+        ("the sign alone", "is a sign too many?"),
+        ("Adam for Lion", None),
+        ("adam upward", None),
+    ],
+)
+def test_a_sign_is_seen_where_all_entries_move_by_the_same_amount(name, said):
+    rule, against, options, _ = WRONG[name]
+    notes = " ".join(check_optimizer(rule, against=against, **options).notes)
+    assert said in notes if said else "is a sign" not in notes
+
+
 def test_what_is_clipped_is_seen_in_large_gradients():
     rule, against, options, _ = WRONG["clipped by entries"]
     report = check_optimizer(rule, against=against, **options)

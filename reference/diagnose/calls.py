@@ -121,10 +121,9 @@ def _place(key: Key, frame: FrameType | None, args: tuple, y: torch.Tensor) -> P
             return None
         text = ast.unparse(node)
         operands = {i: ast.unparse(n) for i, n in enumerate(parts(node, frame)) if i in differ}
-    entries, entrywise = None, key[0].strip("_") in ENTRYWISE.split() and len(differ) == 1
-    if entrywise and isinstance(x, torch.Tensor) and x.shape == y.shape:
-        entries = np.array(array(x)), np.array(array(y))
-    return Place(key, text, operands, entries)
+    entrywise = key[0].strip("_") in ENTRYWISE.split() and len(differ) == 1
+    alike = isinstance(x, torch.Tensor) and x.shape == y.shape
+    return Place(key, text, operands, (np.array(array(x)), np.array(array(y))) if entrywise and alike else None)
 
 
 def _differs(a: Any) -> bool:
@@ -197,10 +196,8 @@ def _of_masks(place: Place) -> Iterator[Mistake]:
 
         text, fault = f"The causal mask of {place.text} is {said}.", "G15" if by in (1, -1) else None
         remedy = KNOWN["G15"].remedy if fault else "hide j > i: the same weights forward and back"
-        relation = f"yours = right with its diagonal {f'moved by {by:+}' if fault else 'out of sight'}".replace(
-            "-", "−"
-        )
-        yield Mistake(place.key, moved, text, relation, remedy, fault)
+        where = f"moved by {by:+}".replace("-", "−") if fault else "out of sight"
+        yield Mistake(place.key, moved, text, f"yours = right with its diagonal {where}", remedy, fault)
 
 
 def _of_paths(place: Place) -> Iterator[Mistake]:

@@ -4,6 +4,7 @@ sign      of the update, of the gradient                 factor   of the update,
 decay     forgotten, of the other sign, coupled instead of decoupled, without lr, after the step, twice or half
 state     not kept, shared by the parameters             options  an option of the rule that is not applied
 moments   bias corrections that are missing              float32  seven digits
+roots     left out of a divisor, or ε inside
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -257,12 +258,40 @@ def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
     return f"{name} is {other!r}, not {value!r}.", f"use {name}={value!r}"
 
 
+SQUARES: dict[str, Callable[[Any, int, Mapping[str, Array]], Array]] = {  # of which a root is taken, in the new state
+    "Adagrad": lambda opt, t, s: s["sum"],
+    "Adam": lambda opt, t, s: s.get("max_exp_avg_sq", s["exp_avg_sq"]) / (1 - opt.betas[1] ** t),
+    "RMSprop": lambda opt, t, s: s["square_avg"] - s.get("grad_avg", 0.0) ** 2,
+}
+SQUARES["AdamW"] = SQUARES["Adam"]
+
+
 def _roots(w: Wrong) -> Iterator[Mistake]:
-    """Adagrad with ε on the other side of the root."""
+    """A rule that divides by a root without it, and Adagrad with ε on the other side of the root."""
     opt = w.truth.opt
+    if type(opt).__name__ in SQUARES and not getattr(opt, "momentum", 0):
+        text, relation = "The root is left out of the divisor.", "yours − p has v + ε in the place of √v + ε"
+        yield Mistake("root", text, relation, "divide by √v + ε", partial(_without_root, w))
     if type(opt).__name__ == "Adagrad" and not w.truth.options.get("lr_decay"):
         text, relation = "ε stands inside the root.", "yours − p = − lr g/√(s + ε)"
         yield Mistake("eps", text, relation, "√s + ε, not √(s + ε)", partial(_adagrad, w))
+
+
+def _without_root(w: Wrong) -> History:
+    """What the rule moves from 0, without decay, times (√v + ε)/(v + ε)."""
+    opt = w.truth.opt
+    assert opt is not None
+    bare, decoupled = opt.replace(weight_decay=0.0, maximize=False), getattr(opt, "decoupled_weight_decay", False)
+    params, states, history = dict(w.steps.params), {n: bare.start(p) for n, p in w.steps.params.items()}, []
+    for t, grads in enumerate(w.steps.grads, 1):
+        for n, p in params.items():
+            g = np.array((bare if decoupled else opt).descent(p, grads[n]))
+            u, states[n] = bare.rule(t, np.zeros_like(p), -g if decoupled and opt.maximize else g, states[n])
+            v = SQUARES[type(opt).__name__](opt, t, states[n])
+            keep = 1 - opt.lr * opt.weight_decay if decoupled else 1.0
+            params[n] = keep * p + u * (np.sqrt(v) + opt.eps) / (v + opt.eps)
+        history.append(dict(params))
+    return history
 
 
 def _adagrad(w: Wrong) -> History:

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from manualbp.padding import each
+from manualbp.conv import taps
+from manualbp.padding import each, grown, unpad
 from manualbp.sparse_matrix import along, rows
 from manualbp.upsampling import interpolation, neighbours
 
@@ -67,17 +68,26 @@ def last_of_column(A):
     return np.where((A != 0) & (later == 1), A, 0)
 
 
-@fault("E33", "_AdaptiveAvgPoolNd")
+@fault("E33", "_AdaptiveAvgPoolNd", "_AvgPoolNd")
 class WindowsAssigned(_OtherAdjoint):
     """Where windows overlap, dx is that of the last one.
 
     Relation  yours = torch's where one window sees an entry, and a part of it where several do
     Remedy    dx[start:end] += dy[p]/n(p): add, do not assign
-    Needs     windows that overlap: an output size that does not divide that of x
+    Needs     windows that overlap: an output size that does not divide that of x, or a stride less than the kernel
     """
 
     def other(self, A, axis):
         return last_of_column(A)
+
+    def backward(self, params, cache, dy):
+        if len(cache) == 1:
+            return super().backward(params, cache, dy)
+        n, sizes, sides = cache
+        dz = np.zeros(dy.shape[: -self.axes] + grown(sizes, sides), dy.dtype)
+        for dz_k in reversed(list(taps(dz, dy.shape[-self.axes :], *self.kernel()))):  # windows, the last one last
+            dz_k[...] = dy / n
+        return unpad(dz, sizes, sides), {}
 
 
 @fault("E34", "_AdaptiveAvgPoolNd")

@@ -191,6 +191,40 @@ def cross_of(name, says, forward=0, backward=0, ids="G15"):
     )  # fmt: skip
 
 
+def windows(n, size=3, stride=2):
+    return [slice(i, i + size) for i in range(0, n - size + 1, stride)]
+
+
+def mean_assigned(dy, x):
+    dx = np.zeros_like(x)
+    for i, window in enumerate(windows(x.shape[1])):
+        dx[:, window] = dy[:, i, None] / 3
+    return dx
+
+
+def largest_assigned(dy, x):
+    dx = np.zeros_like(x)
+    for i, window in enumerate(windows(x.shape[1])):
+        for n in range(len(x)):
+            dx[n, window.start + x[n, window].argmax()] = dy[n, i]
+    return dx
+
+
+def mean_of_squares_assigned(dy, x):
+    dx = np.zeros_like(x)
+    for i, rows in enumerate(windows(x.shape[2])):
+        for j, columns in enumerate(windows(x.shape[3])):
+            dx[:, :, rows, columns] = dy[:, :, i, j, None, None] / 9
+    return dx
+
+
+def pool_of(name, pool, back, against, ids, shape=("N", "T")):
+    return wrongly(
+        f"pooling: {name}", pool, back, against, {"x": shape}, ids=ids, says="Where windows overlap|several windows",
+        where=lambda s: s.get("T", 3) > 2 and s.get("H", 3) > 2 and s.get("W", 3) > 2,
+    )  # fmt: skip
+
+
 def weighted_back(dy, q, k, v):
     P = softmax(q @ k.T)
     dz, dA = P * (dy @ v @ v.T), P.T @ dy
@@ -225,6 +259,21 @@ MISTAKES = [
     cross_of("one step ahead, both ways", "see one step ahead", 1, 1),
     cross_of("not itself, in backward", "hides every position from itself", 0, -1),
     cross_of("no mask", "The mask is left out", 99, 99, ids="G14"),
+    pool_of(
+        "means are assigned", lambda x: np.stack([x[:, w].mean(1) for w in windows(x.shape[1])], 1), mean_assigned,
+        lambda x: F.avg_pool1d(x, 3, 2), "E33",
+    ),
+    pool_of(
+        "maxima are assigned", lambda x: np.stack([x[:, w].max(1) for w in windows(x.shape[1])], 1), largest_assigned,
+        lambda x: F.max_pool1d(x, 3, 2), "E36",
+    ),
+    pool_of(
+        "means of squares are assigned",
+        lambda x: np.array(
+            [[x[:, :, r, c].mean((2, 3)) for c in windows(x.shape[3])] for r in windows(x.shape[2])]
+        ).transpose(2, 3, 0, 1),
+        mean_of_squares_assigned, lambda x: F.avg_pool2d(x, 3, 2), "E33", ("N", "C", "H", "W"),
+    ),
     wrongly(
         "attention: P dP for its Jacobian", lambda q, k, v: softmax(q @ k.T) @ (v @ v.T),
         lambda dy, q, k, v: weighted_back(dy, q, k, v), lambda q, k, v: torch.softmax(q @ k.T, 1) @ (v @ v.T),

@@ -37,11 +37,10 @@ from .rule_classes import (
 )
 
 
-def lion(lr, near, far, decay=0.0):
+def lion(lr, near, far, decay=0.0, direction=np.sign):
     def step(p, g, m):
         m = np.zeros_like(p) if m is None else m
-        direction = np.sign(near * m + (1 - near) * g)
-        return p - lr * (direction + decay * p), far * m + (1 - far) * g
+        return p - lr * (direction(near * m + (1 - near) * g) + decay * p), far * m + (1 - far) * g
 
     return step
 
@@ -114,12 +113,29 @@ def rms(p, g, s):
     return p - 0.01 * g / (np.sqrt(s) + 1e-8), s
 
 
+def sums(s, g):
+    return s + g * g, 1e-10
+
+
+def means(s, g):
+    return 0.99 * s + 0.01 * g * g, 1e-8
+
+
+def without_root(squares):
+    def step(p, g, s):
+        s, eps = squares(np.zeros_like(p) if s is None else s, g)
+        return p - 0.01 * g / (s + eps), s
+
+    return step
+
+
 def nesterov(p, g, v):
     v = g.copy() if v is None else 0.9 * v + g
     return p - 0.1 * (g + 0.9 * v), v
 
 
-def adam(lr=0.01, first=True, second=True, decay=0.0, coupled=0.0, sign=1.0, inside=False, lag=0, keep=None):
+def adam(lr=0.01, first=True, second=True, decay=0.0, coupled=0.0, sign=1.0, inside=False, lag=0, keep=None,
+         root=np.sqrt):  # fmt: skip
     """Adam with room for mistakes."""
 
     def step(p, g, s):
@@ -130,8 +146,8 @@ def adam(lr=0.01, first=True, second=True, decay=0.0, coupled=0.0, sign=1.0, ins
             m, v = m.astype(keep), v.astype(keep)
         a = m / (1 - 0.9 ** (t + lag)) if first else m
         b = v / (1 - 0.999 ** (t + lag)) if second else v
-        root = np.sqrt(b + 1e-8) if inside else np.sqrt(b) + 1e-8
-        return p - lr * decay * p - sign * lr * a / root, (t, m, v)
+        divisor = np.sqrt(b + 1e-8) if inside else root(b) + 1e-8
+        return p - lr * decay * p - sign * lr * a / divisor, (t, m, v)
 
     return step
 
@@ -311,6 +327,10 @@ WRONG = {
     "a step ahead": (adam(lag=1), Adam, ADAM, "one more"),
     "eps in the root": (adam(inside=True), Adam, ADAM, "inside the root"),
     "eps in Adagrad's root": (adagrad(True, 1e-4), Adagrad, {"lr": 0.05, "eps": 1e-4}, "inside the root"),
+    "Adagrad without the root": (without_root(sums), Adagrad, {"lr": 0.01}, "root is left out"),
+    "RMSprop without the root": (without_root(means), RMSprop, {"lr": 0.01}, "root is left out"),
+    "Adam without the root": (adam(root=lambda v: v), Adam, ADAM, "root is left out"),
+    "AdamW without the root": (adam(root=lambda v: v, decay=0.1), AdamW, ADAMW, "root is left out"),
     "another eps": (adagrad(eps=1e-6), Adagrad, {"lr": 0.05}, "1e-06"),
     "rows by columns": (lambda p, g: rows_by_norms(p.T, g.T).T, RootOfDim, {"lr": 0.1}, ""),
     "clipped by entries": (lambda p, g: p - 0.1 * np.clip(g, -1, 1), clipped_by_norm, {}, ""),
@@ -338,6 +358,7 @@ WRONG = {
     "Lion upward": (lion(-0.01, 0.9, 0.99), Lion, {"lr": 0.01}, "other sign"),
     "Lion without decay": (lion(0.01, 0.9, 0.99), Lion, {"lr": 0.01, "weight_decay": 0.1}, "decay is forgotten"),
     "Lion, betas swapped": (lion(0.01, 0.99, 0.9), Lion, {"lr": 0.01}, "(0.99, 0.9)"),
+    "Lion without the sign": (lion(0.01, 0.9, 0.99, direction=np.array), Lion, {"lr": 0.01}, ""),
     "Adam for Lion": (adam(), Lion, {"lr": 0.01}, ""),
     "the sign alone": (signed, SGD, {"lr": 0.1}, ""),
     "nothing moves": (frozen, SGD, {"lr": 0.1}, ""),

@@ -130,8 +130,9 @@ def _without_parameters(case: Observed, shape: Shape, y: Shape) -> Iterator[Laye
     yield from (m.GLU(i) for i, n in enumerate(shape) if len(shape) == len(y) and n == 2 * y[i])
     if len(y) == 2 and len(shape) > 2:
         yield m.Flatten()
-    if 2 < len(shape) < 6 and len(y) == len(shape) and y[:2] == shape[:2]:
-        yield from _pools(shape, y)
+    for lead in (2, 1):  # with a batch, and without
+        if lead < len(shape) < lead + 4 and len(y) == len(shape) and y[:lead] == shape[:lead]:
+            yield from _pools(shape[lead:], y[lead:])
     yield from resized.of_one(shape, y)
 
 
@@ -147,18 +148,16 @@ def _elementwise(case: Observed) -> Iterator[Layer]:
             continue
 
 
-def _pools(shape: Shape, y: Shape) -> Iterator[Layer]:
-    axes = len(shape) - 2
+def _pools(sizes: Shape, y: Shape) -> Iterator[Layer]:
+    """Pooling that makes of these lengths those of y."""
     for k, stride, padding in itertools.product((2, 3, 4), (None, 1, 2, 3), (0, 1)):
         for ceil in (False, True):
             s = stride or k
-            out = tuple(
-                -(-(n + 2 * padding - k) // s) + 1 if ceil else (n + 2 * padding - k) // s + 1 for n in shape[2:]
-            )
-            if out == y[2:]:
-                yield registry()[f"MaxPool{axes}d"](k, stride, padding, ceil_mode=ceil)
+            out = tuple(-(-(n + 2 * padding - k) // s) + 1 if ceil else (n + 2 * padding - k) // s + 1 for n in sizes)
+            if out == y:
+                yield registry()[f"MaxPool{len(sizes)}d"](k, stride, padding, ceil_mode=ceil)
                 for count in (True, False):
-                    yield registry()[f"AvgPool{axes}d"](k, stride, padding, ceil, count)
+                    yield registry()[f"AvgPool{len(sizes)}d"](k, stride, padding, ceil, count)
 
 
 def _norms(case: Observed, shape: Shape) -> Iterator[Layer]:
