@@ -188,8 +188,9 @@ def options(cls: type) -> list[tuple[str, str]]:
 def signature(cls: type) -> str:
     """How it is called, with its defaults, none of which is broken at the end of a line."""
     given = [f"{name}={default}" if default else name for name, default in options(cls)]
-    shown = [f'<span class="whole">{html.escape(text)}</span>' for text in given]
-    return f"{cls.__name__}({', '.join(shown)})"
+    ended = [*(f"{text}," for text in given[:-1]), *given[-1:]]
+    shown = [f'<span class="whole">{html.escape(text)}</span>' for text in ended]
+    return f"{cls.__name__}({' '.join(shown)})"
 
 
 def links(cls: type, doc: Doc) -> str:

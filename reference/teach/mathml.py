@@ -160,7 +160,7 @@ class Row:
         self.run = [t for t in run if t[0] != "space"]
         apart = [i - sum(t[0] == "space" for t in run[:i]) for i, t in enumerate(run) if run[i - 1][0] == "space" and i]
         self.apart = {i for i in apart if i and self.product(i)}
-        self.spaced = {i for i in apart if {i, i + 1} <= set(apart)}
+        self.before = set(apart)
         self.at, self.infix = 0, goes_on or (len(self.run) > 2 and self.run[0][1] != "−")
 
     def product(self, i: int) -> bool:
@@ -171,7 +171,7 @@ class Row:
     def all(self) -> str:
         out = []
         while self.at < len(self.run):
-            out.append('<mspace width="0.17em"/>' * (self.at in self.apart) + self.scripted())
+            out.append('<mspace width="0.22em"/>' * (self.at in self.apart) + self.scripted())
         return "".join(out)
 
     def next(self) -> tuple[str, str]:
@@ -189,6 +189,8 @@ class Row:
             kind, text = self.peek()
             if kind == "sub" and not below:
                 below = script(text, SUBSCRIPTS)
+            elif text == "∞" and not below and self.run[self.at - 1][0] == "name" and self.at not in self.before:
+                below = "<mi>∞</mi>"
             elif kind == "sup":
                 above += script(text, SUPERSCRIPTS)
             elif kind == "prime":
@@ -221,7 +223,7 @@ class Row:
         if text in "∂∞∅∇":
             return f"<mi>{text}</mi>"
         stretch = ' stretchy="false"' if text in "()[]{}|⌊⌋⌈⌉⟨⟩‖" else ""
-        tight = ' lspace="0" rspace="0"' if text in "|‖" and self.at - 1 not in self.spaced else ""
+        tight = ' lspace="0" rspace="0"' if text in "|‖" and not {self.at - 1, self.at} <= self.before else ""
         return f"<mo{stretch}{tight}{self.form(text)}>{html.escape(text)}</mo>"
 
     def form(self, text: str) -> str:
@@ -252,7 +254,8 @@ def name(text: str) -> str:
     if is_gradient(base):
         made = f"<mrow><mi>d</mi><mi>{base[1:]}</mi></mrow>"
     else:
-        upright = ' mathvariant="normal"' if base in "ΣΠΦ" else ""
+        letter = re.sub(f"[{COMBINING}]", "", base)
+        upright = ' mathvariant="normal"' if len(letter) > 1 or letter in "ΣΠΦ" else ""
         made = f"<mi{upright}>{base}</mi>"
     return f"<msub>{made}<mrow>{letters(index)}</mrow></msub>" if index else made
 
