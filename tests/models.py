@@ -261,3 +261,14 @@ def samples():
         "own statistic": (Averaged(), (r(5, 4),)), "noise": (Noise(), (r(5, 4),)),
         "waves": (Waves(), (r(2, 4, 6),)),
     }  # fmt: skip
+
+
+class Does(nn.Module):
+    """A model that does one thing."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.f, self.fc = f, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.f(self.fc(x))

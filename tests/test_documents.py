@@ -48,7 +48,7 @@ def test_the_coverage_table_is_that_of_the_registry():
     from reference.audit.readme import markdown
 
     start, end = "<!-- coverage -->\n", "<!-- /coverage -->"
-    assert README.split(start)[1].split(end)[0] == markdown(), "python -m reference.coverage_table README.md"
+    assert README.split(start)[1].split(end)[0] == markdown(), "python -m reference.audit.readme README.md"
 
 
 def test_no_file_and_no_function_is_too_long():

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from models import LayerNorm, Residuals, Skip, samples
+from models import Does, LayerNorm, Residuals, Skip, samples
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -309,17 +309,6 @@ def refusal(model, *sample, **kwargs):
     return str(caught.value)
 
 
-class Does(nn.Module):
-    """A model that does one thing."""
-
-    def __init__(self, f):
-        super().__init__()
-        self.f, self.fc = f, nn.Linear(4, 4)
-
-    def forward(self, x):
-        return self.f(self.fc(x))
-
-
 def test_a_call_without_a_class_names_itself_its_place_and_the_class_to_write():
     text = refusal(nn.Sequential(Does(lambda x: torch.special.i0(x))), torch.randn(2, 4))
     for wanted in ("torch.special.i0", "in 0", "test_models.py", 'calls = ("torch.special.i0",)', "def backward"):
@@ -355,7 +344,7 @@ class Doubled(torch.autograd.Function):
 
 
 def stale(x):
-    part = x.transpose(0, 1)
+    part = x.detach()
     part.mul_(2)
     return x + 1
 
@@ -389,15 +378,6 @@ def test_a_parameter_changed_in_the_forward_pass():
     assert "changes the parameter weight" in refusal(Clipped(3, 3), torch.randn(2, 3))
 
 
-def test_a_view_by_an_index_that_is_written_to():
-    def f(x):
-        part = x[:, 1:]
-        part.mul_(2)
-        return x * 3
-
-    assert check_model(Does(f), torch.randn(2, 4))
-
-
 def test_packed_sequences_are_refused_with_what_to_give():
     x, lengths = torch.randn(4, 3, 4), [4, 3, 1]
     rnn = nn.GRU(4, 2)
@@ -407,44 +387,6 @@ def test_packed_sequences_are_refused_with_what_to_give():
     ):
         with pytest.raises(TypeError, match=r"packed sequence.*Give the layer the padded sequences(.|\n)*in "):
             check_model(model, sample)
-
-
-VIEWS = {
-    "T": lambda x: x.T, "view": lambda x: x.view(-1), "flatten": lambda x: x.flatten(),
-    "narrow": lambda x: x.narrow(1, 1, 2),
-    "diagonal": lambda x: x.diagonal(), "unsqueeze": lambda x: x.unsqueeze(0), "select": lambda x: x.select(0, 1),
-    "an index": lambda x: x[1:], "an index of an index": lambda x: x[1:][:, 0], "unbind": lambda x: x.unbind(0)[1],
-    "split": lambda x: x.split(2, 1)[1], "unfold": lambda x: x.unfold(1, 2, 2),
-    "expand": lambda x: x[:, :1].expand(4, 4),
-    "detach": lambda x: x.detach(), "unflatten": lambda x: x.unflatten(1, (2, 2)), "of an index": lambda x: x[1:].T,
-}  # fmt: skip
-WRITES = {"mul_": lambda v: v.mul_(2), "+=": lambda v: v.__iadd__(1), "v[0] =": lambda v: v.__setitem__(0, 0.5)}
-
-
-@pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_view_that_is_written_to_is_right_or_refused_with_its_place(view, write):
-    def f(x):
-        part = VIEWS[view](x)
-        WRITES[write](part)
-        return x * 3 + part.sum()
-
-    try:
-        report = check_model(Does(f), torch.randn(4, 4))
-    except (TypeError, ValueError) as e:
-        told = str(e)
-        assert "in place" in told or "RuntimeError on this sample" in told or "autograd itself" in told
-        assert "test_models.py" in told or "in the model" in told or "Does" in told
-    else:
-        assert report, str(report)
-
-
-@pytest.mark.parametrize("reentrant", [True, False])
-def test_a_checkpoint_is_what_it_runs(reentrant):
-    def f(x):
-        return torch.utils.checkpoint.checkpoint(lambda a: a.tanh() * 2, x, use_reentrant=reentrant)
-
-    assert check_model(Does(f), torch.randn(2, 4))
 
 
 def test_backward_hooks_and_hooks_on_parameters():

@@ -12,14 +12,17 @@ gradients.
 from .arithmetic import Add, Div, FloorDivide, Mul, Neg, Pow, Remainder, Sub
 from .attention import ScaledDotProductAttention
 from .base import Operation
+from .chance import GumbelSoftmax
 from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, Where
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
+from .distances import Cdist
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
+from .linalg import Cholesky, Det, Inverse, Logdet, Slogdet, Solve, SolveTriangular
 from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
 from .mixtures import Addcmul, Lerp
 from .products import Addmm, Affine, Einsum, Matmul, Outer
@@ -43,12 +46,15 @@ __all__ = [
     "Argsort",
     "Atan",
     "Cat",
+    "Cdist",
     "Ceil",
+    "Cholesky",
     "Chunk",
     "Clamp",
     "Cos",
     "Cumprod",
     "Cumsum",
+    "Det",
     "Detach",
     "Diagonal",
     "Div",
@@ -66,8 +72,10 @@ __all__ = [
     "Ge",
     "GetItem",
     "Gt",
+    "GumbelSoftmax",
     "IndexAdd",
     "IndexSelect",
+    "Inverse",
     "IsInf",
     "IsNan",
     "Le",
@@ -77,6 +85,7 @@ __all__ = [
     "Log2",
     "Log10",
     "LogSumExp",
+    "Logdet",
     "LogicalAnd",
     "LogicalNot",
     "LogicalOr",
@@ -118,6 +127,9 @@ __all__ = [
     "SetItem",
     "Sign",
     "Sin",
+    "Slogdet",
+    "Solve",
+    "SolveTriangular",
     "Sort",
     "Split",
     "Sqrt",

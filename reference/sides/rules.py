@@ -169,7 +169,7 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
 
     found = parameters(step)
     if found is None or any(p.kind is p.VAR_POSITIONAL for p in found):
-        yield from _called(lambda p, g, s: step(p, g, s), ["p", "g", "state"], None, "step(p, g, state)")
+        yield from _called(lambda p, g, s: step(p, g, s), ["p", "g", "state"], "step(p, g, state)")
         return
     own = [p for p in found if p.name not in options and p.kind in POSITIONAL]
     anything = any(p.kind is p.VAR_KEYWORD for p in found)
@@ -191,10 +191,10 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
             f"check_optimizer(lambda p, g, state: {getattr(step, '__name__', 'step')}(p, g, …), against=…), or give "
             "it as an option of the same name"
         )
-    third = own[2] if len(own) > 2 and _may_be_state(own[2]) else None
-    names = [p.name for p in own[:2]] + ([third.name] if third else [])
+    states = _states_of(own)
+    names = [p.name for p in (*own[:2], *states)]
     swapped = is_gradient(names[0]) and not is_gradient(names[1])
-    yield from _called(_as_rule(step, third, handed, swapped), names, third, f"step({', '.join(names)})")
+    yield from _called(_as_rule(step, states, handed, swapped), names, f"step({', '.join(names)})")
 
 
 def is_gradient(name: str) -> bool:
@@ -203,24 +203,32 @@ def is_gradient(name: str) -> bool:
     return name in ("g", "gs", "dw", "dp", "dx", "dtheta", "dparams", "dweights") or "grad" in name
 
 
-def _may_be_state(p: inspect.Parameter) -> bool:
-    return p.default is p.empty or p.default is None or isinstance(p.default, (dict, list))
+def _states_of(own: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """The arguments behind p and g that are a state: the first if it has no default, or an empty one; else those that
+    begin with 0, as in step(p, g, v=0.0)."""
+    first = own[2].default if own[2:] else 0
+    if first is inspect.Parameter.empty or first is None or isinstance(first, (dict, list)):
+        return own[2:3]
+    return [p for p in own[2:] if type(p.default) in (int, float) and p.default == 0]
 
 
-def _as_rule(step: Callable, third: Any, handed: dict[str, Any], swapped: bool) -> Callable:
+def _as_rule(step: Callable, states: list[inspect.Parameter], handed: dict[str, Any], swapped: bool) -> Callable:
     """step as a function of (p, g, state), the options that it names handed on."""
 
     def call(p: Any, g: Any, state: Any) -> Any:
         first = (g, p) if swapped else (p, g)
-        if third is None or (state is None and third.default is not third.empty):
+        if not states or (state is None and states[0].default is not states[0].empty):
             return step(*first, **handed)
+        if states[0].default == 0:
+            several = state if len(states) > 1 and isinstance(state, (tuple, list)) else (state,)
+            return step(*first, **{q.name: part for q, part in zip(states, several)}, **handed)
         return step(*first, state, **handed)
 
     return call
 
 
-def _called(call: Callable, names: list[str], third: Any, form: str) -> Iterator[Rule]:
-    firsts: list[Callable[[], Any]] = [lambda: None, dict] if len(names) > 2 else [lambda: None]
+def _called(call: Callable, names: list[str], form: str) -> Iterator[Rule]:
+    firsts: list[Callable[[], Any]] = [lambda: None, dict, float] if len(names) > 2 else [lambda: None]
     single = [Rule(lambda params, f=f: OneByOne(call, f, params), form) for f in firsts]
     many = [
         Rule(lambda params, f=f, k=k: Together(call, f, k, params), f"{form} with a {k.__name__} of arrays")

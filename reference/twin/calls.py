@@ -49,7 +49,10 @@ IGNORED = {  # arguments that change no number
     "_stacklevel", "sorted", "stable", "generator",
 }  # fmt: skip
 
-HARMLESS = {("mode", "constant"), ("_stacklevel", 3), ("_stacklevel", 5)}
+HARMLESS = {
+    ("mode", "constant"), ("_stacklevel", 3), ("_stacklevel", 5), ("eps", 1e-10),
+    ("compute_mode", "use_mm_for_euclid_dist_if_necessary"),
+}  # fmt: skip
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names, which torch takes, too
 
 VARARGS = {  # the last argument, where it may be spread: x.view(2, 3)

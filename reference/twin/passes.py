@@ -26,7 +26,7 @@ RANDOM = {*DRAWS.split()}
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
     f: f.__name__ for f in (
         F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,
-        F.scaled_dot_product_attention,
+        F.gumbel_softmax, F.scaled_dot_product_attention,
     )
 }  # fmt: skip
 
@@ -64,14 +64,19 @@ def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield
 
 
+SCRIPTED = torch.jit.ScriptFunction.__call__
+
+
+def _unscripted(scripted: Any, *args: Any, **kwargs: Any) -> Any:
+    """The Python function that a scripted one was made from; itself where there is none, as in one from a file."""
+    made_from = getattr(scripted, "_torchdynamo_inline", None)
+    return SCRIPTED(scripted, *args, **kwargs) if made_from is None else made_from(*args, **kwargs)
+
+
 STRAIGHT: tuple[tuple[Any, str, Any], ...] = (
     (checkpoint, "_checkpoint_without_reentrant_generator", _nothing),
     (checkpoint.CheckpointFunction, "apply", lambda run, preserve, *args: run(*args)),
-    (
-        torch.jit.ScriptFunction,
-        "__call__",
-        lambda scripted, *args, **kwargs: scripted._torchdynamo_inline(*args, **kwargs),
-    ),
+    (torch.jit.ScriptFunction, "__call__", _unscripted),
 )
 
 

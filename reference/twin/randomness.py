@@ -110,6 +110,18 @@ def _rrelu(
     return torch.where(x > 0, x, x * slope)
 
 
+def _gumbel(
+    rng: Any, original: Any, x: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
+    """As torch's own, which draws exponential numbers."""
+    e = -torch.log1p(-_uniform(rng, tuple(x.shape), x).to(x.dtype))
+    s = ((x - e.log()) / tau).softmax(dim)
+    if not hard:
+        return s
+    chosen = torch.zeros_like(x).scatter_(dim, s.argmax(dim, keepdim=True), 1.0)
+    return chosen - s.detach() + s
+
+
 def _packed(
     rng: Any, original: Any, x: Any, sizes: Any, hx: Any, weights: Any, bias: bool, num_layers: int, p: float,
     training: bool, bidirectional: bool,
@@ -208,6 +220,7 @@ REPLACED: tuple[tuple[Any, str, Callable], ...] = (
     (F, "fractional_max_pool2d", _fractional),
     (F, "fractional_max_pool3d", _fractional),
     (F, "rrelu", _rrelu),
+    (F, "gumbel_softmax", _gumbel),
     (F, "multi_head_attention_forward", _heads),
     (F, "scaled_dot_product_attention", _attention),
     (_VF, "lstm", _scanned),

@@ -17,10 +17,9 @@ from . import calls
 from .passes import OwnRun, PassInputs
 from .step import UnknownCallError
 
-
 NOWHERE = (
-    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a function gave that "
-    "is not torch's"
+    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a function gave "
+    "that is not torch's"
 )
 WRITTEN = (
     "a tensor is used after several views of it, or what it is a view of, were changed in place: write x = x.clone() "
@@ -122,10 +121,10 @@ class Values(OwnRun):
         """The value of a tensor that was changed since through another one, which shares its memory."""
         sharing = [*{id(w): w for w in written if origin(w) is origin(t)}.values()]
         if not sharing:
-            raise UnknownCallError(NOWHERE)
+            raise UnknownCallError(NOWHERE if value.fixed else WRITTEN)
         self.values[id(t)] = replace(value, version=t._version, fixed=False, gradient=t.requires_grad)
         mine, theirs = places(t), places(sharing[0])  # place in memory -> number of the entry
-        if len(sharing) > 1 or len(mine) < t.numel():
+        if len(sharing) > 1 or len(mine) < t.numel() or len(theirs) < sharing[0].numel():
             raise UnknownCallError(WRITTEN)
         if theirs.keys() <= mine.keys():
             self.know(t, self.set_in(t, sharing[0], [mine[at] for at in theirs]))

@@ -50,6 +50,20 @@ def sgd_in_place(p, g, state):
     p -= 0.1 * g
 
 
+def velocity_of_0(w, g, v=0.0):
+    v = 0.9 * v + g
+    return w - 0.1 * v, v
+
+
+def velocity_given(w, g, v):
+    return velocity_of_0(w, g, v)
+
+
+def moments_of_0(w, g, lr=0.001, m=0, v=0, t=0):
+    t, m, v = t + 1, 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return w - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v, t
+
+
 def course_momentum(w, dw, config=None):
     """Options and velocity in one dict that goes round."""
     config = {} if config is None else config
@@ -210,6 +224,9 @@ def module_state(p, g, s):
 
 
 RIGHT = {
+    "a velocity that begins at 0": (velocity_of_0, SGD, {"lr": 0.1, "momentum": 0.9}),
+    "a velocity without a first one": (velocity_given, SGD, {"lr": 0.1, "momentum": 0.9}),
+    "moments that begin at 0": (moments_of_0, Adam, {"lr": 0.001}),
     "one line": (lambda p, g, s: (p - 0.1 * g, s), SGD, {"lr": 0.1}),
     "without state": (lambda w, dw: w - 0.1 * dw, SGD, {"lr": 0.1}),
     "in place": (sgd_in_place, SGD, {"lr": 0.1}),
@@ -310,6 +327,7 @@ WRONG = {
     "parameters through float32": (lambda p, g: p.astype(np.float32) - 0.1 * g, SGD, {"lr": 0.1}, "rounded to float32"),
     "momentum not kept": (lambda p, g, s: (p - 0.1 * g, g), SGD, MOMENTUM, "No state is kept"),
     "adam not kept": (lambda p, g, s: (adam()(p, g, None)[0], s), Adam, ADAM, "No state is kept"),
+    "no look-ahead, from 0": (velocity_of_0, SGD, MOMENTUM | {"nesterov": True}, "Nesterov"),
     "no look-ahead": (course_momentum, SGD, MOMENTUM | {"nesterov": True}, "Nesterov"),
     "unasked look-ahead": (nesterov, SGD, MOMENTUM, "look-ahead"),
     "keeps g": (lambda p, g, b: (p - 0.1 * (g if b is None else 0.9 * b + g), g if b is None else 0.9 * b + g), SGD,

@@ -1,0 +1,171 @@
+"""How a model is read: tensors that share memory, what runs twice or is compiled, calls that draw, linear algebra."""
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from models import Does
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from reference import check_model
+
+VIEWS = {
+    "T": lambda x: x.T, "view": lambda x: x.view(-1), "flatten": lambda x: x.flatten(),
+    "narrow": lambda x: x.narrow(1, 1, 2),
+    "diagonal": lambda x: x.diagonal(), "unsqueeze": lambda x: x.unsqueeze(0), "select": lambda x: x.select(0, 1),
+    "an index": lambda x: x[1:], "an index of an index": lambda x: x[1:][:, 0], "unbind": lambda x: x.unbind(0)[1],
+    "split": lambda x: x.split(2, 1)[1], "unfold": lambda x: x.unfold(1, 2, 2),
+    "expand": lambda x: x[:, :1].expand(4, 4),
+    "detach": lambda x: x.detach(), "unflatten": lambda x: x.unflatten(1, (2, 2)), "of an index": lambda x: x[1:].T,
+}  # fmt: skip
+WRITES = {
+    "mul_": lambda v: v.mul_(2),
+    "+=": lambda v: v.__iadd__(1),
+    "v[..., 0] =": lambda v: v.__setitem__((..., 0), 0.5),
+}
+
+
+REFUSED = ("unbind", "split", "expand", "detach")  # all but the last by torch itself
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_that_is_written_to_is_read_or_refused_with_what_to_do(view, write):
+    def f(x):
+        part = VIEWS[view](x)
+        WRITES[write](part)
+        return x * 3 + part.sum()
+
+    if view not in REFUSED:
+        assert check_model(Does(f), torch.randn(4, 4))
+        return
+    with pytest.raises((TypeError, ValueError)) as e:
+        check_model(Does(f), torch.randn(4, 4))
+    assert "in place" in str(e.value) or "Does ends in RuntimeError on this sample" in str(e.value)
+
+
+def into_zeros(x):
+    z = torch.zeros(3, 4)
+    z.view(-1)[2] = x[0, 0]
+    return z * x
+
+
+def into_transposed(x):
+    z = torch.zeros(3, 4)
+    z.t()[1:3] = x[:, :2].t()
+    return z
+
+
+def after_another_tensor_was(x):
+    z = torch.zeros(3, 4)
+    z[:, 1:3] = x[:, 1:3]
+    z = z.masked_fill(z > 1, 0.5)
+    z[:, ::2] *= x.mean()
+    return z
+
+
+def beside_one_that_was_not(x):
+    z = x * 2
+    first, second = z[0], z[1]
+    first.mul_(3)
+    return first * second
+
+
+def below_what_was_written_to(x):
+    z = x * 2
+    row = z[1]
+    z.add_(1)
+    return row * z
+
+
+def along_the_diagonal(x):
+    z = x * 2
+    z.diagonal().add_(x[:, 0])
+    return z
+
+
+def view_of_a_view(x):
+    z = x.clone()
+    z.view(3, 2, 2).transpose(1, 2)[0].mul_(2.0)
+    return z
+
+
+@pytest.mark.parametrize(
+    "f",
+    [into_zeros, into_transposed, after_another_tensor_was, beside_one_that_was_not, below_what_was_written_to,
+     along_the_diagonal, view_of_a_view],
+)  # fmt: skip
+def test_tensors_that_share_memory(f):
+    assert check_model(Does(f), torch.randn(3, 4))
+
+
+def test_several_views_that_are_written_to_are_refused_with_what_to_do():
+    def f(x):
+        z = x * 2
+        a, b = z[0], z[:, 0]
+        a.mul_(2)
+        b.mul_(3)
+        return z
+
+    with pytest.raises(TypeError, match=r"x = x\.clone\(\) before the change"):
+        check_model(Does(f), torch.randn(3, 4))
+
+
+class Checkpointed(nn.Module):
+    """float32, as models are; where it is compared in float64, a second run would take these parameters."""
+
+    def __init__(self, reentrant):
+        super().__init__()
+        self.linear, self.reentrant = nn.Linear(4, 3), reentrant
+
+    def forward(self, x):
+        return checkpoint(lambda a: torch.tanh(self.linear(a)), x, use_reentrant=self.reentrant)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpoint_is_what_it_runs(reentrant):
+    report = check_model(Checkpointed(reentrant), torch.randn(2, 4))
+    assert report
+    assert {"linear.weight.grad", "linear.bias.grad"} <= {t.name for t in report.tensors}
+
+
+def fused(x, b):
+    return x * 0.5 * (1.0 + torch.tanh(x)) + b
+
+
+def test_a_scripted_function_is_read_through():
+    with warnings.catch_warnings(action="ignore"):
+        scripted = torch.jit.script(fused)
+
+    class Biased(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.b = nn.Parameter(torch.randn(4))
+
+        def forward(self, x):
+            return scripted(x, self.b)
+
+    assert check_model(Biased(), torch.randn(2, 4))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_draws_the_same_on_both_sides(hard):
+    assert check_model(Does(lambda x: F.gumbel_softmax(x, tau=0.7, hard=hard)), torch.randn(3, 4))
+
+
+def whitened(x):
+    covariance = x.T @ x / len(x) + 0.1 * torch.eye(4)
+    L = torch.linalg.cholesky(covariance)
+    z = torch.linalg.solve_triangular(L, x.T, upper=False)
+    return z, torch.logdet(covariance), torch.linalg.inv(covariance), torch.linalg.solve(covariance, x.T)
+
+
+def nearest(x):
+    return x[torch.cdist(x, x.detach() + 0.3).argmin(1)] + torch.cdist(x, 2 * x, p=1.0).mean()
+
+
+@pytest.mark.parametrize("f", [whitened, nearest])
+def test_linear_algebra_and_distances(f):
+    assert check_model(Does(f), torch.randn(9, 4))
