@@ -85,7 +85,7 @@ def test_numbers_in_comments():
 @pytest.mark.parametrize(
     ("text", "wanted"),
     {
-        "p ← p − lr/(√v̂ + ε) m̂, a long one": '<mo form="infix">−</mo><mi mathvariant="normal">lr</mi>',  # the beginning of a broken part
+        "p ← p − μ/(√v̂ + ε) m̂, long": '<mo form="infix">−</mo><mi>μ</mi>',  # the beginning of a broken part
         "g ← −g": '<mo>←</mo><mo form="prefix">−</mo>',
         "σ(−2u)": '(</mo><mo form="prefix">−</mo>',
         "a − b": "<mo>−</mo>",
