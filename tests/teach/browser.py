@@ -49,6 +49,12 @@ def visit(page: str, script: str, folder: Path, *, axe: bool = False, width: int
     return found["found"]
 
 
+# How much wider each root is than what stands under it: its sign, which goes where no font has one.
+ROOTS = """
+const width = (part) => part.getBoundingClientRect().width;
+const under = (root) => [...root.children].reduce((sum, child) => sum + width(child), 0);
+return [...document.querySelectorAll("msqrt")].map((root) => width(root) - under(root));
+"""
 PHONE = """
 const frame = document.getElementById("phone");
 return await (async (document, window) => { %s })(frame.contentDocument, frame.contentWindow);

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import ACCESSIBILITY, AXE, needs_browser, on_phone, visit
+from browser import ACCESSIBILITY, AXE, ROOTS, needs_browser, on_phone, visit
 from typer.testing import CliRunner
 from wellformed import read
 
@@ -291,13 +291,6 @@ def test_on_a_phone_letters_of_pictures_can_be_read_and_the_page_is_not_wider(si
     assert width <= 390
     assert pictures
     assert min(sizes) > 11
-
-
-ROOTS = """
-const roots = [...document.querySelectorAll("msqrt")];
-const width = (part) => part.getBoundingClientRect().width;
-return roots.map((root) => width(root) - [...root.children].reduce((sum, child) => sum + width(child), 0));
-"""
 
 
 @needs_browser
