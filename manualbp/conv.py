@@ -140,8 +140,8 @@ class _ConvNd(_Kernel, family=True):
               z[q] is in X once for every pair (k, p) with s·p + d·k = q, and there its gradients meet:
               dz[n, c, s·p + d·k] += dX[n, ck, p] = Σ W[o, c, k] dy[n, o, p] over o,  for every k and all p  (5)
               and padding is an index map:  dx[j] = Σ dz[q]  over all q that are filled from j              (6)
-              With groups, c and o fall into so many blocks that know nothing of each other: one more axis g
-              of the matrices in (2) to (5), which matmul runs through.
+              With groups, c and o fall into so many blocks that know nothing of each other: one more axis g of the
+              matrices in (2) to (5), which matmul runs through.
     Shapes    x: (N, in_channels, L), (…, H, W) or (…, D, H, W) for 1d, 2d, 3d, or without N; y: likewise with
               out_channels;  L of y = ⌊(L + padding before and after − d (k − 1) − 1)/s⌋ + 1
               weight: (out_channels, in_channels/groups, *kernel_size), bias: (out_channels,)

@@ -83,7 +83,9 @@ class Linear(Layer):
 class Bilinear(Layer):
     """A bilinear form of two vectors for every output, plus a bias.
 
-    Forward   yₙₒ = Σᵢⱼ aₙᵢ Wₒᵢⱼ bₙⱼ + βₒ;     (1) tₙₒⱼ = Σᵢ aₙᵢ Wₒᵢⱼ     (2) yₙₒ = Σⱼ tₙₒⱼ bₙⱼ + βₒ
+    Forward   yₙₒ = Σᵢⱼ aₙᵢ Wₒᵢⱼ bₙⱼ + βₒ, in two steps:
+              (1) tₙₒⱼ = Σᵢ aₙᵢ Wₒᵢⱼ
+              (2) yₙₒ = Σⱼ tₙₒⱼ bₙⱼ + βₒ
     Backward  y is linear in a, in b, in W and in β, so each slope is what the others multiply it by:
               (2′) dbₙⱼ = Σₒ dyₙₒ tₙₒⱼ,   dβₒ = Σₙ dyₙₒ,   and for t:  uₙₒⱼ = dyₙₒ bₙⱼ
               (1′) daₙᵢ = Σₒⱼ uₙₒⱼ Wₒᵢⱼ,   dWₒᵢⱼ = Σₙ uₙₒⱼ aₙᵢ

@@ -165,14 +165,16 @@ def check_classes(layer: Layer, t: Array, classes: int, besides: int | None) -> 
 
 
 class OneOfC(Loss, family=True):
-    """A loss of the logarithms ℓ of the probabilities of C classes against a target, which is turned into masses q:
+    """A loss of the logarithms ℓ of the probabilities of C classes against a target, which is turned into masses q.
 
-    class index k    q_c = w_k (1 − s) [c = k] + w_c s/C,   n = Σ w_k;    q = 0 and no part in n if k = ignore_index
-    probabilities t  q_c = w_c ((1 − s) t_c + s/C),         n = the number of targets                             (1)
-    Forward          v = −Σ_c q_c ℓ_c, with 0 · ∞ = 0;  y = Σv/n, Σv or v                                         (2)
-    Backward         dt_c = ∂q_c/∂t_c · (−ℓ_c) dv = −w_c (1 − s) ℓ_c dv                                           (3)
+    Forward   with s the label smoothing, for a class k
+              q_c = w_k (1 − s) [c = k] + w_c s/C,   n = Σ w_k;    q = 0 and no part in n if k = ignore_index
+              and for probabilities t
+              q_c = w_c ((1 − s) t_c + s/C),         n = the number of targets                                   (1)
+              v = −Σ_c q_c ℓ_c, with 0 · ∞ = 0;  y = Σv/n, Σv or v                                               (2)
+    Backward  dt_c = ∂q_c/∂t_c · (−ℓ_c) dv = −w_c (1 − s) ℓ_c dv                                                 (3)
 
-    s is the label smoothing. A subclass gives ℓ and, in `slope`, dx of ℓ, q and dv.
+    A subclass gives ℓ and, in `slope`, dx of ℓ, q and dv.
     """
 
     weight: tuple[float, ...] | None = None

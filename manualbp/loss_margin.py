@@ -251,7 +251,7 @@ class MultiLabelMarginLoss(Ranked):
     """What the score of every class that is no target lacks to be 1 below that of every target.
 
     Forward   the targets are k₁, k₂, … = t₁, t₂, … up to the first −1, one named twice counting twice
-              v = 1/C Σⱼ Σ_{c no target} h_jc,   h_jc = max(z_jc, 0),   z_jc = 1 − x_{kⱼ} + x_c
+              v = 1/C Σⱼ Σ_{c≠k₁,k₂,…} h_jc,   h_jc = max(z_jc, 0),   z_jc = 1 − x_{kⱼ} + x_c
     Backward  ∂h_jc/∂x_c = [z_jc > 0] = −∂h_jc/∂x_{kⱼ}:   every z_jc > 0 adds 1/C to ∂v/∂x_c, takes it from ∂v/∂x_{kⱼ}
     Shapes    x: (C,) or (N, C), or () as (1,);   t: x's shape, integers;   y: () or (N,)
     Errors    ValueError if shapes do not fit; with the place, if a target is neither a class nor −1

@@ -22,18 +22,18 @@ class Orthogonal(Parametrized):
                            Q = H₁H₂…H_k, each column times the diagonal's entry without its fraction                 (3)
               W = B times the first k columns of Q;  y = layer(x; W, …)
     Backward  dW from the layer's backward;  dQ = Bᵀ dW, with zeros for the columns beyond k
-              (1)  de^A = ∫ e^((1−t)A) dA e^(tA) dt over 0 … 1, so with Aᵀ for A  dA = ∫ e^((1−t)Aᵀ) dQ e^(tAᵀ) dt,
+              (1′) de^A = ∫ e^((1−t)A) dA e^(tA) dt over 0 … 1, so with Aᵀ for A  dA = ∫ e^((1−t)Aᵀ) dQ e^(tAᵀ) dt,
                    which is the block above the diagonal of  exp [[Aᵀ, dQ], [0, Aᵀ]]
-              (2)  G = (I − A/2)⁻ᵀ dQ;  ½G by the right side, ½G Qᵀ by the left:  dA = ½ (G + G Qᵀ)
+              (2′) G = (I − A/2)⁻ᵀ dQ;  ½G by the right side, ½G Qᵀ by the left:  dA = ½ (G + G Qᵀ)
                    and of both  dL = dA − dAᵀ,  dX its lower triangle
-              (3)  from H₁ to H_k:  y = Hv(w) = w − τ v p,  p = vᵀw,  so  dp = −τ vᵀdy,  dw = dy + v dp,
+              (3′) from H₁ to H_k:  y = Hv(w) = w − τ v p,  p = vᵀw,  so  dp = −τ vᵀdy,  dw = dy + v dp,
                    dτ = −Σ (vᵀdy) p,  ∂τ/∂v = −τ² v:   dv = w dpᵀ − τ dy pᵀ − τ² v dτ;  the diagonal of X has none
     Shapes    x, y: those of the layer;  its parameter `name`, (…, n, k), is replaced by
               parametrizations.name.original, X, and with use_trivialization the buffer
               parametrizations.name.0.base, B, (…, m, m) with m the larger of n and k;  without it B is I
     Errors    those of the layer; ValueError if it has no parameter of this name, or that is no matrix; if
               orthogonal_map is another name
-    Source    Lezcano-Casado 2019, arXiv:1909.09501 (B); Higham 2008, theorem 3.6 for the block in (1);
+    Source    Lezcano-Casado 2019, arXiv:1909.09501 (B); Higham 2008, theorem 3.6 for the block in (1′);
               torch.nn.utils.parametrizations.orthogonal
     Caveat    orthogonal_map = None is matrix_exp for a square weight, else householder. At the start Q = I and B is the
               weight, made orthogonal; without B the maps matrix_exp and cayley start somewhere else than at the weight

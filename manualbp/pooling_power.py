@@ -18,7 +18,7 @@ class _LPPoolNd(Layer, family=True):
     Forward   m: the mean of a window, as of AvgPool without padding;  k: the entries of a window
               S = k m(x^p),  y = S^(1/p);  for p = ∞  y = the largest of |x|, as of MaxPool;  −∞: the smallest
     Backward  dS = dy (1/p) S^(1/p − 1),  dm = k dS;  mᵀ dm gives each entry of x^p what the mean's backward gives it,
-              dx = p x^(p−1) ⊙ mᵀ dm = x^(p−1) ⊙ mᵀ(k S^(1/p − 1) dy);   for p = ±∞  dx = sign(x) ⊙ that of MaxPool
+              dx = p x^(p−1) ⊙ mᵀ dm = x^(p−1) ⊙ mᵀ(k S^(1/p − 1) dy);   for p = ±∞  dx = sign(x) ⊙ MaxPool's;
               where S = 0 the norm has a corner (for p = 1 none, but torch has no exception): there dS = 0
     Shapes    those of AvgPool1d, AvgPool2d, AvgPool3d without padding
     Errors    ValueError if x has other axes or is shorter than the window, or norm_type is 0

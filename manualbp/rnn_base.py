@@ -162,25 +162,26 @@ def _mirror(dx: Array, dhx: tuple[Array, ...], form: Form) -> Tree:
 class _RNNBase(_Recurrent, family=True):
     """A step taken at every time, in one or two directions, in one or several layers.
 
-    One layer in one direction, from a state h₀ that is given or 0, for t = 1 … T:
-      (1)  aₜ = xₜ W_ihᵀ + b_ih
-      (2)  sₜ = hₜ₋₁ W_hhᵀ + b_hh
-      (3)  uₜ, … = step(aₜ, sₜ, hₜ₋₁, …)
-      (4)  hₜ = uₜ W_hrᵀ  with proj_size, else  hₜ = uₜ
-    The other direction is the same on reversed time. A layer gives  y = [h→ | h←],  the next one takes Dropout(y).
+    Forward   one layer in one direction, from a state h₀ that is given or 0, for t = 1 … T:
+              (1) aₜ = xₜ W_ihᵀ + b_ih
+              (2) sₜ = hₜ₋₁ W_hhᵀ + b_hh
+              (3) uₜ, … = step(aₜ, sₜ, hₜ₋₁, …), which every layer defines
+              (4) hₜ = uₜ W_hrᵀ  with proj_size, else  hₜ = uₜ
+              The other direction is the same on reversed time. A layer gives  y = [h→ | h←],  the next one takes
+              its dropout. With lengths, a sequence of the batch ends after its own number of steps:
+              (5) beyond it  hₜ, … = hₜ₋₁, …,  yₜ = 0;  the other direction begins at its end, with h₀
+    Backward  hₜ reaches L by two paths: as output, and through step t+1. So, beginning with the gradient of the last
+              state, for t = T … 1:
+              (4′) dhₜ = dyₜ + (dhₜ from step t+1);  duₜ = dhₜ W_hr,  dW_hr = Σₜ dhₜᵀ uₜ
+              (3′) daₜ, dsₜ, dhₜ₋₁, … = step_back(…, duₜ, …)
+              (2′) dhₜ₋₁ ← dhₜ₋₁ + dsₜ W_hh;  dW_hh = Σₜ dsₜᵀ hₜ₋₁,  db_hh = Σₜ dsₜ
+              (1′) dxₜ = daₜ W_ih;  dW_ih = Σₜ daₜᵀ xₜ,  db_ih = Σₜ daₜ
+              (5′) beyond the end of a sequence  dhₜ₋₁, … = dhₜ, …,  daₜ = dsₜ = 0,  and dyₜ does not count
+              Both directions read x, so their dx add.
 
-    hₜ reaches L by two paths: as output, and through step t+1. So, beginning with the gradient of the last state,
-    for t = T … 1:
-      (4′) dhₜ = dyₜ + (dhₜ from step t+1);  duₜ = dhₜ W_hr,  dW_hr = Σₜ dhₜᵀ uₜ
-      (3′) daₜ, dsₜ, dhₜ₋₁, … = step_back(…, duₜ, …)
-      (2′) dhₜ₋₁ ← dhₜ₋₁ + dsₜ W_hh;  dW_hh = Σₜ dsₜᵀ hₜ₋₁,  db_hh = Σₜ dsₜ
-      (1′) dxₜ = daₜ W_ih;  dW_ih = Σₜ daₜᵀ xₜ,  db_ih = Σₜ daₜ
-    With lengths, a sequence of the batch ends after its own number of steps, and so torch treats packed ones:
-      (5)  beyond it  hₜ, … = hₜ₋₁, …,  yₜ = 0;  the other direction begins at its end, with h₀
-      (5′) beyond it  dhₜ₋₁, … = dhₜ, …,  daₜ = dsₜ = 0,  and dyₜ does not count
-    Both directions read x, so their dx add. Dropout draws after layer 0, 1, …, the last but one, each time for an
-    array of shape (T, N, width of y), whatever batch_first says; with lengths for one of shape (steps, width), in which
-    the steps stand in the order of time, and at one time those of the longest sequence first.
+    Dropout draws after layer 0, 1, …, the last but one, each time for an array of shape (T, N, width of y), whatever
+    batch_first says; with lengths, as torch treats packed sequences, for one of shape (steps, width), in which the
+    steps stand in the order of time, and at one time those of the longest sequence first.
 
     Names end in _l0, _l1, … for the layer, and _reverse. weight_ih: (gates·hidden_size, width of x), weight_hh:
     (gates·hidden_size, width of h), bias_ih, bias_hh: (gates·hidden_size,), weight_hr: (proj_size, hidden_size).

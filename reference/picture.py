@@ -4,6 +4,7 @@ Graphviz lays it out, through pygraphviz, whose wheels bring it along. The SVG i
 """
 
 import html
+import re
 from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
@@ -55,7 +56,21 @@ def svg(chain: Chain, only: str = "*") -> str:
     drawn = pygraphviz.AGraph(string=dot(chain, rows)).draw(format="svg", prog="dot").decode()
     start = drawn.index("<svg")
     end = drawn.index(">", start) + 1
-    return drawn[start:end] + STYLE + drawn[end:]
+    return drawn[start:end] + STYLE + BOX.sub(centred, drawn[end:])
+
+
+BOX = re.compile(r'<g id="node.*?</g>', re.DOTALL)
+
+
+def centred(match: re.Match[str]) -> str:
+    """A box whose lines stand in its middle, whatever the letters of the reader's font are wide: graphviz writes each
+    from where it would begin in a font of its own."""
+    path = re.search(r'<path [^>]*d="([^"]+)"', match[0])
+    if path is None:
+        return match[0]
+    across = [float(pair.split(",")[0]) for pair in re.findall(r"[-\d.]+,[-\d.]+", path[1])]
+    middle = (min(across) + max(across)) / 2
+    return re.sub(r'text-anchor="start" x="[-\d.]+"', f'text-anchor="middle" x="{middle:g}"', match[0])
 
 
 def dot(chain: Chain, rows: list[Any]) -> str:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from browser import ACCESSIBILITY, AXE, needs_browser, visit
+from browser import ACCESSIBILITY, AXE, ROOTS, needs_browser, on_phone, visit
 from models import samples
 from torch import nn
 from typer.testing import CliRunner
@@ -19,8 +19,21 @@ from reference.cli import app
 from reference.folding import FoldedModule, folded, parts_of
 from reference.models import prepared
 from reference.teach.model_page import page
+from reference.teach.source import steps
 
 NAMES = [*samples()]
+
+
+class Attending(nn.Module):
+    """Attention to itself: one value is query, key and value."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.attention = nn.Linear(4, 4), nn.MultiheadAttention(4, 2)
+
+    def forward(self, x):
+        h = self.inner(x)
+        return self.attention(h, h, h, need_weights=False)[0]
 
 
 def chain(name, only="*"):
@@ -174,6 +187,37 @@ def test_a_page_unfolds_in_a_browser(made, tmp_path):
         assert (shut, opened, reached, fits) == (0, modules, True, True)
 
 
+def test_a_step_that_takes_a_value_several_times_is_said_once():
+    text = read(page(chain_of(prepared(Attending(), (torch.randn(3, 2, 4),), {}), "*"))).text
+    assert "inner : from attention (3 times)" in text
+
+
+@needs_browser
+def test_roots_have_their_sign_and_a_wide_picture_is_first_seen_at_the_input(made, tmp_path):
+    found, text = made
+    opened = 'document.querySelectorAll("details").forEach((d) => { d.open = true; });'
+    if any("√" in step.text for line in found.lines for step in steps(type(line.node.layer))):
+        assert min(visit(text, opened + ROOTS, tmp_path)) > 3
+    if "<svg" in text:
+        seen = """
+        const box = document.querySelector(".picture").getBoundingClientRect();
+        const at = [...document.querySelectorAll(".picture .given")].map((g) => g.getBoundingClientRect());
+        const input = at.reduce((a, b) => (b.top < a.top ? b : a));
+        return [input.left >= box.left && input.right <= box.right];
+        """
+        assert on_phone(text, seen, tmp_path) == [True]
+
+
+def test_lines_of_a_box_stand_in_its_middle():
+    pytest.importorskip("pygraphviz")
+    drawn = picture.svg(chain("resnet"))
+    boxes = [match[0] for match in picture.BOX.finditer(drawn) if "<path" in match[0]]
+    assert boxes
+    for box in boxes:
+        assert 'text-anchor="start"' not in box
+        assert len(set(re.findall(r'text-anchor="middle" x="([^"]+)"', box))) == 1
+
+
 @needs_browser
 @pytest.mark.skipif(AXE is None, reason="AXE_JS names no axe-core")
 def test_a_page_is_accessible(made, tmp_path):
@@ -247,4 +291,4 @@ def test_gradients_meet_at_an_input_that_several_steps_use():
     chain = chain_of(prepared(Block(), (torch.randn(3, 4),), {}))
     assert chain.met_at_inputs == {"x": ("inner", "add")}
     assert "this model is a chain" not in page(chain)
-    assert "the input x" in page(chain)
+    assert "the input x : from inner and add" in read(page(chain)).text

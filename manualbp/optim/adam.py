@@ -37,8 +37,9 @@ class Adam(_Adam):
     """Divide a running mean of the gradient by the root of a running mean of its square.
 
     Rule      g ← −g if maximize;  g ← g + λp,  or  p ← (1 − lr λ)p  if decoupled_weight_decay
-              m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  both 0 before the first step. If the mean of g stays the
-              same, E m = Σₖ (1 − β₁)β₁ᵗ⁻ᵏ E g = (1 − β₁ᵗ) E g: m is too small by that factor at first, v likewise, so
+              m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  both 0 before the first step
+              If the mean of g stays the same, E m = Σₖ (1 − β₁)β₁ᵗ⁻ᵏ E g = (1 − β₁ᵗ) E g: m is too small by that
+              factor at first, v likewise, so
               m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ);  if amsgrad, v̂ has the largest v so far in v's place
               p ← p − lr/(√v̂ + ε) m̂
     Shapes    p, g, m, v: one shape

@@ -3,9 +3,10 @@
 import functools
 import html
 import inspect
+import itertools
 import json
 import re
-from collections.abc import Iterator
+import string
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,8 @@ def class_page(cls: type) -> Page:
     doc, derivation = source.docs(cls)[0][1], source.steps(cls)
     example, reason = example_of(cls)
     values = {
-        "doc": doc, "families": [(c.__name__, d) for c, d in source.docs(cls)[1:]], "steps": list(numbered(derivation)),
-        "listings": source.listings(cls), "names": {s.key: i for i, s in enumerate(derivation, 1)},
+        "doc": doc, "families": [(c.__name__, d) for c, d in source.docs(cls)[1:]], "labels": labels(derivation),
+        "steps": [vars(s) | {"math": typeset(s.text)} for s in derivation], "listings": source.listings(cls),
         "example": example, "reason": reason, "figure": figure(cls, example), "mistakes": mistakes(cls),
         "conventions": conventions(cls), "options": options(cls), "sections": sections(cls), "sources": links(cls, doc),
         "signature": signature(cls), "file_of": f"{cls.__module__.replace('.', '/')}.py",
@@ -114,10 +115,12 @@ def class_page(cls: type) -> Page:
     return Page(f"{cls.__name__}.html", cls.__name__, group_of(cls), doc.summary, words, "class.html", values)
 
 
-def numbered(derivation: list[source.Step]) -> Iterator[dict[str, Any]]:
-    """The steps with their headings, typeset."""
-    for i, s in enumerate(derivation, 1):
-        yield {"key": s.key, "number": i, "heading": s.heading, "of": s.of, "indent": s.indent, "math": typeset(s.text)}
+def labels(derivation: list[source.Step]) -> dict[str, str]:
+    """What each step is called on the page, by its key: as the docstring numbers it, and where it numbers some only,
+    the others by letters, so that no number stands for two."""
+    own = any(s.number for s in derivation)
+    rest = iter(string.ascii_lowercase) if own else (f"{i}." for i in itertools.count(1))
+    return {s.key: s.number or next(rest) for s in derivation}
 
 
 def example_of(cls: type) -> tuple[executed.Example | None, str]:
@@ -183,10 +186,11 @@ def options(cls: type) -> list[tuple[str, str]]:
 
 
 def signature(cls: type) -> str:
-    def one(name: str, default: str) -> str:
-        return f"{name}={default}" if default else name
-
-    return f"{cls.__name__}({', '.join(one(*o) for o in options(cls))})"
+    """How it is called, with its defaults, none of which is broken at the end of a line."""
+    given = [f"{name}={default}" if default else name for name, default in options(cls)]
+    ended = [*(f"{text}," for text in given[:-1]), *given[-1:]]
+    shown = [f'<span class="whole">{html.escape(text)}</span>' for text in ended]
+    return f"{cls.__name__}({' '.join(shown)})"
 
 
 def links(cls: type, doc: Doc) -> str:

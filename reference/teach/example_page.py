@@ -1,5 +1,6 @@
 """The worked example as one page that needs nothing else: `manualbp explain --html example.html`."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -31,7 +32,8 @@ def page() -> str:
     return rendered(
         "example.html", net=str(NET), lr=LR, start=start, lines=[_line(*pair, right) for pair in zip(lines, rows)],
         inputs=[_input(name, value) for name, value in start.items()], mistakes=[_mistake(m, right) for m in MISTAKES],
-        notes=notes(), curve=[at.by_hand for at in history], dots=[at.pytorch for at in history][::EVERY],
+        notes=[noted(text) for text in notes()], curve=[at.by_hand for at in history],
+        dots=[at.pytorch for at in history][::EVERY],
         updates=UPDATES, every=EVERY, drawings=[LYING.drawing(), UPRIGHT.drawing()], script=_script(lines),
         data=_data(start, lines, rows, history),
         off=max(abs(r.by_hand - r.pytorch) for r in rows),
@@ -55,6 +57,16 @@ def filled(formula: Formula, values: dict[str, float]) -> str:
         return f"({text})" if text.startswith("−") else text
 
     return re.sub(r"\{(\w+)\}", put, formula.filled)
+
+
+NAMED = re.compile(r"(∂L/∂)?(?:\b[XYZABW](?:_[a-z]+|\d+)|δ_\w+)\b")
+CODE = re.compile(r"nn\.\w+|\bMSELoss(?:\.\w+)?|\d\.weight\[[\d, ]+\]")
+
+
+def noted(text: str) -> str:
+    """A note with its quantities as the page prints them, and what is code as code."""
+    coded = CODE.sub(lambda match: f"<code>{match[0]}</code>", html.escape(text, quote=False).replace("-0", "−0"))
+    return NAMED.sub(lambda match: symbol(match[0].replace("∂L/∂", "d")), coded)
 
 
 def _input(name: str, value: float) -> dict[str, Any]:

@@ -22,7 +22,9 @@ SHORT = {
     "so", "to", "up", "us", "we", "An", "As", "At", "By", "If", "In", "It", "No", "Of", "On", "So", "To", "We",
 }  # fmt: skip
 PUNCTUATION = set("(),.;:|[]{}…—–?!“”\"'")
+STOPS = set(",.;:")
 BREAKS = "=←≈≤≥<>+−·⊙"
+OPENS = BREAKS + "/,([{⊗∈;:"  # after it a sign belongs to what follows
 LONG = 14  # tokens from which on a run may be broken
 COMBINING = "\u0300-\u036f"
 SUB, SUP = "".join(SUBSCRIPTS), "".join(SUPERSCRIPTS)
@@ -60,7 +62,8 @@ def kind_of(found: list[tuple[str, str]], i: int) -> str:
     if "_" in text and not (len(base) == 1 or is_gradient(base)):
         return "code"
     if text in WORDS | D_WORDS:
-        return "word" if follows_a_word(found, i) and not after_an_operator(found, i) else "name"
+        said = follows_a_word(found, i) or (text in D_WORDS and after_that(found, i))
+        return "word" if said and not after_an_operator(found, i) else "name"
     if len(base) == 2 and text == base and text not in SHORT and not is_gradient(base):
         return "product"
     return "name" if len(base) == 1 or is_gradient(base) else "word"
@@ -77,6 +80,11 @@ def after_an_operator(found: list[tuple[str, str]], i: int) -> bool:
     return bool(before) and before[-1] in "=←+−·/"
 
 
+def after_that(found: list[tuple[str, str]], i: int) -> bool:
+    """Those that do, …"""
+    return [text for _, text in found[max(0, i - 2) : i]] == ["that", " "]
+
+
 def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:
     """Is the next thing after one space a word of two letters or more?"""
     after = found[i + 1 : i + 3]
@@ -88,12 +96,13 @@ def typeset(text: str) -> str:
     out, run = [], []
 
     def close() -> None:
-        while run and run[0][0] == "space":
-            out.append(run.pop(0)[1])
-        while run and (run[-1][0] == "space" or run[-1][1] in ",.;:"):
+        while run and (run[0][0] == "space" or run[0][1] in STOPS):  # it belongs to the word before
+            out.append(html.escape(run.pop(0)[1]))
+        while run and (run[-1][0] == "space" or run[-1][1] in STOPS):
             after.insert(0, run.pop())
         if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
-            out.append("<wbr>".join(f"<math>{Row(part).all()}</math>" for part in broken(run)))
+            parts = [Row(part, goes_on=i > 0) for i, part in enumerate(broken(run))]
+            out.append("<wbr>".join(f"<math>{row.all()}</math>" for row in parts))
         else:
             out.extend(html.escape(t) for _, t in run)
         out.extend(gap(t) if kind == "space" else html.escape(t) for kind, t in after)
@@ -105,6 +114,9 @@ def typeset(text: str) -> str:
         if kind in ("sub", "sup") and not run and out and not out[-1].startswith("<math"):
             low = "sub" if kind == "sub" else "sup"
             out.append(f"<{low}>{unscripted(token)}</{low}>")
+        elif token == ":" and not (run and run[-1][1] == "="):  # a stop, not the sign of a ratio
+            close()
+            out.append(token)
         elif kind in ("word", "code") or (kind == "space" and len(token) > 1):
             close()
             out.append(gap(token) if kind == "space" else code(token) if kind == "code" else html.escape(token))
@@ -137,18 +149,19 @@ def prose(text: str) -> str:
 
 
 def gap(space: str) -> str:
-    """More than one space in a docstring parts two formulas."""
-    return " " if len(space) == 1 else ' <span class="gap"></span> '
+    """More than one space in a docstring parts two formulas; where a line is broken, the gap stays at its end."""
+    return " " if len(space) == 1 else "\u2003"
 
 
 class Row:
-    """A run of mathematical tokens, read from left to right."""
+    """A run of mathematical tokens, read from left to right. `goes_on`: it is the next part of a longer one."""
 
-    def __init__(self, run: list[tuple[str, str]]) -> None:
+    def __init__(self, run: list[tuple[str, str]], goes_on: bool = False) -> None:
         self.run = [t for t in run if t[0] != "space"]
         apart = [i - sum(t[0] == "space" for t in run[:i]) for i, t in enumerate(run) if run[i - 1][0] == "space" and i]
         self.apart = {i for i in apart if i and self.product(i)}
-        self.at, self.starts_a_line = 0, len(self.run) > 2 and self.run[0][1] != "−"
+        self.before = set(apart)
+        self.at, self.infix = 0, goes_on or (len(self.run) > 2 and self.run[0][1] != "−")
 
     def product(self, i: int) -> bool:
         """Are this thing and the one before factors, with nothing between but a space?"""
@@ -158,7 +171,7 @@ class Row:
     def all(self) -> str:
         out = []
         while self.at < len(self.run):
-            out.append('<mspace width="0.17em"/>' * (self.at in self.apart) + self.scripted())
+            out.append('<mspace width="0.22em"/>' * (self.at in self.apart) + self.scripted())
         return "".join(out)
 
     def next(self) -> tuple[str, str]:
@@ -176,6 +189,8 @@ class Row:
             kind, text = self.peek()
             if kind == "sub" and not below:
                 below = script(text, SUBSCRIPTS)
+            elif text == "∞" and not below and self.run[self.at - 1][0] == "name" and self.at not in self.before:
+                below = "<mi>∞</mi>"
             elif kind == "sup":
                 above += script(text, SUPERSCRIPTS)
             elif kind == "prime":
@@ -183,7 +198,7 @@ class Row:
                 below = above = ""
             elif text == "_" and not below and self.at + 1 < len(self.run):
                 self.next()
-                below = self.primary()
+                below = self.inner() if self.peek()[1] in "({" else self.primary()
                 continue
             elif text == "^" and self.at + 1 < len(self.run):
                 self.next()
@@ -208,16 +223,24 @@ class Row:
         if text in "∂∞∅∇":
             return f"<mi>{text}</mi>"
         stretch = ' stretchy="false"' if text in "()[]{}|⌊⌋⌈⌉⟨⟩‖" else ""
-        first = ' form="infix"' if text in BREAKS and self.at == 1 and self.starts_a_line else ""
-        return f"<mo{stretch}{first}>{html.escape(text)}</mo>"
+        tight = ' lspace="0" rspace="0"' if text in "|‖" and not {self.at - 1, self.at} <= self.before else ""
+        return f"<mo{stretch}{tight}{self.form(text)}>{html.escape(text)}</mo>"
+
+    def form(self, text: str) -> str:
+        """Whether an operator stands between two things or before one, where its place in the row does not say it."""
+        if self.at == 1:
+            return ' form="infix"' if text in BREAKS and self.infix else ""
+        kind, before = self.run[self.at - 2]
+        return ' form="prefix"' if text in "+−±" and kind == "other" and before in OPENS else ""
 
     def inner(self) -> str:
-        """What stands in a pair of parentheses, without them: a root or an exponent needs none."""
-        self.next()
+        """What stands in a pair of parentheses, without them: a root, an index or an exponent needs none."""
+        _, opens = self.next()
+        closes = {"(": ")", "{": "}"}[opens]
         out, depth = [], 1
         while self.at < len(self.run):
             text = self.peek()[1]
-            depth += (text == "(") - (text == ")")
+            depth += (text == opens) - (text == closes)
             if depth == 0:
                 self.next()
                 break
@@ -231,7 +254,8 @@ def name(text: str) -> str:
     if is_gradient(base):
         made = f"<mrow><mi>d</mi><mi>{base[1:]}</mi></mrow>"
     else:
-        upright = ' mathvariant="normal"' if base in "ΣΠΦ" else ""
+        letter = re.sub(f"[{COMBINING}]", "", base)
+        upright = ' mathvariant="normal"' if len(letter) > 1 or letter in "ΣΠΦ" else ""
         made = f"<mi{upright}>{base}</mi>"
     return f"<msub>{made}<mrow>{letters(index)}</mrow></msub>" if index else made
 
@@ -262,6 +286,7 @@ def with_scripts(base: str, below: str, above: str) -> str:
 
 def plain(text: str) -> str:
     """A line as the text content of its typeset form is, without spaces: what a test compares."""
+    text = re.sub(r"_\{([^}]*)\}", r"_\1", text)
     keep = [t if k == "code" else t.replace("_", "") for k, t in tokens(text)]
     return re.sub(r"[\s^√()`]", "", unscripted("".join(keep)))
 

@@ -35,8 +35,8 @@ def page(chain: Chain) -> str:
     return rendered(
         "model.html", title=chain.report.title, report=chain.report, steps=len(chain.lines), places=places,
         count=sum(parameters.values()), rows=[row(chain, part, "", places) for part in chain.parts],
-        meets=[*((f"the input {n}", steps) for n, steps in chain.met_at_inputs.items()),
-               *((line.name, line.meets) for line in chain.lines if line.meets)], gradients=list(gradients(chain)),
+        meets=[*chain.met_at_inputs.items(), *((line.name, line.meets) for line in chain.lines if line.meets)],
+        gradients=list(gradients(chain)),
         drawing=drawing(chain), wrong=[line.name for line in chain.lines if line.found and line.found.wrong],
     )  # fmt: skip
 
@@ -77,7 +77,8 @@ def formulas(cls: type) -> list[tuple[str, list[Markup]]]:
     for step in source.steps(cls):
         of = "" if step.of == cls.__name__ else f" of its family, {step.of.strip('_')}"
         indent = Markup('<span class="in"></span>') if step.indent else Markup("")
-        found.setdefault(f"{step.heading}{of}", []).append(indent + Markup(typeset(step.text)))
+        number = Markup(f'<span class="soft">{step.number}</span> ' if step.number else "")
+        found.setdefault(f"{step.heading}{of}", []).append(indent + number + Markup(typeset(step.text)))
     return list(found.items())
 
 

@@ -2,7 +2,8 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,61 +12,83 @@ TIPS = (
     '<path class="tip" d="M0 0L8 4L0 8z"/></marker><marker id="fro-{0}" viewBox="0 0 8 8" refX="7" refY="4" '
     'markerWidth="7" markerHeight="7" orient="auto"><path class="tip back" d="M0 0L8 4L0 8z"/></marker></defs>'
 )
-LEFT, TOP, WIDE, HIGH = 46.0, 12.0, 500.0, 250.0
+LEFT, TOP, RIGHT, BOTTOM = 58.0, 12.0, 500.0, 220.0  # of the area in which curves are drawn
+SHOWN = 4.0  # on both sides of 0; what is larger runs out of the picture
+SMALLEST = 1e-16  # on a logarithmic scale
+JUMP = 0.2  # from one point to the next at least, and more than a curve does anywhere else
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The part of the plane that a plot shows."""
+
+    first: float
+    last: float
+    low: float
+    high: float
+
+    @staticmethod
+    def around(xs: np.ndarray, ys: Iterable[np.ndarray], most: float) -> "Frame":
+        finite = np.concatenate([y[np.isfinite(y)] for y in ys])
+        low, high = max(float(finite.min()), -most), min(float(finite.max()), most)
+        return Frame(float(xs[0]), float(xs[-1]), low, high if high > low else low + 1)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        y = min(max(y, self.low - 1), self.high + 1)
+        down = (self.high - y) / (self.high - self.low)
+        return LEFT + (x - self.first) / (self.last - self.first) * (RIGHT - LEFT), TOP + down * (BOTTOM - TOP)
 
 
 def curves(
     title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]], caption: str = "", log: bool = False
 ) -> str:
     """Several curves over one axis, each with its own dash, so that colour is not all."""
-    xs = np.asarray(x, float)
-    ys = {
-        n: np.log10(np.maximum(np.asarray(y, float), 1e-16)) if log else np.asarray(y, float) for n, y in lines.items()
-    }
-    finite = np.concatenate([y[np.isfinite(y)] for y in ys.values()])
-    low, high = float(finite.min()), float(finite.max())
-    if not log:
-        low, high = max(low, -4.0), min(high, 4.0)
-    high = high if high > low else low + 1
-
-    def place(i: float, y: float) -> tuple[float, float]:
-        y = min(max(y, low - 1), high + 1)
-        share = (i - xs[0]) / (xs[-1] - xs[0])
-        return LEFT + share * (WIDE - LEFT - 10), TOP + (high - y) / (high - low) * (HIGH - TOP - 30)
-
-    out = [f'<svg class="plot" viewBox="0 0 {WIDE + 14:g} {HIGH:g}" role="img"><title>{html.escape(title)}</title>']
-    area = f'<rect x="{LEFT}" y="{TOP - 3}" width="{WIDE}" height="{HIGH - TOP - 24}"/>'
-    out.append(f'<clipPath id="area-{tag(title)}">{area}</clipPath>')
-    for v in ticks(low, high):
-        y = place(xs[0], v)[1]
-        label = f"10<tspan dy='-5' font-size='9'>{v:g}</tspan>" if log else f"{v:g}".replace("-", "−")
-        out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDE - 10}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        out.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for v in ticks(float(xs[0]), float(xs[-1])):
-        i = place(v, low)[0]
-        out.append(f'<text x="{i:.1f}" y="{HIGH - 10}" text-anchor="middle">{v:g}</text>'.replace(">-", ">−"))
-    for number, (_, y) in enumerate(ys.items()):
-        out.append(f'<g clip-path="url(#area-{tag(title)})">{path(xs, y, place, number)}</g>')
-    keys = "".join(
-        f'<li><svg width="34" height="10" aria-hidden="true"><line class="curve c{k}" x1="0" x2="34" y1="5" y2="5"/>'
-        f"</svg> {n}</li>"
-        for k, n in enumerate(lines)
-    )
-    return f'<figure>{"".join(out)}</svg><figcaption>{caption}<ul class="legend">{keys}</ul></figcaption></figure>'
+    xs, ys = np.asarray(x, float), [np.asarray(y, float) for y in lines.values()]
+    if log:
+        ys = [np.log10(np.maximum(y, SMALLEST)) for y in ys]
+    frame = Frame.around(xs, ys, np.inf if log else SHOWN)
+    area = f'<rect x="{LEFT}" y="{TOP - 3}" width="{RIGHT - LEFT + 4}" height="{BOTTOM - TOP + 6}"/>'
+    svg = [
+        f'<svg class="plot" viewBox="0 0 {RIGHT + 14:g} {BOTTOM + 34:g}" role="img">',
+        f'<title>{html.escape(title)}</title><clipPath id="area-{tag(title)}">{area}</clipPath>', *axes(frame, log),
+        *(f'<g clip-path="url(#area-{tag(title)})">{path(xs, y, frame, k)}</g>' for k, y in enumerate(ys)), "</svg>",
+    ]  # fmt: skip
+    return f"<figure>{''.join(svg)}<figcaption>{caption}{legend(lines)}</figcaption></figure>"
 
 
-def path(xs: np.ndarray, ys: np.ndarray, place, number: int) -> str:
+def axes(frame: Frame, log: bool) -> Iterator[str]:
+    """Round numbers at both axes, and lines across at those of y."""
+    for v in ticks(frame.low, frame.high):
+        _, y = frame.place(frame.first, v)
+        label = f"10<tspan dy='-0.4em' font-size='0.7em'>{minus(v)}</tspan>" if log else minus(v)
+        yield f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="{LEFT - 6}" y="{y:.1f}" dy="0.3em" text-anchor="end">{label}</text>'
+    for v in ticks(frame.first, frame.last):
+        x, _ = frame.place(v, frame.low)
+        yield f'<text x="{x:.1f}" y="{BOTTOM + 22}" text-anchor="middle">{minus(v)}</text>'
+
+
+def minus(v: float) -> str:
+    return f"{v:g}".replace("-", "−")
+
+
+def legend(names: Iterable[str]) -> str:
+    """Which line is which."""
+    line = '<svg width="34" height="10" aria-hidden="true"><line class="curve c{}" x1="0" x2="34" y1="5" y2="5"/></svg>'
+    return f'<ul class="legend">{"".join(f"<li>{line.format(k)} {n}</li>" for k, n in enumerate(names))}</ul>'
+
+
+def path(xs: np.ndarray, ys: np.ndarray, frame: Frame, number: int) -> str:
     """A curve, broken where it jumps or has no value."""
-    jump = np.nanmax(np.abs(np.diff(ys))) if len(ys) > 1 else 0
-    step = np.nanmedian(np.abs(np.diff(ys))) if len(ys) > 1 else 0
+    steps = np.abs(np.diff(ys))
+    most = max(20 * np.nanmedian(steps), JUMP)
     parts, current = [], []
     for i in range(len(xs)):
-        broken = i and (not np.isfinite(ys[i]) or (jump > 0.2 and abs(ys[i] - ys[i - 1]) > max(20 * step, 0.2)))
-        if broken and current:
+        if current and (not np.isfinite(ys[i]) or steps[i - 1] > most):
             parts.append(current)
             current = []
         if np.isfinite(ys[i]):
-            current.append("{:.1f},{:.1f}".format(*place(xs[i], ys[i])))
+            current.append("{:.1f},{:.1f}".format(*frame.place(xs[i], ys[i])))
     parts.append(current)
     return "".join(f'<polyline class="curve c{number}" points="{" ".join(p)}"/>' for p in parts if p)
 
@@ -89,39 +112,53 @@ def ticks(low: float, high: float) -> list[float]:
     return [float(np.round(v, 10)) + 0.0 for v in np.arange(np.ceil(low / unit) * unit, high + unit / 1e6, unit)]
 
 
-LETTER = 8.0  # the width of a bold one, at most on average
-CENTRE, ARROW = 310.0, 78.0
+LETTER = 8.2  # the width of a bold one, at most on average
+ROW, LEAST = 62.0, 60.0  # the height of what one array needs; the width of a side at least
+TIP = 18.0  # what the tip of an arrow takes
 
 
 def flow(
     name: str, into: Mapping[str, tuple[int, ...]], out: Mapping[str, tuple[int, ...]], back: Sequence[str]
 ) -> str:
-    """What goes into a layer and comes out, and the gradients that come back. Nothing is cut: box and margins grow
-    with what is written."""
-    high = 40 + 62 * max(len(into), len(out), 1)
-    half = max(80.0, (len(name) * LETTER + 20) / 2)
-    reach = half + ARROW + 12 + LETTER * max(16, *(len(f"{n} {shape}") for n, shape in [*into.items(), *out.items()]))
+    """What goes into a layer and comes out, and the gradients that come back, each written at its arrow. Box and sides
+    are as wide as what is written, and the whole as narrow as a phone where it can be."""
+    high = 40 + ROW * max(len(into), len(out), 1)
+    left, right = side(into), side(out)
+    wide, title = len(name) * LETTER + 20, f"What flows through {name} and back"
     svg = [
-        f'<svg class="flow" viewBox="{CENTRE - reach:g} 0 {2 * reach:g} {high}" role="img">'
-        f"<title>What flows through {name} and back</title>{TIPS.format(tag(name))}"
-        f'<rect class="box" x="{CENTRE - half:g}" y="14" width="{2 * half:g}" height="{high - 28}" rx="10"/>'
-        f'<text class="name" x="{CENTRE:g}" y="{high / 2 + 5}" text-anchor="middle">{name}</text>'
+        opening("flow", title, left + wide + right, high),
+        f'<rect class="box" x="{left:g}" y="14" width="{wide:g}" height="{high - 28:g}" rx="10"/>'
+        f'<text class="name" x="{left + wide / 2:g}" y="{high / 2 + 5:g}" text-anchor="middle">{name}</text>',
     ]
-    for side, anchor, named in ((-1, "end", into), (1, "start", out)):
-        near, far = CENTRE + side * (half + ARROW + 2), CENTRE + side * (half + 2)
-        at = f'x="{near + side * 10:g}" text-anchor="{anchor}"'
-        a, b = (near, far) if side < 0 else (far, near)
+    for start, end, named in ((0, left - 2, into), (left + wide + 2, left + wide + right, out)):
+        at = f'x="{end - TIP:g}" text-anchor="end"' if named is into else f'x="{start + TIP:g}"'
         for k, (n, shape) in enumerate(named.items()):
             y = 14 + (high - 28) * (k + 0.5) / len(named)
-            label = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-            svg.append(f'<text {at} y="{y - 2}"><tspan class="name">{html.escape(n)}</tspan> {label}</text>')
-            svg.append(arrow("to", name, (a, y - 5), (b, y - 5)))
-            if side > 0 or n in back:
-                svg.append(f'<text class="back" {at} y="{y + 17}">∂L/∂{html.escape(n)}</text>')
-                svg.append(arrow("fro", name, (b, y + 12), (a, y + 12)))
-    svg.append("</svg>")
+            svg.append(f'<text {at} y="{y - 11:g}"><tspan class="name">{html.escape(n)}</tspan> {sizes(shape)}</text>')
+            svg.append(arrow("to", title, (start, y - 5), (end, y - 5)))
+            if named is out or n in back:
+                svg.append(f'<text class="back" {at} y="{y + 22:g}">∂L/∂{html.escape(n)}</text>')
+                svg.append(arrow("fro", title, (end, y + 6), (start, y + 6)))
     says = "Forward in blue, back in orange; the shapes are those of the example below."
-    return f"<figure>{''.join(svg)}<figcaption>{says}</figcaption></figure>"
+    return f"<figure>{''.join(svg)}</svg><figcaption>{says}</figcaption></figure>"
+
+
+def opening(kind: str, title: str, wide: float, high: float) -> str:
+    """The beginning of a picture, which shrinks with the window as long as its letters can be read."""
+    return (
+        f'<svg class="{kind}" viewBox="0 0 {wide:g} {high:g}" width="{wide:g}" style="min-width: {0.85 * wide:.0f}px" '
+        f'role="img"><title>{html.escape(title)}</title>{TIPS.format(tag(title))}'
+    )
+
+
+def side(named: Mapping[str, tuple[int, ...]]) -> float:
+    """The width that these names with their shapes need."""
+    return max([LEAST, *(LETTER * len(f"{n} {sizes(shape)}") + TIP for n, shape in named.items())])
+
+
+def sizes(shape: tuple[int, ...]) -> str:
+    """A shape as Python writes it."""
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
 def graph(
@@ -130,7 +167,7 @@ def graph(
 ) -> str:  # fmt: skip
     """Nodes by name and place, edges (from, to, kind): kind "to" forward, "fro" back, "" without a role here."""
     svg = [
-        f'<svg class="flow" viewBox="0 0 600 {high:g}" role="img"><title>{html.escape(title)}</title>',
+        f'<svg class="graph" viewBox="0 0 600 {high:g}" role="img"><title>{html.escape(title)}</title>',
         TIPS.format(tag(title)),
     ]
     for a, b, kind in edges:
@@ -140,7 +177,8 @@ def graph(
         svg.append(arrow(kind, title, (x1 + ux, y1 + uy), (x2 - ux, y2 - uy)))
     for n, (x, y) in nodes.items():
         svg.append(
-            f'<circle class="box" cx="{x}" cy="{y}" r="24"/><text x="{x}" y="{y + 5}" text-anchor="middle">{n}</text>'
+            f'<circle class="box" cx="{x}" cy="{y}" r="24"/>'
+            f'<text x="{x}" y="{y}" dy="0.35em" text-anchor="middle">{n}</text>'
         )
     svg += [f'<text x="{x}" y="{y}" text-anchor="middle">{text}</text>' for x, y, text in labels]
     return f"<figure>{''.join(svg)}</svg><figcaption>{caption}</figcaption></figure>"

@@ -1,6 +1,7 @@
 """Templates filled in, and numbers as pages print them."""
 
 import math
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader(__package__ or "reference.teach"), autoescape=jinja2.select_autoescape(),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    env.filters |= {"counted": lambda names: Counter(names).items()}
     env.filters |= {"number": plain, "power": power, "prose": prose, "thousands": "{:,}".format}
     return env
 

@@ -33,7 +33,8 @@ LETTER = re.compile(r"[A-Za-zΑ-ωϕℓ]+[\u0300-\u036f]?[ᵀ²]?|[Σ∂⟨√|�
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a derivation: `key` is its id on the page, `number` what the docstring calls it, as (4) or (3′)."""
+    """One thing that a derivation says: `key` is its id on the page, `number` what the docstring calls it, as (4) or
+    (3′), or nothing."""
 
     key: str
     heading: str
@@ -75,23 +76,22 @@ def docs(cls: type) -> list[tuple[type, Doc]]:
 
 
 def steps(cls: type) -> list[Step]:
-    """Every line of Forward, Backward, Rule, of the class and of its families."""
-    found: list[Step] = []
+    """Every line of the derivation of the class and of its families; what is said twice is taken once."""
+    found: dict[tuple[str, str], Step] = {}
     for c, doc in docs(cls):
         for section in (s for h in DERIVATION if (s := doc.get(h))):
             for line in section.lines:
-                number = re.search(r"\((\d+)(′?)\)", line.text)
-                found.append(
-                    Step(
-                        f"s{len(found) + 1}",
-                        section.heading,
-                        c.__name__,
-                        line.text,
-                        line.indent,
-                        number[0] if number else "",
-                    )
-                )
-    return found
+                number, text = parted(line.text)
+                step = Step(f"s{len(found) + 1}", section.heading, c.__name__, text, line.indent, number)
+                found.setdefault((section.heading, f"{number}{text}"), step)
+    return list(found.values())
+
+
+def parted(text: str) -> tuple[str, str]:
+    """A line's own number, which stands at its beginning, or at its end behind a gap, and the rest."""
+    at_start, at_end = re.match(r"(\(\d+′?\)|\d\.) +", text), re.search(r" {2,}(\(\d+′?\))$", text)
+    number = at_start or at_end
+    return (number[1], (text[: number.start()] + text[number.end() :]).rstrip()) if number else ("", text)
 
 
 def listings(cls: type) -> list[Listing]:
@@ -136,9 +136,8 @@ def goes_back(method: str) -> bool:
 def tied(line: str, method: str, aims: Sequence[Step], every: Sequence[Step]) -> Iterator[str]:
     """The keys of the steps that a line of code belongs to."""
     code, _, comment = line.partition("  # ")
-    numbers = re.findall(r"\(\d+′?\)", comment)
-    if numbers:
-        yield from (s.key for s in every if s.number in numbers and s.number == last_number(s.text))
+    if numbers := set(mentioned(comment, every)):
+        yield from (s.key for s in every if s.number in numbers)
         return
     if method.startswith("_") or code.lstrip().startswith(NO_STEP) or not COMPUTES.search(code):
         return
@@ -151,10 +150,17 @@ def tied(line: str, method: str, aims: Sequence[Step], every: Sequence[Step]) ->
         yield max(scores, key=lambda key: scores[key])
 
 
-def last_number(text: str) -> str:
-    """A step's own number stands at its end, or at its beginning."""
-    at_end, at_start = re.search(r"(\(\d+′?\))\s*$", text), re.match(r"\(\d+′?\)", text)
-    return at_end[1] if at_end else at_start[0] if at_start else ""
+MENTION = re.compile(r"(?:(\w+?)(?:\dd)?'s )?\((\d+)(′?)\)(?: to \((\d+)′?\))?")
+
+
+def mentioned(comment: str, derivation: Sequence[Step]) -> Iterator[str]:
+    """The numbers in a comment, and those between in "(3) to (7)", or back in "(7′) to (3′)"; of "Conv1d's (4)" only
+    where this is the derivation of such a class."""
+    classes = {re.sub(r"\dd$", "", s.of) for s in derivation}
+    for cls, first, prime, last in MENTION.findall(comment):
+        low, high = sorted((int(first), int(last or first)))
+        if not cls or cls in classes:
+            yield from (f"({n}{prime})" for n in range(low, high + 1))
 
 
 def left_sides(text: str) -> set[str]:

@@ -8,35 +8,95 @@ from typing import Any
 import numpy as np
 import torch
 
-from manualbp.base import Layer, flatten
+from manualbp.base import Layer
 
 from ..draw.trial import Trial
 from ..sides.module import to_tensors
 from ..twin.layers import to_torch
 from ..twin.modules import Whole, as_tuple, call
+from ..twin.operations import Operation
+from . import torch_words
 
 PARAMETERS = 2  # whose gradients are shown
+Way = tuple[list[str], list[str], str]  # imports, the lines that make a module, and the call
 
 
 def code(layer: Layer, trial: Trial) -> str:
-    """Forward and backward pass of the twin, with the same params, x and dy."""
+    """Forward and backward pass with the same params, x and dy, in torch's own words where they give its numbers."""
     module = to_torch(layer, trial.params)
+    y = passed(module, trial)
+    ways = [by_function(module, trial), by_module(layer, module, trial), by_twin(layer, module, trial)]
+    texts = [written(layer, module, trial, y, *way) for way in ways if way]
+    return next((text for text in texts[:-1] if gives(text, layer, trial, y)), texts[-1])
+
+
+def passed(module: torch.nn.Module, trial: Trial) -> Any:
+    """What the module gives."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about what it will do in another version
-        y = as_tuple(call(module, to_tensors(trial.x, requires_grad=True)))
+        return as_tuple(call(module, to_tensors(trial.x, requires_grad=True)))
+
+
+def by_function(module: torch.nn.Module, trial: Trial) -> Way | None:
+    """An operation is a function of torch."""
+    if not isinstance(module, Operation):
+        return None
+    x = to_tensors(trial.x, requires_grad=True)
+    text = torch_words.call(module, x, {id(t): name for name, t in named(x, "x")})
+    return ([], [], text) if text else None
+
+
+def by_module(layer: Layer, module: torch.nn.Module, trial: Trial) -> Way | None:
+    """A layer is a module of torch.nn."""
+    try:
+        text = torch_words.module(layer)
+    except LookupError:
+        return None
+    imports, made = [], [f"module = {text}" + ".double()" * bool(trial.params)]
+    if trial.params:
+        nested = any(isinstance(p, dict) for p in trial.params.values())
+        params = "flatten(params)" if nested else "params"
+        imports = ["from manualbp.base import flatten"] if nested else []
+        made.append(f"module.load_state_dict({{name: torch.tensor(p) for name, p in {params}.items()}})")
+    made += ["module.eval()"] if not getattr(layer, "training", True) else []
+    return imports, made, called(module, trial.x)
+
+
+def by_twin(layer: Layer, module: torch.nn.Module, trial: Trial) -> Way:
+    """What neither is, `to_torch` makes."""
     known = f"  # torch.nn.{type(layer).__name__}" if type(layer).__name__ in vars(torch.nn) else ""
+    return ["from reference import to_torch"], [f"module = to_torch(layer, params){known}"], called(module, trial.x)
+
+
+def written(
+    layer: Layer, module: torch.nn.Module, trial: Trial, y: Any, imports: list[str], made: list[str], text: str
+) -> str:
+    """The code of one way."""
     random = ["# It draws numbers of its own; for the table below both sides drew the same."] if layer.random else []
-    lines = [*random, f"module = to_torch(layer, params){known}", *inputs(trial.x)]
     back = list(backward(y, trial.dy))
-    lines += [f"{pattern(y, 'y')} = {called(module, trial.x)}", *back, *([gradients(trial)] if back else [])]
-    return "\n".join(["import torch", "from reference import to_torch", "", *lines])
+    return "\n".join([
+        "import torch", *imports, "", *random, *made, *inputs(trial.x), f"{pattern(y, 'y')} = {text}", *back,
+        *([gradients(trial, module)] if back else []),
+    ])  # fmt: skip
 
 
-def gradients(trial: Trial) -> str:
+def gives(text: str, layer: Layer, trial: Trial, y: Any) -> bool:
+    """Does the code run, and to what torch gave?"""
+    space = {"params": trial.params, "x": trial.x, "dy": trial.dy}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(text, space)
+    except Exception:  # some modules are made in other ways, and then the twin says how
+        return False
+    return layer.random or all(torch.equal(space[name], t) for name, t in named(y, "y"))
+
+
+def gradients(trial: Trial, module: torch.nn.Module) -> str:
     """Where they are found."""
     found = [n for n, a in named(trial.x, "x") if is_real(a)]
-    found += [f"module.{n}" for n in list(flatten(trial.params))[:PARAMETERS] if "." not in n]
-    return ", ".join(f"{n}.grad" for n in found)
+    parameters = [] if isinstance(module, Operation) else [n for n, _ in module.named_parameters() if "." not in n]
+    return ", ".join(f"{n}.grad" for n in [*found, *(f"module.{n}" for n in parameters[:PARAMETERS])])
 
 
 def inputs(x: Any) -> Iterator[str]:

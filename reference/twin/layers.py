@@ -43,17 +43,14 @@ def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64",
 def _build(layer: Layer) -> nn.Module:
     if isinstance(layer, Graph):
         return graphs.Graph(layer, _build)
-    name, options = type(layer).__name__, known_options(layer)
+    name = type(layer).__name__
     if name in operations.TABLE:
-        return operations.Operation(name, options)
+        return operations.Operation(name, known_options(layer))
     cls = getattr(modules, name, None) or getattr(nn, name, None)
     if cls is None or cls is nn.Module:
         raise TypeError(f"torch.nn has no {name}; compare {layer} with a module of your own, or by its differences")
-    options.pop("training", None)
-    children = [_build(child) for child in options.pop("layers", ())]
-    at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
-    options = {RENAMED.get((name, k), k): v for k, v in options.items()}
-    module = cls(*children, **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
+    children, options, at_call = for_torch(layer, cls)
+    module = cls(*map(_build, children), **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
     if isinstance(
@@ -62,6 +59,16 @@ def _build(layer: Layer) -> nn.Module:
         modules.in_plain_strides(module)
     _set_modes(module, layer)
     return modules.bind(module, at_call)
+
+
+def for_torch(layer: Layer, cls: type[nn.Module]) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
+    """What a torch class takes of a layer: the layers that it is made of, its options by torch's names, and those that
+    torch takes at the call."""
+    options = known_options(layer)
+    options.pop("training", None)
+    layers = options.pop("layers", ())
+    at_call = {k: options.pop(k) for k in list(options) if k in _of_call(cls)}
+    return layers, {RENAMED.get((type(layer).__name__, k), k): v for k, v in options.items()}, at_call
 
 
 def _set_modes(module: nn.Module, layer: Layer) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import ACCESSIBILITY, AXE, needs_browser, visit
+from browser import ACCESSIBILITY, AXE, ROOTS, needs_browser, on_phone, visit
 from typer.testing import CliRunner
 from wellformed import read
 
@@ -19,7 +19,7 @@ from manualbp.optim.base import Optimizer
 from reference.cli import app
 from reference.faults import faults
 from reference.sides.run import GRADIENT, OUTPUT, leaves, named
-from reference.teach import docstring, executed, mathml, source
+from reference.teach import book, docstring, executed, mathml, source
 from reference.teach.questions import QUESTIONS
 
 CLASSES = {**registry(), **registry(Optimizer)}
@@ -90,30 +90,6 @@ def test_typesetting_adds_nothing_and_loses_nothing(name):
             assert MATH.sub("", shown) == mathml.plain(line.text)
 
 
-def test_typesetting():
-    assert mathml.typeset("y = xWᵀ") == (
-        "<math><mi>y</mi><mo>=</mo><mi>x</mi><msup><mi>W</mi><mrow><mi>T</mi></mrow></msup></math>"
-    )
-    assert mathml.typeset("so yᵢ is one") == "so <math><msub><mi>y</mi><mrow><mi>i</mi></mrow></msub></math> is one"
-    assert "<msqrt><mi>v̂</mi></msqrt>" in mathml.typeset("√v̂ + ε")
-    assert "<code>label_smoothing</code>" in mathml.typeset("s = label_smoothing")
-    assert mathml.typeset("a sum over a < b").startswith("a sum over <math>")
-    assert "&lt;" in mathml.typeset("a < b")
-    assert mathml.typeset("(a list)").startswith("(")
-    assert mathml.typeset("the option `where`") == "the option <code>where</code>"
-    assert mathml.prose("over `dim`, a < b") == "over <code>dim</code>, a &lt; b"
-    assert "<mo>+=</mo>" in mathml.typeset("dz += dX")
-
-
-def test_docstrings_are_read_by_their_headings():
-    doc = docstring.read(CLASSES["Linear"])
-    assert doc.summary == "Multiply the last axis by a matrix and add a bias."
-    assert [s.heading for s in doc.sections] == ["Forward", "Backward", "Shapes", "Errors", "Source"]
-    backward = doc.get("Backward")
-    assert backward is not None
-    assert len(backward.lines) == 4
-
-
 def tied(cls: str) -> dict[str, str]:
     """Lines of code with the text of the step that each is tied to."""
     text = {s.key: s.text for s in source.steps(CLASSES[cls])}
@@ -141,6 +117,17 @@ def test_most_classes_have_code_tied_to_their_derivation():
     assert len(without) < 0.25 * len(CLASSES), without
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_line_of_a_derivation_has_one_label_and_no_other_line_has_it(name):
+    derivation = source.steps(CLASSES[name])
+    labels = book.labels(derivation)
+    assert len(set(labels.values())) == len(derivation)
+    for step in derivation:
+        assert not step.number or labels[step.key] == step.number
+        assert source.parted(step.text) == ("", step.text)
+        assert step.text not in [s.text for s in derivation if s is not step and s.heading == step.heading]
+
+
 def places(x, name="dx", place="x"):
     """The names of gradients of inputs, and of the tensors in the code for PyTorch."""
     if isinstance(x, tuple):
@@ -150,7 +137,14 @@ def places(x, name="dx", place="x"):
         yield name, place
 
 
-@pytest.mark.parametrize("name", sorted(registry())[::4])
+# What torch has no function or module for; the twin makes it.
+OWN_WORDS = {
+    "Concat", "Graph", "Objective", "Orthogonal", "Parallel", "Repeat", "Residual", "Select", "Sequential", "SetItem",
+    "SpectralNorm", "Sum", "To", "WeightNorm",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
 def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
     example = executed.of_layer(registry()[name])
     assert example is not None
@@ -164,6 +158,9 @@ def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about what it will do in another version
         exec(example.torch_code, space)
+    assert ("reference" in example.torch_code) == (name in OWN_WORDS)
+    for gradient in re.findall(r"module\.\w+\.grad", example.torch_code):
+        assert eval(gradient, space) is not None, gradient  # of a parameter, and not of a buffer
     if not space["layer"].random:
         shown = {n.name: n.pytorch for n in example.numbers}
         inputs = {str(n): place for n, place in places(space["x"] if isinstance(space["x"], tuple) else "x")}
@@ -276,6 +273,32 @@ def test_no_word_of_a_picture_is_cut(site, name, tmp_path):
 def test_no_complaint_and_nothing_wider_than_the_window(site, name, tmp_path):
     script = "return document.documentElement.scrollWidth <= innerWidth"
     assert visit(inlined(site, f"{name}.html"), script, tmp_path) is True
+
+
+PHONES = ["Linear", "LSTM", "BatchNorm1d", "TransformerDecoderLayer", "GELU", "why-the-transpose", "rounding-or-bug"]
+LETTERS = """
+const svgs = [...document.querySelectorAll("figure > svg")];
+const size = (text) => parseFloat(window.getComputedStyle(text).fontSize) * text.getScreenCTM().a;
+const sizes = svgs.flatMap((svg) => [...svg.querySelectorAll("text")].map(size));
+return [document.documentElement.scrollWidth, svgs.length, ...sizes];
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("name", PHONES)
+def test_on_a_phone_letters_of_pictures_can_be_read_and_the_page_is_not_wider(site, name, tmp_path):
+    width, pictures, *sizes = on_phone(inlined(site, f"{name}.html"), LETTERS, tmp_path)
+    assert width <= 390
+    assert pictures
+    assert min(sizes) > 11
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["Adam", "MultiheadAttention", "GELU"])
+def test_every_root_has_its_sign(site, name, tmp_path):
+    found = visit(inlined(site, f"{name}.html"), ROOTS, tmp_path)
+    assert found
+    assert min(found) > 3
 
 
 @needs_browser

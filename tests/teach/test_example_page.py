@@ -1,12 +1,13 @@
 """The worked example as a page: its numbers are those of Python, in the text and in a real browser."""
 
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from browser import ACCESSIBILITY, AXE, needs_browser, visit
+from browser import ACCESSIBILITY, AXE, needs_browser, on_phone, visit
 from typer.testing import CliRunner
 from wellformed import read
 
@@ -288,29 +289,31 @@ def test_each_mistake_is_shown(driven):
 @needs_browser
 @pytest.mark.parametrize("width", [360, 768])
 def test_nothing_is_wider_than_a_phone(page, width, tmp_path):
-    inside = f'<iframe id="phone" style="width: {width}px; height: 800px; border: 0" srcdoc="PAGE"></iframe>'
-    text = page.replace("&", "&amp;").replace('"', "&quot;")
-    script = "const d = document.getElementById('phone').contentDocument.documentElement; return d.scrollWidth;"
-    assert visit(f"<html><head></head><body>{inside.replace('PAGE', text)}</body></html>", script, tmp_path) <= width
+    assert on_phone(page, "return document.documentElement.scrollWidth;", tmp_path, width=width) <= width
 
 
 UPRIGHT = """
-const phone = document.getElementById("phone").contentDocument;
-const seen = (id) => phone.getElementById(id).getBoundingClientRect();
-const boxes = [...phone.querySelectorAll("input[type=number]")].filter((box) => box.scrollWidth > box.clientWidth);
-const texts = [...phone.querySelectorAll("#net-upright text")].map((text) => text.getBoundingClientRect());
-const inside = texts.every((box) => box.left >= 0 && box.right <= phone.documentElement.clientWidth);
-return [seen("net").width, seen("net-upright").width > 300, boxes.length, inside, texts.length > 20];
+const seen = (id) => document.getElementById(id).getBoundingClientRect();
+const boxes = [...document.querySelectorAll("input[type=number]")].filter((box) => box.scrollWidth > box.clientWidth);
+const within = (id) => [...document.querySelectorAll(`#${id} text`)].every((text) => {
+  const box = text.getBoundingClientRect(), whole = seen(id);
+  return box.left >= whole.left && box.right <= whole.right && box.top >= whole.top && box.bottom <= whole.bottom;
+});
+return [seen("net").width, seen("net-upright").width > 300, boxes.length, within("net-upright"), within("curve")];
 """
 
 
 @needs_browser
-def test_on_a_phone_the_network_stands_upright_and_no_number_is_cut(page, tmp_path):
+def test_on_a_phone_the_network_stands_upright_and_nothing_is_cut(page, tmp_path):
     stepped = page.replace("</body>", "<script>go(33);</script></body>")
-    text = stepped.replace("&", "&amp;").replace('"', "&quot;")
-    inside = f'<iframe id="phone" style="width: 390px; height: 800px; border: 0" srcdoc="{text}"></iframe>'
-    found = visit(f"<html><head></head><body>{inside}</body></html>", UPRIGHT, tmp_path)
-    assert found == [0, True, 0, True, True]
+    assert on_phone(stepped, UPRIGHT, tmp_path) == [0, True, 0, True, True]
+
+
+def test_notes_are_set_as_the_page_sets_numbers(page):
+    text = page[page.index("Where the text simplifies") : page.index("<script")]
+    assert "<var>δ</var><sub>h1</sub> ≈ −0.00101 is −0.00101598" in text
+    assert "<code>nn.MSELoss</code>" in text
+    assert not re.search(r"-0\.\d|W\d\d|_h1", text)
 
 
 @needs_browser

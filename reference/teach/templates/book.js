@@ -29,7 +29,7 @@ function found(query) {
 }
 
 function scrollable() {
-  for (const part of document.querySelectorAll(".steps li, .eq, p, dd, dt")) {
+  for (const part of document.querySelectorAll(".steps .said, .eq, p, dd, dt, figure")) {
     const wide = part.scrollWidth > part.clientWidth + 1;
     part.classList.toggle("scrolls", wide);
     if (wide) part.tabIndex = 0;

@@ -120,7 +120,7 @@ function drawTable(v, right) {
   $("stale").textContent = isOriginal() ? "" : "These are your numbers: PyTorch’s column, and the text’s, hold for the original numbers only.";
 }
 
-const LEFT = 52, END = 630, TOP = 10, BOTTOM = 240, DECADES = 14;
+const LEFT = 62, END = 630, TOP = 16, BOTTOM = 240, DECADES = 14;
 const placeX = (i) => LEFT + ((END - LEFT) * i) / DATA.updates;
 const placeY = (loss) => TOP + ((BOTTOM - TOP) * Math.min(DECADES, Math.max(0, -Math.log10(Math.max(loss, 1e-99))))) / DECADES;
 const points = (curve) => curve.map((l, i) => `${placeX(i).toFixed(1)},${placeY(l).toFixed(1)}`).join(" ");
@@ -129,10 +129,10 @@ function drawAxes() {
   let text = `<line class="axis" x1="${LEFT}" x2="${LEFT}" y1="${TOP}" y2="${BOTTOM}"/><line class="axis" x1="${LEFT}" x2="${END}" y1="${BOTTOM}" y2="${BOTTOM}"/>`;
   for (let d = 0; d <= DECADES; d += 2) {
     const y = placeY(10 ** -d);
-    text += `<line class="grid" x1="${LEFT}" x2="${END}" y1="${y}" y2="${y}"/><text x="${LEFT - 24}" y="${y + 4}">${power(10 ** -d).replace("1.00·", "")}</text>`;
+    text += `<line class="grid" x1="${LEFT}" x2="${END}" y1="${y}" y2="${y}"/><text class="end" x="${LEFT - 6}" y="${y}" dy="0.35em">${power(10 ** -d).replace("1.00·", "")}</text>`;
   }
-  for (let i = 0; i <= DATA.updates; i += 250) text += `<text x="${placeX(i) - (i ? 8 : 0)}" y="${BOTTOM + 18}">${i}</text>`;
-  $("axes").innerHTML = text + `<text x="${(LEFT + END) / 2}" y="${BOTTOM + 36}">updates</text>`;
+  for (let i = 0; i <= DATA.updates; i += 250) text += `<text x="${placeX(i)}" y="${BOTTOM + 20}">${i}</text>`;
+  $("axes").innerHTML = text + `<text x="${(LEFT + END) / 2}" y="${BOTTOM + 40}">updates</text>`;
   $("dots").innerHTML = DATA.pytorch.map((l, i) => (l < 10 ** -DECADES ? "" : `<circle class="dot" r="3.5" cx="${placeX(i * DATA.every).toFixed(1)}" cy="${placeY(l).toFixed(1)}"/>`)).join("");
 }
 
