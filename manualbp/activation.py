@@ -272,6 +272,8 @@ class Sigmoid(Elementwise):
     Source    torch.nn.Sigmoid
     """
 
+    cancels = True  # 1 − y near y = 1
+
     def f(self, x):
         return sigmoid(x)
 
@@ -352,6 +354,8 @@ class Tanh(Elementwise):
     Errors    ValueError if x is no array of real numbers
     Source    torch.nn.Tanh
     """
+
+    cancels = True  # 1 − y² near |y| = 1
 
     def f(self, x):
         return np.tanh(x)

@@ -15,6 +15,7 @@ class Along(Layer, family=True):
     dim: int | None = None
 
     ranks = (0, 1, 2, 3, 4)
+    cancels = True  # dy − Σ y dy where one y is near 1
 
     def f(self, x: Array, axis: int) -> Array:
         raise NotImplementedError
@@ -90,8 +91,6 @@ class LogSoftmax(Along):
     Caveat    where one probability is near 1, its logarithm keeps the digits that torch's loses
     """
 
-    cancels = True
-
     def f(self, x, axis):
         return log_softmax(x, axis)
 
@@ -110,6 +109,7 @@ class Softmax2d(Layer):
     """
 
     ranks = (3, 4)
+    cancels = Along.cancels
 
     def forward(self, params, x):
         self.takes(np.ndim(x) in (3, 4), x, "(N, C, H, W) or (C, H, W)")

@@ -190,30 +190,26 @@ class _Bringing:
             raise ValueError(
                 f"against is to be a function of torch, a module or a class of these; it is {self.against!r}"
             )
-        call = calling(self.against, self.order, "against")
-        names = self.given.names
+        of_arrays = calling(self.against, self.order, "against")
+
+        def call(arrays: Mapping[str, Any]) -> Any:
+            return of_arrays({**self.given.fixed, **arrays})
 
         def truth(*tensors: torch.Tensor) -> Any:
-            each = {n: t.detach() if n in self.declared else t for n, t in zip(names, tensors)}
-            y = call({**self.given.fixed, **each})
-            return _listed(y)
+            each = zip(self.given.names, tensors)
+            return _listed(call({n: t.detach() if n in self.declared else t for n, t in each}))
 
-        for trial in (t for each in trials for t in each[:1]):
-            try:
-                y = truth(*(as_tensor(a) for a in trial.arrays.values()))
-            except Exception:
-                y = None
-            if y is not None and any(isinstance(a, torch.Tensor) for a in flat(y)):
+        for arrays in (t.arrays for each in trials for t in each[:1]):
+            if _of_tensors(_or_none(truth, *map(as_tensor, arrays.values()))):
                 return truth, None
             try:
-                with np.errstate(all="ignore"):
-                    y = call({**self.given.fixed, **copies(trial.arrays)})
+                y = call(copies(arrays))
             except Exception:
                 continue
             if y is None:
                 raise ValueError("`against` gives None where a tensor is wanted: it is to return its output")
-            if not any(isinstance(a, torch.Tensor) for a in flat(plain(y))):
-                return None, lambda arrays: call({**self.given.fixed, **arrays})
+            if not _of_tensors(plain(y)):
+                return None, call
         return truth, None
 
     def _first(self, trials: list[list[Trial]], truth: Truth | None) -> tuple[Subject, tuple[str, ...]]:
@@ -317,6 +313,19 @@ class _Bringing:
         return accepted, told(refused, {t.kind for t in accepted if t.kind in DOMAINS})
 
 
+def _or_none(call: Callable, *arguments: Any) -> Any:
+    """What it gives, None if it raises."""
+    try:
+        return call(*arguments)
+    except Exception:
+        return None
+
+
+def _of_tensors(y: Any) -> bool:
+    """Is a tensor among the outputs?"""
+    return any(isinstance(a, torch.Tensor) for a in flat(y))
+
+
 def _as_pairs(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {n: pairs(a) if np.asarray(a).dtype.kind == "c" else a for n, a in arrays.items()}
 
@@ -336,7 +345,7 @@ def _of_truth(truth: Truth, trial: Trial) -> tuple[int, tuple[str, ...]]:
     except Exception as e:
         raise RefusedError("against", e) from e
     y = y[0] if isinstance(y, tuple) and len(y) == 2 and isinstance(y[1], dict) else y
-    if not any(isinstance(t, torch.Tensor) for t in flat(y)):
+    if not _of_tensors(y):
         raise ValueError(f"`against` gives {describe(y)} where a tensor is wanted: it is to return its output")
     outputs = [t for t in flat(y) if isinstance(t, torch.Tensor) and t.requires_grad]
     real = {n: t for n, t in tensors.items() if t.requires_grad}

@@ -163,10 +163,25 @@ def _is_object(step: Any) -> bool:
     return not inspect.isroutine(step) and not isinstance(step, functools.partial)
 
 
-def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+_TOO_MANY = (
+    "{0} takes ({1}), and a rule is called as step(p, g, state): bind what is constant, check_optimizer(lambda p, g, "
+    "state: {2}(p, g, …), against=…), or give it as an option of the same name"
+)
+
+
+def _makers(call: Callable, own: Sequence[inspect.Parameter], options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+    """Functions that make an optimizer, of the parameters if they take any."""
     from .rule_objects import made_by
     from .rule_torch import made_as_torch
 
+    of_params = any(p.default is p.empty for p in own) or bool(own and own[0].name in PLURAL)
+    if of_params:
+        yield made_as_torch(call)
+    yield from made_by(call, options, name, of_params)
+
+
+def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Iterator[Rule]:
+    """Functions that are a rule, or make one."""
     found = parameters(step)
     if found is None or any(p.kind is p.VAR_POSITIONAL for p in found):
         yield from _called(lambda p, g, s: step(p, g, s), ["p", "g", "state"], "step(p, g, state)")
@@ -177,20 +192,12 @@ def _of_function(step: Callable, options: Mapping[str, Any], name: str) -> Itera
     required = [p for p in own if p.default is p.empty]
     of_class = isinstance(step, functools.partial) and isinstance(step.func, type)
     if of_class or (len(required) <= 1 and len(own) < 2):
-        of_params = bool(required) or bool(own and own[0].name in PLURAL)
-        call = functools.partial(step, **handed) if required else step
-        if of_params:
-            yield made_as_torch(call)
-        yield from made_by(call, options, name, of_params)
+        yield from _makers(functools.partial(step, **handed) if required else step, own, options, name)
         return
     more = [p.name for p in found if p.default is p.empty and p.name not in options and p.kind is p.KEYWORD_ONLY]
     if len(required) > 3 or more:
         takes = ", ".join([p.name for p in required] + more)
-        raise ValueError(
-            f"{name} takes ({takes}), and a rule is called as step(p, g, state): bind what is constant, "
-            f"check_optimizer(lambda p, g, state: {getattr(step, '__name__', 'step')}(p, g, …), against=…), or give "
-            "it as an option of the same name"
-        )
+        raise ValueError(_TOO_MANY.format(name, takes, getattr(step, "__name__", "step")))
     states = _states_of(own)
     names = [p.name for p in (*own[:2], *states)]
     swapped = is_gradient(names[0]) and not is_gradient(names[1])
