@@ -7,6 +7,7 @@ what was not derived by hand is no solution.
 import ast
 import importlib.util
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ BEGUN = "begun"  # the file that says that all is imported
 
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
 BORROWED = "borrowed"  # right or not, but not derived by hand
+SINGLE = re.compile(r"float(?:16|32)|single|half|[\"'][<>=]?[ef][24]?[\"']")  # how a lower precision is asked for
 SURE = 0.5  # score of a suspect below which no name is given
 QUOTIENT = "differences of the forward pass, as (f(x + h) − f(x − h))/2h. Here the derivative is written as a formula."
 
@@ -211,19 +213,26 @@ def checked(module: ModuleType, name: str, given: Mapping[str, Any]) -> Judgemen
     """The judgement of one check."""
     functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
     found = judge_of_checks()(name, functions)
-    return found if "step" in given else of_digits(found, functions)
+    return (
+        found
+        if "step" in given
+        else of_digits(found, functions, SINGLE.search(Path(module.__file__ or "").read_text(encoding="utf-8")))
+    )
 
 
-def of_digits(found: Judgement, functions: Mapping[str, Any]) -> Judgement:
-    """The same, or what it means that the numbers are right to some digits only."""
-    from .digits import rough
+def of_digits(found: Judgement, functions: Mapping[str, Any], single: Any) -> Judgement:
+    """The same, or what it means that the numbers are right to some digits only. single: does the solution use a
+    precision that leaves no more?"""
+    from .digits import noisy, rough
 
     few = rough(functions)
     if few is None or few.float32 or any(m.id for m in found.mistakes):
         return found
-    if found.good:
+    if few.everywhere and not single and noisy(functions):
         told = f"The numbers are right to about {few.digits} digits, with noise behind: they come from {QUOTIENT}"
-        return Judgement(BORROWED, said=(told,)) if few.everywhere else found
+        return Judgement(BORROWED, said=(told,))
+    if found.good:
+        return found
     told = (
         f"The numbers are right to about {few.digits} digits, no further: is it a difference quotient, a constant cut "
     )

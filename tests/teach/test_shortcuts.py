@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from solutions import RIGHT
 
-from reference.teach import by_engine, by_hand, judging, learn, shapes
+from reference.teach import by_engine, by_hand, digits, judging, learn, shapes
 from reference.teach.exercise import find, known
 from reference.teach.judging import BORROWED, ERROR, WRONG, Judgement
 
@@ -81,15 +81,52 @@ def test_what_is_not_derived_by_hand_is_said_and_not_counted(tmp_path, name, cod
     assert learn.Progress().after(found) == learn.Progress()
 
 
-def test_a_quotient_in_place_is_known_by_its_noise(tmp_path, monkeypatch):
-    code = "def df(x): return (np.tanh(x + 1e-5) - np.tanh(x - 1e-5)) / 2e-5"
-    found = judged(tmp_path, "tanh", code)
+IN_PLACE = [
+    ("tanh", "def df(x): return (np.tanh(x + 1e-3) - np.tanh(x - 1e-3)) / 2e-3"),
+    ("tanh", "def df(x): return (np.tanh(x + 1e-5) - np.tanh(x - 1e-5)) / 2e-5"),
+    ("tanh", "def df(x): return (np.tanh(x + 1e-7) - np.tanh(x)) / 1e-7"),
+    ("silu", "def df(x):\n    h = 1e-6\n    return ((x + h) / (1 + np.exp(-x - h)) - x / (1 + np.exp(-x))) / h"),
+    ("residual", """
+def backward(dy, cache):
+    (x,) = cache
+    h = 1e-5
+    return dy * ((x + h + np.tanh(x + h)) - (x - h + np.tanh(x - h))) / (2 * h)"""),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("_either")
+@pytest.mark.parametrize(("name", "code"), IN_PLACE)
+def test_a_quotient_in_place_is_known_by_its_noise(tmp_path, name, code):
+    found = judged(tmp_path, name, code)
     assert found.outcome == BORROWED
-    assert "right to about 10 digits, with noise behind" in found.said[0]
-    monkeypatch.setattr(judging, "judge_of_checks", lambda: by_hand.judged)
-    found = judged(tmp_path, "tanh", code)
+    assert "digits, with noise behind: they come from differences of the forward pass" in found.said[0]
+
+
+NO_QUOTIENTS = [
+    ("gelu", RIGHT["gelu"].replace("* C *", "* 0.79788 *"), "constant cut short"),
+    ("tanh", "def df(x): return (np.tanh(x + 1e-2) - np.tanh(x - 1e-2)) / 2e-2", "is it a difference quotient"),
+    (
+        "tanh",
+        "def df(x):\n    t = np.tanh(x.astype(np.float32))\n    return (1 - t * t).astype(float) * (1 + 0 * x)",
+        "float32",
+    ),
+]
+
+
+@pytest.mark.usefixtures("_either")
+@pytest.mark.parametrize(("name", "code", "text"), NO_QUOTIENTS)
+def test_what_has_no_noise_is_wrong_and_called_no_quotient(tmp_path, name, code, text):
+    found = judged(tmp_path, name, code)
     assert found.outcome == WRONG
-    assert "is it a difference quotient" in found.mistakes[0].text
+    assert text in found.mistakes[0].text
+
+
+@pytest.mark.parametrize("name", [n for n in RIGHT if n not in ("momentum", "adam")])
+def test_a_right_solution_has_no_noise(tmp_path, name):
+    judged(tmp_path, name, RIGHT[name])
+    module = judging.loaded(tmp_path / f"{name}.py")
+    for given in find(name).checks.values():
+        assert not digits.noisy({k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()})
 
 
 @pytest.mark.usefixtures("_either")
