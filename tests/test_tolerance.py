@@ -201,6 +201,8 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
         # a line search that ends sooner on parameters moved by their last bits
         "Case(Objective(Sequential(AdaptiveMaxPool2d(2), Hardtanh(min_val=-25.0, max_val=25.0), Sigmoid()), "
         "BCELoss()), (1, 2, 4), seed=8836821, optimizer=LBFGS(max_iter=6, tolerance_change=0.001, maximize=True))",
+        # tanh so near 1 that of 1 − y² few digits are left, where either side's tanh is off by its last bit
+        "Case(Sequential(Linear(3, 4), Tanh(), Linear(4, 2), LogSoftmax(dim=-1)), (5, 3), seed=2257, scale=30.0)",
         # two paths that cancel, σ(z) = ½ + ½ tanh ½z: each side leaves last bits of its own, and no moved data show
         # them, since they are clipped
         "Case(Sequential(Hardtanh(min_val=-0.1, max_val=3.1), Graph(Node('s', Sigmoid(), 'x'), "
