@@ -67,6 +67,10 @@ class Affine(torch.autograd.Function):
         return dy.mm(W), x.T @ dy
 
 
+def batch_norm(x, g):
+    return torch.nn.functional.batch_norm(x, None, None, g, None, True)
+
+
 def taken_from(stack, dy, W):
     return dy @ stack.pop(), W
 
@@ -104,6 +108,19 @@ CLASHES = {
     "the function intended": (
         lambda: check(against=lambda x: x @ x),
         r"`against` raised RuntimeError: x @ x does not fit",
+    ),
+    "arguments in a list": (
+        lambda: check(lambda x: (x.reshape(*x.shape[:1], 2, -1), x), backward=lambda dy, x: dy.reshape(x.shape)),
+        r"your forward raised ValueError: cannot reshape array of size 15",
+    ),
+    "what takes all of these shapes is no clash": (
+        lambda: check_function(
+            lambda x, g: (x - x.mean(0)) * g,
+            lambda dy, x, g: dy,
+            against=batch_norm,
+            inputs={"x": (1, "D"), "g": ("D",)},
+        ),
+        "`against` raised ValueError: Expected more than 1 value per channel",
     ),
     "singular is no clash": (
         lambda: check(backward=lambda dy, x: np.linalg.solve(0 * x.T @ x, x.T)),

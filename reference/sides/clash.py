@@ -5,6 +5,7 @@ Needs neither torch nor a side: exercises are judged with it, too.
 
 import ast
 import functools
+import itertools
 import linecache
 import re
 import traceback
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple
 Shape = tuple[int, ...]
 EXPRESSIONS = (ast.BinOp, ast.AugAssign, ast.Call)
 PRODUCTS = ("dot", "matmul", "mm")  # functions and methods that are @
-OF_SHAPES = "shape|dimension|broadcast|align|mismatch|size"  # what libraries say where arguments do not go together
+ENTRYWISE = ("add", "divide", "maximum", "minimum", "mul", "multiply", "power", "sub", "subtract", "where")
+OF_EINSUM = "broadcast|dimension|size"  # what libraries say where the lengths of a letter differ
 REPEATED = (
     "T", "astype", "conj", "dot", "flatten", "matmul", "max", "mean", "min", "permute", "ravel", "reshape", "squeeze",
     "std", "sum", "swapaxes", "t", "transpose", "unsqueeze", "var", "view",
@@ -98,7 +100,7 @@ def in_module(f: ast.expr, frame: FrameType) -> bool:
 
 def shape_of(node: ast.expr, frame: FrameType) -> Shape | None:
     """The shape of what stands there; None if it is no array, or if to look would do something again."""
-    if not all(harmless(n, frame) for n in ast.walk(node)):
+    if isinstance(node, ast.Starred) or not all(harmless(n, frame) for n in ast.walk(node)):
         return None
     read = ast.copy_location(ast.parse(ast.unparse(node), mode="eval"), node)
     try:
@@ -124,12 +126,19 @@ def disagree(node: ast.AST, shapes: Sequence[Shape], said: str) -> bool:
         return not a or not b or a[-1] != b[-2 if len(b) > 1 else 0] or not together(a[:-2], b[:-2])
     if isinstance(node, ast.AugAssign):
         return not together(a, b) or len(b) > len(a) or any(m == 1 < n for m, n in zip(a[::-1], b[::-1]))
-    return not together(a, b) if isinstance(node, ast.BinOp) else re.search(OF_SHAPES, said) is not None
+    if isinstance(node, ast.BinOp) or called(node) in ENTRYWISE:
+        return not all(together(m, n) for m, n in itertools.combinations(shapes, 2))
+    return called(node) == "einsum" and re.search(OF_EINSUM, said) is not None
+
+
+def called(node: ast.AST) -> str:
+    """The name of the function or method that is called; "" if that is something else."""
+    return node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
 
 
 def is_product(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Attribute) and node.func.attr in PRODUCTS
+        return called(node) in PRODUCTS
     return isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.MatMult)
 
 

@@ -1,5 +1,6 @@
 """What was not derived by hand is no solution, shapes are told in words, and numbers in digits that differ."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -180,7 +181,11 @@ def test_shapes_that_clash_are_told_with_the_learners_own_expression(tmp_path, n
 
 
 SHAPES = [
-    ("dy.sum(axis=1)", "db has the shape (3,) = (N,), wanted is (2,) = (M,), that of b", "a sum over the wrong axis"),
+    (
+        "dy.sum(axis=1)",
+        "db has the shape (3,) = (N,), wanted is (2,) = (M,), that of b",
+        "a sum over the wrong axis|over axis 1 of dy",
+    ),
     ("dy.sum(axis=0, keepdims=True)", "db has the shape (1, 2), wanted is (2,)", "as keepdims=True leaves it"),
     ("dy", "db has the shape (3, 2) = (N, M), wanted is (2,) = (M,)", "axis"),
 ]
@@ -191,7 +196,7 @@ SHAPES = [
 def test_a_wrong_shape_is_told_in_letters_with_its_likely_cause(tmp_path, db, where, text):
     found = judged(tmp_path, "affine", AFFINE.replace("dy.sum(axis=0)", db))
     assert where in found.where
-    assert text in found.mistakes[0].text
+    assert re.search(text, found.mistakes[0].text)
 
 
 def test_the_likely_cause_of_a_shape():
