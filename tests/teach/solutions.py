@@ -176,7 +176,7 @@ WRONG = [
     ("product", changed("product", ("dy * b, dy * a", "dy * a, dy * b")), "slope is taken to be x"),
     ("product", changed("product", ("dy * b, dy * a", "b, a")), "A07|upstream|arrives from above"),
     ("bias", "def backward(dy, cache): return dy, dy.mean(axis=0)", "B04"),
-    ("bias", "def backward(dy, cache): return dy, dy", "B03|gradient of x|axis too many"),
+    ("bias", "def backward(dy, cache): return dy, dy", "B03|F06|gradient of x|axis too many"),
     ("bias", "def backward(dy, cache): return dy, dy[-1]", "B05"),
     (
         "matmul",
