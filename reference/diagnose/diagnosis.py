@@ -8,16 +8,19 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..faults import KNOWN
-from .contracts import Broken
 from .evidence import Evidence, Suspect
 from .facts import facts
 from .features import CHEAP, FEATURES, OF_ROUNDING
 from .features.replay import replay, with_replays
 from .features.seen import Finding, Found, Seen
+
+if TYPE_CHECKING:  # contracts know torch, which a diagnosis does not need
+    from .contracts import Broken
 
 LEAST = 0.25  # score below which nothing is said
 SHOWN = 6  # suspects at most
@@ -70,7 +73,7 @@ def of_side(suspects: Sequence[Suspect], side: str | None) -> tuple[Suspect, ...
     return tuple(s for s in suspects if s.forward or side != "forward")
 
 
-def of_contracts(broken: Sequence[Broken], alone: bool) -> tuple[Suspect, ...]:
+def of_contracts(broken: "Sequence[Broken]", alone: bool) -> tuple[Suspect, ...]:
     """The mistakes that broken contracts are. What leaks from call to call is also why numbers are wrong."""
     known = [(b, KNOWN[b.fault]) for b in broken if b.fault]
     return tuple(
@@ -94,7 +97,8 @@ def findings(s: Seen, sure: bool = False) -> Found:
         with np.errstate(all="ignore"):
             try:
                 yield from feature(s)
-            except (ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError):  # it says nothing, others may
+            except (ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError, ImportError):
+                # it says nothing, or not without the library of a format; others may
                 continue
 
 

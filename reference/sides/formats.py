@@ -5,16 +5,18 @@ in its own format, and what it gives is widened again.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import as_strided
 
 from manualbp.base import Array, Tree, tree_map
 
 from .run import flat
 from .subject import Around, Subject
+
+if TYPE_CHECKING:  # where torch is not installed, numbers are rounded all the same
+    import torch
 
 LOW = ("float16", "bfloat16")
 FORMATS = ("float64", "float32", *LOW)
@@ -42,13 +44,17 @@ def is_bfloat16(a: Any) -> bool:
     return getattr(getattr(a, "dtype", None), "name", "") == "bfloat16"
 
 
-def bits_of(t: torch.Tensor) -> Array:
+def bits_of(t: "torch.Tensor") -> Array:
     """A bfloat16 tensor as an array, on the same memory."""
+    import torch
+
     return t.view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
 
 
-def tensor_of(a: Array) -> torch.Tensor:
+def tensor_of(a: Array) -> "torch.Tensor":
     """An array as a tensor on the same memory."""
+    import torch
+
     return torch.from_numpy(a.view(np.int16)).view(torch.bfloat16) if is_bfloat16(a) else torch.from_numpy(a)
 
 

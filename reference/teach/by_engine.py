@@ -15,10 +15,9 @@ from ..report.report import Report
 from ..twin import modules
 from ..twin.layers import to_torch
 from .by_hand import leaves
-from .judging import CONVENTION, ERROR, RIGHT, SURE, WRONG, Judgement, Mistake, apart
+from .judging import CONVENTION, ERROR, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart
 from .shapes import Shape, likely, of_gradient
 
-RIGHT_SLOPE = " where it is "  # what follows says what should stand there
 PARAMETER = "0.weight"  # of the model that an optimizer is tried on
 OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "coarse": WRONG, "convention": CONVENTION}
 

@@ -1,11 +1,13 @@
 """A solution judged by hand-written layers alone, where torch is not installed.
 
-What is meant is a layer of manualbp, or a formula differentiated by the complex step. A mistake is named if one of the
-catalogue, made in that layer, gives the very numbers of the solution.
+What is meant is a layer of manualbp, or a formula differentiated by the complex step. A mistake is named as it is where
+torch stands beside: by the relation of the wrong numbers to the right ones, or because a mistake of the catalogue, made
+in that layer, gives the very numbers of the solution.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,16 @@ import numpy as np
 from manualbp.base import Array, Layer, flatten, tree_map
 
 from ..compare.bound import distance, largest, measured
+from ..diagnose.diagnosis import diagnose, of_side
+from ..diagnose.evidence import Evidence
 from ..draw.specs import Indices
-from ..draw.trial import Trial, cast
-from ..faults import KNOWN, corrupt
+from ..draw.trial import Trial, cast, numbers
+from ..faults import KNOWN, Fault, corrupt
 from ..sides.record import walk
-from .judging import CONVENTION, RIGHT, WRONG, Judgement, Mistake, apart, trials
+from .judging import CONVENTION, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart, trials
 from .shapes import likely, of_gradient
 
+PIECES = 4  # of evidence for each array, each from a trial of other sizes
 TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
 Numbers = dict[str, Array]
 
@@ -31,7 +36,7 @@ class Off:
     trial: Trial
     yours: Numbers
     right: Numbers
-    wrong: tuple[str, ...]
+    wrong: dict[str, float]  # how far rounding can take each of these apart
     layer: Layer | None
 
 
@@ -47,7 +52,9 @@ def judged(name: str, given: Mapping[str, Any]) -> Judgement:
     names = {n for o in off for n in o.wrong}
     forward, back = any(n[0] == "y" for n in names), any(n[0] == "d" for n in names)
     side = None if outcome == CONVENTION else "both" if forward and back else "output" if forward else "backward"
-    return Judgement(outcome, side, where(off[0]), (tuple(mistakes(check, off)) or of_shape(off[0]))[:1])
+    found = of_side(diagnose(few([e for i, o in enumerate(off) for e in evidence(check, o, i)])), side)
+    named = tuple(Mistake(s.fault, s.text.split(RIGHT_SLOPE)[0], s.relation) for s in found if s.score >= SURE)
+    return Judgement(outcome, side, where(off[0]), (named or of_shape(off[0]))[:1])
 
 
 def as_pair(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,19 +70,20 @@ def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
     """Both sides on one trial; None where they agree."""
     runs = {d: meant(check, cast(trial.arrays, d), trial.seed) for d in ("float32", "float64", "longdouble")}
     (right, layer), yours = runs["float64"], of_solution(check, trial)
-    wrong = []
+    wrong = {}
     for name, r in right.items():
         h32, h80 = runs["float32"][0][name], runs["longdouble"][0][name]
         bound = measured(largest(r), "float64", h32, r, h80, h32, r)
         g = yours.get(name)
         if g is None or g.shape != r.shape or not distance(g, r) <= bound:
-            wrong.append(name)
-    return Off(trial, yours, right, tuple(wrong), layer) if wrong else None
+            wrong[name] = bound
+    return Off(trial, yours, right, wrong, layer) if wrong else None
 
 
 def upstream(y: Any, seed: int) -> Any:
-    """Random numbers of the output's shape: ones would hide that they are not used."""
-    rng = np.random.default_rng(seed)
+    """Random numbers of the output's shape: ones would hide that they are not used, and those that the inputs were drawn
+    from that they are mixed up."""
+    rng = np.random.default_rng((seed, 1))
     return tree_map(lambda a: np.asarray(rng.standard_normal(np.shape(a))).astype(np.asarray(a).dtype), y)
 
 
@@ -131,27 +139,46 @@ def leaves(tree: Any) -> list[Any]:
     return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, tuple) else [tree]
 
 
-def mistakes(check: Mapping[str, Any], off: list[Off]) -> Iterator[Mistake]:
-    """Those of the catalogue that give the solution's numbers wherever they are wrong."""
-    if off[0].layer is None:
-        return
-    classes = {c.__name__ for layer in walk(off[0].layer) for c in type(layer).__mro__}
-    for fault in KNOWN.values():
-        if classes & set(fault.of) and all(gives(check, o, fault) for o in off):
-            yield Mistake(fault.id, fault.text, fault.relation)
+def evidence(check: Mapping[str, Any], off: Off, number: int) -> Iterator[Evidence]:
+    """What is known of every wrong array of a trial."""
+    y = {n: a for n, a in off.right.items() if n[0] == "y"}
+    dy = leaves(upstream(tuple(y.values()), off.trial.seed) if len(y) > 1 else upstream(off.right["y"], off.trial.seed))
+    known = {n: np.asarray(a) for n, a in off.trial.arrays.items()} | y
+    known |= {n.replace("y", "dy", 1): np.asarray(d) for n, d in zip(y, dy)}
+    right, yours = ({n[1:]: a for n, a in found.items() if n[0] == "d"} for found in (off.right, off.yours))
+    made = cache(partial(mistaken, check, off))
+    for name, bound in off.wrong.items():
+        forward, given = name[0] == "y", off.yours.get(name, np.zeros(0))
+        yield Evidence(name if forward else name[1:], given, off.right[name], bound, known, right, yours,
+                       numbers(off.trial), partial(of_name, made, name), forward, number)  # fmt: skip
 
 
-def gives(check: Mapping[str, Any], off: Off, fault: Any) -> bool:
-    """Does this mistake give the numbers of the solution?"""
+def few(found: list[Evidence]) -> list[Evidence]:
+    """The first pieces of every array: more trials make a name no surer."""
+    return [e for i, e in enumerate(found) if sum(e.name == other.name for other in found[:i]) < PIECES]
+
+
+def mistaken(check: Mapping[str, Any], off: Off) -> dict[str, Numbers]:
+    """What every mistake that can be made in the layer gives on this trial."""
+    classes = {c.__name__ for layer in walk(off.layer) for c in type(layer).__mro__} if off.layer else set()
+    return {
+        fault.id: found for fault in KNOWN.values()
+        if classes & set(fault.of) and (found := with_mistake(check, off, fault)) is not None
+    }  # fmt: skip
+
+
+def with_mistake(check: Mapping[str, Any], off: Off, fault: Fault) -> Numbers | None:
+    """The numbers with this mistake in the layer."""
     assert off.layer is not None
     try:
         with np.errstate(all="ignore"):
-            found, _ = meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))
+            return meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))[0]
     except Exception:  # a mistake may make shapes that fit nowhere
-        return False
-    if all(alike(found.get(n), r) for n, r in off.right.items()):
-        return False  # it changes nothing here
-    return all(alike(found.get(n), off.yours.get(n)) for n in off.right)
+        return None
+
+
+def of_name(made: Callable[[], dict[str, Numbers]], name: str) -> dict[str, Array]:
+    return {id: found[name] for id, found in made().items() if name in found}
 
 
 def alike(a: Array | None, b: Array | None) -> bool:
@@ -160,7 +187,7 @@ def alike(a: Array | None, b: Array | None) -> bool:
 
 def where(off: Off) -> str:
     """The first wrong array, and its worst entry."""
-    name = off.wrong[0]
+    name = next(iter(off.wrong))
     yours, right = off.yours.get(name), off.right[name]
     if yours is None:
         return f"{name} is missing, wanted is the shape {right.shape} ({off.trial})"
@@ -174,7 +201,7 @@ def where(off: Off) -> str:
 
 def of_shape(off: Off) -> tuple[Mistake, ...]:
     """What a wrong shape comes from, probably."""
-    name = off.wrong[0]
+    name = next(iter(off.wrong))
     yours = off.yours.get(name)
     told = None if yours is None else likely(name, yours.shape, off.right[name].shape)
     return (Mistake(None, told),) if told else ()

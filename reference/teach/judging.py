@@ -30,6 +30,7 @@ BEGUN = "begun"  # the file that says that all is imported
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
 BORROWED = "borrowed"  # right or not, but not derived by hand
 SINGLE = re.compile(r"float(?:16|32)|single|half|[\"'][<>=]?[ef][24]?[\"']")  # how a lower precision is asked for
+RIGHT_SLOPE = " where it is "  # what follows in the name of a mistake says what should stand there
 SURE = 0.5  # score of a suspect below which no name is given
 QUOTIENT = "differences of the forward pass, as (f(x + h) − f(x − h))/2h. Here the derivative is written as a formula."
 
