@@ -81,8 +81,8 @@ def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
 
 
 def upstream(y: Any, seed: int) -> Any:
-    """Random numbers of the output's shape: ones would hide that they are not used, and those that the inputs were drawn
-    from that they are mixed up."""
+    """Random numbers of the output's shape: ones would hide that they are not used, and those from which the inputs
+    were drawn that they are mixed up."""
     rng = np.random.default_rng((seed, 1))
     return tree_map(lambda a: np.asarray(rng.standard_normal(np.shape(a))).astype(np.asarray(a).dtype), y)
 
