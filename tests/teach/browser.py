@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,12 @@ def on_phone(page: str, script: str, folder: Path, *, width: int = 390) -> Any:
 
 
 def chromium(*arguments: str) -> str:
-    command = [CHROMIUM or "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # of its own: two may run at once
+        command = [
+            CHROMIUM or "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            f"--user-data-dir={profile}", *arguments,
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 ACCESSIBILITY = """
