@@ -1,5 +1,9 @@
 """Distances of all pairs of vectors."""
 
+import math
+
+import numpy as np
+
 from ..base import shape
 from ..elementary import p_norm, p_norm_slope
 from .base import Operation, broadcastable, gradient
@@ -9,13 +13,14 @@ class Cdist(Operation):
     """The distance of every vector of one set to every vector of another.
 
     Forward   dᵢⱼ = aᵢ − bⱼ,  yᵢⱼ = ‖dᵢⱼ‖ₚ
-    Backward  ∂yᵢⱼ/∂dᵢⱼₖ is the slope of a norm, sgn(dᵢⱼₖ) (|dᵢⱼₖ|/yᵢⱼ)^(p−1);  aᵢ is in all dᵢⱼ of its row, bⱼ in all
-              of its column:
+    Backward  ∂yᵢⱼ/∂dᵢⱼₖ is the slope of a norm, sgn(dᵢⱼₖ) (|dᵢⱼₖ|/yᵢⱼ)^(p−1), for p = ∞ sgn(dᵢⱼₖ) where |dᵢⱼₖ| = yᵢⱼ;
+              aᵢ is in all dᵢⱼ of its row, bⱼ in all of its column:
               daᵢ = Σⱼ dyᵢⱼ ∂yᵢⱼ/∂dᵢⱼ,   dbⱼ = −Σᵢ dyᵢⱼ ∂yᵢⱼ/∂dᵢⱼ;  each summed over the axes that it was repeated along
     Shapes    inputs: (a, b);  a: (*, P, M), b: (*, R, M), y: (*, P, R);  the axes * broadcast
     Errors    ValueError if the shapes differ from these, or p < 0
     Source    torch.cdist
-    Caveat    the slope is 0 where dᵢⱼₖ = 0, so at equal vectors, too. Of more than 25 vectors torch takes
+    Caveat    the slope is 0 where dᵢⱼₖ = 0, so at equal vectors, too; of several largest entries each has all of the
+              slope of p = ∞, as in torch, where PairwiseDistance shares it. Of more than 25 vectors torch takes
               ‖a‖² − 2ab + ‖b‖² for ‖a − b‖², whose terms cancel where vectors are near one another
     """
 
@@ -44,7 +49,8 @@ class Cdist(Operation):
 
     def backward(self, params, cache, dy):
         a, b, d, y = cache
-        dd = dy[..., None] * p_norm_slope(d, y, self.p)
+        largest = np.sign(d) * (np.abs(d) == y)  # of p = ∞
+        dd = dy[..., None] * (largest if math.isinf(self.p) else p_norm_slope(d, y, self.p))
         return (gradient(dd.sum(-2), a), gradient(-dd.sum(-3), b)), {}
 
     def sample(self, values, shape):

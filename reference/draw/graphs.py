@@ -9,6 +9,7 @@ from manualbp.base import Layer, registry, run
 from manualbp.graph import Graph, Node
 from manualbp.linear import Linear
 from manualbp.loss import Loss
+from manualbp.operations import Cdist
 from manualbp.operations.linalg import OfMatrix
 from manualbp.sampling import Choose, Values
 
@@ -76,12 +77,15 @@ class Drawing:
         self.add(layer, name, (*self.shapes[name][:-1], out), (("weight", weight),))
 
 
+APART = (Loss, Cdist, OfMatrix)
+
+
 def joining(choose: Choose, shape: Shape, exact: bool) -> Layer | None:
     """A layer of two inputs that may have this shape both."""
     # A loss wants targets, which a value of the graph is not; and a matrix there need have no inverse.
     found = [
         c for c in registry().values()
-        if c.arity == 2 and not issubclass(c, (Loss, OfMatrix)) and len(shape) in c.ranks and (c.dyadic or not exact)
+        if c.arity == 2 and not issubclass(c, APART) and len(shape) in c.ranks and (c.dyadic or not exact)
     ]  # fmt: skip
     for _ in range(5 if found else 0):
         layer = choose(*found).example(choose, shape)
