@@ -182,7 +182,8 @@ def _mistakes(place: Place) -> Iterator[Mistake]:
 
 
 def _of_masks(place: Place) -> Iterator[Mistake]:
-    """A causal mask whose diagonal is moved by one, or out of sight."""
+    """A causal mask whose diagonal is moved by one, or out of sight; or the triangle of a matrix."""
+    masks = place.key[0] not in MASKS[:2] or not place.operands  # a mask is not differentiated, a matrix is
     for by, said in MOVED.items() if place.key[0] in MASKS else ():
 
         def moved(func: Callable, args: tuple, options: Mapping[str, Any], by: int = by) -> Any:
@@ -194,9 +195,11 @@ def _of_masks(place: Place) -> Iterator[Mistake]:
             shown = torch.ones(args[0].shape[-2], args[1].shape[-2], dtype=torch.bool).tril(by)
             return func(*args, **{**options, "is_causal": False, "attn_mask": shown})
 
-        text, fault = f"The causal mask of {place.text} is {said}.", "G15" if by in (1, -1) else None
-        remedy = KNOWN["G15"].remedy if fault else "hide j > i: the same weights forward and back"
-        where = f"moved by {by:+}".replace("-", "−") if fault else "out of sight"
+        one = by in (1, -1)
+        text = f"The {'causal mask' if masks else 'triangle'} of {place.text} is {said}."
+        fault = "G15" if one and masks else None
+        remedy = KNOWN["G15"].remedy if fault else "the same entries forward and back"
+        where = f"moved by {by:+}".replace("-", "−") if one else "out of sight"
         yield Mistake(place.key, moved, text, f"yours = right with its diagonal {where}", remedy, fault)
 
 
