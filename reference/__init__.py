@@ -6,7 +6,7 @@ from reference import networks, cases, layers                              rando
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .check import check_function as check_function
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .twin.layers import to_torch as to_torch
     from .twin.optimizers import to_torch_optim as to_torch_optim
 
-PLACES = {
+_PLACES = {
     "gradient_of": "declared", "compare_passes": "compare.comparison",
     "Case": "draw.case", "check_model": "models", "Report": "report.report",
     "record": "golden.record", "replay": "golden.replay",
@@ -64,8 +64,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imported when first asked for, so that `manualbp --help` does not wait for torch."""
-    if name in PLACES:
-        return getattr(importlib.import_module(f".{PLACES[name]}", __name__), name)
+    if name in _PLACES:
+        return getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What a shell completes, imported yet or not."""
+    return __all__

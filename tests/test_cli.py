@@ -1,5 +1,6 @@
 """What `manualbp` says in a terminal, to the letter that counts, and the code it ends with."""
 
+import subprocess
 import sys
 
 import pytest
@@ -22,6 +23,11 @@ def run(monkeypatch, capsys):
 
 def test_the_version_is_printed_without_a_command(run):
     assert run("--version") == (0, f"manualbp {__version__}\n", "")
+
+
+def test_the_package_is_run_as_the_command():
+    told = subprocess.run([sys.executable, "-m", "manualbp", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"manualbp {__version__}\n"
 
 
 def test_without_a_command_there_is_the_help_and_nothing_else(run):

@@ -65,7 +65,7 @@ def sources():
 
 
 def test_a_star_import_of_reference_gives_its_names():
-    assert {*reference.__all__} == reference.PLACES.keys() == starred(reference)
+    assert {*reference.__all__} == reference._PLACES.keys() == starred(reference) == {*dir(reference)}
 
 
 def test_reference_is_imported_without_torch():
