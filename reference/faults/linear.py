@@ -140,12 +140,12 @@ class BiasNotSummedOverTime(Right):
 
     Relation  yours has the shape (T, out), torch's (out,)
     Remedy    sum over every axis but the last: dy.reshape(-1, out).sum(0)
-    Needs     an input of more than two axes
+    Needs     an input of more than two axes, of which the first has more than one entry
     """
 
     def backward(self, params, cache, dy):
         dx, grads = super().backward(params, cache, dy)
-        if "bias" in grads and dy.ndim > 2:
+        if "bias" in grads and dy.ndim > 2 and len(dy) > 1:
             grads["bias"] = dy.sum(0)
         return dx, grads
 
