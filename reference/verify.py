@@ -28,7 +28,6 @@ from .draw.shrink import shrink
 from .draw.trial import Trial
 from .plan import Plan, classes_of
 from .report.report import Report
-from .sides import record
 from .sides.compiled import NotCompiledError
 from .sides.run import UPDATE
 from .sides.side import Side
@@ -96,7 +95,7 @@ def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | Non
     elif found.wrong:
         _differs(tally, plan, i, case, found, choose.indices, draw)
     else:
-        reach, conventions = reached(case, trial), [c.name for c in at_stake(case)]
+        reach, conventions = goals.reached(case, trial), [c.name for c in at_stake(case)]
         tally.add(case, found)
         tally.goals.update(reach)
         tally.conventions.update(conventions)
@@ -216,12 +215,6 @@ def _told(e: Exception, indices: list[int], draw: Callable[[Choose], Case | None
         case = repr(draw(Redrawn(indices)))
     place = traceback.extract_tb(e.__traceback__)[-1]
     return f"{type(e).__name__}: {e} ({Path(place.filename).name}:{place.lineno}), in {case}"[:4000]
-
-
-def reached(case: Case, trial: Trial) -> set[str]:
-    """The coverage goals that a case reaches; its layers' inputs are looked at only where one of them has a goal."""
-    inside = goals.of_layers(case) and record.inputs(case.layer, trial.params, trial.x, case.seed)
-    return goals.reached(case, inside)
 
 
 def verify(

@@ -101,16 +101,18 @@ class Lockstep:
         """What the last bit of every array is measured by."""
         before, gradients = {n: largest(p) for n, p in self.steps.params.items()}, self.gradients
         here: dict[tuple[int, str], float] = {}
+        of = []
         for (k, n), s in zip(self.places, self.size.tolist()):
             whole, _, slot = n.partition("/")
-            if slot != "step":
-                here[k, whole] = max(here.get((k, whole), 0.0), s)
+            of.append((k, whole))
+            if slot != "step" and s > here.get(of[-1], 0.0):
+                here[of[-1]] = s
         for k, after in enumerate(self.runs[0]):
             for n in self.steps.params:
                 if n in after:
                     before[n] = max(before[n], here.get((k, n), 0.0))
                     here[k, n] = max(before[n], gradients.get((k, n), 0.0))
-        return np.array([here.get((k, n.partition("/")[0]), 0.0) for k, n in self.places])
+        return np.array([here.get(place, 0.0) for place in of])
 
     def bounds(self) -> Iterator[Array]:
         """Of every array, the strictest first: the last bits; with what longdouble shows of the judged rounding."""

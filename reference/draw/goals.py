@@ -14,8 +14,10 @@ import numpy as np
 from manualbp.base import Layer
 from manualbp.graph import Graph, leaves_of
 
-from ..sides.record import Record, walk
+from ..sides import record
+from ..sides.record import walk
 from .case import Case
+from .trial import Trial
 
 
 @dataclass(frozen=True)
@@ -199,23 +201,19 @@ GOALS: tuple[Goal, ...] = (
 )
 
 
-def of_layers(case: Case) -> list[Goal]:
-    """The goals of the classes in a case."""
-    names = {type(layer).__name__ for layer in walk(case.layer)}
-    return [goal for goal in GOALS if names & set(goal.classes)]
-
-
-def reached(case: Case, records: Iterable[Record]) -> set[str]:
-    """The goals that one case reaches: of the layers inside it, and of its architecture."""
-    found = set()
-    for _, layer, x, _ in records:
-        name = type(layer).__name__
-        found |= {g.name for g in GOALS if name in g.classes and g.reached(layer, x)}
+def reached(case: Case, trial: Trial) -> set[str]:
+    """The goals that one case reaches: of the layers inside it that have one, and of its architecture."""
     layers = list(walk(case.layer))
     classes = {type(layer).__name__ for layer in layers}
-    drawn = [layer for layer in layers if isinstance(layer, Graph)]
-    found |= {goal for goal, has in GRAPHS.items() if any(map(has, drawn))}
-    return found | {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
+    found = {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
+    graphs = [layer for layer in layers if isinstance(layer, Graph)]
+    found |= {goal for goal, has in GRAPHS.items() if any(map(has, graphs))}
+    if here := [g for g in GOALS if classes & set(g.classes)]:
+        spied = {name for g in here for name in g.classes}
+        for _, layer, x, _ in record.inputs(case.layer, trial.params, trial.x, case.seed, spied):
+            name = type(layer).__name__
+            found |= {g.name for g in here if name in g.classes and g.reached(layer, x)}
+    return found
 
 
 def _fans_out(graph: Graph) -> bool:

@@ -1,6 +1,6 @@
 """What every layer inside a network was given and gave: the same network, made of layers that write it down."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,18 @@ from manualbp.tree import leaves
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
 
-def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> list[Record]:
-    """(path, layer, x, y) of every layer that is no container, in the order in which their outputs come: what a
-    composite is made of stands before it."""
+def inputs(
+    layer: Layer, params: Params, x: Tree, seed: int | None = None, classes: Collection[str] | None = None
+) -> list[Record]:
+    """(path, layer, x, y) of every layer that is no container, or is of these classes, in the order in which their
+    outputs come: what a composite is made of stands before it."""
     log: list[Record] = []
     rng = None if seed is None else np.random.default_rng(seed)
-    run(_within(layer, lambda path, part, inside: Spy(part, inside, log.append, path)), params, x, rng)
+
+    def spied(path: str, part: Layer, inside: Layer) -> Layer:
+        return Spy(part, inside, log.append, path) if classes is None or type(part).__name__ in classes else inside
+
+    run(_within(layer, spied), params, x, rng)
     return log
 
 

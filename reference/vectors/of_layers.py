@@ -11,11 +11,10 @@ from manualbp.base import Array, Layer, flatten, tree_map
 from ..compare import nudge
 from ..compare.bound import largest, measured, strict
 from ..compare.comparison import precisions
-from ..draw import goals
 from ..draw.case import Case
+from ..draw.goals import reached as met
 from ..draw.trial import Trial
 from ..faults import KNOWN, Fault, corrupt
-from ..sides import record
 from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import BUFFER, GRADIENT, OUTPUT, Name, Run, leaves, of_role
@@ -83,12 +82,6 @@ def comment(case: Case, trial: Trial, exact: bool) -> str:
     if not all(part.is_gradient for _, part in case.layer.walk()):
         what += "; as in torch, the gradient is on purpose not the derivative of the output everywhere"
     return "; with ".join([what, *sorted(met(case, trial))])
-
-
-def met(case: Case, trial: Trial) -> set[str]:
-    """The goals of random networks that this case reaches."""
-    inside = goals.of_layers(case) and record.inputs(case.layer, trial.params, trial.x, case.seed)
-    return goals.reached(case, inside)
 
 
 def numbers(case: Case) -> Trial:

@@ -1,10 +1,10 @@
-"""What verification costs: the same cases verified, and what torch alone takes for them, turn by turn, as a ratio.
+"""What verification costs: the same cases verified, and what torch alone takes for them, case by case, as a ratio.
 
 python tests/benchmarks/verification.py --cases 300
 
 Torch alone: the twin of the network made, one pass forward and back, the same optimizer made and the same steps taken,
 in float64, on numbers that are given. Verified: the numbers drawn, both sides, every array compared, updates included,
-coverage goals. Processor time of one thread, so that other work on the machine counts little.
+coverage goals. Processor time of one thread, in turns, so that other work on the machine counts little.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from reference.compare.comparison import compare
+from reference.draw import goals
 from reference.draw.architectures import Drawn
 from reference.draw.case import Case
 from reference.draw.steps import Steps, in_two_groups, of_network
@@ -24,7 +25,7 @@ from reference.sides.hand import Hand
 from reference.sides.module import twin_of
 from reference.sides.run import GRADIENT, of_role
 from reference.sides.steps import TorchUpdates
-from reference.verify import check, draw_case, reached
+from reference.verify import check, draw_case
 
 
 def drawn(count: int, seed: int) -> list[Case]:
@@ -51,7 +52,7 @@ def torch_alone(case: Case, trial: Trial, steps: Steps) -> None:
 def verified(case: Case) -> None:
     trial = case.trial()
     check(case, trial=trial)
-    reached(case, trial)
+    goals.reached(case, trial)
 
 
 def seconds(f, *arguments) -> float:
@@ -71,8 +72,8 @@ def main() -> None:
     numbers = [given(case) for case in cases]
     ratios = []
     for turn in range(options.turns + 1):
-        alone = sum(seconds(torch_alone, case, *each) for case, each in zip(cases, numbers, strict=True))
-        both = sum(seconds(verified, case) for case in cases)
+        each = [(seconds(torch_alone, c, *n), seconds(verified, c)) for c, n in zip(cases, numbers, strict=True)]
+        alone, both = map(sum, zip(*each, strict=True))
         if turn:  # the first one imports what torch imports late
             ratios.append(both / alone)
             print(f"torch alone {alone / len(cases) * 1e3:.2f} ms, verified {both / len(cases) * 1e3:.2f} ms a case")
