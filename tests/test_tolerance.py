@@ -214,3 +214,17 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
 def test_a_false_alarm_stays_away(text):
     found = check(parse(text))
     assert not found.wrong, found.wrong
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Case(Parallel(Objective(Sequential(ELU()), TripletMarginWithDistanceLoss(distance_function=CosineSimilarity("
+        "dim=-1), margin=0.3)), Select()), (5, 3, 1), seed=1496829, scale=3.0)",
+        "Case(Objective(Sequential(Sequential(VarMean(dim=(1, 0), keepdim=True, correction=0), Select())), "
+        "CosineEmbeddingLoss(reduction='none')), (5, 5), seed=4397111, scale=0.3)",
+    ],
+)
+def test_what_is_near_its_bound_is_looked_at_more_closely(text):
+    """It passed before, by luck."""
+    assert check(parse(text)).ratio < 0.5

@@ -21,7 +21,7 @@ from .bound import largest, measured, strict, with_own
 from .tensor import Tensor, exactly, within
 
 GOOD = ("identical", "rounding")
-NEAR = 0.5  # of the strict bound
+NEAR = 0.5  # of a bound: what is beyond it may be within by luck, and is looked at more closely
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], 
     tensors = _against(runs, lambda n, a, b: bounds[n])
     exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
-    for looks in (nudge.LOOKS, nudge.MORE):
-        off = [t for t in tensors if t.bound < t.error < np.inf]
+    for looks, near in ((nudge.LOOKS, NEAR), (nudge.MORE, 1.0)):
+        off = [t for t in tensors if near < t.ratio and np.isfinite(t.error)]
         if off and (looks == nudge.LOOKS or any(_may_be_luck(t, bounds[t.of], room) for t in off)):
             room = nudge.room(hand, torch, trial, runs, looks, jumps=not exact_kinks)
             tensors = _against(runs, lambda n, a, b: bounds[n], room)
