@@ -233,6 +233,11 @@ class Graph(Container):
             if node.name not in needed or (dv is None and y_k is None):
                 continue
             own = {} if y_k is None else node.own(params, values)
+            if dv is None:  # the loss does not depend on it: where it overflows, 0 times a slope would be NaN
+                buffers = node.layer.buffer_names()
+                for local, p in flatten(own).items():
+                    collect(d, node.where(local), None if local in buffers else zero_where_none(None, p))
+                continue
             dv = zero_where_none(dv, y_k) if y_k is not None else dv
             if needed.isdisjoint(node.takes):
                 dp = node.layer.gradients(own, inner, dv)

@@ -15,6 +15,7 @@ from reference.diagnose.evidence import Evidence
 from reference.diagnose.replays import of_layer
 from reference.draw.case import Case
 from reference.faults import faults
+from reference.sides.hand import Hand
 
 TRIALS = 3  # of different sizes, as a check makes them
 LEAST = 0.95  # of the catalogue's mistakes must be named first
@@ -87,3 +88,14 @@ def test_mistakes_are_replayed_in_the_order_of_the_layers():
     inside = [fault for layer in layers for fault in faults(type(layer).__name__)]
     assert found == [fault for fault in dict.fromkeys([*faults("Sequential"), *inside]) if fault in found]
     assert len(found) > len(layers)
+
+
+def test_a_mistake_that_changes_nothing_is_no_evidence():
+    """What the right code by hand gives there itself, as NaN beside a finite number in torch, no mistake explains."""
+    layer = m.Sequential(m.Linear(3, 4), m.operations.Mul(other=float("inf")), m.operations.Mul(other=0.0))
+    case = Case(layer, (5, 3))
+    right = Hand(layer).run(case.trial())
+    assert np.isnan(next(a for n, a in right.items() if n.path == "x")).all()
+    found = of_layer(layer, 0, case.trial())
+    assert len(found) > 5
+    assert not any(np.array_equal(a, right[n], equal_nan=True) for run in found.values() for n, a in run.items())

@@ -16,6 +16,8 @@ import manualbp as m
 from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
 from reference.chain import explain_model
+from reference.compare.comparison import compare_case
+from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.faults import corrupt, faults
 from reference.models import examine_model
@@ -366,6 +368,18 @@ def test_what_would_be_passed_over_is_refused_with_its_place(f, told):
     text = refusal(Does(f), torch.randn(4, 4))
     assert told in text
     assert "test_models.py" in text or "in the model" in text
+
+
+def test_what_nothing_depends_on_has_no_gradient_where_its_slope_is_infinite():
+    """0 · ∞ would be NaN; autograd does not go there."""
+    node = m.graph.Node
+    steep = m.Sequential(m.Linear(2, 2), m.operations.Mul(other=float("inf")))
+    graph = m.Graph(node("a", steep, "x"), node("b", m.Tanh(), "x"))
+    params, x, dy = Case(graph, (3, 2)).data()
+    dx, grads = graph.backward(params, graph.forward(params, x)[1], dy)
+    assert np.array_equal(dx, dy * (1 - np.tanh(x) ** 2))
+    assert [np.abs(g).max() for g in flatten(grads).values()] == [0.0, 0.0]
+    assert not compare_case(Case(graph, (3, 2))).wrong
 
 
 def test_a_parameter_changed_in_the_forward_pass():

@@ -130,3 +130,8 @@ def finite_on_one_side(hand: Array | None, other: Array | None, sides: Sides = B
                 i = tuple(map(int, np.argwhere(places)[0]))
                 return f"{word} on one side only, at {i}: {hand[i]} {sides[0]}, {other[i]} {sides[1]}"
     return None
+
+
+def same(a: Any, b: Any) -> bool:
+    """The same numbers, NaN included, for which a look of its own is taken: it is the dearer one."""
+    return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")

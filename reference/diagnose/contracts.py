@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from manualbp.base import tree_map
 
 from ..compare.bound import distance, largest
+from ..compare.tensor import same
 from ..draw.trial import Trial, cast, corner
 from ..sides.formats import UNIT
 from ..sides.gradients import array
@@ -87,12 +88,7 @@ def _kept(grads: Arrays) -> Arrays:
 
 def _differ(a: Arrays, b: Arrays) -> str | None:
     """The first gradient that is not the same twice."""
-    return next((n for n in a if a[n] is not None and not _same(a[n], b.get(n))), None)
-
-
-def _same(a: Any, b: Any) -> bool:
-    """The same numbers, NaN included, for which a look of its own is taken: it is the dearer one."""
-    return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
+    return next((n for n in a if a[n] is not None and not same(a[n], b.get(n))), None)
 
 
 def _arguments(subject: Subject, trial: Trial) -> Broken | None:
@@ -100,7 +96,7 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     arrays = _inputs(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(dict(trial.arrays), arrays):
-        return Broken(f"forward changes its input {name} in place", "C20" if _same(arrays[name], y) else None)
+        return Broken(f"forward changes its input {name} in place", "C20" if same(arrays[name], y) else None)
     dy = _dy(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
@@ -110,7 +106,7 @@ def _arguments(subject: Subject, trial: Trial) -> Broken | None:
         watched = ", which autograd watches over" if subject.reuses else ""
         return Broken(f"backward changes the input {name} in place{watched}", note=subject.reuses)
     pairs = [(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None]
-    if any(not _same(a, b) for a, b in pairs):
+    if any(not same(a, b) for a, b in pairs):
         return Broken("backward changes the output of forward in place", note=subject.reuses)
     return None
 
@@ -222,7 +218,7 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
         y, _ = subject.forward(_inputs(trial))
         kept = tree_map(np.array, y)
         subject.forward(_other(trial))
-        if all(_same(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None):
+        if all(same(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None):
             return None
         return Broken("the next forward writes over the output of the last: its memory is used again", note=True)
     y, cache = subject.forward(_inputs(trial))
@@ -233,7 +229,7 @@ def _reused(subject: Subject, trial: Trial) -> Broken | None:
     subject.backward(tree_map(lambda a: -2 * a, dy) if not subject.no_upstream else dy, cache)
     if name := _differ(before, first):
         return Broken(f"the next backward writes over d{name} of the last: state shares its memory with a gradient")
-    if any(not _same(a, b) for a, b in zip(flat(y), flat(again)) if a is not None):
+    if any(not same(a, b) for a, b in zip(flat(y), flat(again)) if a is not None):
         return Broken("the next forward writes over the output of the last: state shares its memory with y")
     return None
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from manualbp.base import Layer, registry, tree_map
 
+from ..compare.tensor import same
 from ..draw.trial import Trial
 from ..faults import corrupt, faults
 from ..sides.hand import Hand
@@ -14,14 +15,19 @@ from ..sides.run import Run
 
 
 def of_layer(layer: Layer, seed: int, trial: Trial) -> Mapping[str, Run]:
-    """What every mistake that the layer, or one inside it, can have makes of a trial, by the mistake's id."""
+    """The arrays of a trial that every mistake which the layer, or one inside it, can have makes others, by its id."""
     found: dict[str, Run] = {}
-    known = registry()
+    known, right = registry(), Hand(layer, seed).run(_fresh(trial))
     for name in dict.fromkeys(type(part).__name__ for part in walk(layer) if type(part).__name__ in known):
         for fault in faults(name).values():
-            fresh = trial.map(lambda tree: tree_map(np.array, tree))  # some write in place
             try:
-                found[fault.id] = Hand(corrupt(layer, fault), seed).run(fresh)
+                run = Hand(corrupt(layer, fault), seed).run(_fresh(trial))
             except Exception:  # a mistake may make shapes that fit nowhere
                 continue
+            found[fault.id] = {n: a for n, a in run.items() if not same(a, right.get(n))}
     return found
+
+
+def _fresh(trial: Trial) -> Trial:
+    """Copies: some mistakes write in place."""
+    return trial.map(lambda tree: tree_map(np.array, tree))
