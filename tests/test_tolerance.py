@@ -21,6 +21,7 @@ from manualbp import (
     Tanh,
     base,
 )
+from reference.check import on_case
 from reference.compare.comparison import compare, compare_case, compare_passes
 from reference.compare.nudge import moved
 from reference.draw.case import Case
@@ -228,3 +229,15 @@ def test_a_false_alarm_stays_away(text):
 def test_what_is_near_its_bound_is_looked_at_more_closely(text):
     """It passed before, by luck."""
     assert check(parse(text)).ratio < 0.5
+
+
+def test_where_last_bits_move_a_gradient_so_does_the_order_of_sums():
+    """A weight divided by a norm that is nearly 0, in float32: another layout in memory is another order of sums."""
+    case = parse(
+        "Case(Objective(Sequential(Sequential(Atan(), Graph(Node('v0', SpectralNorm(Linear(3, 3, bias=False), eps=0.6), "
+        "'x')), Graph(Node('v0', PairwiseDistance(eps=0.0), ('x', 'x')), Node('v1', Linear(3, 5, bias=False), 'x', "
+        "(('weight', 'x'),))), Concat(Residual(Detach()), Residual(Sequential(Sequential(Softplus(), Add(other=0.5)), "
+        "Log())), Identity(), dim=0))), TripletMarginLoss(margin=0.5, eps=0.25, reduction='sum')), (5, 3), "
+        "seed=7464073, dtype='float32', scale=0.1)"
+    )
+    assert on_case(case, torch=twin_of(case.layer, case.seed)).verdict == "rounding"

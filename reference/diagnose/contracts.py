@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from manualbp.base import tree_map
+from manualbp.base import Array, tree_map
 
 from ..compare.bound import distance, largest
+from ..compare.nudge import FACTOR, LOOKS, moved
 from ..compare.tensor import same
 from ..draw.trial import Trial, cast, corner
 from ..sides.formats import UNIT
@@ -168,7 +169,10 @@ def _needed(subject: Subject, trial: Trial) -> Broken | None:
             return Broken(told, note=not isinstance(e, BUGS))
         room = _room(grads, trial, dy) if frozen.format is None else SUMMED * UNIT[frozen.format] * _largest(grads, dy)
         for n in named:
-            if n != name and (found.get(n) is None or not distance(grads[n], np.asarray(found[n])) <= room):
+            if n == name:
+                continue
+            off = np.inf if found.get(n) is None else distance(grads[n], np.asarray(found[n]))
+            if not off <= room and not off <= _noise(subject, trial, dy, n, grads[n]):
                 return Broken(f"where {name} needs no gradient (needs_input_grad), d{n} is another, or none")
     return None
 
@@ -273,7 +277,8 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
             refused = refused or Broken(f"{told} is refused: {in_words(e, trial.sizes)}", note=True)
             continue
         for n, g in wanted.items():
-            if g is not None and distance(g, np.asarray(found[n])) > room:
+            off = 0.0 if g is None else distance(g, np.asarray(found[n]))
+            if g is not None and off > room and off > _noise(subject, trial, upstream, n, g):
                 return Broken(f"d{n} is another for {told}")
     return refused
 
@@ -307,3 +312,14 @@ def _room(right: Arrays, trial: Trial, dy: Any) -> float:
     about = [a for a in [*right.values(), *_inputs(trial).values(), *flat(dy)] if a is not None]
     eps = max((np.finfo(a.dtype).eps for a in about if a.dtype.kind == "f"), default=0.0)
     return 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))
+
+
+def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> float:
+    """How far a gradient moves when the inputs do by their last bits: what an ill-conditioned function makes of sums in
+    another order may be more than the room."""
+    rng, moves = np.random.default_rng(trial.seed), []
+    for _ in range(LOOKS):
+        again = subject.fresh()
+        _, cache = again.forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
+        moves.append(distance(right, np.asarray(again.backward(_copied(dy), cache)[name])))
+    return FACTOR * max(moves)
