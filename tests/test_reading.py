@@ -169,3 +169,22 @@ def nearest(x):
 @pytest.mark.parametrize("f", [whitened, nearest])
 def test_linear_algebra_and_distances(f):
     assert check_model(Does(f), torch.randn(9, 4))
+
+
+class SpatialTransformer(nn.Module):
+    """As the tutorial has it: an image turned as the network itself says."""
+
+    def __init__(self):
+        super().__init__()
+        self.localization = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, 2), nn.ReLU())
+        self.fc_loc = nn.Linear(2 * 3 * 3, 6)
+
+    def forward(self, x):
+        xs = self.localization(x).view(-1, 2 * 3 * 3)
+        theta = self.fc_loc(xs).view(-1, 2, 3)
+        grid = F.affine_grid(theta, x.size(), align_corners=False)
+        return F.grid_sample(x, grid, align_corners=False)
+
+
+def test_a_spatial_transformer():
+    assert check_model(SpatialTransformer(), torch.randn(2, 1, 8, 8), by_layer=True)

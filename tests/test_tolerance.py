@@ -234,7 +234,7 @@ def test_what_is_near_its_bound_is_looked_at_more_closely(text):
 def test_where_last_bits_move_a_gradient_so_does_the_order_of_sums():
     """A weight divided by a norm that is nearly 0, in float32: another layout in memory is another order of sums."""
     case = parse(
-        "Case(Objective(Sequential(Sequential(Atan(), Graph(Node('v0', SpectralNorm(Linear(3, 3, bias=False), eps=0.6), "
+        "Case(Objective(Sequential(Sequential(Atan(), Graph(Node('v0', SpectralNorm(Linear(3, 3, bias=False), eps=0.6),"
         "'x')), Graph(Node('v0', PairwiseDistance(eps=0.0), ('x', 'x')), Node('v1', Linear(3, 5, bias=False), 'x', "
         "(('weight', 'x'),))), Concat(Residual(Detach()), Residual(Sequential(Sequential(Softplus(), Add(other=0.5)), "
         "Log())), Identity(), dim=0))), TripletMarginLoss(margin=0.5, eps=0.25, reduction='sum')), (5, 3), "

@@ -20,6 +20,7 @@ from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu,
 from .distances import Cdist
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
+from .grids import AffineGrid, GridSample
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
 from .linalg import Cholesky, Det, Inverse, Logdet, Slogdet, Solve, SolveTriangular
@@ -37,6 +38,7 @@ __all__ = [
     "Addcmul",
     "Addmm",
     "Affine",
+    "AffineGrid",
     "AllOf",
     "Amax",
     "Amin",
@@ -71,6 +73,7 @@ __all__ = [
     "Gather",
     "Ge",
     "GetItem",
+    "GridSample",
     "Gt",
     "GumbelSoftmax",
     "IndexAdd",

@@ -26,7 +26,7 @@ class GridSample(Operation):
     Shapes    inputs: (x, grid);  x: (N, C, *S), S of 2 or 3 axes, grid: (N, *P, 2 or 3), y: (N, C, *P)
     Errors    ValueError if shapes or dtypes differ from these, or bicubic is asked of volumes
     Source    torch.nn.functional.grid_sample; Jaderberg et al. 2015, arXiv:1506.02025, eqs. 3–7
-    Caveat    at a pixel the slope of bilinear is that of the right side, ½ between two pixels nearest takes the even one
+    Caveat    at a pixel bilinear has the slope of its right side; half-way between two, nearest takes the even one
     """
 
     mode: str = "bilinear"
@@ -54,7 +54,8 @@ class GridSample(Operation):
         axes = len(shape(x)) - 2
         self.takes(axes == 2 or (axes == 3 and self.mode != "bicubic"), x, "(N, C, H, W), or (N, C, D, H, W)")
         fits = shape(grid)[:1] == x.shape[:1] and shape(grid)[-1:] == (axes,) and len(shape(grid)) == axes + 2
-        self.takes(fits and min(x.shape[2:]) > 0, grid, f"(N, *, {axes}) as grid, beside input of shape {x.shape}")
+        fits = fits and grid.dtype == x.dtype and min(x.shape[2:]) > 0
+        self.takes(fits, grid, f"(N, *, {axes}) as grid, beside an input of {x.dtype} and shape {x.shape}")
         each = [self.around(grid[..., axes - 1 - a], S) for a, S in enumerate(x.shape[2:])]
         pixels = np.moveaxis(x, 1, -1)
         y = sum(w[..., None] * pixels[at] for at, w, _ in self.corners(each))
@@ -81,20 +82,20 @@ class GridSample(Operation):
         """Along an axis of S pixels: those around each place, their w, and ∂w/∂g; w is 0 beyond the ends."""
         q, dq = ((g + 1) * (S - 1) / 2, (S - 1) / 2) if self.align_corners else (((g + 1) * S - 1) / 2, S / 2)
         if self.mode != "bicubic":
-            q, turned = self.inside(q, S)
+            q, turned = self.brought_in(q, S)
             dq = dq * turned
         low = np.rint(q.real) if self.mode == "nearest" else np.floor(q.real)
         w, slope = weights(q - low, self.mode)
         k = low + np.arange(len(w)).reshape(-1, *[1] * low.ndim) - (self.mode == "bicubic")
-        k = self.inside(k, S)[0] if self.mode == "bicubic" else k
-        there = (0 <= k) & (k <= S - 1)
+        k = self.brought_in(k, S)[0] if self.mode == "bicubic" else k
+        there = (k >= 0) & (k <= S - 1)
         return np.where(there, k, 0).astype(int), np.where(there, w, 0), np.where(there, slope * dq, 0)
 
-    def inside(self, q: Array, S: int) -> tuple[Array, Array]:
+    def brought_in(self, q: Array, S: int) -> tuple[Array, Array]:
         """Places brought between the ends, and what their slope is multiplied by."""
         if self.padding_mode == "zeros":
-            return q, np.ones(q.shape)
-        turned = np.ones(q.shape)
+            return q, np.ones_like(q)
+        turned = np.ones_like(q)
         if self.padding_mode == "reflection":
             first, last = (0, S - 1) if self.align_corners else (-0.5, S - 0.5)
             q, turned = reflected(q, first, last)
@@ -115,8 +116,8 @@ class GridSample(Operation):
 def reflected(q: Array, first: float, last: float) -> tuple[Array, Array]:
     """Turned round at both ends until it lies between them, and ±1: 1 after an even number of turns."""
     if first == last:
-        return np.full_like(q, first), np.zeros(q.shape)
-    sign = np.where(q.real < first, -1, 1)
+        return np.full_like(q, first), np.zeros_like(q)
+    sign = np.where(q.real < first, -np.ones_like(q), 1)
     off = (q - first) * sign
     turns = np.floor(off.real / (last - first))
     rest, even = off - turns * (last - first), turns % 2 == 0
@@ -146,7 +147,7 @@ def outer_slope(t: Array, a: float = CUBIC) -> Array:
 class AffineGrid(Operation):
     """The places where an affine map takes the pixels of an image, or of a volume.
 
-    Forward   b(p) = (b₁, …, 1): the pixel's place, the last axis first, each from −1 to 1 over the S pixels of its axis,
+    Forward   b(p) = (b₁, …, 1): the pixel's place, last axis first, each from −1 to 1 over the pixels of its axis,
               with align_corners from the middle of the first to the middle of the last;  y[n, p] = θₙ b(p)
     Backward  dθₙ = Σₚ dy[n, p] b(p)ᵀ
     Shapes    theta: (N, D, D + 1) with D = 2 or 3, y: (N, *S, D) for size = (N, C, *S)

@@ -176,6 +176,8 @@ TABLE: dict[str, Callable] = {
     "Einsum": lambda *x, equation: torch.einsum(equation, *x),
     "ScaledDotProductAttention": attention,
     "Cdist": torch.cdist,
+    "GridSample": F.grid_sample,
+    "AffineGrid": F.affine_grid,
     "GumbelSoftmax": lambda x, **options: F.gumbel_softmax(x, **options),
     "Inverse": torch.linalg.inv,
     "Solve": torch.linalg.solve,
