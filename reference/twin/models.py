@@ -75,7 +75,10 @@ def check(model: nn.Module) -> None:
         if t.is_floating_point() and t.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"{name} is {t.dtype}, which NumPy does not compute in: give model.float()")
         if t.is_complex():
-            raise TypeError(f"{name} is {t.dtype}: layers here take real numbers")
+            raise TypeError(
+                f"{name} is {t.dtype}, and layers here take real numbers: keep its real and imaginary part as two "
+                f"tensors, as in (a + ib)(c + id) = (ac − bd) + i(ad + bc)"
+            )
         if t._backward_hooks:
             raise TypeError(f"{name} has a hook on its gradient: remove it and ask again")
 
