@@ -55,6 +55,7 @@ def chunk(plan: Plan, number: int) -> Tally:
     return covered(plan, range(number * CHUNK, min((number + 1) * CHUNK, plan.cases)))
 
 
+@np.errstate(all="ignore")  # what overflows is compared, not warned of, and draws overflow
 def covered(plan: Plan, cases: Iterable[int], to_the_end: bool = False) -> Tally:
     """These cases of a plan, each from a seed of its own, until a mismatch, shrunk, or an error; or `to_the_end`."""
     torch.set_num_threads(1)
@@ -62,8 +63,7 @@ def covered(plan: Plan, cases: Iterable[int], to_the_end: bool = False) -> Tally
     for i in cases:
         draw, choose = functools.partial(draw_case, plan, classes, i), Drawn((plan.seed, i))
         try:
-            with np.errstate(all="ignore"):  # what overflows is compared, not warned of, and draws overflow
-                _cover(tally, plan, i, draw, choose)
+            _cover(tally, plan, i, draw, choose)
         except Exception as e:
             tally.verdicts["error"] += 1
             tally.errors += [_told(e, choose.indices, draw)] * (len(tally.errors) < SHRUNK)

@@ -210,6 +210,11 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
         "Node('t', Mul(other=0.5), 'x'), Node('v', Tanh(), 't'), Node('w', Mul(other=0.5), 'v'), "
         "Node('u', Add(other=0.5), 'w'), Node('d', Sub(), ('s', 'u')), Node('e', Mul(other=1099511627776.0), 'd'))), "
         "(2, 3), seed=38, scale=30.0)",
+        # products that overflow: −∞ by hand, ∞ − ∞ in torch, by the order of a sum
+        "Case(Repeat(Repeat(Sequential(Sequential(Parallel(Identity(), Identity()), Bilinear(4, 4, 1)), Linear(1, 4)), "
+        "times=3), times=3), (2, 2, 4), exact=True)",
+        # nothing but infinities and zeros
+        "Case(MaskedFill(value=float('-inf')), (1, 4), seed=8353445, exact=True)",
     ],
 )
 def test_a_false_alarm_stays_away(text):

@@ -100,6 +100,7 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
 def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], wide: Run) -> Comparison:
     """By the rounding that every precision shows, and at last by moved data."""
     mine, theirs, bounds = rounding(hand, torch, trial, runs, wide)
+    runs = _alike_where_overflown(runs, mine[np.longdouble if trial.dtype == "float64" else np.float64]), runs[1]
     tensors = _against(runs, lambda n, a, b: bounds[n])
     exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
     room: nudge.Room = {}
@@ -193,6 +194,20 @@ def _where_finite(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) 
             return np.where(lost, t64, t32).astype(t32.dtype) if lost.any() else t32
 
     return {n: better(n, a) for n, a in narrow.items()}
+
+
+def _alike_where_overflown(runs: tuple[Run, Run], wide: Run) -> Run:
+    """The judged side, with torch's entry where neither is finite but a wider format is: which of ∞ − ∞ and 0 · ∞ come
+    of what overflows depends on the order of operations."""
+
+    def alike(n: Any, a: Array | None) -> Array | None:
+        b, w = runs[1].get(n), wide.get(n)
+        if a is None or b is None or w is None or a.dtype.kind != "f" or not a.shape == b.shape == w.shape:
+            return a
+        lost = ~np.isfinite(a) & ~np.isfinite(b) & np.isfinite(w)
+        return np.where(lost, b, a) if lost.any() else a
+
+    return {n: alike(n, a) for n, a in runs[0].items()}
 
 
 def overflown(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:

@@ -97,7 +97,8 @@ def within(
     same = error == 0 and np.array_equal(hand, other)
     seen, there = np.count_nonzero(size > room), np.count_nonzero(hand)
     blind = 1 - seen / there if there else 0.0
-    power = None if not seen else room / largest(size) if whole else _least(room, size)
+    top = largest(size) if seen else 0.0  # 0, too, where nothing but infinities stands above the room
+    power = None if not top else room / top if whole else _least(room, size)
     return Tensor(of, hand, other, error, float(room if whole else bound), same, power, blind)
 
 
