@@ -13,12 +13,12 @@ import numpy as np
 from manualbp.base import Array, Tree, tree_map
 
 from .compare.bound import largest
-from .compare.coarse import Coarse, coarse, format_of, in_short
-from .compare.comparison import Comparison, compare, overflown, precisions
-from .compare.differences import ON_A_LINE, by_differences, is_own_derivative, own_rounding
+from .compare.coarse import Coarse, coarse, format_of, in_short, inside
+from .compare.comparison import Comparison, compare
+from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
 from .compare.low import Low, compare_low
-from .compare.tensor import Tensor, different, exactly
+from .compare.tensor import Tensor
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
@@ -27,10 +27,11 @@ from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts
 from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
+from .judge_alone import by_itself, on_kinks
 from .report.report import Report
 from .sides.formats import LOW, UNIT
 from .sides.raised import in_words, is_ours, line_of
-from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, named, of_role
+from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, of_role
 from .sides.side import Side
 from .sides.yours import Subject
 
@@ -77,6 +78,9 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     contracts = tuple(b.text for b in broken)
     shown = next((t for t in tried if t.wrong), None)
     if shown is None:
+        real = [(t.trial, t.found) for t in tried if not t.trial.integers and t.trial.kind != ZEROS]
+        if judged.torch is None and not contracts and (rough := inside(real)) is not None:
+            return _right_to(title, rough, tried, tried[0], (), refused)
         return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
@@ -106,6 +110,9 @@ def _wrong(
     title: str, judged: Judged, tried: Sequence[ComparedTrial], small: Sequence[ComparedTrial], broken: Sequence[Any],
     refused: tuple[str, ...],
 ) -> Report:  # fmt: skip
+    tells = [not _jumps(judged, t) for t in tried]
+    if any(t.wrong and of_all for t, of_all in zip(tried, tells)):
+        tried, small = ([t for t, of_all in zip(ts, tells) if of_all] for ts in (tried, small))
     shown = next(t for t in tried if t.wrong)
     whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
@@ -117,6 +124,7 @@ def _wrong(
         return _right_to(title, rough, tried, shown, suspects, refused)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
+    suspects = () if conventional and not all(tells) else suspects
     side = None if conventional else _side(judged, small)
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
@@ -179,8 +187,9 @@ def _right_to(
     title: str, rough: Coarse, tried: Sequence[ComparedTrial], shown: ComparedTrial, suspects: tuple[Suspect, ...],
     notes: tuple[str, ...],
 ) -> Report:  # fmt: skip
+    culprit = shown.wrong[0].name if shown.wrong else None
     return Report(
-        title, "coarse", None, shown.wrong[0].name, suspects, shown.found.tensors, (), (str(rough), *notes), len(tried),
+        title, "coarse", None, culprit, suspects, shown.found.tensors, (), (str(rough), *notes), len(tried),
         str(shown.trial), digits=rough.digits,
     )  # fmt: skip
 
@@ -205,9 +214,9 @@ def one(judged: Judged, trial: Trial) -> ComparedTrial:
         trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
     if trial.kind == ZEROS:  # a kink in every entry at once: what is chosen at one is seen on small integers
-        return _on_kinks(judged, trial)
+        return ComparedTrial(trial, on_kinks(judged.hand, judged.torch, trial))
     if judged.torch is None:
-        return _without_torch(judged, trial)
+        return ComparedTrial(*by_itself(judged.hand, judged.subject, trial))
     if judged.low is not None:
         trial = judged.low.rounded(trial)
         return ComparedTrial(trial, compare_low(judged.hand, judged.torch, judged.low, trial))
@@ -232,33 +241,6 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
         )
     draw = rng.standard_normal if not trial.large else partial(rng.uniform, -2, 2)  # three times as fast
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
-
-
-def _without_torch(judged: Judged, trial: Trial) -> ComparedTrial:
-    """No function to compare with: the differences of the own forward decide."""
-    if trial.integers:
-        return _on_kinks(judged, trial)
-    trial = trial.cast("float64")  # float32 is too coarse for differences
-    yours = judged.hand.run(trial)
-    real = {n for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f"}
-    grads = {n.path: g for n, g in yours.items() if n.role == GRADIENT and n.path in real}
-    rounding = {} if trial.large else own_rounding(precisions(judged.hand, trial, yours))
-    tensors, right = by_differences(judged.subject, trial, grads, rounding)
-    outputs = [exactly(n, a, a) for n, a in yours.items() if n.role == OUTPUT and a is not None]
-    tensors = overflown([*outputs, *tensors])[len(outputs) :]
-    return ComparedTrial(trial, Comparison(tensors, dtype="float64", runs=(yours, yours | named(GRADIENT, right))))
-
-
-def _on_kinks(judged: Judged, trial: Trial) -> ComparedTrial:
-    """Where there may be no slope, a gradient must be a number all the same wherever the output is one, and torch's."""
-    with np.errstate(all="ignore"):
-        yours = judged.hand.run(trial)
-        right = judged.torch.run(trial) if judged.torch is not None else {}
-    finite = all(np.isfinite(np.asarray(a)).all() for a in of_role(yours, OUTPUT).values())
-    lost = [(n, g) for n, g in yours.items() if n.role == GRADIENT and g is not None and np.isnan(g).any()]
-    lost = [(n, g) for n, g in lost if (a := right.get(n)) is None or np.isfinite(a).all()]
-    tensors = tuple(different(n, g, right.get(n), "NaN where the output is finite") for n, g in lost if finite)
-    return ComparedTrial(trial, Comparison(tensors, dtype=trial.dtype, runs=(yours, right or yours)))
 
 
 def _passed(
@@ -345,11 +327,19 @@ def _side(judged: Judged, tried: Sequence[ComparedTrial]) -> str | None:
 
 
 def _is_convention(judged: Judged, tried: ComparedTrial) -> bool:
-    """Is it only another choice at a kink?"""
-    if judged.torch is None or any(not x.is_gradient for x in tried.wrong):
-        return False
-    room = 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
-    return is_between(judged.torch, tried.trial, tried.wrong, room)
+    """Is it only another choice at a kink, or at a tie, where an output may jump?"""
+    return judged.torch is not None and is_between(judged.torch, tried.trial, tried.wrong, _room(judged))
+
+
+def _jumps(judged: Judged, tried: ComparedTrial) -> bool:
+    """Is an output off at a tie alone, where it jumps? Then its gradients are of another value, and tell nothing."""
+    off = [x for x in tried.wrong if not x.is_gradient]
+    there = judged.torch is not None and tried.trial.integers and bool(off)
+    return there and is_between(judged.torch, tried.trial, off, _room(judged))
+
+
+def _room(judged: Judged) -> float:
+    return 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
 
 
 def _in_small(judged: Judged, tried: ComparedTrial) -> ComparedTrial:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from people import (
+    alone,
     courses,
     frameworks,
     functions,
@@ -27,7 +28,7 @@ from people import (
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-MODULES = pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
+MODULES = alone, pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
 OF_MISTAKES = mistakes, mistakes_further, mistakes_inside, mistakes_of_shape
 MISTAKES = [person for module in OF_MISTAKES for person in module.MISTAKES]
 PEOPLE = [person for module in MODULES for person in module.PEOPLE]
@@ -81,6 +82,11 @@ assert check_function(np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2), against
     path = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=path, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_float32_inside_is_coarse_where_differences_decide():
+    assert check_function(alone.in_float32, alone.float32_back, inputs=alone.XW).verdict == "coarse"
+    assert check_function(alone.in_float32, alone.float32_back, inputs=alone.XW, dtype="float32")
 
 
 FALSE = "Your function is|bridge|residual block"  # sentences that would be false of every mistake here

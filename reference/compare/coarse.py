@@ -20,7 +20,7 @@ from ..draw.trial import Trial
 from ..sides.eager import Eager, Rounding
 from ..sides.formats import LOW, UNIT, rounded
 from ..sides.function import Function
-from ..sides.run import Run, flat
+from ..sides.run import GRADIENT, OUTPUT, Run, flat
 from ..sides.side import Side
 from .bound import difference, distance, largest
 from .comparison import Comparison, compare
@@ -70,6 +70,18 @@ def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -
             return Coarse(digits, name, name == of)
     near = all(_as_near(off, *each) for each in odd)
     return Coarse(digits, None) if digits >= DIGITS and near else None
+
+
+def inside(tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
+    """How coarse what passes is, where differences, which see less than autograd, decide: are all of its numbers of a
+    shorter format, although the data and dy are not?"""
+    given = [a for trial, _ in tried for a in trial.real]
+    runs = [a for _, found in tried for n, a in found.runs[0].items() if n.role in (OUTPUT, GRADIENT)]
+    arrays = [a for a in runs if a is not None and a.dtype.kind == "f" and a.any()]
+    held = (name for name in SHORT if all(_held(a, name) for a in arrays) and not all(_held(a, name) for a in given))
+    format = next(held, None) if arrays else None
+    off = max((_relative(t) for _, found in tried for t in found.tensors), default=0.0)
+    return None if format is None or not 0 < off < 1 else Coarse(math.floor(-math.log10(off)), format, True)
 
 
 def _as_near(unit: float, trial: Trial, found: Comparison) -> bool:

@@ -1,8 +1,8 @@
 """Gradients by differences of the candidate's own forward: what it must be the derivative of, whatever was intended."""
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 from typing import Any
 
@@ -15,13 +15,18 @@ from ..draw.trial import Trial
 from ..sides.run import GRADIENT, Name, Run, flat
 from ..sides.yours import Subject
 from .bound import EPS, FACTOR, distance, largest, measured
+from .kinks import beside
 from .slopes import SHARP, extrapolated
 from .tensor import Tensor, different
 
 STEP = 2.0**-7  # the first step of the differences, in float64
 FAR = 8.0  # how long a direction is at most, so that its step stays a small one whatever the number of entries
 MANY = 2_000  # entries of all inputs above which each is tried along one random direction, not entry by entry
+FEW = 200  # entries of all inputs up to which each is looked at on both sides
 ON_A_LINE = "along a random direction"
+BESIDE = 2.0**-16, 2.0**-30  # steps of one-sided slopes
+AROUND = 24  # places beside a kink
+ROUGH = 1e-3  # relative: how far these may be off
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
 Grads = Mapping[str, Array | None]
@@ -41,14 +46,43 @@ class Near:
 
         @cache
         def along(h: float) -> tuple[float, float]:
-            arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in self.trial.arrays.items()}
-            y = self.subject.forward(arrays)[0]
-            pairs = [(a, d) for a, d in zip(flat(y), flat(self.trial.dy)) if d is not None]
-            each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
-            return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
+            return self.loss(v, h)
 
         slope, u = extrapolated(along, STEP, EPS["float64"])
         return (slope, u) if abs(told - slope) <= FACTOR * u else extrapolated(along, STEP, EPS["float64"], told)
+
+    def loss(self, v: Mapping[str, Direction], h: float) -> tuple[float, float]:
+        """L at h v from the trial, and the scale of its rounding."""
+        arrays = {n: _moved(a, h, v[n]) if n in v else np.array(a) for n, a in self.trial.arrays.items()}
+        y = self.subject.forward(arrays)[0]
+        pairs = [(a, d) for a, d in zip(flat(y), flat(self.trial.dy)) if d is not None]
+        each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
+        return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
+
+    def between(self, v: Mapping[str, Direction], told: float, room: float) -> float:
+        """`told`, if that may be the slope; else what is nearest to it: between the slopes on both sides, which differ
+        at a kink, or between those beside it, where no two entries are equal any more. Where steps of two sizes
+        contradict each other, as beside a jump or in code of few bits, `told` is what it may be."""
+        each = [self.sides(v, h) for h in BESIDE]
+        found = [float(np.clip(told, *sorted(sides))) for sides in each if np.isfinite(sides).all()]
+        if not found or min(abs(told - slope) for slope in found) <= room:
+            return told
+        if not np.allclose(each[0], self.sides(v, 2 * BESIDE[0]), rtol=0, atol=room):
+            return told
+        rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
+        near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
+        slopes = [(n.loss(v, h)[0] - n.loss(v, -h)[0]) / (2 * h) for n in near]
+        return min((*found, float(np.clip(told, min(slopes), max(slopes)))), key=lambda slope: abs(told - slope))
+
+    @property
+    def noise(self) -> float:
+        """What rounding makes of a slope of the finest step."""
+        return FACTOR * EPS["float64"] / BESIDE[-1] * self.loss({}, 0.0)[1]
+
+    def sides(self, v: Mapping[str, Direction], h: float) -> tuple[float, float]:
+        """The slopes to the left and to the right."""
+        before, here, after = (self.loss(v, k * h)[0] for k in (-1, 0, 1))
+        return (here - before) / h, (after - here) / h
 
 
 def is_own_derivative(subject: Subject, trial: Trial, grads: Grads, only: Collection[str] | None = None) -> bool | None:
@@ -105,7 +139,8 @@ def _compared(near: Near, name: str, grads: Grads, rounding: float) -> Tensor:
     if near.trial.size > MANY or near.trial.kind == BEYOND:
         return _on_line(near, (name,), grads, rounding)
     slopes, room = _entries(near, name, g)
-    return _numerical(name, g, slopes, room, rounding + ROUNDED * largest(slopes))
+    told = _numerical(name, g, slopes, room, rounding + ROUNDED * largest(slopes))
+    return told if told.ok else _at_ties(near, told, grads)
 
 
 def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) -> Tensor:
@@ -116,7 +151,19 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
     most = sum(_norm(np.asarray(grads[n])) * math.prod(map(_norm, d)) for n, d in v.items())
     slope, u = near.slope(v, told)
     floor = ROUNDED * most + rounding * sum(math.prod(float(np.abs(u).sum()) for u in d) for d in v.values())
-    return _numerical(names[0], *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
+    found = _numerical(names[0], *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
+    if found.ok or not _repeats(np.ravel(a) for a in near.trial.real):
+        return found
+    low, high = sorted(near.sides(v, BESIDE[-1]))  # where equal entries are parted, either may have the gradient
+    nearest = np.asarray(np.clip(told, low, high))
+    chosen = distance(np.asarray(told), nearest) <= near.noise
+    return replace(found, torch=nearest, error=0.0) if chosen else found
+
+
+def _repeats(arrays: Iterable[Array]) -> bool:
+    """Do two entries have one value?"""
+    every = np.concatenate([*arrays])
+    return np.unique(every).size < every.size
 
 
 def direction(rng: np.random.Generator, a: Array) -> Direction:
@@ -154,6 +201,47 @@ def _entries(near: Near, name: str, g: Array) -> tuple[Array, Array]:
         slope, u = near.slope({name: unit}, float(g[i]) * scale)
         slopes[i], room[i] = slope / scale, u / scale
     return slopes, room
+
+
+def _at_ties(near: Near, told: Tensor, grads: Grads) -> Tensor:
+    """The same, with yours for right where equal entries stand and it is a choice among them: by one of them alone
+    there is no slope."""
+    name, g, right = told.of.path, np.asarray(told.hand), np.array(told.torch)
+    off = np.abs(g - right) > told.bound
+    values, counts = np.unique(np.concatenate([np.ravel(a) for a in near.trial.real]), return_counts=True)
+    if not np.isin(near.trial.arrays[name][off], values[counts > 1]).all() or not at_kinks(near, name, grads).ok:
+        return told
+    return replace(told, torch=np.where(off, g, right), error=distance(g, np.where(off, g, right)))
+
+
+def at_kinks(near: Near, name: str, grads: Grads) -> Tensor:
+    """A gradient where there may be no slope: every entry is to be between the slopes around it, and so is the sum over
+    all entries of one value: where a maximum is met twice, it is one slope."""
+    a, g = np.asarray(near.trial.arrays[name]), np.asarray(grads[name])
+    right, room = np.zeros(g.shape), ROUGH * largest(g) + near.noise
+    for i in np.ndindex(g.shape):
+        only = np.zeros(g.shape)
+        only[i] = 1
+        right[i] = near.between({name: (1.0, only)}, float(g[i]), room)
+    for value in np.unique(a):
+        among = {n: b == value for n, b in _real(near, grads).items() if (b == value).any()}
+        total = sum(float(np.sum(np.asarray(grads[n])[here])) for n, here in among.items())
+        count = sum(map(np.count_nonzero, among.values()))
+        most = near.between({n: (1.0, here.astype(float)) for n, here in among.items()}, total, count * room)
+        if abs(total - most) > count * room:
+            right[a == value] = g[a == value] + (most - total) / count
+    return Tensor(Name(GRADIENT, name), g, right, distance(g, right), room, False, None, 1.0)
+
+
+def by_sides(subject: Subject, trial: Trial, grads: Grads) -> tuple[Tensor, ...]:
+    """`at_kinks` for every gradient of a small trial, as small integers are: they lie on kinks and ties."""
+    near = Near(subject, trial)
+    fit = {n: g for n, g in grads.items() if _fits(g, trial.arrays[n])}
+    return tuple(at_kinks(near, n, fit) for n in fit) if trial.size <= FEW else ()
+
+
+def _real(near: Near, grads: Grads) -> dict[str, Array]:
+    return {n: np.asarray(near.trial.arrays[n]) for n, g in grads.items() if g is not None}
 
 
 def _moved(a: Any, h: float, v: Direction) -> Array:

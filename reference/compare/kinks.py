@@ -25,7 +25,7 @@ def is_between(torch: Side, trial: Trial, wrong: Sequence[Tensor], room: float) 
     entry and in sum. What is off where they all agree is no choice. room: relative, for how far beside it one looks.
     """
     rng = np.random.default_rng(trial.seed + 3)
-    near = [torch.run(_beside(rng, trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
+    near = [torch.run(beside(rng, trial, WAYS[i % len(WAYS)])) for i in range(AROUND)]
     each = [(t.hand, [run.get(t.of) for run in near]) for t in wrong]
     if not all(_between(*of, room) for of in [*each, *_together(each)]):
         return False
@@ -49,8 +49,11 @@ def _together(each: Sequence[tuple[Array | None, list[Array | None]]]) -> list[t
     return [(yours, around)]
 
 
-def _beside(rng: np.random.Generator, trial: Trial, way: str) -> Trial:
-    """way: every entry of an array is moved by itself, all by as much, or all by as much of themselves."""
+def beside(rng: np.random.Generator, trial: Trial, way: str) -> Trial:
+    """Near a trial, where no two entries are equal any more.
+
+    way: every entry of an array is moved by itself, all by as much, or all by as much of themselves.
+    """
 
     def off(a: Any) -> Array:
         a = np.asarray(a)

@@ -318,8 +318,9 @@ def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> 
     """How far a gradient moves when the inputs do by their last bits: what an ill-conditioned function makes of sums in
     another order may be more than the room."""
     rng, moves = np.random.default_rng(trial.seed), []
+    plain = tree_map(lambda a: np.array(a, order="C"), dy)  # in the layout that `right` is of
     for _ in range(LOOKS):
         again = subject.fresh()
         _, cache = again.forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
-        moves.append(distance(right, np.asarray(again.backward(_copied(dy), cache)[name])))
+        moves.append(distance(right, np.asarray(again.backward(_copied(plain), cache)[name])))
     return FACTOR * max(moves)

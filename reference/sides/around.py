@@ -1,4 +1,4 @@
-"""What stands between a subject and who examines it: constants, complex numbers, another truth."""
+"""What stands between a subject and who examines it: constants, symmetric matrices, complex numbers, another truth."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -45,6 +45,31 @@ class _Kept(tuple):
 
 def _inner(parts: list[Any], cache: Any) -> Any:
     return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+class Symmetric(Around):
+    """Symmetric matrices that are moved by one entry: the other one moves along, so that the gradient is symmetric. A
+    function that reads one triangle gives the same numbers."""
+
+    def __init__(self, inner: Subject, of: Sequence[str]) -> None:
+        super().__init__(inner)
+        self.of = tuple(of)
+
+    def around(self, inner):
+        return Symmetric(inner, self.of)
+
+    def forward(self, arrays):
+        moved = {n: a for n in self.of if not np.array_equal(a := arrays[n], _transposed(a))}
+        return self.inner.forward({**arrays, **{n: (a + _transposed(a)) / 2 for n, a in moved.items()}})
+
+    def backward(self, dy, cache):
+        grads = dict(self.inner.backward(dy, cache))
+        given = {n: np.asarray(grads[n]) for n in self.of if grads.get(n) is not None}
+        return grads | {n: (g + _transposed(g)) / 2 for n, g in given.items() if g.ndim > 1}
+
+
+def _transposed(a: Any) -> Any:
+    return np.swapaxes(a, -1, -2)
 
 
 class OfComplex(Around):

@@ -13,7 +13,7 @@ from manualbp.base import describe, tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.plans import EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
-from ..draw.specs import Spec
+from ..draw.specs import SPD, Spec
 from ..draw.trial import Trial
 from .accepted import (
     DOMAINS,
@@ -28,8 +28,8 @@ from .accepted import (
     without_broadcast,
 )  # fmt: skip
 from .arguments import calling, order_of
-from .around import Beside, OfComplex, WithConstants, pairs, truth_of_complex
-from .chance import Seeded, drawing_alike, generators, means_apart
+from .around import Beside, OfComplex, Symmetric, WithConstants, pairs, truth_of_complex
+from .chance import Anew, Seeded, drawing_alike, draws, draws_apart, generators, keeps_generator
 from .chosen import GivenCode, chosen, copies
 from .formats import checked
 from .gradients import as_tensor, plain
@@ -153,6 +153,9 @@ class _Bringing:
             notes += said
         if self.declared or left_out:
             subject = WithConstants(subject, self.declared, left_out, truth is not None)
+        symmetric = [n for n in subject.names if isinstance(self.inputs.specs[n], SPD)]
+        if symmetric and truth is None:
+            subject = Symmetric(subject, symmetric)
         accepted, said = self.accepted(subject, truth, trials)
         of_complex = [n for n, a in accepted[0].arrays.items() if np.asarray(a).dtype.kind == "c"]
         if of_complex or self._complex_outputs(subject, accepted[0]):
@@ -229,28 +232,33 @@ class _Bringing:
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial
     ) -> tuple[Subject, Truth | None, tuple[str, ...], str]:
-        """Do two equal calls give the same? If not, with their generators set; and how far means are from the intended
-        ones, in a sentence."""
-        if trial.large or _same_twice(subject, trial):
-            return subject, truth, (), ""
+        """Do two equal calls give the same? If not, begun anew, or with their generators set; and a sentence if what is
+        drawn is not drawn as intended."""
         given = self.given.forward
         around = [given, self.given.backward, *(vars(given).values() if isinstance(given, type) else ())]
-        held = [getattr(f, "__func__", f) for f in around]
-        seeded = Seeded(subject, generators(*held))
+        own = generators(*(getattr(f, "__func__", f) for f in around))
+        drawn = not trial.large and draws(subject, trial, own)
+        if trial.large or (not drawn and _same_twice(subject, trial)):
+            return subject, truth, (), ""
+        if not drawn and _same_twice(anew := Anew(subject), trial) and not keeps_generator(subject, trial):
+            said = "forward keeps something from call to call (two equal calls differ): every run began as it was given"
+            return anew, truth, (said,), ""
+        seeded = Seeded(subject, own)
         if not _same_twice(seeded, trial):
             raise ValueError(
-                "forward draws random numbers: two equal calls differ, and seeding np.random, random and torch does "
-                "not change that. Give it a generator that begins anew in every call, as check_function(lambda x: "
-                "forward(x, rng=np.random.default_rng(0)), …), or pass what is drawn (a mask) as an input"
+                "two equal calls of forward differ. If it draws random numbers, give it a generator that begins anew "
+                "in every call, as check_function(lambda x: forward(x, rng=np.random.default_rng(0)), …), or pass what "
+                "is drawn (a mask) as an input; if it keeps something from call to call in a global, give that as an "
+                "input, or make it an object's"
             )
         said = "forward draws random numbers (two equal calls differ): their generators were seeded before every call"
         if truth is None:
             return seeded, None, (said,), ""
         if (alike := drawing_alike(seeded, truth, trial)) is not None:
             return seeded, alike, (f"{said}, and before `against`, which draws the same",), ""
-        told = "differences of your own forward decide, and the mean of many draws is compared"
+        told = "differences of your own forward decide, and many draws of y are compared"
         said = f"{said}; `against` draws others, so {told}"
-        return seeded, None, (said,), means_apart(subject, truth, trial)
+        return seeded, None, (said,), draws_apart(subject, truth, trial)
 
     def _beside(
         self, subject: Subject, numpy: Callable, trials: list[list[Trial]]

@@ -1,8 +1,8 @@
 """Functions that draw random numbers: seeded, beside a function intended that draws the same, or compared by means."""
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from .subject import Around, Subject
 
 Truth = Callable[..., Any]
 Held = Sequence[tuple[np.random.Generator, Mapping[str, Any]]]
-DRAWS = 400
+DRAWS = 1600
 SIGMA = 7.0  # standard errors that two means may be apart: by chance once in 10¹²
+SPREAD = (28.3 / DRAWS) ** 0.5  # that two distributions may be apart (Kolmogorov and Smirnov): as seldom
 NEAR = 1e-6  # relative: two functions that drew the same numbers, in whatever precision
 
 
-@contextmanager
+@contextlib.contextmanager
 def seeded(seed: int, own: Held = ()) -> Iterator[None]:
     """With all generators set, those of NumPy, Python and torch, and others that are held; as they were afterwards."""
     before = np.random.get_state(), random.getstate()
@@ -42,9 +43,29 @@ def seeded(seed: int, own: Held = ()) -> Iterator[None]:
             random.setstate(before[1])
 
 
-class Seeded(Around):
-    """A function that draws random numbers, the same in every call: the generators that it uses are set before it.
-    Before a backward pass they are set to others: a mask that is drawn again there is not that of the forward."""
+class Anew(Around):
+    """A function that keeps something from call to call: every forward begins with it as it was given."""
+
+    def around(self, inner):
+        return Anew(inner)
+
+    def forward(self, arrays):
+        used = self.inner.fresh()
+        y, cache = used.forward(arrays)
+        return y, (cache, used)
+
+    def backward(self, dy, cache):
+        inner, used = cache
+        return used.backward(dy, inner)
+
+    def moved(self, cache):
+        return self.inner.moved(cache[0])
+
+
+class Seeded(Anew):
+    """A function that draws random numbers, the same in every call: the generators that it uses are set before it, and
+    an object begins anew, since it may have one of its own. Before a backward pass they are set to others: a mask that
+    is drawn again there is not that of the forward."""
 
     def __init__(self, inner: Subject, own: Held = ()) -> None:
         super().__init__(inner)
@@ -54,18 +75,46 @@ class Seeded(Around):
         return Seeded(inner, self.own)
 
     def forward(self, arrays):
-        used = self.inner.fresh()  # an object may have a generator of its own, which is to begin anew
         with seeded(0, self.own):
-            y, cache = used.forward(arrays)
-        return y, (cache, used)
+            return super().forward(arrays)
 
     def backward(self, dy, cache):
-        inner, used = cache
         with seeded(1, self.own):
-            return used.backward(dy, inner)
+            return super().backward(dy, cache)
 
-    def moved(self, cache):
-        return self.inner.moved(cache[0])
+
+def draws(subject: Subject, trial: Trial, own: Held) -> bool:
+    """Does a forward pass use up numbers of a generator? Of two calls alone, one may draw what the other has drawn."""
+    used = subject.fresh()
+    with seeded(0, own):
+        before = _states(own)
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            used.forward(_inputs(trial))
+        return _states(own) != before
+
+
+def _states(own: Held) -> tuple[str, ...]:
+    told = np.random.get_state(), random.getstate(), torch.get_rng_state().tolist()
+    return tuple(map(repr, (*told, *(g.bit_generator.state for g, _ in own))))
+
+
+GENERATORS = np.random.Generator, np.random.RandomState, random.Random, torch.Generator
+
+
+def keeps_generator(subject: Subject, trial: Trial) -> bool:
+    """Is a generator among what an object keeps, or what that keeps?"""
+    used = subject.fresh()
+    with np.errstate(all="ignore"):
+        used.forward(_inputs(trial))
+    return _holds(used, 5)
+
+
+def _holds(value: Any, depth: int) -> bool:
+    if isinstance(value, GENERATORS):
+        return True
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    kept = [*inside, *getattr(value, "__dict__", {}).values()]
+    return depth > 0 and any(_holds(v, depth - 1) for v in kept)
 
 
 def generators(*functions: Any) -> list[tuple[np.random.Generator, Mapping[str, Any]]]:
@@ -93,7 +142,7 @@ def drawing_alike(subject: Seeded, truth: Truth, trial: Trial) -> Truth | None:
     return alike if same else None
 
 
-def means_apart(subject: Subject, truth: Truth, trial: Trial) -> str:
+def draws_apart(subject: Subject, truth: Truth, trial: Trial) -> str:
     """A sentence if the outputs, averaged over many draws, are not those of the function intended."""
     used = subject.fresh()
     with np.errstate(all="ignore"), seeded(0):
@@ -113,14 +162,24 @@ def _apart(yours: np.ndarray, right: np.ndarray) -> str:
     if not (np.isfinite(yours).all() and np.isfinite(right).all()) or not np.ptp(yours, 0).any():
         return ""
     m = right.mean(0) + yours.mean(0)
-    along = [ys @ m / max(float(m @ m), 1e-300) for ys in (yours, right)]
+    along = [ys @ m / max(float(m @ m), 1e-300) for ys in (yours, right)]  # entries may depend on one another
     for a, b in ((along[0][:, None], along[1][:, None]), (yours, right)):
         error = np.sqrt((a.var(0, ddof=1) + b.var(0, ddof=1)) / DRAWS)
         if (np.abs(a.mean(0) - b.mean(0)) > SIGMA * error + NEAR * np.abs(b.mean(0))).any():
             c = float(along[0].mean() / along[1].mean()) if along[1].mean() else np.inf
             of = f": it is about {c:.3g} times as large" if np.isfinite(c) and abs(c - 1) > 0.02 else ""
             return f"the mean of y over {DRAWS} draws is not that of `against`{of}"
+        if any(_distributions_apart(*column) > SPREAD for column in zip(a.T, b.T)):
+            return f"over {DRAWS} draws y has the mean of that of `against`, but its values are spread otherwise"
     return ""
+
+
+def _distributions_apart(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference of two empirical distributions, where equal values may be off by rounding."""
+    a, b = np.sort(a), np.sort(b)
+    room = NEAR * max(largest(a), largest(b))
+    ranks = ((np.searchsorted(y, y, "right"), np.searchsorted(z, y + room, "right")) for y, z in ((a, b), (b, a)))
+    return max(float((own - other).max()) / DRAWS for own, other in ranks)
 
 
 def _inputs(trial: Trial) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def forms(found: Any, backward: Callable, names: Sequence[str], outputs: int | N
     """Every form that these could be written in, the likeliest first. found: what forward returned; outputs: how many
     the function intended has, if that is known."""
     takes = taken(backward)
-    for k in splits(found, takes, outputs):
+    for k in splits(found, takes, names, outputs):
         form = CallForm(k, ())
         y, cache = form.parted(found)
         several = len(plain(y)) if isinstance(plain(y), tuple) else 1
@@ -89,14 +89,15 @@ def taken(backward: Callable) -> list[str] | None:
     return must + (more if not must else [])
 
 
-def splits(found: Any, takes: list[str] | None, outputs: int | None) -> Iterator[int]:
+def splits(found: Any, takes: list[str] | None, names: Sequence[str], outputs: int | None) -> Iterator[int]:
     """How what forward returned may be divided into outputs and cache."""
     if type(found) is not tuple or len(found) < 2:  # a named tuple is an output
         yield 0
         return
     n = len(found)
     if outputs is None:
-        alone = takes is not None and len(takes) == 1 and not CACHE.match(takes[0]) and found[1] is not None
+        alone = takes is not None and len(takes) == 1 and not (CACHE.match(takes[0]) or takes[0] in names)
+        alone = alone and found[1] is not None
         yield from (0, 1) if n == 2 and alone and _alike(found) else (1, 0) if n == 2 else (n - 1, -1, 0)
     elif outputs == 1:
         yield from (1, 0) if n == 2 else (-1, n - 1, 0)

@@ -249,12 +249,12 @@ NAMES = [
 ]  # fmt: skip
 RANDOM = [
     right("dropout of a half beside torch's", kept_half, lambda dy, mask: dy * mask, against=F.dropout, inputs=ND,
-          says="mean of many draws"),
+          says="many draws of y are compared"),
     right("dropout of a third, the same draws", DropThird, against=torch_third, inputs=ND, says="draws the same"),
     wrong("dropout of a tenth, scaled as of a half", kept_tenth, lambda dy, mask: dy * mask, against=F.dropout,
-          inputs=ND, side="forward", says=r"mean of y over 400 draws.*1\.[78]\d* times"),
+          inputs=ND, side="forward", says=r"mean of y over 1600 draws.*1\.[78]\d* times"),
     wrong("dropout that is not scaled", DropUnscaled, against=torch_third, inputs=ND, side="forward",
-          says="mean of y over 400 draws"),
+          says="mean of y over 1600 draws"),
     wrong("dropout, dy without its mask", kept_half, forgets_mask, against=F.dropout, inputs=ND, side="backward"),
     right("noise that is added", lambda x: x + np.random.randn(*x.shape), lambda dy: dy, inputs=ND,
           against=lambda x: x + torch.randn_like(x)),
