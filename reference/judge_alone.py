@@ -37,7 +37,7 @@ def _real_gradients(trial: Trial, run: Run) -> dict[str, Array | None]:
 def _beside_kinks(subject: Subject, trial: Trial, found: Comparison) -> Comparison:
     """A gradient on small integers is to lie between the slopes of the own forward on both sides."""
     with np.errstate(all="ignore"):
-        off = tuple(t for t in by_sides(subject, trial, _real_gradients(trial, found.runs[0])) if not t.ok)
+        off = by_sides(subject, trial, _real_gradients(trial, found.runs[0]))
     return replace(found, tensors=off) if off else found
 
 

@@ -59,20 +59,22 @@ class Near:
         each = [(np.asarray(a, float), np.asarray(d, float)) for a, d in pairs]
         return sum(float(np.vdot(a, d)) for a, d in each), sum(_norm(a) * _norm(d) for a, d in each)
 
-    def between(self, v: Mapping[str, Direction], told: float, room: float) -> float:
-        """`told`, if that may be the slope; else what is nearest to it: between the slopes on both sides, which differ
-        at a kink, or between those beside it, where no two entries are equal any more. Where steps of two sizes
-        contradict each other, as beside a jump or in code of few bits, `told` is what it may be."""
+    def around(self, v: Mapping[str, Direction], told: float, room: float) -> tuple[float, float]:
+        """What the slope may be, `told` or not: from the least to the largest of those on both sides, which differ at a
+        kink. Where `told` is none of these, those beside it, too, where no two entries are equal any more, and as much
+        again, since few of many kinks are seen on every side; anything where steps of two sizes contradict each other,
+        as beside a jump or in code of few bits."""
         each = [self.sides(v, h) for h in BESIDE]
-        found = [float(np.clip(told, *sorted(sides))) for sides in each if np.isfinite(sides).all()]
-        if not found or min(abs(told - slope) for slope in found) <= room:
-            return told
-        if not np.allclose(each[0], self.sides(v, 2 * BESIDE[0]), rtol=0, atol=room):
-            return told
+        if not np.isfinite(each).all() or any(min(s) - room <= told <= max(s) + room for s in each):
+            return -math.inf, math.inf
+        if not np.allclose(each[0], self.sides(v, 2 * BESIDE[0]), rtol=ROUGH, atol=self.noise):
+            return -math.inf, math.inf
         rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
         near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
-        slopes = [(n.loss(v, h)[0] - n.loss(v, -h)[0]) / (2 * h) for n in near]
-        return min((*found, float(np.clip(told, min(slopes), max(slopes)))), key=lambda slope: abs(told - slope))
+        slopes = [*each[-1], *((n.loss(v, h)[0] - n.loss(v, -h)[0]) / (2 * h) for n in near)]
+        low, high = min(slopes), max(slopes)
+        room = room + ROUGH * max(abs(low), abs(high)) + (high - low)
+        return low - room, high + room
 
     @property
     def noise(self) -> float:
@@ -209,35 +211,40 @@ def _at_ties(near: Near, told: Tensor, grads: Grads) -> Tensor:
     name, g, right = told.of.path, np.asarray(told.hand), np.array(told.torch)
     off = np.abs(g - right) > told.bound
     values, counts = np.unique(np.concatenate([np.ravel(a) for a in near.trial.real]), return_counts=True)
-    if not np.isin(near.trial.arrays[name][off], values[counts > 1]).all() or not at_kinks(near, name, grads).ok:
+    if not np.isin(near.trial.arrays[name][off], values[counts > 1]).all() or at_kinks(near, name, grads):
         return told
     return replace(told, torch=np.where(off, g, right), error=distance(g, np.where(off, g, right)))
 
 
-def at_kinks(near: Near, name: str, grads: Grads) -> Tensor:
-    """A gradient where there may be no slope: every entry is to be between the slopes around it, and so is the sum over
-    all entries of one value: where a maximum is met twice, it is one slope."""
+def at_kinks(near: Near, name: str, grads: Grads) -> str:
+    """A sentence if a gradient is beyond all slopes around it, where there may be none: entry by entry; and in the sum
+    over all entries of one value, since where a maximum is met twice, it is one slope."""
     a, g = np.asarray(near.trial.arrays[name]), np.asarray(grads[name])
-    right, room = np.zeros(g.shape), ROUGH * largest(g) + near.noise
+    room = ROUGH * largest(g) + near.noise
     for i in np.ndindex(g.shape):
         only = np.zeros(g.shape)
         only[i] = 1
-        right[i] = near.between({name: (1.0, only)}, float(g[i]), room)
+        low, high = near.around({name: (1.0, only)}, float(g[i]), room)
+        if not low <= g[i] <= high:
+            return f"at {list(i)}: {float(g[i]):.6g}, where slopes around it are from {low:.6g} to {high:.6g}"
     for value in np.unique(a):
         among = {n: b == value for n, b in _real(near, grads).items() if (b == value).any()}
         total = sum(float(np.sum(np.asarray(grads[n])[here])) for n, here in among.items())
         count = sum(map(np.count_nonzero, among.values()))
-        most = near.between({n: (1.0, here.astype(float)) for n, here in among.items()}, total, count * room)
-        if abs(total - most) > count * room:
-            right[a == value] = g[a == value] + (most - total) / count
-    return Tensor(Name(GRADIENT, name), g, right, distance(g, right), room, False, None, 1.0)
+        low, high = near.around({n: (1.0, here.astype(float)) for n, here in among.items()}, total, count * room)
+        if count > 1 and not low <= total <= high:
+            return (
+                f"the sum over all that is {value:.6g} is {total:.6g}, and between {low:.6g} and {high:.6g} it may be"
+            )
+    return ""
 
 
 def by_sides(subject: Subject, trial: Trial, grads: Grads) -> tuple[Tensor, ...]:
-    """`at_kinks` for every gradient of a small trial, as small integers are: they lie on kinks and ties."""
+    """The gradients that `at_kinks` denies, of a small trial, as small integers are: they lie on kinks and ties."""
     near = Near(subject, trial)
-    fit = {n: g for n, g in grads.items() if _fits(g, trial.arrays[n])}
-    return tuple(at_kinks(near, n, fit) for n in fit) if trial.size <= FEW else ()
+    fit = {n: g for n, g in grads.items() if _fits(g, trial.arrays[n])} if trial.size <= FEW else {}
+    told = {n: said for n in fit if (said := at_kinks(near, n, fit))}
+    return tuple(different(Name(GRADIENT, n), fit[n], None, said) for n, said in told.items())
 
 
 def _real(near: Near, grads: Grads) -> dict[str, Array]:
