@@ -25,7 +25,9 @@ MANY = 2_000  # entries of all inputs above which each is tried along one random
 FEW = 200  # entries of all inputs up to which each is looked at on both sides
 ON_A_LINE = "along a random direction"
 BESIDE = 2.0**-16, 2.0**-30  # steps of one-sided slopes
+CURVED = 0.05  # relative: how far a coarser step may be off
 AROUND = 24  # places beside a kink
+SLOPES = 4  # different ones, at which there are too many to see all
 ROUGH = 1e-3  # relative: how far these may be off
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
@@ -62,19 +64,21 @@ class Near:
     def around(self, v: Mapping[str, Direction], told: float, room: float) -> tuple[float, float]:
         """What the slope may be, `told` or not: from the least to the largest of those on both sides, which differ at a
         kink. Where `told` is none of these, those beside it, too, where no two entries are equal any more, and as much
-        again, since few of many kinks are seen on every side; anything where steps of two sizes contradict each other,
-        as beside a jump or in code of few bits."""
+        again. Anything where these are many, since then not all are seen; and where steps of two sizes contradict each
+        other, as beside a jump or in code of few bits."""
         each = [self.sides(v, h) for h in BESIDE]
         if not np.isfinite(each).all() or any(min(s) - room <= told <= max(s) + room for s in each):
             return -math.inf, math.inf
-        if not np.allclose(each[0], self.sides(v, 2 * BESIDE[0]), rtol=ROUGH, atol=self.noise):
+        if not np.allclose(each[0], self.sides(v, STEP), rtol=CURVED, atol=self.noise):
             return -math.inf, math.inf
         rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
         near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
         slopes = [*each[-1], *((n.loss(v, h)[0] - n.loss(v, -h)[0]) / (2 * h) for n in near)]
         low, high = min(slopes), max(slopes)
-        room = room + ROUGH * max(abs(low), abs(high)) + (high - low)
-        return low - room, high + room
+        room = room + ROUGH * max(abs(low), abs(high))
+        if np.count_nonzero(np.diff(np.sort(slopes)) > self.noise + ROUGH * (high - low)) >= SLOPES:
+            return -math.inf, math.inf
+        return low - room - (high - low), high + room + (high - low)
 
     @property
     def noise(self) -> float:
