@@ -149,7 +149,7 @@ def sides_alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> tuple
 
     def was(tensors: Any) -> Any:
         if isinstance(tensors, torch.Tensor):
-            return array(before[id(tensors)])
+            return array(before.get(id(tensors), tensors))  # an index that a list was made into is there by itself
         return None if tensors is None else tuple(map(was, tensors))
 
     params = unflatten({n: was(t) for n, t in step.params.items()})

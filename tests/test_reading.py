@@ -171,6 +171,79 @@ def test_linear_algebra_and_distances(f):
     assert check_model(Does(f), torch.randn(9, 4))
 
 
+def by_a_list(x):
+    y = x * 1
+    y[[0, 2]] = 0.0
+    y[[0, 1], [2, 3]] = x[1, :2]
+    return y + x[range(4), [1, 2, 0, 3]]
+
+
+def test_an_index_that_is_a_list_means_rows():
+    assert check_model(Does(by_a_list), torch.randn(4, 4), by_layer=True)
+    assert check_model(Does(lambda x: torch.mm(x, x.t())), torch.randn(4, 4))
+
+
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.src = nn.Embedding(11, 4)
+
+    def forward(self, src):
+        return self.src(src) * (src != 0).unsqueeze(-1)
+
+
+def test_an_argument_may_have_the_name_of_a_module():
+    assert check_model(Named(), torch.randint(0, 11, (2, 6)), by_layer=True)
+
+
+class Shared(nn.Module):
+    """One module under two names, and tensors in plain attributes that the first call makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = self.b = nn.Linear(4, 4)
+        self.n = self.m = nn.BatchNorm1d(4)
+        self.table, self.mean = None, torch.zeros(4)
+
+    def forward(self, x):
+        if self.table is None:
+            self.table = torch.arange(4, dtype=x.dtype)
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return self.m(self.b(torch.relu(self.n(self.a(x))))) + self.table
+
+
+def test_a_model_stays_as_it_is_whatever_it_shares_and_keeps():
+    model, x = Shared(), torch.randn(3, 4)
+    before = {n: (id(t), t.clone()) for n, t in model.state_dict(keep_vars=True).items()}
+    for _ in range(2):
+        assert check_model(model, x, by_layer=True)
+    after = model.state_dict(keep_vars=True)
+    assert all(id(after[n]) == at and torch.equal(after[n], t) for n, (at, t) in before.items())
+    assert all(p.grad is None for p in model.parameters())
+    assert model.table is None
+    assert not model.mean.any()
+    model(x)
+
+
+def by_data(x):
+    y = x * 2
+    y.data.clamp_(0)
+    return y * y
+
+
+@pytest.mark.parametrize(
+    ("f", "told"),
+    [
+        (by_data, r"clamp_ changes a tensor by its \.data"),
+        (lambda x: torch.sin(x.detach().requires_grad_()), r"requires_grad_\(\) makes a tensor"),
+        (lambda x: x @ torch.eye(4, dtype=torch.float16), "register_buffer"),
+    ],
+)
+def test_what_is_not_read_is_told_with_its_cause(f, told):
+    with pytest.raises((TypeError, ValueError), match=told):
+        check_model(Does(f), torch.randn(4, 4))
+
+
 class SpatialTransformer(nn.Module):
     """As the tutorial has it: an image turned as the network itself says."""
 

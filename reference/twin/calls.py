@@ -114,7 +114,9 @@ LAYERS = """
 
 def name_of(function: Any) -> str:
     """The name of a torch function or method as users write it: "torch.add", "Tensor.add", "F.relu" in full."""
-    name = torch.overrides.resolve_name(function) or f"torch.{getattr(function, '__name__', function)}"
+    own = getattr(function, "__name__", str(function))
+    of_torch = getattr(torch, own, None) is function  # torch.mm is torch.spmm, too
+    name = f"torch.{own}" if of_torch else torch.overrides.resolve_name(function) or f"torch.{own}"
     name = (
         name.removesuffix(".__get__")
         .replace("torch.functional.", "torch.")

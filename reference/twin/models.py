@@ -1,6 +1,7 @@
 """from_torch: a model as a layer with its parameters, as it is where its classes say all, else by running it once."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,7 +204,12 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
     shown = ", ".join(
         f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items()
     )
+    advice = "A sample is what you call the model with: from_torch(model, x)"
+    if re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
+        advice = (
+            "It is run in the precision that is asked for: a tensor in a plain attribute keeps its own, so make it a "
+            "buffer (register_buffer), or give the model and the sample in one dtype"
+        )
     return ValueError(
-        f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. "
-        f"A sample is what you call the model with: from_torch(model, x)"
+        f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. {advice}"
     )

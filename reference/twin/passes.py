@@ -207,10 +207,37 @@ def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
     """What the user's own module gives, and its buffers after the pass."""
     called = WithBuffers(model)
-    state = {f"inner.{n}": t for n, t in (given.params | given.buffers).items()}
-    with torch.enable_grad(), default_dtype(mode.dtype), straight(), mode:
-        y = torch.func.functional_call(called, state, given.args, given.kwargs)
+    state = {f"inner.{n}": t for n, t in in_every_place(model, given.params | given.buffers).items()}
+    with torch.enable_grad(), default_dtype(mode.dtype), straight(), attributes_kept(model), mode:
+        y = torch.func.functional_call(called, state, given.args, given.kwargs, tie_weights=False)
     return y, called.left
+
+
+@contextmanager
+def attributes_kept(model: nn.Module) -> Iterator[None]:
+    """The tensors among plain attributes as they were before: a table that is made at the first call is of this run."""
+    before = [(m, dict(vars(m))) for m in model.modules()]
+    try:
+        yield
+    finally:
+        for m, kept in before:
+            for name, value in list(vars(m).items()):
+                if isinstance(value, torch.Tensor) and name not in kept:
+                    delattr(m, name)
+                elif isinstance(value, torch.Tensor) and value is not kept[name]:
+                    object.__setattr__(m, name, kept[name])
+
+
+def in_every_place(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`state` under all names of tensors that several modules hold, but one name of a module that has several:
+    `functional_call` with tie_weights writes to such a module twice, and leaves the second in it."""
+    names = {id(t): n for n, t in (*model.named_parameters(), *model.named_buffers())}
+    found = {}
+    for path, m in model.named_modules():
+        for local, t in (*m._parameters.items(), *m._buffers.items()):
+            if t is not None and names[id(t)] in state:
+                found[f"{path}.{local}" if path else local] = state[names[id(t)]]
+    return found
 
 
 def outputs(y: Any) -> tuple[Any, tuple[str, ...]]:

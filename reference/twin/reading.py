@@ -15,11 +15,11 @@ from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .passes import PassInputs, outputs
+from .passes import PassInputs, in_every_place, outputs
 from .refusals import PACKED, REFUSED, Missing, place, told
 from .rules import EXPANDED
 from .step import Step, UnknownCallError, located, swapped, tensors_in
-from .values import Values
+from .values import Values, origin
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
 
@@ -98,6 +98,7 @@ class Reader(Values):
         node = self.add(self.here(base), step.layer, inputs, params)
         self.note(node, step, partial(self.again, name, func, args, kwargs), before)
         self.keep(node, result)
+        self.data += [result] if name == "Tensor.data" else []
         if name == "Tensor.__getitem__" and isinstance(y, torch.Tensor) and y._is_view():
             self.views.append((y, args[0], args[1]))
         if type(step.layer).__name__ != "Detach":
@@ -126,7 +127,12 @@ class Reader(Values):
         return call
 
     def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
-        """TypeError for a call that changes a parameter in place."""
+        """TypeError for a call that changes a parameter in place, or anything by x.data."""
+        if target is not None and any(origin(target) is y for y in self.data):
+            raise TypeError(
+                f"from_torch cannot read this model: {calls.shown(name)} changes a tensor by its .data, behind "
+                f"autograd's back: change the tensor itself\n  {place(self.stack[-1])}"
+            )
         if (held := self.held(target)) in self.parameters:
             raise TypeError(
                 f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
@@ -181,10 +187,11 @@ class Reader(Values):
         def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
             state = {local: other(t) for local, t in step.params.items()}
             given, named = swapped(args, other), swapped(kwargs, other)
-            return lambda: torch.func.functional_call(m, state, given, named)
+            every = in_every_place(m, state)
+            return lambda: torch.func.functional_call(m, every, given, named, tie_weights=False)
 
         with torch._C.DisableTorchFunction():
-            first = path and path not in {node.name for node in self.nodes}
+            first = path and path not in {node.name for node in self.nodes} | self.inputs
             name = path if first else self.fresh(path or type(m).__name__.lower())
             self.nodes.append(Node(name, step.layer, inputs, located(tuple(own.items()), name)))
             self.note(name, step, again, before)

@@ -73,11 +73,15 @@ def narrow(name: str, dtype: torch.dtype, x: Any, /, dim: int, start: Any, lengt
 
 
 def set_item(name: str, dtype: torch.dtype, x: Any, /, index: Any, value: Any, accumulate: bool = False) -> Step:
-    text, tensors = indexed(tuple(index) if isinstance(index, list) else index)
+    text, tensors = indexed(index)
     if isinstance(value, torch.Tensor):
         return Step(make("SetItem", index=text, accumulate=accumulate), (x, value, *tensors))
     layer = make("SetItem", index=text, value=float(value), accumulate=accumulate)
     return Step(layer, (x, *tensors) if tensors else x)
+
+
+def index_put(name: str, dtype: torch.dtype, x: Any, /, indices: Any, values: Any, accumulate: bool = False) -> Step:
+    return set_item(name, dtype, x, tuple(indices), values, accumulate)
 
 
 def filled(value: float | None) -> Callable[..., Step]:
@@ -210,7 +214,7 @@ RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
     **dict.fromkeys(("norm", "vector_norm"), norm),
-    **dict.fromkeys(("index_put",), set_item),
+    "index_put": index_put,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,

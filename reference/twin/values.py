@@ -54,10 +54,12 @@ class Values(OwnRun):
         self.alive: list[torch.Tensor] = []  # an id is that of one tensor only while that tensor exists
         self.nodes: list[Node] = []
         self.taken = set(self.paths.values())  # a call inside a module never gets a module's name
+        self.inputs: set[str] = set()
         self.parameters: set[str] = set()
         self.buffers: set[str] = set()
         self.constants: dict[str, torch.Tensor] = {}
         self.views: list[tuple[torch.Tensor, torch.Tensor, Any]] = []  # view, what it is of, the index
+        self.data: list[torch.Tensor] = []  # x.data of some x: what is written to it is seen nowhere
         self.writes: list[tuple[int, torch.Tensor]] = []  # version after the write, the tensor that was written to
 
     def give(self, given: PassInputs, seen: Mapping[str, torch.Tensor]) -> None:
@@ -65,7 +67,8 @@ class Values(OwnRun):
         self.taken |= self.parameters | self.buffers
         for name, t in (given.params | given.buffers | seen).items():
             self.know(t, name, fixed=name in given.buffers and not t.is_floating_point())
-        self.taken |= set(seen)
+        self.inputs = set(seen)
+        self.taken |= self.inputs
 
     def know(self, t: torch.Tensor, name: str, path: tuple[int, ...] = (), fixed: bool = False) -> None:
         self.values[id(t)] = Value(name, t._version, path, fixed, t.requires_grad)
@@ -105,6 +108,8 @@ class Values(OwnRun):
         if t.requires_grad and not value.gradient:
             raise UnknownCallError(
                 "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
+                if t.grad_fn is not None
+                else "requires_grad_() makes a tensor inside of the model a leaf: do that outside, with its input"
             )
         for i in value.path:
             value = replace(value, name=self.add(f"{value.name}[{i}]", Select(i), value.name), path=())
