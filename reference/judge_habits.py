@@ -95,12 +95,13 @@ def _differ(a: History, b: History) -> bool:
 
 def _of_torch(rule: Rule, truth: Truth, steps: Steps) -> Iterator[Habit]:
     """Groups, a learning rate that changes, and gradients that are missing."""
-    other: dict[str, Any] = {}
-    if isinstance(lr := truth.options.get("lr"), float):
+    begun, other = rule.begin(steps.params), dict[str, Any]()
+    own = begun.made.defaults if isinstance(begun, OnTensors) else {}  # what its groups may have
+    if isinstance(lr := truth.options.get("lr"), float) and "lr" in own:
         other["lr"] = lr / 2
         rates = replace(steps, rates=[RATES[i % len(RATES)] for i in range(len(steps.grads))])
         yield from _beside(rule, truth, rates, None, "a learning rate that is changed in param_groups")
-    if isinstance(truth.options.get("weight_decay"), float):
+    if isinstance(truth.options.get("weight_decay"), float) and "weight_decay" in own:
         other["weight_decay"] = 0.25
     if other:
         yield from _beside(rule, truth, steps, other, "a second group with other options")

@@ -62,8 +62,6 @@ class Optimizer:
     by_closure: ClassVar[bool] = False  # is step given a closure in the place of gradients?
     by_rows: ClassVar[bool] = False  # are its gradients Rows?
 
-    _in_groups: ClassVar[tuple[Any, ...]]  # of each, this optimizer with the options of the group
-
     # What random examples of this class look like; `reference` reads these.
     ranks: ClassVar[tuple[int, ...]] = (0, 1, 2, 3, 4, 5)  # of the parameters that it moves
     dyadic: ClassVar[bool] = False  # rounds nothing when data are small integers and options dyadic
@@ -82,8 +80,8 @@ class Optimizer:
                 self.needs(value >= 0, f"{name} ≥ 0")
         for b in getattr(self, "betas", ()):
             self.needs(0 <= b < 1, "betas in [0, 1)")
-        each = (self.replace(**{"groups": ()} | group.options) for group in getattr(self, "groups", ()))
-        object.__setattr__(self, "_in_groups", tuple(each))
+        for group in getattr(self, "groups", ()):
+            self.replace(**{"groups": ()} | group.options)
 
     def needs(self, ok: bool, what: str) -> None:
         """Raise a ValueError that shows the optimizer and what it needs, unless `ok`."""
@@ -150,7 +148,8 @@ class Optimizer:
 
     def in_group(self, i: int) -> Self:
         """This optimizer with the options of the i-th group."""
-        return self._in_groups[i] if i < len(self._in_groups) else self
+        groups = getattr(self, "groups", ())
+        return self.replace(groups=(), **groups[i].options) if i < len(groups) else self
 
     def of(self, name: str) -> Self:
         """This optimizer with the options of the group that the parameter belongs to."""

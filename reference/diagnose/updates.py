@@ -308,7 +308,7 @@ def _adagrad(w: Wrong) -> History:
 
 
 def _moments(w: Wrong) -> Iterator[Mistake]:
-    """Adam with one of its corrections, or with neither."""
+    """Adam with one of its corrections."""
     opt = w.truth.opt
     if opt is None or type(opt).__name__ not in ("Adam", "AdamW") or opt.amsgrad or opt.maximize:
         return

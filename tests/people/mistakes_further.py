@@ -141,7 +141,53 @@ def centred_back(dy, x):
     return d - d.mean(0)
 
 
+def of_smoothed_labels(x, y, e=0.1):
+    p = softmax(x)
+    q = np.full(x.shape, e / x.shape[1])
+    q[np.arange(len(x)), y] += 1 - e
+    return -(q * np.log(p)).sum() / len(x)
+
+
+def nearly_smoothed(dy, x, y, e=0.1):
+    q = np.full(x.shape, e / x.shape[1])
+    q[np.arange(len(x)), y] = 1 - e
+    return dy * (softmax(x) - q) / len(x), None
+
+
+def divided_by_rms(x):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+
+
+def rms_of_sums(dy, x):
+    r = 1 / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    return r * dy - x * r**3 * (dy * x).sum(-1, keepdims=True)
+
+
 MISTAKES = [
+    wrongly(
+        "a mean of sums, divided by all entries",
+        lambda x, t: ((x - t) ** 2).sum(1).mean(),
+        lambda dy, x, t: (dy * 2 * (x - t) / x.size, -dy * 2 * (x - t) / x.size),
+        lambda x, t: ((x - t) ** 2).sum(1).mean(),
+        PAIR,
+        says="1/D times",
+    ),
+    wrongly(
+        "labels smoothed, but for the target's own share",
+        of_smoothed_labels,
+        nearly_smoothed,
+        lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1),
+        {"x": ("N", "C"), "y": Indices(("N",), "C")},
+        never="one-hot vector",
+    ),
+    wrongly(
+        "RMSNorm, the sum for the mean",
+        divided_by_rms,
+        rms_of_sums,
+        lambda x: F.rms_norm(x, x.shape[-1:], eps=1e-6),
+        ND,
+        says=r"yours = r\(g − x̂Σ\(g x̂\)\)",
+    ),
     wrongly(
         "Huber: the sign is lost on the straight part",
         huber,

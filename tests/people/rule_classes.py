@@ -42,6 +42,19 @@ class PlainDescent(torch.optim.Optimizer):
                         w -= group["lr"] * (w.grad + group["weight_decay"] * w)
 
 
+class RateAlone(PlainDescent):
+    """An optimizer without weight decay."""
+
+    def __init__(self, params, lr):
+        torch.optim.Optimizer.__init__(self, params, {"lr": lr})
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for w in group["params"]:
+                    w -= 0 if w.grad is None else group["lr"] * w.grad
+
+
 class RateAtBirth(PlainDescent):
     """It reads the learning rate once, so that no schedule reaches it."""
 

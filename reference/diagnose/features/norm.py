@@ -5,6 +5,7 @@ dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)    g = γ dy,  r = 1/√(σ² + ε),  x
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -100,7 +101,7 @@ def normalisation(s: Seen) -> Found:
         if of_length:
             fault, text = None, OF_LENGTH.get(fault or "", text)
         if s.alike(value):
-            remedy = "" if fault else "dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with g = γ dy"
+            remedy = "" if fault else f"{_of(way, 'dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)')} with g = γ dy"
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)
 
 
@@ -163,6 +164,9 @@ def variants(s: Seen, way: Norm, x: Array, dy: Array, gamma: Array) -> Iterator[
     """Wrong formulas with what they give."""
     with np.errstate(all="ignore"):
         for fault, relation, value, text in (*_terms(way, x, gamma * dy), *_factors(way, x, gamma * dy)):
+            relation = (
+                relation if way.centred else re.sub(r" [−+] (2|½)?(⟨g⟩|Σg)(?= )", "", relation)
+            )  # RMSNorm has none
             yield fault, relation, value.reshape(x.shape), text
         if gamma.ndim:
             yield "D07", "yours = right for γ = 1", way.dx(x, dy), ""
@@ -170,6 +174,11 @@ def variants(s: Seen, way: Norm, x: Array, dy: Array, gamma: Array) -> Iterator[
                 text = "γ is left out, and so is a part of the path through the statistics."
                 yield "D07", f"{relation} and γ = 1", value.reshape(x.shape), text
         yield from _statistics(s, way, x, gamma * dy)
+
+
+def _of(way: Norm, relation: str) -> str:
+    """Without the term of a mean that is not subtracted, as in RMSNorm."""
+    return relation if way.centred else re.sub(r" [−+] (2|½)?(⟨g⟩|Σg)(?=[ ),])", "", relation)
 
 
 def _terms(way: Norm, x: Array, g: Array) -> Iterator[Variant]:

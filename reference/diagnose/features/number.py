@@ -180,7 +180,7 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     for fault, score, n, values in (
         ("A01", 0.95, total, (total, valid)),
         ("A01", 0.91, batch, (batch,)),
-        ("A02", 0.93, each, (each, 1 / each)),
+        ("A02", 0.93, each, (each,)),
         ("A06", 0.94, places, (places, 1 / places)),
         ("A03", 0.93, total, (1 / total, 1 / batch)),
     ):

@@ -126,8 +126,14 @@ def of_targets(s: Seen) -> Found:
         counts = np.expand_dims(dy.reshape(t.shape) * ((t >= 0) & (t < k)), axis)
         for told, a in (("(onehot − 1/K)", hot - 1 / k), ("onehot", hot), ("softmax", softmax(s.own, axis))):
             c = s.constant(s.residual, a * counts)
-            if c is not None:
+            if c is not None and (told != "onehot" or _whole(s, softmax(s.own, axis), hot, counts, c)):
                 yield _of_target(told, n, c, k)
+
+
+def _whole(s: Seen, p: Array, hot: Array, counts: Array, c: float) -> bool:
+    """Is all of the 1 left out, or subtracted once more, and not a part of it, as labels that are smoothed have?"""
+    full = s.constant(s.right, (p - hot) * counts)
+    return full is not None and abs(abs(c) - abs(full)) <= 1e-6 * abs(full)
 
 
 def _of_target(told: str, n: str, c: float, k: int) -> Finding:
