@@ -69,7 +69,8 @@ class Near:
         each = [self.sides(v, h) for h in BESIDE]
         if not np.isfinite(each).all() or any(min(s) - room <= told <= max(s) + room for s in each):
             return -math.inf, math.inf
-        if not np.allclose(each[0], self.sides(v, STEP), rtol=CURVED, atol=self.noise):
+        others = self.sides(v, STEP), each[-1]
+        if not all(np.allclose(each[0], other, rtol=CURVED, atol=self.noise) for other in others):
             return -math.inf, math.inf
         rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
         near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
