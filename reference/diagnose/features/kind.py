@@ -32,7 +32,9 @@ def missing(s: Seen) -> Found:
     if STATE.search(s.name) and _recurrent(s):
         yield Finding(f"yours is {told}", "G10", 0.94)
     if nothing:
-        yield Finding("yours is missing", None, 0.9, "", f"No gradient is given for {s.name}.", f"return d{s.name}, too")
+        yield Finding(
+            "yours is missing", None, 0.9, "", f"No gradient is given for {s.name}.", f"return d{s.name}, too"
+        )
     else:
         yield Finding("yours is 0", "F13", 0.9)
 

@@ -101,7 +101,16 @@ def normalisation(s: Seen) -> Found:
             fault, text = None, OF_LENGTH.get(fault or "", text)
         if s.alike(value):
             remedy = "" if fault else "dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with g = γ dy"
+            if not way.centred:
+                relation, remedy, text = map(_without_mean, (relation, remedy, text))
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)
+
+
+def _without_mean(text: str) -> str:
+    """A formula as it is where no mean is subtracted: μ and ⟨g⟩ are 0."""
+    for term in (" − ⟨g⟩", " + ⟨g⟩", " − 2⟨g⟩", " − Σg", "⟨g⟩ and "):
+        text = text.replace(term, "")
+    return text.replace("(x − μ)", "x").replace("x − μ", "x")
 
 
 def values(s: Seen) -> Found:

@@ -132,6 +132,8 @@ def constant_factor(s: Seen) -> Found:
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
+        if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
+            remedy = "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
@@ -180,7 +182,7 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     for fault, score, n, values in (
         ("A01", 0.95, total, (total, valid)),
         ("A01", 0.91, batch, (batch,)),
-        ("A02", 0.93, each, (each, 1 / each)),
+        ("A02", 0.93, each, (each,)),
         ("A06", 0.94, places, (places, 1 / places)),
         ("A03", 0.93, total, (1 / total, 1 / batch)),
     ):

@@ -55,7 +55,9 @@ def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
                 found[key] = network.gradients(case, layer) | network.forward(case, layer)
             except Exception:  # a mistake may make shapes that fit nowhere
                 continue
-        if not any(isinstance(layer, Loss) for layer in walk(network.layer)):
+        if all(np.all(d == 1) for d in case.dys):  # then to take it for 1 is right
+            found = {key: arrays for key, arrays in found.items() if not key.startswith("A07")}
+        elif not any(isinstance(layer, Loss) for layer in walk(network.layer)):
             found["A07"] = network.gradients(case, None, tuple(np.ones_like(d) for d in case.dys))
     return found
 
