@@ -95,13 +95,12 @@ def _differ(a: History, b: History) -> bool:
 
 def _of_torch(rule: Rule, truth: Truth, steps: Steps) -> Iterator[Habit]:
     """Groups, a learning rate that changes, and gradients that are missing."""
-    begun, other = rule.begin(steps.params), dict[str, Any]()
-    own = begun.made.defaults if isinstance(begun, OnTensors) else {}  # what its groups may have
-    if isinstance(lr := truth.options.get("lr"), float) and "lr" in own:
+    other: dict[str, Any] = {}
+    if isinstance(lr := truth.options.get("lr"), float):
         other["lr"] = lr / 2
         rates = replace(steps, rates=[RATES[i % len(RATES)] for i in range(len(steps.grads))])
         yield from _beside(rule, truth, rates, None, "a learning rate that is changed in param_groups")
-    if isinstance(truth.options.get("weight_decay"), float) and "weight_decay" in own:
+    if isinstance(truth.options.get("weight_decay"), float) and "weight_decay" in _own_options(rule, steps):
         other["weight_decay"] = 0.25
     if other:
         yield from _beside(rule, truth, steps, other, "a second group with other options")
@@ -127,6 +126,13 @@ def _beside(rule: Rule, truth: Truth, steps: Steps, groups: Mapping[str, Any] | 
         return
     if wrong:
         yield Habit(f"with {what} it is wrong: {wrong[0].name}")
+
+
+def _own_options(rule: Rule, steps: Steps) -> Mapping[str, Any]:
+    """The options that its groups have: one that it has not is none to set in a group."""
+    begun = rule.begin(steps.params)
+    assert isinstance(begun, OnTensors)
+    return begun.made.param_groups[0]
 
 
 def _in_groups(rule: Rule, params: Any, groups: Mapping[str, Any] | None) -> Any:

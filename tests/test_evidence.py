@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
-from reference import check_function, check_gradients
+from reference import Indices, check_function, check_gradients
 from reference.diagnose.diagnosis import diagnose
 from reference.diagnose.evidence import Evidence
 from reference.diagnose.probes import across
@@ -177,3 +178,101 @@ def test_such_a_mistake_gives_back_every_gradient_or_is_none():
 
     report = check_function(forward, twice, against=gated, inputs=GATED)
     assert not any("taken for a constant" in s.text for s in report.suspects)
+
+
+def said_of(report):
+    assert report.verdict == "wrong"
+    return " ".join(f"{s.fault} {s.text} {s.relation}" for s in report.suspects)
+
+
+def test_a_mean_over_the_batch_that_is_divided_by_all_entries_is_not_the_opposite():
+    report = check_function(
+        lambda x, t: (((x - t) ** 2).sum(1).mean(), x - t), lambda r: (2 * r / r.size, -2 * r / r.size),
+        against=lambda x, t: ((x - t) ** 2).sum(1).mean(), inputs={"x": ("N", "D"), "t": ("N", "D")},
+    )  # fmt: skip
+    said = said_of(report)
+    assert "A02" not in said
+    assert "A07" not in said
+    assert "1/D" in said
+
+
+def test_an_axis_of_one_entry_has_no_running_sum():
+    report = check_function(
+        lambda x: (x - x.mean(1, keepdims=True), x.shape),
+        lambda dy, shape: dy - (dy.mean(1, keepdims=True) if shape[0] != 1 else 0),
+        against=lambda x: x - x.mean(1, keepdim=True), inputs=ND,
+    )  # fmt: skip
+    assert "sum of dy" not in said_of(report)
+
+
+def smoothed(x, y, eps=0.1):
+    z = np.exp(x - x.max(1, keepdims=True))
+    p, (n, c) = z / z.sum(1, keepdims=True), x.shape
+    right, given = np.full((n, c), eps / c), np.full((n, c), eps / c)
+    right[np.arange(n), y] += 1 - eps
+    given[np.arange(n), y] = 1 - eps
+    return -(right * np.log(p)).sum() / n, (p - given) / n
+
+
+def test_a_part_of_the_target_is_not_the_whole():
+    inputs = {"x": ("N", "C"), "y": Indices(("N",), "C")}
+    report = check_function(smoothed, against=lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1), inputs=inputs)
+    said = said_of(report)
+    assert "not subtracted" not in said
+    assert "too small" in said
+
+
+def rms_norm(x, g):
+    r = 1 / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    return x * r * g, (x, r, g)
+
+
+def rms_norm_of_sums(dy, cache):
+    x, r, g = cache
+    return r * dy * g - x * r**3 * (dy * g * x).sum(-1, keepdims=True), (dy * x * r).sum(0)
+
+
+def test_no_relation_has_a_mean_where_none_is_subtracted():
+    def torch_rms(x, g):
+        return F.rms_norm(x, g.shape, g, 1e-6)
+
+    report = check_function(rms_norm, rms_norm_of_sums, against=torch_rms, inputs={"x": ("N", "D"), "g": ("D",)})
+    said = said_of(report)
+    assert "yours = r(g − x̂Σ(g x̂))" in said
+    assert "Σg" not in said
+
+
+class Summing:
+    """Its gradients are added up from one backward to the next, or written over."""
+
+    adds = True
+
+    def __init__(self, W):
+        self.W, self.dW = W, np.zeros_like(W)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.adds * self.dW + self.x.T @ dy
+        return dy @ self.W.T
+
+
+class Overwriting(Summing):
+    adds = False
+
+
+def test_a_class_is_asked_twice_for_gradients_that_it_adds_up():
+    inputs = {"x": ("N", 3), "W": (3, 4)}
+    assert check_function(Summing, against=lambda x, W: x @ W, inputs=inputs, accumulates=True)
+    assert not check_function(Overwriting, against=lambda x, W: x @ W, inputs=inputs, accumulates=True)
+
+
+def test_a_forward_that_returns_its_backward_is_told_the_call_that_works():
+    def forward(x):
+        return np.sin(x), lambda dy: dy * np.cos(x)
+
+    with pytest.raises(ValueError, match="lambda dy, back: back"):
+        check_function(forward, against=torch.sin, inputs=ND)
+    assert check_function(forward, lambda dy, back: back(dy), against=torch.sin, inputs=ND)

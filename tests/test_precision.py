@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from reference import check_function, check_gradients, check_pointwise
+from reference.compare.coarse import Coarse
 from reference.declared import code_of
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -71,6 +72,11 @@ def test_constants_of_eight_digits_are_coarse():
     assert not report
     assert 8 <= report.digits <= 10
     assert 'dtype="float32"' in str(report)
+
+
+def test_no_short_format_is_guessed_where_twelve_digits_are_right():
+    assert "float32 inside" in str(Coarse(8, "float32"))
+    assert "inside" not in str(Coarse(12, "float32"))
 
 
 def test_what_is_coarse_is_right_in_the_precision_that_is_asked_for():

@@ -28,6 +28,7 @@ from .low import Low, compare_low
 from .tensor import Tensor
 
 DIGITS = 5
+FEWER = 10  # digits that are right where numbers are of a shorter format inside
 THROUGHOUT = 0.25  # of the entries other than 0 that are off
 ROUNDED = 24.0  # units that numbers of a short format may be off, of the largest one
 NEAR = 8.0  # units that a factor may be off, over many of them
@@ -47,9 +48,8 @@ class Coarse:
         if self.inside:
             cause = f"all its numbers are of {self.format}, in which it is computed inside"
         elif self.format:
-            cause = (
-                f"the error is below {self.format}'s last digit: constants of so many digits, or {self.format} inside"
-            )
+            inside = f", or {self.format} inside" if self.digits < FEWER else ""
+            cause = f"the error is below {self.format}'s last digit: constants of so many digits{inside}"
         else:
             cause = "constants of so many digits, or a tolerance of a solver, leave such an error"
         cure = f'; dtype="{self.format}" has it judged as that' if self.format else ""

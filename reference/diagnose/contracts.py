@@ -136,8 +136,9 @@ def _adds_up(subject: Subject, trial: Trial) -> Broken | None:
     if not subject.accumulates:
         return None
     found = []
-    for _ in range(2):
-        y, cache = subject.forward(_inputs(trial))
+    for k in range(2):
+        if not k or not subject.remade:
+            y, cache = subject.forward(_inputs(trial))
         found.append(_kept(subject.backward(_dy(subject, y), cache)))
     once, twice = found
     kept = [n for n in subject.kept or once if once.get(n) is not None and np.any(once[n])]

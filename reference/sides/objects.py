@@ -43,7 +43,7 @@ class Object(Subject):
     ) -> None:  # fmt: skip
         self.make, self.names, self.get, self.put, self.built, self.lr = make, names, get, put, built, lr
         self.constant = constant
-        self.accumulates, self.obj = accumulates, None
+        self.accumulates, self.obj, self.remade = accumulates, None, bool(built)
         obj = make({n: np.ones((1, 1)) for n in built}) if built else make({})
         self.of_torch, (self.f, self.b) = isinstance(obj, torch.nn.Module), methods(obj) or ("forward", "backward")
         self.of_call = self._of_call(getattr(obj, self.f))

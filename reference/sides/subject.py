@@ -18,6 +18,7 @@ class Subject:
     stateful = False  # does it keep its cache in itself?
     of_torch = False  # is its arithmetic torch's?
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
+    remade = False  # does every forward make its object anew?
     accumulates = False  # is it meant to add its gradients up from call to call?
     random = False  # does it draw random numbers?
     format: str | None = None  # float16 or bfloat16 where it is run in that alone
@@ -49,6 +50,7 @@ class Around(Subject):
     def __init__(self, inner: Subject) -> None:
         self.inner, self.names = inner, inner.names
         self.stateful, self.of_torch, self.no_upstream = inner.stateful, inner.of_torch, inner.no_upstream
+        self.remade = inner.remade
         self.accumulates, self.reuses, self.random = inner.accumulates, inner.reuses, inner.random
         self.format, self.kept = inner.format, inner.kept
 

@@ -101,8 +101,17 @@ def normalisation(s: Seen) -> Found:
         if of_length:
             fault, text = None, OF_LENGTH.get(fault or "", text)
         if s.alike(value):
-            remedy = "" if fault else f"{_of(way, 'dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)')} with g = γ dy"
+            remedy = "" if fault else "dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩) with g = γ dy"
+            if not way.centred:
+                relation, remedy, text = map(_without_mean, (relation, remedy, text))
             yield Finding(relation, fault, 0.95 if fault else 0.85, f"γ is {name}", text, remedy)
+
+
+def _without_mean(text: str) -> str:
+    """A formula as it is where no mean is subtracted: μ and ⟨g⟩ are 0."""
+    for term in (" − ⟨g⟩", " + ⟨g⟩", " − 2⟨g⟩", " − Σg", "⟨g⟩ and "):
+        text = text.replace(term, "")
+    return text.replace("(x − μ)", "x").replace("x − μ", "x")
 
 
 def values(s: Seen) -> Found:
@@ -174,11 +183,6 @@ def variants(s: Seen, way: Norm, x: Array, dy: Array, gamma: Array) -> Iterator[
                 text = "γ is left out, and so is a part of the path through the statistics."
                 yield "D07", f"{relation} and γ = 1", value.reshape(x.shape), text
         yield from _statistics(s, way, x, gamma * dy)
-
-
-def _of(way: Norm, relation: str) -> str:
-    """Without the term of a mean that is not subtracted, as in RMSNorm."""
-    return relation if way.centred else re.sub(r" [−+] (2|½)?(⟨g⟩|Σg)(?=[ ),])", "", relation)
 
 
 def _terms(way: Norm, x: Array, g: Array) -> Iterator[Variant]:

@@ -132,6 +132,8 @@ def constant_factor(s: Seen) -> Found:
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
         remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
+        if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
+            remedy = "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"

@@ -87,7 +87,7 @@ def scanned(s: Seen) -> Found:
     for axis in range(s.right.ndim):
         forth, back = np.cumsum(s.dy, axis), np.flip(np.cumsum(np.flip(s.dy, axis), axis), axis)
         for yours, right, told in ((forth, back, "to"), (back, forth, "from")):
-            if s.alike(yours):
+            if s.right.shape[axis] > 1 and s.alike(yours):
                 known = f", right = Σ dy {'from' if told == 'to' else 'to'} each entry" if s.is_right(right) else ""
                 text = f"The gradient is the sum of dy {told} each entry along axis {axis}."
                 remedy = "what is summed forwards passes its gradient backwards: flip, sum, flip" if known else ""

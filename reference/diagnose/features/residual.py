@@ -8,7 +8,7 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import shown, spelled
+from .number import equal, shown, spelled
 from .seen import Finding, Found, Seen, spread
 from .slope import entrywise
 
@@ -126,23 +126,23 @@ def of_targets(s: Seen) -> Found:
         counts = np.expand_dims(dy.reshape(t.shape) * ((t >= 0) & (t < k)), axis)
         for told, a in (("(onehot − 1/K)", hot - 1 / k), ("onehot", hot), ("softmax", softmax(s.own, axis))):
             c = s.constant(s.residual, a * counts)
-            if c is not None and (told != "onehot" or _whole(s, softmax(s.own, axis), hot, counts, c)):
-                yield _of_target(told, n, c, k)
+            if c is not None:
+                counted = (1, t.size, len(t), np.count_nonzero(counts)) if t.ndim else (1,)
+                whole = equal(s, abs(c), *(1 / m for m in counted if m))
+                yield _of_target(told, n, c, k, whole)
 
 
-def _whole(s: Seen, p: Array, hot: Array, counts: Array, c: float) -> bool:
-    """Is all of the 1 left out, or subtracted once more, and not a part of it, as labels that are smoothed have?"""
-    full = s.constant(s.right, (p - hot) * counts)
-    return full is not None and abs(abs(c) - abs(full)) <= 1e-6 * abs(full)
-
-
-def _of_target(told: str, n: str, c: float, k: int) -> Finding:
+def _of_target(told: str, n: str, c: float, k: int, whole: bool) -> Finding:
+    """whole: is it off by the whole vector, not by a part of it?"""
     relation = f"yours − right ∝ {'' if c > 0 else '−'}{told} · dy"
     if told == "(onehot − 1/K)":
         return Finding(relation, "A10" if c > 0 else "A11", 0.93, f"K = {k}")
     remedy = f"the gradient by the logits is softmax(x) − onehot({n})"
     if told == "softmax":
         text = f"The probabilities, softmax(x), are {'counted twice' if c > 0 else 'missing'}."
+    elif not whole:
+        text = f"What is subtracted at the target is too {'small' if c > 0 else 'large'}."
+        remedy = "look at the part of the target in each formula, as that of label smoothing"
     else:
         text = f"The 1 at the target is {'not subtracted' if c > 0 else 'subtracted twice'}: the one-hot vector."
     return Finding(relation, None, 0.85, "", text, remedy)
