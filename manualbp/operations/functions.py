@@ -212,7 +212,7 @@ class Sign(Step):
 
 
 class Floor(Step):
-    """The next whole number below.
+    """The next whole number below, or x itself if it is whole.
 
     Forward   y = ⌊x⌋
     Backward  y is constant but for its jumps at whole numbers:  dx = 0
@@ -228,7 +228,7 @@ class Floor(Step):
 
 
 class Ceil(Step):
-    """The next whole number above.
+    """The next whole number above, or x itself if it is whole.
 
     Forward   y = ⌈x⌉
     Backward  y is constant but for its jumps at whole numbers:  dx = 0
@@ -260,7 +260,7 @@ class Round(Step):
 
 
 class Trunc(Step):
-    """The whole number next to 0.
+    """The decimals cut off: rounded towards 0.
 
     Forward   y = x without its fraction
     Backward  y is constant but for its jumps at whole numbers:  dx = 0

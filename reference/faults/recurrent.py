@@ -178,10 +178,10 @@ class NewStateForOld(Right):
 
 @fault("G21", "RNN")
 class BackByTheWeightItself(Right):
-    """The gradient goes back in time by the recurrent weight as forward has it, not by its transpose.
+    """The gradient goes back in time by the transposed recurrent weight, as forward has it, not by the weight itself.
 
-    Relation  yours has W_hh in the place of W_hhᵀ on the way from a step to the one before it
-    Remedy    what multiplies by W on the way there multiplies by Wᵀ on the way back
+    Relation  yours has W_hhᵀ in the place of W_hh on the way from a step to the one before it
+    Remedy    what multiplies by Wᵀ on the way there multiplies by W on the way back
     Needs     more than one step, or a first state among the inputs; hidden_size above 1
     """
 

@@ -122,7 +122,7 @@ MISTAKES = (
     Mistake(
         "no-slope-out",
         "The slope of σ is left out at the output",
-        "δ at the output is too large by 1/(A(1 − A)), about 4.8. It still trains, and faster. With a cross-entropy "
+        "δ at the output is too large by a factor of 1/(A(1 − A)), about 4.8. It still trains, and faster. With a cross-entropy "
         "loss this would be right, since there the slope cancels.",
         "δ_o1 = dA_o1",
     ),
@@ -143,7 +143,7 @@ MISTAKES = (
         "slope-of-z",
         "The slope with Z in place of A: Z(1 − Z)",
         "Z(1 − Z) is 0 at Z = 1 and negative beyond. Training moves Z of the output towards 1 and stays there, at "
-        "A = σ(1) ≈ 0.731, whatever the target.",
+        "A = σ(1) ≈ 0.731, for every target above that.",
         "δ_o1 = dA_o1*Z_o1*(1 - Z_o1); δ_h1 = dA_h1*Z_h1*(1 - Z_h1); δ_h2 = dA_h2*Z_h2*(1 - Z_h2)",
     ),
     Mistake(

@@ -21,7 +21,7 @@ QUESTIONS = {
     "why-p-minus-t": "Why do softmax and cross entropy together give p − t?",
     "what-delta-is": "What is δ?",
     "why-gradients-add": "Why do gradients add where paths meet?",
-    "why-a-bias-before-batch-norm-has-gradient-0": "Why has a bias before batch norm the gradient 0?",
+    "why-a-bias-before-batch-norm-has-gradient-0": "Why does a bias before batch norm have gradient 0?",
     "why-upstream-must-not-be-ones": "Why must the upstream gradient not be ones in a test?",
     "rounding-or-bug": "Is it rounding, or a bug?",
     "why-a-wrong-gradient-may-still-train": "Why may a wrong gradient still train?",
