@@ -122,8 +122,8 @@ MISTAKES = (
     Mistake(
         "no-slope-out",
         "The slope of σ is left out at the output",
-        "δ at the output is too large by a factor of 1/(A(1 − A)), about 4.8. It still trains, and faster. With a cross-entropy "
-        "loss this would be right, since there the slope cancels.",
+        "δ at the output is too large by a factor of 1/(A(1 − A)), about 4.8. It still trains, and faster. With a "
+        "cross-entropy loss this would be right, since there the slope cancels.",
         "δ_o1 = dA_o1",
     ),
     Mistake(
