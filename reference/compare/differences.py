@@ -25,10 +25,10 @@ MANY = 2_000  # entries of all inputs above which each is tried along one random
 FEW = 200  # entries of all inputs up to which each is looked at on both sides
 ON_A_LINE = "along a random direction"
 BESIDE = 2.0**-16, 2.0**-30  # steps of one-sided slopes
-CURVED = 0.05  # relative: how far a coarser step may be off
-AROUND = 24  # places beside a kink
-SLOPES = 4  # different ones, at which there are too many to see all
 ROUGH = 1e-3  # relative: how far these may be off
+CURVED = 0.05  # relative: how far those of another step may be off
+AROUND = 24  # places beside a kink
+SLOPES = 4  # different ones there, at which there are too many to see all
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
 Grads = Mapping[str, Array | None]

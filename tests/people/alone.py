@@ -144,6 +144,19 @@ class Counts(Running):
         return 2 * self.d * dy
 
 
+class RandomWeights:
+    def __init__(self):
+        self.W = np.random.randn(3, 2)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
 class OwnDice:
     def __init__(self):
         self.rng = np.random.default_rng(3)
@@ -178,6 +191,8 @@ KEPT = [
     wrong("trained by running statistics", Running, against=lambda x: x - x.mean(0), inputs={"x": ("N", 3)},
           says="keeps something from call to call"),
     right("statistics that nothing depends on", Counts, against=torch.square, inputs=ND),
+    right("weights that are drawn when it is made", RandomWeights, against=torch.matmul,
+          inputs={"x": ("N", 3), "W": (3, 2)}),
     right("dice of its own", OwnDice, against=F.dropout, inputs=ND, says="draws random numbers"),
     right("sampled by reparametrisation", sampled(0.5), lambda dy, c: (dy, dy * c), against=intended, inputs=MU),
     wrong("sampled with the variance for the deviation", sampled(1.0), lambda dy, c: (dy, dy * c), against=intended,
