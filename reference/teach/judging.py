@@ -96,7 +96,7 @@ def judge(exercise: Exercise, solution: Path) -> Judgement:
 def loaded(path: Path) -> ModuleType:
     """The solution as a module."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (SyntaxError, UnicodeDecodeError) as e:
         line = f"line {e.lineno}: " if isinstance(e, SyntaxError) else ""
         raise Unusable(ERROR, f"{path.name} is not Python: {line}{getattr(e, 'msg', e)}") from e

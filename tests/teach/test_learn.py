@@ -171,6 +171,19 @@ def test_what_cannot_be_checked_is_said_in_a_sentence(tmp_path, name, code, outc
     assert text in found.said[0]
 
 
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "bias.py"
+    path.write_bytes(b"\xef\xbb\xbfx = 1\n")
+    assert judging.loaded(path).x == 1
+
+
+def test_a_solution_without_the_name_of_its_exercise_is_told_how_it_is_judged(tmp_path):
+    path = tmp_path / "bias.py"
+    path.write_text('"""Bias."""\n\n\ndef forward(x, b):\n    return x + b\n')
+    with pytest.raises(ValueError, match=r"has no HINTS, STUB, CHECKS\. A solution is judged by: manualbp learn bias "):
+        read(path)
+
+
 def test_the_stub_of_every_exercise_is_unfinished(tmp_path):
     for name, exercise in known().items():
         path = tmp_path / f"{name}.py"
