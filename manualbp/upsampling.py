@@ -54,10 +54,13 @@ def neighbours(q: Array, mode: str, size: int) -> tuple[Array, Array]:
     if mode != "bicubic":
         q = np.clip(q, 0, size - 1)
     j = np.floor(q).astype(int)
-    t = q - j
-    if mode != "bicubic":
-        return np.stack([j, j + 1]), np.stack([1 - t, t])
-    return np.stack([j - 1, j, j + 1, j + 2]), np.stack([outer(1 + t), inner(t), inner(1 - t), outer(2 - t)])
+    beside = (0, 1) if mode != "bicubic" else (-1, 0, 1, 2)
+    return np.stack([j + k for k in beside]), weights(q - j, mode)
+
+
+def weights(t: Array, mode: str) -> Array:
+    """Those of the two or four entries around a position that is t beyond one of them."""
+    return np.stack([1 - t, t] if mode != "bicubic" else [outer(1 + t), inner(t), inner(1 - t), outer(2 - t)])
 
 
 def inner(t: Array, a: float = CUBIC) -> Array:
@@ -68,6 +71,16 @@ def inner(t: Array, a: float = CUBIC) -> Array:
 def outer(t: Array, a: float = CUBIC) -> Array:
     """The cubic kernel between the distances 1 and 2: a t³ − 5a t² + 8a t − 4a."""
     return a * (((t - 5) * t + 8) * t - 4)
+
+
+def inner_slope(t: Array, a: float = CUBIC) -> Array:
+    """3(a + 2)t² − 2(a + 3)t."""
+    return (3 * (a + 2) * t - 2 * (a + 3)) * t
+
+
+def outer_slope(t: Array, a: float = CUBIC) -> Array:
+    """3a t² − 10a t + 8a."""
+    return a * ((3 * t - 10) * t + 8)
 
 
 def smoothed(p: Array, ratio: float, mode: str, size: int) -> Array:

@@ -110,9 +110,7 @@ def _wrong(
     title: str, judged: Judged, tried: Sequence[ComparedTrial], small: Sequence[ComparedTrial], broken: Sequence[Any],
     refused: tuple[str, ...],
 ) -> Report:  # fmt: skip
-    tells = [not _jumps(judged, t) for t in tried]
-    if any(t.wrong and of_all for t, of_all in zip(tried, tells)):
-        tried, small = ([t for t, of_all in zip(ts, tells) if of_all] for ts in (tried, small))
+    tried, small, jumps = _telling(judged, tried, small)
     shown = next(t for t in tried if t.wrong)
     whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
     pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
@@ -124,7 +122,7 @@ def _wrong(
         return _right_to(title, rough, tried, shown, suspects, refused)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
-    suspects = () if conventional and not all(tells) else suspects
+    suspects = () if conventional and jumps else suspects
     side = None if conventional else _side(judged, small)
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
@@ -138,6 +136,16 @@ def _wrong(
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
         shown.found.dtype,
     )  # fmt: skip
+
+
+def _telling(
+    judged: Judged, tried: Sequence[ComparedTrial], small: Sequence[ComparedTrial]
+) -> tuple[Sequence[ComparedTrial], Sequence[ComparedTrial], bool]:
+    """The trials without those where an output jumps, if others are wrong; and is there such a one?"""
+    tells = [not _jumps(judged, t) for t in tried]
+    if any(t.wrong and of_all for t, of_all in zip(tried, tells)):
+        tried, small = ([t for t, of_all in zip(ts, tells) if of_all] for ts in (tried, small))
+    return tried, small, not all(tells)
 
 
 def _of_cuts(judged: Judged, tried: Sequence[ComparedTrial], side: str | None) -> tuple[str, ...]:

@@ -132,11 +132,10 @@ def _replayed(truth: Truth, seen: Wrong) -> Iterator[Suspect]:
     opt, steps = truth.opt, seen.steps
     if opt is None:
         return
-    options = {n: v for n, v in vars(opt).items() if not n.startswith("_")}
     for fault in faults(type(opt).__name__).values():
         try:
             with np.errstate(all="ignore"):
-                told = HandUpdates(fault.make(type(opt))(**options)).run(steps, np.float64)
+                told = HandUpdates(fault.make(type(opt))(**vars(opt))).run(steps, np.float64)
         except Exception:  # a mistake may end in an error
             continue
         if all(near(seen.yours[k][n], told[k][n], k) for k in range(len(seen.yours)) for n in steps.params):

@@ -10,6 +10,7 @@ from people.rules import (
     DictMomentum,
     FirstGroupOnly,
     PlainDescent,
+    RateAlone,
     RateAtBirth,
     adam,
     make_adadelta,
@@ -240,36 +241,12 @@ def test_what_is_clipped_is_seen_in_large_gradients():
     assert any("the first with gradients above 1" in note for note in report.notes), str(report)
 
 
-def without_correction(p, g, state):
-    m, v = state or (0 * p, 0 * p)
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    return p - 0.01 * m / (np.sqrt(v) + 1e-8), (m, v)
-
-
-def eps_inside(p, g, state):
-    t, m, v = state or (0, 0 * p, 0 * p)
-    t, m, v = t + 1, 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    return p - 0.01 * m / (1 - 0.9**t) / np.sqrt(v / (1 - 0.999**t) + 1e-8), (t, m, v)
-
-
-@pytest.mark.parametrize("step", [without_correction, eps_inside])
+@pytest.mark.parametrize("step", [adam(first=False, second=False), adam(inside=True)])
 def test_a_mistake_of_the_catalogue_is_named_in_a_function_of_anybody(step):
     report = check_optimizer(step, against=torch.optim.Adam, lr=0.01)
     assert report.verdict == "wrong"
     assert [s.fault for s in report.suspects if s.fault]
 
 
-class WithoutDecay(torch.optim.Optimizer):
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.add_(p.grad, alpha=-group["lr"])
-
-
 def test_an_option_that_a_class_has_not_is_not_set_in_a_group():
-    assert check_optimizer(WithoutDecay, against=SGD, lr=0.1)
+    assert check_optimizer(RateAlone, against=SGD, lr=0.1)

@@ -5,11 +5,10 @@ import itertools
 import numpy as np
 
 from ..base import Array, shape
-from ..upsampling import inner, outer
+from ..upsampling import inner_slope, outer_slope, weights
 from .base import Operation
 
 TAPS = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # pixels along an axis that a place is between
-CUBIC = -0.75  # the slope of the cubic kernel at distance 1
 
 
 class GridSample(Operation):
@@ -85,7 +84,7 @@ class GridSample(Operation):
             q, turned = self.brought_in(q, S)
             dq = dq * turned
         low = np.rint(q.real) if self.mode == "nearest" else np.floor(q.real)
-        w, slope = weights(q - low, self.mode)
+        w, slope = weighted(q - low, self.mode)
         k = low + np.arange(len(w)).reshape(-1, *[1] * low.ndim) - (self.mode == "bicubic")
         k = self.brought_in(k, S)[0] if self.mode == "bicubic" else k
         there = (k >= 0) & (k <= S - 1)
@@ -110,7 +109,7 @@ class GridSample(Operation):
     @classmethod
     def example(cls, choose, shape):
         modes = cls.options["mode"] if len(shape) == 4 else ("bilinear", "nearest")
-        return cls(choose(*modes), choose("zeros", "border", "reflection"), choose(False, True))
+        return cls(choose(*modes), choose(*cls.options["padding_mode"]), choose(False, True))
 
 
 def reflected(q: Array, first: float, last: float) -> tuple[Array, Array]:
@@ -124,24 +123,14 @@ def reflected(q: Array, first: float, last: float) -> tuple[Array, Array]:
     return np.where(even, first + rest, last - rest), np.where(even, sign, -sign)
 
 
-def weights(t: Array, mode: str) -> tuple[Array, Array]:
+def weighted(t: Array, mode: str) -> tuple[Array, Array]:
     """w of the pixels around a place that is t beyond one of them, and ∂w/∂t."""
     if mode == "nearest":
         return np.ones((1, *t.shape), t.dtype), np.zeros((1, *t.shape), t.dtype)
-    if mode == "bilinear":
-        return np.stack([1 - t, t]), np.stack([-np.ones_like(t), np.ones_like(t)])
-    w = outer(1 + t), inner(t), inner(1 - t), outer(2 - t)
-    return np.stack(w), np.stack([outer_slope(1 + t), inner_slope(t), -inner_slope(1 - t), -outer_slope(2 - t)])
-
-
-def inner_slope(t: Array, a: float = CUBIC) -> Array:
-    """3(a + 2)t² − 2(a + 3)t."""
-    return (3 * (a + 2) * t - 2 * (a + 3)) * t
-
-
-def outer_slope(t: Array, a: float = CUBIC) -> Array:
-    """3a t² − 10a t + 8a."""
-    return a * ((3 * t - 10) * t + 8)
+    slopes = [-np.ones_like(t), np.ones_like(t)]
+    if mode == "bicubic":
+        slopes = [outer_slope(1 + t), inner_slope(t), -inner_slope(1 - t), -outer_slope(2 - t)]
+    return weights(t, mode), np.stack(slopes)
 
 
 class AffineGrid(Operation):

@@ -1,9 +1,9 @@
 """Gradients by differences of the candidate's own forward: what it must be the derivative of, whatever was intended."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,11 @@ class Near:
         kink. Where `told` is none of these, those beside it, too, where no two entries are equal any more, and as much
         again. Anything where these are many, since then not all are seen; and where steps of two sizes contradict each
         other, as beside a jump or in code of few bits."""
-        each = [self.sides(v, h) for h in BESIDE]
-        if not np.isfinite(each).all() or any(min(s) - room <= told <= max(s) + room for s in each):
-            return -math.inf, math.inf
+        each = []
+        for h in BESIDE:
+            each.append(sides := self.sides(v, h))
+            if not np.isfinite(sides).all() or min(sides) - room <= told <= max(sides) + room:
+                return -math.inf, math.inf
         others = self.sides(v, STEP), each[-1]
         if not all(np.allclose(each[0], other, rtol=CURVED, atol=self.noise) for other in others):
             return -math.inf, math.inf
@@ -81,14 +83,19 @@ class Near:
             return -math.inf, math.inf
         return low - room - (high - low), high + room + (high - low)
 
+    @cached_property
+    def here(self) -> tuple[float, float]:
+        """L at the trial, and the scale of its rounding."""
+        return self.loss({}, 0.0)
+
     @property
     def noise(self) -> float:
         """What rounding makes of a slope of the finest step."""
-        return FACTOR * EPS["float64"] / BESIDE[-1] * self.loss({}, 0.0)[1]
+        return FACTOR * EPS["float64"] / BESIDE[-1] * self.here[1]
 
     def sides(self, v: Mapping[str, Direction], h: float) -> tuple[float, float]:
         """The slopes to the left and to the right."""
-        before, here, after = (self.loss(v, k * h)[0] for k in (-1, 0, 1))
+        before, here, after = self.loss(v, -h)[0], self.here[0], self.loss(v, h)[0]
         return (here - before) / h, (after - here) / h
 
 
@@ -159,7 +166,7 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
     slope, u = near.slope(v, told)
     floor = ROUNDED * most + rounding * sum(math.prod(float(np.abs(u).sum()) for u in d) for d in v.values())
     found = _numerical(names[0], *map(np.asarray, (told, slope, u)), floor, ON_A_LINE)
-    if found.ok or not _repeats(np.ravel(a) for a in near.trial.real):
+    if found.ok or not _repeated(near.trial).size:
         return found
     low, high = sorted(near.sides(v, BESIDE[-1]))  # where equal entries are parted, either may have the gradient
     nearest = np.asarray(np.clip(told, low, high))
@@ -167,10 +174,10 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
     return replace(found, torch=nearest, error=0.0) if chosen else found
 
 
-def _repeats(arrays: Iterable[Array]) -> bool:
-    """Do two entries have one value?"""
-    every = np.concatenate([*arrays])
-    return np.unique(every).size < every.size
+def _repeated(trial: Trial) -> Array:
+    """The values that more than one entry has."""
+    values, counts = np.unique(np.concatenate([np.ravel(a) for a in trial.real]), return_counts=True)
+    return values[counts > 1]
 
 
 def direction(rng: np.random.Generator, a: Array) -> Direction:
@@ -213,12 +220,12 @@ def _entries(near: Near, name: str, g: Array) -> tuple[Array, Array]:
 def _at_ties(near: Near, told: Tensor, grads: Grads) -> Tensor:
     """The same, with yours for right where equal entries stand and it is a choice among them: by one of them alone
     there is no slope."""
-    name, g, right = told.of.path, np.asarray(told.hand), np.array(told.torch)
+    name, g, right = told.of.path, np.asarray(told.hand), np.asarray(told.torch)
     off = np.abs(g - right) > told.bound
-    values, counts = np.unique(np.concatenate([np.ravel(a) for a in near.trial.real]), return_counts=True)
-    if not np.isin(near.trial.arrays[name][off], values[counts > 1]).all() or at_kinks(near, name, grads):
+    if not np.isin(near.trial.arrays[name][off], _repeated(near.trial)).all() or at_kinks(near, name, grads):
         return told
-    return replace(told, torch=np.where(off, g, right), error=distance(g, np.where(off, g, right)))
+    right = np.where(off, g, right)
+    return replace(told, torch=right, error=distance(g, right))
 
 
 def at_kinks(near: Near, name: str, grads: Grads) -> str:
@@ -232,8 +239,9 @@ def at_kinks(near: Near, name: str, grads: Grads) -> str:
         low, high = near.around({name: (1.0, only)}, float(g[i]), room)
         if not low <= g[i] <= high:
             return f"at {list(i)}: {float(g[i]):.6g}, where slopes around it are from {low:.6g} to {high:.6g}"
+    real = {n: np.asarray(near.trial.arrays[n]) for n, given in grads.items() if given is not None}
     for value in np.unique(a):
-        among = {n: b == value for n, b in _real(near, grads).items() if (b == value).any()}
+        among = {n: b == value for n, b in real.items() if (b == value).any()}
         total = sum(float(np.sum(np.asarray(grads[n])[here])) for n, here in among.items())
         count = sum(map(np.count_nonzero, among.values()))
         low, high = near.around({n: (1.0, here.astype(float)) for n, here in among.items()}, total, count * room)
@@ -250,10 +258,6 @@ def by_sides(subject: Subject, trial: Trial, grads: Grads) -> tuple[Tensor, ...]
     fit = {n: g for n, g in grads.items() if _fits(g, trial.arrays[n])} if trial.size <= FEW else {}
     told = {n: said for n in fit if (said := at_kinks(near, n, fit))}
     return tuple(different(Name(GRADIENT, n), fit[n], None, said) for n, said in told.items())
-
-
-def _real(near: Near, grads: Grads) -> dict[str, Array]:
-    return {n: np.asarray(near.trial.arrays[n]) for n, g in grads.items() if g is not None}
 
 
 def _moved(a: Any, h: float, v: Direction) -> Array:

@@ -15,7 +15,6 @@ from manualbp.base import Layer
 from manualbp.graph import Graph, leaves_of
 
 from ..sides import record
-from ..sides.record import walk
 from .case import Case
 from .trial import Trial
 
@@ -203,7 +202,7 @@ GOALS: tuple[Goal, ...] = (
 
 def reached(case: Case, trial: Trial) -> set[str]:
     """The goals that one case reaches: of the layers inside it that have one, and of its architecture."""
-    layers = list(walk(case.layer))
+    layers = list(record.walk(case.layer))
     classes = {type(layer).__name__ for layer in layers}
     found = {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
     graphs = [layer for layer in layers if isinstance(layer, Graph)]

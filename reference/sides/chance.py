@@ -1,4 +1,4 @@
-"""Functions that draw random numbers: seeded, beside a function intended that draws the same, or compared by means."""
+"""Functions that draw random numbers: seeded, beside a function intended that draws the same, or by many draws."""
 
 import contextlib
 import random
@@ -144,7 +144,7 @@ def drawing_alike(subject: Seeded, truth: Truth, trial: Trial) -> Truth | None:
 
 
 def draws_apart(subject: Subject, truth: Truth, trial: Trial) -> str:
-    """A sentence if the outputs, averaged over many draws, are not those of the function intended."""
+    """A sentence if many draws of the outputs are not distributed as those of the function intended."""
     used = subject.fresh()
     with np.errstate(all="ignore"), seeded(0):
         yours = [_values(used.forward(_inputs(trial))[0]) for _ in range(DRAWS)]

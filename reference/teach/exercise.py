@@ -77,6 +77,16 @@ def matches(key: str, fault: str | None, text: str) -> bool:
     return (fault or "").split(".")[0] == key or (not key[:1].isupper() and key in text)
 
 
+def _whole(path: Path, found: Mapping[str, Any]) -> None:
+    """ValueError for a file that lacks a part; what has the text alone is a solution, as every sheet has one."""
+    lacking = [name for name in ("__doc__", "HINTS", "STUB", "CHECKS") if not found.get(name)]
+    if lacking:
+        told = ", ".join(lacking).replace("__doc__", "text at its beginning")
+        judged = f"A solution is judged by: manualbp learn {path.stem} {path}. "
+        solution = lacking == ["HINTS", "STUB", "CHECKS"]
+        raise ValueError(f"the exercise {path} has no {told}. {judged * solution}{FORM}")
+
+
 def read(path: Path) -> Exercise:
     """The exercise in a file; a ValueError that says what the file lacks."""
     found: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
@@ -84,12 +94,7 @@ def read(path: Path) -> Exercise:
         exec(compile(path.read_text(encoding="utf-8-sig"), str(path), "exec"), found)
     except Exception as e:
         raise ValueError(f"the exercise {path} cannot be read: {type(e).__name__}: {e}") from e
-    lacking = [name for name in ("__doc__", "HINTS", "STUB", "CHECKS") if not found.get(name)]
-    if lacking:
-        told = ", ".join(lacking).replace("__doc__", "text at its beginning")
-        solution = lacking == ["HINTS", "STUB", "CHECKS"]  # it has a text, as every sheet has
-        judged = f"A solution is judged by: manualbp learn {path.stem} {path}. " * solution
-        raise ValueError(f"the exercise {path} has no {told}. {judged}{FORM}")
+    _whole(path, found)
     if not isinstance(found["CHECKS"], dict):
         raise ValueError(f"the exercise {path}: CHECKS is {found['CHECKS']!r:.60}, and no dict by name. {FORM}")
     for check, given in found["CHECKS"].items():

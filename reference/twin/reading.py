@@ -98,7 +98,8 @@ class Reader(Values):
         node = self.add(self.here(base), step.layer, inputs, params)
         self.note(node, step, partial(self.again, name, func, args, kwargs), before)
         self.keep(node, result)
-        self.data += [result] if name == "Tensor.data" else []
+        if name == "Tensor.data":
+            self.data.append(y)
         if name == "Tensor.__getitem__" and isinstance(y, torch.Tensor) and y._is_view():
             self.views.append((y, args[0], args[1]))
         if type(step.layer).__name__ != "Detach":

@@ -42,11 +42,11 @@ class PlainDescent(torch.optim.Optimizer):
                         w -= group["lr"] * (w.grad + group["weight_decay"] * w)
 
 
-class RateAlone(PlainDescent):
+class RateAlone(torch.optim.Optimizer):
     """An optimizer without weight decay."""
 
     def __init__(self, params, lr):
-        torch.optim.Optimizer.__init__(self, params, {"lr": lr})
+        super().__init__(params, {"lr": lr})
 
     def step(self, closure=None):
         with torch.no_grad():

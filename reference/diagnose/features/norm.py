@@ -5,7 +5,6 @@ dx = r(g − ⟨g⟩ − x̂⟨g x̂⟩)    g = γ dy,  r = 1/√(σ² + ε),  x
 
 import itertools
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -173,9 +172,6 @@ def variants(s: Seen, way: Norm, x: Array, dy: Array, gamma: Array) -> Iterator[
     """Wrong formulas with what they give."""
     with np.errstate(all="ignore"):
         for fault, relation, value, text in (*_terms(way, x, gamma * dy), *_factors(way, x, gamma * dy)):
-            relation = (
-                relation if way.centred else re.sub(r" [−+] (2|½)?(⟨g⟩|Σg)(?= )", "", relation)
-            )  # RMSNorm has none
             yield fault, relation, value.reshape(x.shape), text
         if gamma.ndim:
             yield "D07", "yours = right for γ = 1", way.dx(x, dy), ""

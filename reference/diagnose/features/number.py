@@ -131,9 +131,7 @@ def constant_factor(s: Seen) -> Found:
                           chance=form.cost > 1)  # fmt: skip
     for form in known:
         text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
-        remedy = f"look for a factor {form.symbol} too many, or for its inverse that is missing"
-        if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
-            remedy = "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
+        remedy = _where_to_look(s, c, form.symbol)
         if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
             text = "The gradient is reversed: forward hands x on as it is."
             remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
@@ -144,6 +142,12 @@ def constant_factor(s: Seen) -> Found:
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
+
+
+def _where_to_look(s: Seen, c: float, symbol: str) -> str:
+    if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
+        return "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
+    return f"look for a factor {symbol} too many, or for its inverse that is missing"
 
 
 def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
