@@ -196,11 +196,12 @@ class Layer:
 
 def options_of(value: Any) -> dict[str, Any]:
     """The fields of a layer or optimizer with their values."""
-    return {name: getattr(value, name) for name in _field_names(type(value))}
+    return {name: getattr(value, name) for name in field_names(type(value))}
 
 
 @cache
-def _field_names(cls: type) -> tuple[str, ...]:
+def field_names(cls: type) -> tuple[str, ...]:
+    """The options of a class of layers or optimizers."""
     return tuple(f.name for f in dataclasses.fields(cls))
 
 

@@ -33,7 +33,8 @@ class CompiledOwn(Own):
     outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
     made: dict[Any, tuple[nn.Module, Callable]] = field(default_factory=dict, compare=False, repr=False)
 
-    may_round_at_kinks = True
+    def may_miss_kinks(self, trial: Trial, rounds: bool) -> bool:
+        return rounds
 
     @property
     def plain(self) -> Own:
@@ -99,7 +100,8 @@ class CompiledCall(Call):
     limit: float = LIMIT
     outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
 
-    may_round_at_kinks = True
+    def may_miss_kinks(self, trial: Trial, rounds: bool) -> bool:
+        return rounds
 
     def run(self, trial: Trial) -> Run:
         plain = Call(self.step, self.again, self.values, self.seed, self.device)

@@ -78,11 +78,11 @@ def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | Non
         tally.verdicts["not drawn"] += 1
         return
     try:
-        trial, sides = case.trial(), plan.torches.sides(case)
+        (trial, reach), sides = goals.reached(case), plan.torches.sides(case)
         found = check(case, sides, trial)
         if found.verdict == "vacuous" and (seen := beside(case)) is not None:
             draw = functools.partial(_beside, draw)
-            case, trial, sides = seen, seen.trial(), plan.torches.sides(seen)
+            case, (trial, reach), sides = seen, goals.reached(seen), plan.torches.sides(seen)
             found = check(case, sides, trial)
         faults = plan.torches.known(case, trial) if found.wrong else ()
     except NotCompiledError as e:
@@ -95,7 +95,7 @@ def _cover(tally: Tally, plan: Plan, i: int, draw: Callable[[Choose], Case | Non
     elif found.wrong:
         _differs(tally, plan, i, case, found, choose.indices, draw)
     else:
-        reach, conventions = goals.reached(case, trial), [c.name for c in at_stake(case)]
+        conventions = [c.name for c in at_stake(case)]
         tally.add(case, found)
         tally.goals.update(reach)
         tally.conventions.update(conventions)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
-from ..base import Array, Params, as_call, describe, expression, flatten, options_of, shape, unflatten
+from ..base import Array, Params, as_call, describe, expression, field_names, flatten, options_of, shape, unflatten
 from ..sampling import Choose
 
 Slots = dict[str, Any]  # the state of one array, under torch's names: {"exp_avg": m, "exp_avg_sq": v}
@@ -157,7 +157,7 @@ class Optimizer:
 
     def replace(self, **changes: Any) -> Self:
         """The same optimizer with some options changed, as in opt.replace(lr=0.01)."""
-        known = options_of(self)
+        known = field_names(type(self))
         for name in changes:
             if name not in known:
                 raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(known)}")

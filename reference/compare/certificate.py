@@ -130,7 +130,10 @@ def dyadic(tree: Tree, dtype: str = "float64") -> Tree:
 
     def convert(a: Any) -> Any:
         a = np.asarray(a)
-        return np.asarray(lift(a), dtype=object) if a.dtype.kind == "f" else a
+        if a.dtype.kind != "f":
+            return a
+        values, which = np.unique(a, return_inverse=True)  # few, since they are small integers
+        return np.asarray(lift(values), dtype=object)[which.ravel()].reshape(a.shape)
 
     return tree_map(convert, tree)
 

@@ -102,7 +102,7 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], 
     mine, theirs, bounds = rounding(hand, torch, trial, runs, wide)
     runs = _alike_where_overflown(runs, mine[np.longdouble if trial.dtype == "float64" else np.float64]), runs[1]
     tensors = _against(runs, lambda n, a, b: bounds[n])
-    exact_kinks = trial.integers and _rounds_nothing(theirs) and (not hand.may_round_at_kinks or _rounds_nothing(mine))
+    exact_kinks = trial.integers and not _rounds(theirs) and not hand.may_miss_kinks(trial, _rounds(mine))
     room: nudge.Room = {}
     for looks, near in ((nudge.LOOKS, NEAR), (nudge.MORE, 1.0)):
         off = [t for t in tensors if near < t.ratio and np.isfinite(t.error)]
@@ -172,10 +172,10 @@ def _in(side: Side, trial: Trial, run: Run, dtype: Any) -> Run:
     return other if {n: np.shape(a) for n, a in other.items()} == {n: np.shape(a) for n, a in run.items()} else {}
 
 
-def _rounds_nothing(runs: dict[Any, Run]) -> bool:
-    """Do float32 and float64 give the same numbers?"""
+def _rounds(runs: dict[Any, Run]) -> bool:
+    """Do float32 and float64 give other numbers, or was there no run in both?"""
     narrow, wide = runs[np.float32], runs[np.float64]
-    return narrow is not wide and all(a is None or np.array_equal(a, wide[n]) for n, a in narrow.items())
+    return narrow is wide or not all(a is None or np.array_equal(a, wide[n]) for n, a in narrow.items())
 
 
 def _where_finite(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run]) -> Run:

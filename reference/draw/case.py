@@ -30,8 +30,9 @@ class Case:
     scale: float = 1.0
     optimizer: Optimizer | None = None
 
-    def trial(self) -> Trial:
-        """Parameters, inputs and an upstream gradient, all random: never zeros or ones alone."""
+    def trial(self, running: Layer | None = None) -> Trial:
+        """Parameters, inputs and an upstream gradient, all random: never zeros or ones alone. `running`: the same
+        layer, made to note what is given to what is inside it."""
         rng = np.random.default_rng(self.seed)
         values = Values(rng, self.exact, self.scale)
         # What float32 is given, float64 is given too: so a difference is arithmetic, not data.
@@ -39,7 +40,7 @@ class Case:
             cast(tree, self.dtype) for tree in (self.layer.sample_params(values), self.layer.sample(values, self.shape))
         )
         with np.errstate(all="ignore"):
-            y, _ = run(self.layer, params, x, np.random.default_rng(self.seed))
+            y, _ = run(running or self.layer, params, x, np.random.default_rng(self.seed))
         unscaled = Values(rng, self.exact)
         dy = tree_map(lambda a: unscaled.real(np.shape(a)) if np.asarray(a).dtype.kind == "f" else None, y)
         return Trial(x, integers=self.exact, seed=self.seed, params=params, dy=cast(dy, self.dtype))

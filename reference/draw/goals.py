@@ -200,19 +200,21 @@ GOALS: tuple[Goal, ...] = (
 )
 
 
-def reached(case: Case, trial: Trial) -> set[str]:
-    """The goals that one case reaches: of the layers inside it that have one, and of its architecture."""
+def reached(case: Case) -> tuple[Trial, set[str]]:
+    """The numbers of a case, and the goals that it reaches with them: of the layers inside it that have one, and of its
+    architecture."""
     layers = list(record.walk(case.layer))
     classes = {type(layer).__name__ for layer in layers}
     found = {goal for goal, cls in ARCHITECTURE.items() if cls in classes}
     graphs = [layer for layer in layers if isinstance(layer, Graph)]
     found |= {goal for goal, has in GRAPHS.items() if any(map(has, graphs))}
-    if here := [g for g in GOALS if classes & set(g.classes)]:
-        spied = {name for g in here for name in g.classes}
-        for _, layer, x, _ in record.inputs(case.layer, trial.params, trial.x, case.seed, spied):
-            name = type(layer).__name__
-            found |= {g.name for g in here if name in g.classes and g.reached(layer, x)}
-    return found
+    here, seen = [g for g in GOALS if classes & set(g.classes)], list[record.Record]()
+    spied = {name for g in here for name in g.classes}
+    trial = case.trial(record.spied(case.layer, seen.append, spied) if here else None)
+    for _, layer, x, _ in seen:
+        name = type(layer).__name__
+        found |= {g.name for g in here if name in g.classes and g.reached(layer, x)}
+    return trial, found
 
 
 def _fans_out(graph: Graph) -> bool:

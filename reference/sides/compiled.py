@@ -74,7 +74,8 @@ class Compiled(Module):
     outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
     networks: dict[Any, tuple[nn.Module, Callable]] = field(default_factory=dict, compare=False, repr=False)
 
-    may_round_at_kinks = True
+    def may_miss_kinks(self, trial: Trial, rounds: bool) -> bool:
+        return rounds
 
     def run(self, trial: Trial) -> Run:
         return self._guarded(partial(Module.run, self, trial), trial)

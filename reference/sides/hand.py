@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, Tree, flatten, options_of, run
+from manualbp.base import Array, Layer, Tree, flatten, options_of, run
 
 from ..compare.bound import EPS, WIDE
 from ..compare.certificate import Rounds, coarse_grained, dyadic, plain
+from ..compare.tensor import same
 from ..draw.trial import Trial
 from . import record
 from .run import BUFFER, GRADIENT, OUTPUT, Run, leaves, named
@@ -23,7 +24,6 @@ class Hand(Side):
     seed: int | None = None
 
     precisions = (np.float32, np.float64, np.longdouble) if WIDE else (np.float32, np.float64)
-    may_round_at_kinks = True
 
     def run(self, trial: Trial) -> Run:
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of
@@ -54,8 +54,19 @@ class Hand(Side):
         told = self.run(trial)
         return all(a is None or np.array_equal(plain(a), np.asarray(told[n], dtype=float)) for n, a in found.items())
 
+    def may_miss_kinks(self, trial: Trial, rounds: bool) -> bool:
+        """Where what any layer inside it gives is rounded: a sign or a step would hide it from the output."""
+        narrow, wide = (self._inside(trial.cast(dtype)) for dtype in (np.float32, np.float64))
+        return rounds or not all(map(same, narrow, wide))
+
     def noise(self, trial: Trial, rng: np.random.Generator) -> Run | None:
         return Hand(record.noisy(self.layer, rng, EPS[trial.dtype]), self.seed).run(trial)
+
+    def _inside(self, trial: Trial) -> list[Array]:
+        """What every layer gives."""
+        with np.errstate(all="ignore"):
+            seen = record.inputs(self.layer, trial.params, trial.x, self.seed)
+        return [a for *_, y in seen for a in leaves(y, "y").values()]
 
     def _rng(self) -> Any:
         return None if self.seed is None else np.random.default_rng(self.seed)

@@ -9,22 +9,26 @@ from manualbp.base import Layer, Params, Tree, run, tree_map
 from manualbp.container import Container, Parent
 from manualbp.tree import leaves
 
+FEW = 4.0  # last bits that a sum whose terms cancel may be off by
+
 Record = tuple[str, Layer, Tree, Tree]  # path, layer, its input, its output
 
 
-def inputs(
-    layer: Layer, params: Params, x: Tree, seed: int | None = None, classes: Collection[str] | None = None
-) -> list[Record]:
-    """(path, layer, x, y) of every layer that is no container, or is of these classes, in the order in which their
-    outputs come: what a composite is made of stands before it."""
+def inputs(layer: Layer, params: Params, x: Tree, seed: int | None = None) -> list[Record]:
+    """What every layer that is no container was given and gave."""
     log: list[Record] = []
-    rng = None if seed is None else np.random.default_rng(seed)
-
-    def spied(path: str, part: Layer, inside: Layer) -> Layer:
-        return Spy(part, inside, log.append, path) if classes is None or type(part).__name__ in classes else inside
-
-    run(_within(layer, spied), params, x, rng)
+    run(spied(layer, log.append), params, x, None if seed is None else np.random.default_rng(seed))
     return log
+
+
+def spied(layer: Layer, note: Callable[[Record], None], classes: Collection[str] | None = None) -> Layer:
+    """The same network, which notes (path, layer, x, y) of every layer that is no container, or is of these classes, in
+    the order in which their outputs come: what a composite is made of stands before it."""
+
+    def noting(path: str, part: Layer, inside: Layer) -> Layer:
+        return Spy(part, inside, note, path) if classes is None or type(part).__name__ in classes else inside
+
+    return _within(layer, noting)
 
 
 class Spy(Layer, family=True):
@@ -98,7 +102,11 @@ class Noisy(Layer, family=True):
         return tree_map(rounded, results)
 
     def off(self, a, size):
-        return np.asarray(a + self.eps * size * self.rng.choice([-1.0, 1.0], np.shape(a)), a.dtype)
+        """Beside a; or 0, where a is itself no more than such noise: the other side may have nothing there."""
+        noise = self.eps * size
+        near = a + noise * self.rng.choice([-1.0, 1.0], np.shape(a))
+        nothing = (np.abs(a) <= FEW * noise) & self.rng.choice([True, False], np.shape(a))
+        return np.asarray(np.where(nothing, 0.0, near), a.dtype)
 
 
 def real(a: Any) -> bool:

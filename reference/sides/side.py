@@ -13,14 +13,10 @@ from .run import Run
 class Side:
     """run(trial) gives outputs, gradients, buffers and intermediates under their names, in the trial's precision.
 
-    precisions          those in which its rounding can be measured
-    may_round_at_kinks  where its own arithmetic rounds, may it miss a kink on which small integers lie? Code that is
-                        brought to be judged may not where the other side does not
+    precisions: those in which its rounding can be measured.
     """
 
     precisions: ClassVar[tuple[Any, ...]] = (np.float32, np.float64)
-
-    may_round_at_kinks: ClassVar[bool] = False
 
     def run(self, trial: Trial) -> Run:
         raise NotImplementedError
@@ -31,6 +27,11 @@ class Side:
 
     def proves_exact(self, trial: Trial) -> bool:
         """Is it certain that no operation on these data rounds, so that any other side must agree bit for bit?"""
+        return False
+
+    def may_miss_kinks(self, trial: Trial, rounds: bool) -> bool:
+        """May its own arithmetic miss a kink on which small integers lie? Code that is brought to be judged may not
+        where the other side does not. `rounds`: float32 and float64 give it different numbers."""
         return False
 
     def cuts(self, trial: Trial) -> bool:
