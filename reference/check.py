@@ -91,7 +91,7 @@ def check_function(
     forward   (x, w, b) -> y or y, cache;  or a class or object with forward and backward methods; or a
               torch.autograd.Function, its apply, or torch code around it
     backward  (dy, cache), (dy, x, w, b) or (dy) -> gradients in the order of the inputs, or a dict by name;
-              left out: forward(x, …) gives (loss, gradients) at once
+              left out: forward(x, …) gives (loss, gradients) at once, or (y, back), where back(dy) gives them
     inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
               Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
               what is not differentiated; a hypothesis strategy; numbers, strings and flags are handed on. By name,
@@ -227,7 +227,7 @@ def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:
 
 
 @for_users
-def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int = 0, **options: Any) -> Report:
+def check_optimizer(step: Any, *, against: Any = None, steps: int = 12, seed: int = 0, **options: Any) -> Report:
     """An update rule against another, in lock-step on the same gradients.
 
     step     (p, g, state) -> p, state;  the state is what you like, None before the first step; without a state
@@ -236,6 +236,7 @@ def check_optimizer(step: Any, *, against: Any = None, steps: int = 6, seed: int
              step(grads), or step() after .grads, or .grad of each parameter, was set
              a torch.optim.Optimizer class, or a function that makes one of the parameters
     against  a torch.optim.Optimizer class, torch's or another;  or a rule in any form that step may have
+    steps    how many are compared, the last one on large gradients: more than a warm-up lasts
     options  of `against`, handed on to a class or a function that is checked where it takes options of these names
 
     >>> check_optimizer(lambda p, g, s: (p - 0.1 * g, s), against=torch.optim.SGD, lr=0.1)

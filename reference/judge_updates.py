@@ -27,7 +27,7 @@ NEARLY = 1e-6  # relative: ratios this close are one
 def judge_step(step: Callable, against: Any, count: int, seed: int, options: Mapping[str, Any]) -> Report:
     """The report on somebody's rule."""
     if not isinstance(count, int) or count < 1:
-        raise ValueError(f"steps={count!r}: a number of steps is needed, and three show what is kept, steps=6")
+        raise ValueError(f"steps={count!r}: a number of steps is needed, and three show what is kept, steps=12")
     truth = truth_of(against, options)
     title = getattr(step, "__name__", type(step).__name__)
     rule, steps, notes = _begun(step, truth, options, count, seed, title)

@@ -47,10 +47,10 @@ def test_a_wrong_rule_is_called_wrong_by_its_name(name):
 def test_what_is_wrong_is_said():
     report = check_optimizer(lambda p, g, s: (p + 0.1 * g, s), against=SGD, lr=0.1)
     assert "The update is not that of the rule intended." in str(report)
-    assert "the first wrong step is 1 of 6" in report.notes
+    assert "the first wrong step is 1 of 12" in report.notes
     assert "the change of the parameters is -1 times the right one throughout" in report.notes
     report = check_optimizer(lambda p, g, s: (p - 0.1 * g, g), against=SGD, **MOMENTUM)
-    assert "the first wrong step is 2 of 6" in report.notes
+    assert "the first wrong step is 2 of 12" in report.notes
     report = check_optimizer(adam(decay=0.1), against=torch.optim.AdamW, lr=0.01, weight_decay=0.3)
     assert "yours − right = 0.002 · p in that step" in report.notes
 
@@ -250,3 +250,16 @@ def test_a_mistake_of_the_catalogue_is_named_in_a_function_of_anybody(step):
 
 def test_an_option_that_a_class_has_not_is_not_set_in_a_group():
     assert check_optimizer(RateAlone, against=SGD, lr=0.1)
+
+
+def test_a_warm_up_that_ends_too_late_is_seen():
+    def warmed(length):
+        def step(p, g, t):
+            t = (t or 0) + 1
+            return p - 0.1 * min(1.0, t / length) * g, t
+
+        return step
+
+    assert check_optimizer(warmed(8), against=warmed(8))
+    assert not check_optimizer(warmed(9), against=warmed(8))
+    assert not check_optimizer(lambda p, g, t: (p - 0.1 * g * ((t or 0) < 8), (t or 0) + 1), against=SGD, lr=0.1)

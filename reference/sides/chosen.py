@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import nn
 
 from manualbp.base import Tree, tree_map
 
-from .arguments import calling
+from .arguments import calling, parameters
 from .forms import CallForm, forms, taken
 from .gradients import is_listed, is_real, leaves_of, numeric, plain
 from .objects import Object, maker, methods
@@ -61,7 +61,7 @@ def chosen(given: GivenCode, arrays: Mapping[str, Any], outputs: int | None, ord
         )
     call = _listed(_with(given.fixed, calling(given.forward, order, "forward")))
     if given.backward is None:
-        return _one_function(given, call, arrays)
+        return _one_function(given, call, arrays, outputs)
     return _pair(given, call, arrays, outputs)
 
 
@@ -141,8 +141,8 @@ def _no_backward(name: str) -> str:
     )
 
 
-def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any]) -> Subject:
-    """A loss with its gradients, or torch code around a torch.autograd.Function."""
+def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
+    """A loss with its gradients, an output with its backward, or torch code around a torch.autograd.Function."""
     name = getattr(given.forward, "__name__", type(given.forward).__name__)
     found, error = _tried(call, arrays)
     tensors = error is not None or any(isinstance(a, torch.Tensor) for a in leaves_of(found))
@@ -155,11 +155,29 @@ def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any]) -
             return AutogradFunction(call, given.names)
     if not (isinstance(found, tuple) and len(found) > 1):
         return _differentiated(given, call, arrays, name, not tensors)
-    subject = LossAndGradient(call, given.names, given.constant, tensors)
+    if callable(back := found[-1]) and parameters(back) != []:
+        return _pair(replace(given, backward=_pulled_back), call, arrays, outputs)
+    subject = LossAndGradient(_with_gradients(call) if callable(back) else call, given.names, given.constant, tensors)
     ran = _ran(subject, arrays)
     if isinstance(ran, Exception):
         raise ran if is_ours(ran) else RefusedError("backward", ran)
     return subject
+
+
+def _with_gradients(call: Callable) -> Callable[[Mapping[str, Any]], Any]:
+    """Of a function that returns (loss, back): loss and back()."""
+
+    def called(arrays: Mapping[str, Any]) -> Any:
+        loss, back = call(arrays)
+        return loss, back()
+
+    return called
+
+
+def _pulled_back(dy: Any, cache: Callable) -> Any:
+    """The backward of a forward that returns it, made for these inputs: y, back."""
+    takes = len(parameters(cache) or [dy])
+    return cache(*dy) if isinstance(dy, tuple) and takes == len(dy) > 1 else cache(dy)
 
 
 def _pair(given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:

@@ -41,11 +41,6 @@ def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant:
         return _known(keyed(found, names), names, arrays)
     if (fields := getattr(found, "_fields", None)) and {*keyed(dict.fromkeys(fields), names)} <= {*names}:
         return keyed(found._asdict(), names)
-    if callable(found):
-        raise ValueError(
-            "the second result of forward is a function, not the gradients: give a backward that calls it, "
-            "check_function(forward, lambda dy, back: back(dy), against=…, inputs=…)"
-        )
     each = tuple(found) if isinstance(found, (tuple, list)) and not _is_one_array(found, names, arrays) else (found,)
     real = tuple(n for n in names if is_real(arrays.get(n, 0.0)))
     for order in (names, real, tuple(n for n in real if n not in constant)):

@@ -35,6 +35,18 @@ def torch_affine(x, W, b):
     return x @ W + b
 
 
+def affine_pulled(x, W, b):
+    return x @ W + b, lambda dy: (dy @ W.T, x.T @ dy, dy.sum(0))
+
+
+def affine_pulled_badly(x, W, b):
+    return x @ W + b, lambda dy: (dy @ W.T, x.T @ dy, dy.mean(0))
+
+
+def parts_pulled(x):
+    return (np.sin(x), x * x), lambda da, db: da * np.cos(x) + db * 2 * x
+
+
 def as_dict(dy, cache):
     dx, dW, db = affine_backward(dy, cache)
     return {"dx": dx, "dW": dW, "db": db}
@@ -67,6 +79,10 @@ def wrong_dict(dy, cache):
 
 
 AFFINE = [
+    right("forward returns its backward", affine_pulled, against=torch_affine, inputs=XWB),
+    right("two outputs and their backward", parts_pulled, against=lambda x: (torch.sin(x), x * x), inputs=ND),
+    right("a loss and what gives its gradient", lambda x: ((x**2).sum(), lambda: 2 * x), inputs=ND),
+    wrong("forward returns a backward with a mean", affine_pulled_badly, against=torch_affine, inputs=XWB, says="B04"),
     right("affine, cache", affine_forward, affine_backward, against=torch_affine, inputs=XWB),
     right("affine, inputs in another order", affine_forward, affine_backward, against=torch_affine,
           inputs={"b": ("M",), "W": ("D", "M"), "x": ("N", "D")}),
