@@ -24,7 +24,7 @@ from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
-from .diagnose.probes import further_facts
+from .diagnose.probes import further_facts, without_conjugates
 from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .judge_alone import by_itself, on_kinks
@@ -129,13 +129,19 @@ def _wrong(
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
     failed = [(t.trial, [x.of.path for x in t.wrong if x.is_gradient]) for t in tried if t.wrong]
     told = () if suspects else of_paths(judged.hand, judged.torch, failed)
-    told = (*told, *further_facts(judged.subject, known, bool(suspects)))
+    told = (*told, *further_facts(judged.subject, known, bool(suspects)), *_of_conjugates(judged.subject, shown))
     refused = (*_of_cuts(judged, tried, side), *told, *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
         shown.found.dtype,
     )  # fmt: skip
+
+
+def _of_conjugates(subject: Subject | None, shown: ComparedTrial) -> tuple[str, ...]:
+    wrong = [t.of.path for t in shown.wrong if t.is_gradient]
+    told = without_conjugates(subject, shown.trial, of_role(shown.found.runs[1], GRADIENT), wrong)
+    return (told,) if told else ()
 
 
 def _telling(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from manualbp import Hardtanh, LeakyReLU, Linear, NLLLoss, Objective, ReLU, Sequential, Tanh
+from manualbp import Hardtanh, LeakyReLU, Linear, LPPool3d, NLLLoss, Objective, ReLU, Sequential, Tanh
+from manualbp.operations import Sign
 from reference.compare.certificate import Dyadic, Dyadic32, Rounds, dyadic, plain
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
@@ -74,3 +75,9 @@ def test_a_bound_in_the_place_of_an_entry_certifies_nothing_behind_it():
 def test_infinite_data_have_no_certificate():
     trial = Trial(np.array([1.0, -np.inf]), integers=True, dy=np.array([1.0, 2.0]))
     assert not Hand(ReLU()).proves_exact(trial)
+
+
+def test_a_division_by_zero_certifies_nothing():
+    """0 to a negative power is infinite in an array, and an error for a number."""
+    case = Case(Sequential(Sign(), LPPool3d(2.0, (1, 1, 2), ceil_mode=True)), (8, 4, 1, 2), seed=3287165, exact=True)
+    assert not Hand(case.layer).proves_exact(case.trial())

@@ -10,6 +10,7 @@ from manualbp.base import tree_map
 
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial
+from ..sides.around import OfComplex, joined, pairs
 from ..sides.yours import Arrays, Subject
 
 NEAR = 1e-9  # relative: two results of one formula
@@ -61,10 +62,33 @@ def _facts(subject: Subject, trial: Trial, wrong: Sequence[str]) -> Iterator[str
             found["curved"].append(n)
         elif _of_forward(subject, trial, n, np.asarray(g), dy, y):
             found["forward"].append(n)
+    if isinstance(dy, tuple):
+        yield from _left_out(subject, trial, first, y, dy, [n for n in wrong if n not in found["constant"]])
     for kind, names in found.items():
         verb = {True: ("does", "do"), False: ("is", "are")}[kind != "forward"][len(names) > 1]
         if names:
             yield f"your {', '.join(f'd{n}' for n in names)} " + SAYS[kind].format(verb)
+
+
+def _left_out(subject: Subject, trial: Trial, first: Arrays, y: Any, dy: tuple, wrong: Sequence[str]) -> Iterator[str]:
+    """Outputs whose upstream gradient has no part in a gradient, although they depend on its input."""
+    for k, part in enumerate(dy):
+        if isinstance(part, tuple) or not np.size(part):
+            continue
+        _, _, other = _run(subject, trial.arrays, (*dy[:k], -0.5 * part + 1, *dy[k + 1 :]))
+        same = [n for n in wrong if first.get(n) is not None and np.any(first[n]) and _same(first[n], other[n])]
+        names = [n for n in same if _reaches(subject, trial, n, y, k)]
+        if names:
+            verb = "does" if len(names) == 1 else "do"
+            of = "its input" if len(names) == 1 else "their inputs"
+            yield f"your {', '.join(f'd{n}' for n in names)} {verb} not depend on dy[{k}], while y[{k}] depends on {of}"
+
+
+def _reaches(subject: Subject, trial: Trial, name: str, y: Any, k: int) -> bool:
+    """Does the k-th output change with this input?"""
+    arrays = {n: np.array(a) for n, a in trial.arrays.items()}
+    moved = subject.fresh().forward(arrays | {name: 0.75 * arrays[name]})[0]
+    return not _same(y[k], moved[k])
 
 
 def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: Any) -> bool:
@@ -78,6 +102,19 @@ def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: A
     if isinstance(of_dy, tuple) or not np.isfinite(of_dy - at_zero).all():
         return False
     return _same(g, of_dy - at_zero) and _same(FAR * (of_dy - at_zero), far - at_zero)  # only what is linear has one
+
+
+def without_conjugates(subject: Subject | None, trial: Trial, right: Mapping[str, Any], wrong: Sequence[str]) -> str:
+    """A sentence if complex gradients are linear in dy with the derivative itself where its conjugate is wanted: then
+    the conjugate of what they make of the conjugate of dy is right."""
+    if not isinstance(subject, OfComplex) or trial.large:
+        return ""
+    fresh = subject.fresh()
+    _, cache = fresh.forward({n: np.array(a) for n, a in trial.arrays.items()})
+    grads = fresh.backward(fresh.conjugated(trial.dy, cache), cache)
+    names = [n for n in wrong if n in subject.complex_names and _same(pairs(np.conj(joined(grads[n]))), right[n])]
+    told = ", ".join(f"d{n}" for n in names)
+    return f"your {told} would be right with conjugates: dz = dy · conj(∂y/∂z) in torch's convention" if names else ""
 
 
 def _run(subject: Subject, arrays: Mapping[str, Any], dy: Any = None) -> tuple[Any, Any, Arrays]:

@@ -4,7 +4,7 @@ sign      of the update, of the gradient                 factor   of the update,
 decay     forgotten, of the other sign, coupled instead of decoupled, without lr, after the step, twice or half
 state     not kept, shared by the parameters             options  an option of the rule that is not applied
 moments   bias corrections that are missing              float32  seven digits
-roots     left out of a divisor, or ε inside
+roots     left out of a divisor, or ε inside             counts   of steps, one for each array
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -346,6 +346,25 @@ def _moved(keep: float, p: Array, u: Array) -> Array:
     return keep * p - u
 
 
+def _counts(w: Wrong) -> Iterator[Mistake]:
+    """A rule that counts its steps, in a loop over the arrays."""
+    if w.truth.opt is not None and w.truth.opt.counted:
+        text, relation = "The steps are counted anew for every array.", "yours = the rule with t + 1 at every array"
+        yield Mistake("count", text, relation, "t ← t + 1 once a step, before the loop", partial(_one_count, w))
+
+
+def _one_count(w: Wrong) -> History:
+    opt = w.truth.opt
+    assert opt is not None
+    t, params, states, history = 0, dict(w.steps.params), {n: opt.start(p) for n, p in w.steps.params.items()}, []
+    for grads in w.steps.grads:
+        for n, p in params.items():
+            t += 1
+            params[n], states[n] = opt.rule(t, p, np.array(grads[n]), states[n])
+        history.append(dict(params))
+    return history
+
+
 def _rounded(w: Wrong) -> Iterator[Mistake]:
     def short(flat: Mapping[str, Any]) -> Flat:
         return _changed(lambda a: a.astype(np.float32).astype(a.dtype), flat)
@@ -356,7 +375,7 @@ def _rounded(w: Wrong) -> Iterator[Mistake]:
     yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))))
 
 
-KINDS = (_signs, _decays, _moments, _roots, _states, _options, _rounded, _factors)
+KINDS = (_signs, _decays, _moments, _roots, _states, _counts, _options, _rounded, _factors)
 
 
 def in_float32(w: Wrong) -> bool:

@@ -94,6 +94,10 @@ class OfComplex(Around):
         grads = self.inner.backward(dy, inner)
         return {n: as_pairs(g) if n in self.complex_names else g for n, g in grads.items()}
 
+    def conjugated(self, dy: Any, cache: Any) -> Any:
+        """dy with the conjugates of the gradients by complex outputs."""
+        return tree_map(lambda d: pairs(np.conj(d)), _upstream(dy, plain(cache[1])))
+
 
 def joined(a: Any) -> Any:
     """Complex numbers of pairs along the last axis."""

@@ -8,7 +8,7 @@ import numpy as np
 from manualbp.base import Array, Layer, Tree, flatten, options_of, run
 
 from ..compare.bound import EPS, WIDE
-from ..compare.certificate import Rounds, coarse_grained, dyadic, plain
+from ..compare.certificate import coarse_grained, dyadic, plain
 from ..compare.tensor import same
 from ..draw.trial import Trial
 from . import record
@@ -47,7 +47,7 @@ class Hand(Side):
             return False  # put in the place of an entry, as a bound is, such a number carries no certificate
         try:
             found = self.run(trial.map(lambda tree: dyadic(tree, trial.dtype)))
-        except (Rounds, TypeError, AttributeError, ValueError):
+        except (ArithmeticError, TypeError, AttributeError, ValueError):
             return False  # an exp, a root: no method of a dyadic number; and NumPy makes no array of a single object
         except SystemError:  # NumPy's matmul of objects goes on after the first of these, and trips over it
             return False

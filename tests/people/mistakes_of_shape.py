@@ -4,6 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from reference import Indices
+
 from .corpus import ND, XWB
 from .mistakes import wrongly
 
@@ -47,6 +49,25 @@ def layer_norm_of(name, says, dg, ids=""):
         f"layer norm: {name}", lambda x, g, b: standard(x)[0] * g + b, layer_norm_back(dg),
         lambda x, g, b: F.layer_norm(x, (x.shape[1],), g, b), NORM, ids=ids, says=says,
     )  # fmt: skip
+
+
+def pooled(x, m):
+    return (x * m[..., None]).sum(1) / m.sum(1)[:, None].clip(1, None)
+
+
+def cell(z, c):
+    new = c * np.tanh(z)
+    return np.tanh(new), new
+
+
+def cell_back(dh, dc, z, c):
+    h, _ = cell(z, c)
+    dnew = dh * (1 - h * h)  # and dc
+    return dnew * c * (1 - np.tanh(z) ** 2), dnew * np.tanh(z)
+
+
+def torch_cell(z, c):
+    return (c * z.tanh()).tanh(), c * z.tanh()
 
 
 def image_of(name, says, axes, ids=""):
@@ -104,6 +125,15 @@ MISTAKES = [
         "batched product: db the other way round", np.matmul,
         lambda dy, a, b: (dy @ b.swapaxes(1, 2), dy.swapaxes(1, 2) @ a), torch.matmul, BATCHES,
         says="right but transposed",
+    ),
+    wrongly(
+        "padding: its mask left out", pooled,
+        lambda dy, x, m: (dy / m.sum(1)[:, None].clip(1, None))[:, None].repeat(x.shape[1], 1), pooled,
+        {"x": ("N", "T", "D"), "m": Indices(("N", "T"), below=2)}, says="not 0 where m hides",
+    ),
+    wrongly(
+        "two outputs: the gradient of the second left out", cell, cell_back, torch_cell,
+        {"z": ("N", "D"), "c": ("N", "D")}, says=r"dz, dc do not depend on dy\[1\], while y\[1\] depends on",
     ),
     wrongly(
         "axes turned: turned on in backward", lambda x: x.transpose(1, 2, 0), lambda dy, x: dy.transpose(1, 2, 0),

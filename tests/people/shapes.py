@@ -221,7 +221,12 @@ DOMAINS = [
           inputs={"x": ("N", "D")}),
     wrong("complex product, conjugates forgotten", lambda a, b: (a @ b, (a, b)),
           lambda dy, c: (dy @ c[1].T, c[0].T @ dy), against=torch.matmul,
-          inputs={"a": Complex(("N", "D")), "b": Complex(("D", "M"))}, side="backward"),
+          inputs={"a": Complex(("N", "D")), "b": Complex(("D", "M"))}, side="backward",
+          says="da, db would be right with conjugates"),
+    wrong("complex square, its conjugate forgotten", lambda z: (z * z, z), lambda dy, z: 2 * z * dy,
+          against=torch.square, inputs={"z": Complex(("N",))}, says="dz would be right with conjugates"),
+    wrong("complex square, its factor forgotten", lambda z: (z * z, z), lambda dy, z: z.conj() * dy,
+          against=torch.square, inputs={"z": Complex(("N",))}, never="conjugates"),
     wrong("inverse, without its transpose", inverse, lambda dy, B: -B @ dy @ B, against=torch.linalg.inv,
           inputs={"A": ("D", "D")}, side="backward", says="yours = −y dy y, right = −yᵀ dy yᵀ"),
 ]  # fmt: skip

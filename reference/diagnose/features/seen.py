@@ -245,7 +245,8 @@ def near(a: Array, b: Array, tolerance: float) -> bool:
 
 
 def spread(a: Array, like: tuple[int, ...]) -> Iterator[Array]:
-    """A vector or number laid along each axis of a shape that it fits; an array of that very shape as it is."""
+    """A vector or number laid along each axis of a shape that it fits; an array along its first axes and its last;
+    one of that very shape as it is."""
     if a.shape == like:
         yield a
     elif a.size == 1:
@@ -254,5 +255,8 @@ def spread(a: Array, like: tuple[int, ...]) -> Iterator[Array]:
         for axis, n in enumerate(like):
             if n == a.size:
                 yield a.reshape(tuple(n if i == axis else 1 for i in range(len(like))))
-    elif a.ndim < len(like) and like[len(like) - a.ndim :] == a.shape:
-        yield a
+    elif a.ndim < len(like):
+        if like[len(like) - a.ndim :] == a.shape:
+            yield a
+        if like[: a.ndim] == a.shape:
+            yield a.reshape(*a.shape, *[1] * (len(like) - a.ndim))
