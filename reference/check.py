@@ -94,7 +94,7 @@ def check_function(
               left out: forward(x, …) gives (loss, gradients) at once, or (y, back), where back(dy) gives them
     inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
               Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
-              what is not differentiated; a hypothesis strategy; numbers, strings and flags are handed on. By name,
+              what is not differentiated; a hypothesis strategy; numbers, strings, flags, dicts are handed on. By name,
               where the names are those of forward, else in this order
     against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
               your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too

@@ -52,6 +52,16 @@ def calling(f: Callable, names: Sequence[str], what: str, example: str = "") -> 
     return lambda given: f(*(given[n] for n in names))
 
 
+def taken_by(f: Callable, names: Sequence[str], fixed: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that a function has arguments for: without those that are no arrays, where it takes fewer."""
+    found = parameters(f)
+    if found is None:
+        return tuple(n for n in names if not isinstance(fixed.get(n), dict))
+    most = len(names) if any(p.kind is p.VAR_POSITIONAL for p in found) else sum(p.kind in POSITIONAL for p in found)
+    by_name = order_of(f, names) is not None
+    return tuple(names) if by_name or most >= len(names) else tuple(n for n in names if n not in fixed)
+
+
 def _checked(what: str, names: Sequence[str], takes: list[str], must: list[str], example: str) -> None:
     """Can as many be given by position, and is none of the same name at another place?"""
     given, wanted = ", ".join(names), ", ".join(takes)

@@ -1,5 +1,6 @@
 """What somebody gave to check_function, brought into the form that is examined: a subject, a truth, trials."""
 
+import copy
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +28,13 @@ from .accepted import (
     told,
     without_broadcast,
 )  # fmt: skip
-from .arguments import calling, order_of
+from .arguments import calling, order_of, taken_by
 from .around import Beside, OfComplex, Symmetric, WithConstants, pairs, truth_of_complex
 from .chance import Anew, Seeded, drawing_alike, draws, draws_apart, generators, keeps_generator
 from .chosen import GivenCode, chosen, copies
 from .formats import checked
 from .gradients import as_tensor, plain
-from .inputs import constants, is_strategy, sorted_out
+from .inputs import constants, is_strategy, numbers_in, sorted_out
 from .precision import FLOAT64, Precision, in_another, precision_of
 from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
@@ -71,7 +72,7 @@ def bring(
         raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     if precision.low and against is None:
         raise ValueError(_NO_GOLDEN.format(precision.low))
-    options = {**(options or {}), **{n: float(v) for n, v in fixed.items() if isinstance(v, (int, float))}}
+    options = {**(options or {}), **numbers_in(fixed)}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
     names = tuple(n for n in order if n in specs)
@@ -193,10 +194,10 @@ class _Bringing:
             raise ValueError(
                 f"against is to be a function of torch, a module or a class of these; it is {self.against!r}"
             )
-        of_arrays = calling(self.against, self.order, "against")
+        of_arrays = calling(self.against, taken_by(self.against, self.order, self.given.fixed), "against")
 
         def call(arrays: Mapping[str, Any]) -> Any:
-            return of_arrays({**self.given.fixed, **arrays})
+            return of_arrays({**copy.deepcopy(self.given.fixed), **arrays})
 
         def truth(*tensors: torch.Tensor) -> Any:
             each = zip(self.given.names, tensors)

@@ -30,7 +30,7 @@ class GivenCode:
     forward: Any
     backward: Callable | None
     names: tuple[str, ...]
-    fixed: Mapping[str, Any]  # inputs that are no arrays: numbers, strings, flags
+    fixed: Mapping[str, Any]  # inputs that are no arrays: numbers, strings, flags, dicts
     constant: tuple[str, ...] = ()
     get: Callable | None = None
     put: Callable | None = None
@@ -71,7 +71,8 @@ def _no_second(given: GivenCode, name: str) -> None:
 
 
 def _with(fixed: Mapping[str, Any], call: Callable) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda arrays: call({**fixed, **arrays})
+    """With the inputs that are no arrays, anew in every call: it may write to a dict."""
+    return lambda arrays: call({**copy.deepcopy(fixed), **arrays})
 
 
 def _listed(call: Callable) -> Callable[[Mapping[str, Any]], Any]:

@@ -20,7 +20,7 @@ EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
 def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Specs of arrays, and what is no array: numbers, strings, flags. A ValueError shows what is taken."""
+    """Specs of arrays, and what is no array: numbers, strings, flags, dicts. A ValueError shows what is taken."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise ValueError(f"inputs is {describe(inputs)}; it takes shapes by name, as {EXAMPLE}")
     specs, fixed = {}, {}
@@ -33,17 +33,28 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
             raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or is_strategy(spec):
             specs[name] = spec
-        elif spec is None or isinstance(spec, (bool, int, float, str, types.FunctionType, torch.dtype)):
+        elif spec is None or isinstance(spec, (bool, int, float, str, dict, types.FunctionType, torch.dtype)):
             fixed[name] = spec
         else:
             raise ValueError(
                 f'inputs[{name!r}] is {describe(spec)}; it takes a shape as ("N", "D") or (4, 3), an array, '
                 f'Indices(("N",), below="C") for integers, Positive(("N",)) and others for numbers of a kind, or a '
-                f"hypothesis strategy; numbers, strings and flags are handed on as they are"
+                f"hypothesis strategy; numbers, strings, flags and dicts of these are handed on as they are"
             )
     if not specs:
         raise ValueError(f"no input is an array, so that there is nothing to differentiate: give shapes, as {EXAMPLE}")
     return specs, fixed
+
+
+def numbers_in(fixed: Mapping[str, Any]) -> dict[str, float]:
+    """What of this is a number, by name; of a dict, what is in it."""
+    found = {}
+    for name, value in fixed.items():
+        if isinstance(value, dict):
+            found |= numbers_in({k: v for k, v in value.items() if isinstance(k, str)})
+        elif isinstance(value, (int, float)):
+            found[name] = float(value)
+    return found
 
 
 def _is_shape(spec: Any) -> bool:

@@ -44,6 +44,29 @@ def conv_backward_naive(dout, cache, lost=False):
     return dxp[:, :, pad : pad + H, pad : pad + W], dw, dout.sum((0, 2, 3))
 
 
+def conv_of_params(x, w, b, conv_param):
+    out, cache = conv_forward_naive(x, w, b, **conv_param)
+    return out, (*cache[:3], conv_param)
+
+
+def conv_of_params_back(dout, cache):
+    *arrays, conv_param = cache
+    return conv_backward_naive(dout, (*arrays, conv_param["pad"], conv_param["stride"]))
+
+
+def running_norm(x, gamma, beta, bn_param):
+    """It keeps the running mean in the dict that it is given."""
+    out, cache = batchnorm_forward(x, gamma, beta, bn_param["eps"])
+    bn_param["running_mean"] = 0.9 * bn_param.get("running_mean", 0) + 0.1 * x.mean(0)
+    return out * (bn_param["mode"] == "train"), cache
+
+
+def dropped(x, dropout_param):
+    np.random.seed(dropout_param["seed"])
+    mask = (np.random.rand(*x.shape) < dropout_param["p"]) / dropout_param["p"]
+    return x * mask, (dropout_param, mask)
+
+
 def max_pool_forward(x):
     N, C, H, W = x.shape
     return x.reshape(N, C, H // 2, 2, W // 2, 2).max(axis=3).max(axis=4), x
@@ -250,6 +273,15 @@ def torch_columns(A, W, b):
 
 
 PEOPLE = [
+    right("convolution, its parameters in a dict", conv_of_params, conv_of_params_back, against=torch_conv,
+          inputs=CONV | {"conv_param": {"stride": 1, "pad": 1}}),
+    right("batch norm that writes to its dict", running_norm, batchnorm_backward_alt,
+          against=lambda x, gamma, beta, bn_param: torch_bn(x, gamma, beta),
+          inputs=BN | {"bn_param": {"mode": "train", "eps": 1e-5}}),
+    right("dropout with a seed in its dict", dropped, lambda dy, c: dy * c[1],
+          inputs=ND | {"dropout_param": {"p": 0.6, "seed": 1}}),
+    wrong("dropout, its factor from the dict once more", dropped, lambda dy, c: dy * c[1] / c[0]["p"],
+          inputs=ND | {"dropout_param": {"p": 0.6, "seed": 1}}, side="backward", says="1/p · right|1 − p|G18"),
     right("naive convolution", conv_forward_naive, conv_backward_naive, against=torch_conv, inputs=CONV),
     wrong("naive convolution, = for +=", conv_forward_naive, lambda d, c: conv_backward_naive(d, c, True),
           against=torch_conv, inputs=CONV, side="backward"),
