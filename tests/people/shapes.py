@@ -150,7 +150,8 @@ SIZES = [
     error("shapes that do not go together", lambda x, W: (x @ W, (x, W)), lambda dy, c: (dy @ c[1].T, c[0].T @ dy),
           against=torch.matmul, inputs={"x": ("N", "D"), "W": ("M", "D")}, says="raised.*only where D = M"),
     error("inputs that are no dict", heads, heads_back, inputs=("N", "D"), says="takes shapes by name"),
-    error("an input that is no spec", heads, heads_back, inputs={"x": {"N": 3}}, says=r"inputs\['x'\].*Indices"),
+    error("an input that is no spec", heads, heads_back, inputs={"x": {"N", 3}}, says=r"inputs\['x'\].*Indices"),
+    error("a dict for an array", heads, heads_back, inputs={"x": {"N": 3}}, says="no input is an array.*give shapes"),
 ]  # fmt: skip
 
 
