@@ -40,7 +40,7 @@ def kernel(inside, factor=1.0, only=None, row=None):
             dx = r * (g - x * r * r * (g * x).mean(-1, keepdim=True)) * factor
             if row is not None:
                 dx[row] *= 1.03
-            return dx.to(given), (dy * x * r).sum(0).to(given)
+            return dx.to(given), (dy * x * r).sum([*range(x.ndim - 1)]).to(given)
 
     return Kernel
 
@@ -100,6 +100,13 @@ def test_a_shorter_format_inside_is_coarse(inside, digits):
     assert f'dtype="{name}"' in str(report)
     assert code_of([report]) == 1
     assert json.loads(report.to_json())["digits"] == report.digits
+
+
+def test_a_sum_in_another_order_is_a_shorter_formats_own():
+    """A dy that is transposed in memory is summed in the order of its memory."""
+    report = check_function(kernel(torch.float32), against=rms_norm, inputs=SCALED | {"x": ("N", "T", "D")})
+    assert report.verdict == "coarse", str(report)
+    assert not report.contracts
 
 
 @pytest.mark.parametrize("inside", [torch.float32, torch.bfloat16])

@@ -7,7 +7,7 @@ looks for one first.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,8 +78,7 @@ def inside(tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
     given = [a for trial, _ in tried for a in trial.real]
     runs = [a for _, found in tried for n, a in found.runs[0].items() if n.role in (OUTPUT, GRADIENT)]
     arrays = [a for a in runs if a is not None and a.dtype.kind == "f" and a.any()]
-    held = (name for name in SHORT if all(_held(a, name) for a in arrays) and not all(_held(a, name) for a in given))
-    format = next(held, None) if arrays else None
+    format = shorter(arrays, given) if arrays else None
     off = max((_relative(t) for _, found in tried for t in found.tensors), default=0.0)
     return None if format is None or not 0 < off < 1 else Coarse(math.floor(-math.log10(off)), format, True)
 
@@ -102,10 +101,13 @@ def _throughout(tried: Sequence[Comparison]) -> bool:
 def format_of(tried: Sequence[Comparison]) -> str | None:
     """The shortest format that holds all numbers of the wrong tensors, if it is none of what is right, too."""
     wrong = [t for found in tried for t in found.wrong if t.hand is not None and t.torch is not None]
-    for name in SHORT:
-        if wrong and all(_held(t.hand, name) for t in wrong) and not all(_held(t.torch, name) for t in wrong):
-            return name
-    return None
+    return shorter([t.hand for t in wrong], [t.torch for t in wrong]) if wrong else None
+
+
+def shorter(arrays: Collection[Array | None], given: Collection[Array | None]) -> str | None:
+    """The shortest format that holds all numbers of the first, if it does not hold those of the second, too."""
+    held = (n for n in SHORT if all(_held(a, n) for a in arrays) and not all(_held(a, n) for a in given))
+    return next(held, None)
 
 
 def _held(a: Array | None, name: str) -> bool:

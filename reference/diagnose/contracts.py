@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from manualbp.base import Array, tree_map
 
 from ..compare.bound import distance, largest
+from ..compare.coarse import shorter
 from ..compare.nudge import FACTOR, LOOKS, moved
 from ..compare.tensor import same
 from ..draw.trial import Trial, cast, corner
@@ -168,7 +169,7 @@ def _needed(subject: Subject, trial: Trial) -> Broken | None:
         except Exception as e:
             told = f"where {name} needs no gradient (needs_input_grad) it raises {in_words(e, trial.sizes)}"
             return Broken(told, note=not isinstance(e, BUGS))
-        room = _room(grads, trial, dy) if frozen.format is None else SUMMED * UNIT[frozen.format] * _largest(grads, dy)
+        room = _room(frozen, grads, trial, dy)
         for n in named:
             if n == name:
                 continue
@@ -264,7 +265,7 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right, refused = _kept(subject.backward(_copied(dy), cache)), None
-    room = _room(right, trial, dy) if subject.format is None else SUMMED * UNIT[subject.format] * _largest(right, dy)
+    room = _room(subject, right, trial, dy)
     constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
     again = subject.fresh()
     _, cache = again.forward(_inputs(trial))
@@ -308,8 +309,12 @@ def _largest(right: Arrays, dy: Any) -> float:
     return max((largest(np.asarray(a)) for a in (*right.values(), *flat(dy)) if a is not None), default=0.0)
 
 
-def _room(right: Arrays, trial: Trial, dy: Any) -> float:
-    """Strides change the order of sums, nothing else: 2¹⁰ ε of the largest number about."""
+def _room(subject: Subject, right: Arrays, trial: Trial, dy: Any) -> float:
+    """Strides change the order of sums, nothing else: 2¹⁰ ε of the largest number about, and less of a shorter format,
+    where that is the subject's own, or all its gradients are of it inside."""
+    grads = [g for g in right.values() if g is not None and g.dtype.kind == "f" and g.any()]
+    if (format := subject.format or (shorter(grads, trial.real) if grads else None)) is not None:
+        return SUMMED * UNIT[format] * _largest(right, dy)
     about = [a for a in [*right.values(), *_inputs(trial).values(), *flat(dy)] if a is not None]
     eps = max((np.finfo(a.dtype).eps for a in about if a.dtype.kind == "f"), default=0.0)
     return 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))

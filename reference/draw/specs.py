@@ -67,7 +67,8 @@ class Spec:
             name = type(self).__name__
             more = ', below="C"' if name == "Indices" else ""
             given = "" if self.shape is None else f"{self.shape!r:.60}{', …' if more else ''}"
-            raise ValueError(f'{name} takes a shape, as {name}(("N", "D"){more}); it got {name}({given})')
+            shape = '("D", "D")' if name == "SPD" else '("N", "D")'
+            raise ValueError(f"{name} takes a shape, as {name}({shape}{more}); it got {name}({given})")
 
     @property
     def entries(self) -> tuple[Entry, ...]:
