@@ -192,13 +192,22 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
             return Broken(told, "B10")
         return None
-    if not subject.accumulates:
-        used = subject.fresh()
-        used.backward(_copied(dy), used.forward(other)[1])
-        y, cache = used.forward(_inputs(trial))
-        if name := _differ(right, _kept(used.backward(_copied(dy), cache))):
-            return Broken(f"after another forward and backward d{name} is another: something is left of the last")
+    if subject.accumulates:
+        return None
+    other = {n: _inputs(trial)[n] if subject.remade and n in subject.kept else a for n, a in other.items()}
+    if subject.remade and _differ(right, _after(subject, _inputs(trial), trial, dy)):
+        return None  # it adds up, or moves its parameters
+    if name := _differ(right, _after(subject, other, trial, dy)):
+        return Broken(f"after another forward and backward d{name} is another: something is left of the last")
     return None
+
+
+def _after(subject: Subject, other: Arrays, trial: Trial, dy: Any) -> Arrays:
+    """The gradients after the same object has gone forward and back on other inputs."""
+    used = subject.fresh()
+    used.backward(_copied(dy), used.forward(other)[1])
+    used.innermost().goes_on = True
+    return _kept(used.backward(_copied(dy), used.forward(_inputs(trial))[1]))
 
 
 def _aliases(subject: Subject, trial: Trial) -> Broken | None:

@@ -64,7 +64,7 @@ class Object(Subject):
         return left[: max(len(own), 1)]
 
     def forward(self, arrays):
-        if self.obj is None or self.built:
+        if self.obj is None or (self.built and not self.goes_on):
             self.obj = self.make(arrays)
         given = tensors_of(arrays) if self.of_torch else arrays
         for i, name in enumerate(self.own):

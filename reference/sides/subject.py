@@ -18,7 +18,8 @@ class Subject:
     stateful = False  # does it keep its cache in itself?
     of_torch = False  # is its arithmetic torch's?
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
-    remade = False  # does every forward make its object anew?
+    remade = False  # does every forward make its object anew, unless it goes on with the last?
+    goes_on = False
     accumulates = False  # is it meant to add its gradients up from call to call?
     random = False  # does it draw random numbers?
     format: str | None = None  # float16 or bfloat16 where it is run in that alone
@@ -42,6 +43,10 @@ class Subject:
     def moved(self, cache: Any) -> Arrays:
         """Buffers after a forward pass, by name."""
         return {}
+
+    def innermost(self) -> "Subject":
+        """What stands in all that is around it."""
+        return self
 
 
 class Around(Subject):
@@ -73,3 +78,6 @@ class Around(Subject):
 
     def moved(self, cache):
         return self.inner.moved(cache)
+
+    def innermost(self):
+        return self.inner.innermost()

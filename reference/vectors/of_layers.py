@@ -64,7 +64,7 @@ def vector(case: Case, id: str) -> Vector:
 def _vector(case: Case, trial: Trial, id: str, exact: bool, found: dict[str, dict[str, Entry]]) -> Vector:
     layer = case.layer
     return Vector(
-        id, type(layer).__name__, repr(layer), plain(layer)["options"], comment(case, trial, exact), exact,
+        id, type(layer).__name__, repr(layer), plain(layer)["options"], comment(case, exact), exact,
         given(case, trial) | found,
     )  # fmt: skip
 
@@ -74,14 +74,14 @@ def certified(hand: Hand, trial: Trial) -> bool:
     return trial.integers and hand.proves_exact(trial)
 
 
-def comment(case: Case, trial: Trial, exact: bool) -> str:
+def comment(case: Case, exact: bool) -> str:
     """What the numbers are, and what there is to be met."""
     what = f"real numbers of standard deviation {case.scale:g}"
     if case.exact:
         what = "small integers and halves" + (": nothing rounds, compare with ==" if exact else "")
     if not all(part.is_gradient for _, part in case.layer.walk()):
         what += "; as in torch, the gradient is on purpose not the derivative of the output everywhere"
-    return "; with ".join([what, *sorted(met(case, trial))])
+    return "; with ".join([what, *sorted(met(replace(case, dtype="float32"))[1])])
 
 
 def numbers(case: Case) -> Trial:

@@ -364,7 +364,7 @@ WRONG = {
     "Adam for Lion": (adam(), Lion, {"lr": 0.01}, ""),
     "the sign alone": (signed, SGD, {"lr": 0.1}, ""),
     "nothing moves": (frozen, SGD, {"lr": 0.1}, ""),
-    "a clock per array": (Counting, Adam, {"lr": 0.001}, ""),
+    "a clock per array": (Counting, Adam, {"lr": 0.001}, "counted anew for every array"),
     "a rate at birth": (RateAtBirth, SGD, {"lr": 0.1}, ""),
     "one group for all": (FirstGroupOnly, SGD, {"lr": 0.1}, ""),
     "against a rule": (lambda p, g, s: (p + 0.1 * g, s), lambda p, g, s: (p - 0.1 * g, s), {}, "other sign"),
