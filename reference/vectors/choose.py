@@ -95,7 +95,7 @@ def candidates(cls: type, seed: int, numbers: range) -> Iterator[VectorCandidate
         except ValueError:  # outside of where the function is defined
             continue
         if all(np.isfinite(e.array).all() for _, _, e in shown.expected()):
-            met = kind.met(each, kind.numbers(each))
+            met = kind.met(each)
             yield VectorCandidate(partial(kind.vector, each), frozenset(items(shown, each.exact, met)), size)
 
 

@@ -12,7 +12,7 @@ from ..compare import nudge
 from ..compare.bound import largest, measured, strict
 from ..compare.comparison import precisions
 from ..draw.case import Case
-from ..draw.goals import reached as met
+from ..draw.goals import reached
 from ..draw.trial import Trial
 from ..faults import KNOWN, Fault, corrupt
 from ..sides.hand import Hand
@@ -81,7 +81,12 @@ def comment(case: Case, exact: bool) -> str:
         what = "small integers and halves" + (": nothing rounds, compare with ==" if exact else "")
     if not all(part.is_gradient for _, part in case.layer.walk()):
         what += "; as in torch, the gradient is on purpose not the derivative of the output everywhere"
-    return "; with ".join([what, *sorted(met(replace(case, dtype="float32"))[1])])
+    return "; with ".join([what, *sorted(met(case))])
+
+
+def met(case: Case) -> set[str]:
+    """What there is to be met in these numbers."""
+    return reached(replace(case, dtype="float32"))[1]
 
 
 def numbers(case: Case) -> Trial:

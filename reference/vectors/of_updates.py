@@ -41,7 +41,7 @@ def numbers(update: Update) -> Steps:
     return draw(update.opt, update.seed, STEPS, update.exact)
 
 
-def met(update: Update, steps: Steps) -> set[str]:
+def met(update: Update) -> set[str]:
     """The goals of random networks that it reaches: none speaks of optimizers."""
     return set()
 
