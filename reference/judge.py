@@ -24,7 +24,7 @@ from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
-from .diagnose.probes import further_facts, without_conjugates
+from .diagnose.probes import further_facts, overflow, without_conjugates
 from .draw.plans import ZEROS
 from .draw.trial import Trial, corner, numbers
 from .judge_alone import by_itself, on_kinks
@@ -81,6 +81,7 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
         real = [(t.trial, t.found) for t in tried if not t.trial.integers and t.trial.kind != ZEROS]
         if judged.torch is None and not contracts and (rough := inside(real)) is not None:
             return _right_to(title, rough, tried, tried[0], (), refused)
+        refused = (*refused, *_of_large(judged, tried[0].trial))
         return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
@@ -136,6 +137,13 @@ def _wrong(
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
         shown.found.dtype,
     )  # fmt: skip
+
+
+def _of_large(judged: Judged, trial: Trial) -> tuple[str, ...]:
+    """Does somebody's function overflow where the one intended does not?"""
+    if judged.torch is None or judged.low is not None or trial.large or not isinstance(trial.x, dict):
+        return ()
+    return overflow(judged.hand, judged.torch, trial)
 
 
 def _of_conjugates(subject: Subject | None, shown: ComparedTrial) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from manualbp.base import tree_map
 from ..compare.bound import distance, largest
 from ..draw.trial import Trial
 from ..sides.around import OfComplex, joined, pairs
+from ..sides.side import Side
 from ..sides.yours import Arrays, Subject
 
 NEAR = 1e-9  # relative: two results of one formula
 FAR = -64.0  # times dy: there a bend that lies beyond dy shows
+LARGER = 1e3  # times an input: there an exp overflows
 BLOCK = 16  # how long a size is at least that may be longer than a block
 
 
@@ -102,6 +105,20 @@ def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: A
     if isinstance(of_dy, tuple) or not np.isfinite(of_dy - at_zero).all():
         return False
     return _same(g, of_dy - at_zero) and _same(FAR * (of_dy - at_zero), far - at_zero)  # only what is linear has one
+
+
+def overflow(hand: Side, torch: Side, trial: Trial) -> tuple[str, ...]:
+    """A sentence if what is right is NaN or infinite on large inputs, where the function intended is not."""
+    far = replace(trial, x=tree_map(lambda a: LARGER * a if np.asarray(a).dtype.kind == "f" else a, trial.x))
+    try:
+        with np.errstate(all="ignore"):
+            mine, theirs = hand.run(far), torch.run(far)
+    except Exception:  # they are no such numbers
+        return ()
+    both = {n: (a, theirs.get(n)) for n, a in mine.items() if a is not None and theirs.get(n) is not None}
+    lost = ", ".join(str(n) for n, (a, b) in both.items() if np.isfinite(b).all() and not np.isfinite(a).all())
+    told = f"on inputs {LARGER:g} times as large {lost} would be NaN or infinite, where `against` is finite"
+    return (f"{told}: an exp or a product overflows",) if lost else ()
 
 
 def without_conjugates(subject: Subject | None, trial: Trial, right: Mapping[str, Any], wrong: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from .subject import Subject
 
 Truth = Callable[..., Any]
 NUMBERS = "between 0 and 1|in the range|positive|negative|domain"  # what is said of numbers that are not taken
+POLE = 2.0**40  # of an output: so large that the other side's infinity may be rounded
 DOMAINS = ("positive numbers", "numbers between 0 and 1")  # which a forward that is not finite may want
 
 
@@ -91,6 +92,8 @@ def accept(subject: Subject, truth: Truth | None, trial: Trial) -> None:
         outside = truth is None or not finite or trial.kind in EXTRA
         if not all(np.isfinite(a).all() for a in real) and (outside or _singular(truth, trial, real)):
             raise NotFiniteError
+        if not finite and any(np.abs(a).max(initial=0) > POLE for a in real):
+            raise NotFiniteError  # where the other divides by 0, this one by what its rounding leaves of it
         try:
             grads = fresh.backward(upstream(y), cache)
         except Exception as e:

@@ -90,8 +90,15 @@ def _by_index(s: Seen) -> Iterator[Region]:
             count = np.bincount(t.ravel(), minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
             yield Region(f"the row occurs in {n} more than once", "repeated", np.broadcast_to(count > 1, shape))
     rows = np.flatnonzero(s.wrong.reshape(shape[0], -1).any(1)) if shape else np.zeros(0)
-    if s.whole and rows.size == 1 and s.e.numbers.get("padding_idx", rows[0]) == rows[0] and not s.right[rows[0]].any():
+    padded = rows.size == 1 and s.e.numbers.get("padding_idx", rows[0]) == rows[0] and not s.right[rows[0]].any()
+    if padded and any(_looked_up(s, t) for t in s.whole.values()):
         yield Region("the row is that of padding_idx", "padding", np.indices(shape)[0] == rows[0])
+
+
+def _looked_up(s: Seen, t: Array) -> bool:
+    """Are rows of it taken by the index t, each as a row of the output, or into sums of these?"""
+    size, width = s.right.shape[0], s.right.shape[-1:]
+    return t.dtype.kind in "iu" and bool(t.size) and s.y is not None and s.y.shape[-1:] == width and t.max() < size
 
 
 def _by_mask(s: Seen) -> Iterator[Region]:
