@@ -16,7 +16,7 @@ ROOM = 2.0**8  # units of the last place that a formula written in another order
 CONSTANT = 2.0**12  # units of the last place within which two constants are one
 LOOSEST = 1e-8  # relative: where differences decide
 FAINT = 1e-6  # relative error below which no formula but those of rounding and of ε is looked for
-LOOSE = 1e-9  # relative, in float64: enough to see which formula a right gradient follows
+LOOSE = 1e-9  # relative, or ROOM where that is more: enough to see which formula a right gradient follows
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Seen:
 
     def is_right(self, told: Array) -> bool:
         """Is this what the right gradient is made of?"""
-        return near(told, self.right, LOOSE * self.eps * 2.0**52)
+        return self.is_right_of(self.right, told)
 
     @cached_property
     def multiple(self) -> float | None:
@@ -200,7 +200,7 @@ class Seen:
 
     def is_right_of(self, right: Array, yours: Array) -> bool:
         """Are these equal, but for rounding?"""
-        return near(yours, right, LOOSE * self.eps * 2.0**52)
+        return near(yours, right, max(LOOSE, ROOM * self.eps))
 
     def constant(self, yours: Array, other: Array) -> float | None:
         """c with yours = c · other within the bound; None if there is none or it is 0."""
