@@ -127,7 +127,7 @@ def _wrong(
     side = None if conventional else _side(judged, small)
     if format and side in ("forward", "both") and not any(e.forward for e in in_short(whole, format)):
         side = "backward"
-    known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients}) for t in tried]
+    known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients if not x.ok or x.power}) for t in tried]
     failed = [(t.trial, [x.of.path for x in t.wrong if x.is_gradient]) for t in tried if t.wrong]
     told = () if suspects else of_paths(judged.hand, judged.torch, failed)
     told = (*told, *further_facts(judged.subject, known, bool(suspects)), *_of_conjugates(judged.subject, shown))
@@ -350,7 +350,9 @@ def _side(judged: Judged, tried: Sequence[ComparedTrial]) -> str | None:
 
 def _is_convention(judged: Judged, tried: ComparedTrial) -> bool:
     """Is it only another choice at a kink, or at a tie, where an output may jump?"""
-    return judged.torch is not None and is_between(judged.torch, tried.trial, tried.wrong, _room(judged))
+    if judged.torch is None:
+        return False
+    return is_between(judged.torch, tried.trial, tried.wrong, _room(judged)) or _jumps(judged, tried)
 
 
 def _jumps(judged: Judged, tried: ComparedTrial) -> bool:

@@ -275,3 +275,23 @@ def test_a_forward_that_returns_its_backward_needs_no_other():
 
     assert check_function(forward, against=torch.sin, inputs=ND)
     assert check_function(forward, lambda dy, back: back(dy), against=torch.sin, inputs=ND)
+
+
+class Remembering:
+    """It keeps the first x for ever."""
+
+    def __init__(self, W):
+        self.W = W
+
+    def forward(self, x):
+        self.x = getattr(self, "x", x)
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
+def test_an_object_that_a_class_makes_is_used_again():
+    report = check_function(Remembering, against=lambda x, W: x @ W, inputs={"x": ("N", "D"), "W": ("D", "M")})
+    assert "after another forward and backward dW is another" in str(report)

@@ -11,6 +11,7 @@ import pytest
 from people import (
     alone,
     courses,
+    far,
     frameworks,
     functions,
     mistakes,
@@ -28,7 +29,7 @@ from people import (
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-MODULES = alone, pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
+MODULES = alone, far, pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
 OF_MISTAKES = mistakes, mistakes_further, mistakes_inside, mistakes_of_shape
 MISTAKES = [person for module in OF_MISTAKES for person in module.MISTAKES]
 PEOPLE = [person for module in MODULES for person in module.PEOPLE]

@@ -49,7 +49,7 @@ class Coarse:
             cause = f"all its numbers are of {self.format}, in which it is computed inside"
         elif self.format:
             inside = f", or {self.format} inside" if self.digits < FEWER else ""
-            cause = f"the error is below {self.format}'s last digit: constants of so many digits{inside}"
+            cause = f"the error is below {self.format}'s last digit: constants of so many digits, a small ε{inside}"
         else:
             cause = "constants of so many digits, or a tolerance of a solver, leave such an error"
         cure = f'; dtype="{self.format}" has it judged as that' if self.format else ""

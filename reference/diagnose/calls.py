@@ -6,6 +6,7 @@ What gives all of your gradients back, in every trial, is the mistake.
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
@@ -80,6 +81,16 @@ class Places(TorchFunctionMode):
             self.found[key] = _place(key, frame, args, y)
         return y
 
+    def each(self) -> list[Place]:
+        """All of them, and which one it is where the same stands at several."""
+        found = [p for p in self.found.values() if p is not None]
+        total, seen = Counter(p.text for p in found), Counter[str]()
+        for i, p in enumerate(found):
+            seen[p.text] += 1
+            if total[p.text] > 1:
+                found[i] = p._replace(text=f"{p.text} ({seen[p.text]} of {total[p.text]})")
+        return found
+
 
 class Otherwise(TorchFunctionMode):
     """Torch code with another backward at one place."""
@@ -144,7 +155,7 @@ def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence
         with np.errstate(all="ignore"):
             with Places() as places:
                 torch.run(real[0][0])
-            found = (m for p in list(filter(None, places.found.values()))[:MOST] for m in kinds(p))
+            found = (m for p in places.each()[:MOST] for m in kinds(p))
             mistake = next((m for m in found if all(_gives(m, torch, *each) for each in real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
         return ()

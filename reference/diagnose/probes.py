@@ -151,12 +151,13 @@ def _same(a: Any, b: Any) -> bool:
 def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -> tuple[str, ...]:
     """In which trials a gradient is right that is wrong in others: where two sizes are equal, where one is 1 or 2.
 
-    tried: trials of real numbers, with what is right of each by name; explained: where a size is 1 is no news then
+    tried: trials of real numbers, with what is right of each by name, where that can be seen; explained: where a size
+    is 1 is no news then
     """
     told: dict[str, list[str]] = {}
     for n in dict.fromkeys(n for _, of in tried for n in of):
-        right = [t.sizes for t, of in tried if of.get(n, True)]
-        wrong = [t.sizes for t, of in tried if not of.get(n, True)]
+        right = [t.sizes for t, of in tried if of.get(n) is True]
+        wrong = [t.sizes for t, of in tried if of.get(n) is False]
         if not wrong or not right:
             continue
         if where := _where(right, wrong, explained):

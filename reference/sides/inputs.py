@@ -13,8 +13,10 @@ from manualbp.base import describe
 from ..draw.specs import Spec
 from .formats import is_bfloat16
 from .gradients import array
+from .raised import is_foreign
 
-NAMED, SMALLEST = 64.0, 2.0**-6  # sizes of the constants in code that may be kinks
+NAMED, SMALLEST = 256.0, 2.0**-6  # sizes of the constants in code that may be kinks
+DEEP = 3  # calls from a function to one of its own to another
 MOST = 6  # constants that are tried
 EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
@@ -33,6 +35,9 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
             raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
         elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or is_strategy(spec):
             specs[name] = spec
+        elif isinstance(spec, dict) and (inside := [n for n, a in spec.items() if _is_array(a)]):
+            each, put = ", ".join(map(str, inside)), ", ".join(f"{n}={n}" for n in inside)
+            raise ValueError(_IN_A_DICT.format(name, each, put))
         elif spec is None or isinstance(spec, (bool, int, float, str, dict, types.FunctionType, torch.dtype)):
             fixed[name] = spec
         else:
@@ -57,6 +62,19 @@ def numbers_in(fixed: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+_IN_A_DICT = (
+    "inputs[{0!r}] is a dict with arrays ({1}): give each as an input of its own, and put them together, "
+    "lambda x, {1}: forward(x, dict({2})); an object that keeps them in obj.params is given without them, as Net({{}})"
+)
+
+
+def _is_array(a: Any) -> bool:
+    """Is it an array, or the shape of one by names? A tuple of ints is an option, as a stride."""
+    if isinstance(a, dict):
+        return any(map(_is_array, a.values()))
+    return isinstance(a, (np.ndarray, torch.Tensor, Spec)) or (_is_shape(a) and any(isinstance(n, str) for n in a))
+
+
 def _is_shape(spec: Any) -> bool:
     return isinstance(spec, tuple) and all(isinstance(n, (int, str)) for n in spec)
 
@@ -67,9 +85,19 @@ def is_strategy(spec: Any) -> bool:
 
 def constants(functions: Sequence[Any], options: Mapping[str, float]) -> tuple[float, ...]:
     """The numbers that code or options name: kinks may lie there."""
-    each = (*options.values(), *(c for f in functions for c in _named(f)))
+    each = (*options.values(), *(c for f in _with_helpers(functions) for c in _named(f)))
     found = dict.fromkeys(float(abs(c)) for c in _numbers(each))
     return tuple(c for c in found if SMALLEST <= c <= NAMED)[:MOST]
+
+
+def _with_helpers(functions: Sequence[Any]) -> Iterator[Any]:
+    """They, and the functions of the same people that they call."""
+    known, level = dict[int, Any](), list(functions)
+    for _ in range(DEEP):
+        known |= {id(f): f for f in level}
+        called = (c for f in level for c in _named(f) if isinstance(c, types.FunctionType))
+        level = [c for c in called if id(c) not in known and not is_foreign(c.__code__.co_filename)]
+    yield from known.values()
 
 
 def _numbers(values: Iterable[Any]) -> Iterator[float]:

@@ -261,11 +261,11 @@ def _of_cross_entropy(s: Seen, others: Mapping[str, Array]) -> Found:
 
 @lru_cache(maxsize=8)
 def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
-    """Named functions of the arrays that have the shape of the gradient."""
+    """Named functions of the arrays that have the shape of the gradient, if they are no constants there."""
     alike = [(n, a) for n, a in s.known.items() if a.shape == s.right.shape]
     each = [(told.format(n), g(a)) for n, a in alike for told, g in FUNCTIONS.items() if told != "1"]
     each += [(f"softmax({n})", softmax(a, i)) for n, a in alike for i in range(a.ndim) if s.loss]
-    return tuple((told, values) for told, values in each if np.isfinite(values).all())
+    return tuple((told, v) for told, v in each if np.isfinite(v).all() and (v.size == 1 or np.ptp(v)))
 
 
 def _is_slope(s: Seen, values: Array) -> bool:

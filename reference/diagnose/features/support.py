@@ -11,8 +11,9 @@ from manualbp.elementary import softmax
 from .number import equal, spelled
 from .number import shown as note
 from .regions import Region, covers, regions
-from .seen import Finding, Found, Seen, spread
+from .seen import Finding, Found, Seen, near, spread
 
+BENT = 1e-4  # how little a slope is off beyond a threshold of 20, where the curve goes on
 BOUNDS = {"far": "is large", "near": "is small", "over": "is far above 0", "below": "is far below 0"}
 
 
@@ -85,7 +86,8 @@ def _half(s: Seen, r: Region, t: There) -> Found:
 
 
 def _large(s: Seen, r: Region, t: There) -> Found:
-    if t.dy is not None and s.is_right_of(t.right, t.dy):  # the straight part of a curve
+    """Beyond a threshold, where the curve goes on all but straight."""
+    if t.dy is not None and s.is_right_of(t.right, t.dy) and near(t.yours, t.right, BENT):
         yield Finding(f"yours differs where {r.name} only", "C11", 0.93)
     else:
         yield from _any(s, r, t)
