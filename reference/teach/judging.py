@@ -29,6 +29,7 @@ BEGUN = "begun"  # the file that says that all is imported
 
 RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
 BORROWED = "borrowed"  # right or not, but not derived by hand
+LATE = "late"  # it did not end in time
 SINGLE = re.compile(r"float(?:16|32)|single|half|[\"'][<>=]?[ef][24]?[\"']")  # how a lower precision is asked for
 RIGHT_SLOPE = " where it is "  # what follows in the name of a mistake says what should stand there
 SURE = 0.5  # score of a suspect below which no name is given
@@ -48,7 +49,7 @@ class Mistake:
 class Judgement:
     """What is said of a solution.
 
-    outcome    "right" "wrong" "convention" "unfinished" "error" "borrowed"
+    outcome    "right" "wrong" "convention" "unfinished" "error" "borrowed" "late"
     side       which pass is wrong: "forward" "output" "backward" "both" "contract", or None
     where      the first wrong number: which, and on which sizes
     mistakes   what it looks like, the likeliest first

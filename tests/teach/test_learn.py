@@ -5,22 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from xml.etree import ElementTree
 
 import pytest
 from solutions import RIGHT, WRONG
 from typer.testing import CliRunner
 
 from reference.cli import app
-from reference.teach import by_engine, by_hand, judging, learn
+from reference.teach import alone, by_engine, by_hand, judging, learn
 from reference.teach.exercise import find, known, read
-from reference.teach.judging import CONVENTION, ERROR, UNFINISHED, Judgement
-
-
-@pytest.fixture(autouse=True)
-def _own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("MANUALBP_PROGRESS", str(tmp_path / "kept" / "progress.json"))
-    monkeypatch.chdir(tmp_path)
+from reference.teach.judging import CONVENTION, ERROR, LATE, UNFINISHED, Judgement
 
 
 def solution(name: str, code: str) -> ModuleType:
@@ -111,21 +104,21 @@ def in_file(tmp_path: Path, name: str, code: str) -> Path:
 
 def test_a_solution_is_judged_in_a_process_of_its_own(tmp_path):
     path = in_file(tmp_path, "tanh", "print('hello')\nprint('again')\ndef df(x): return 1 - np.tanh(x)")
-    found = learn.judged(find("tanh"), path)
+    found = alone.judged(find("tanh"), path)
     assert (found.outcome, found.side, found.mistakes[0].id) == ("wrong", "backward", "C04")
     assert found.said == ("It prints: hello … (2 lines in all)",)
     assert found.where.startswith("dx[")
 
 
 BAD = [
-    ("tanh", "while True: pass", ERROR, "did not end within 2 seconds"),
+    ("tanh", "while True: pass", LATE, "did not end within 2 seconds"),
     ("tanh", "import os\nos._exit(3)", ERROR, "ended with code 3"),
 ]
 
 
 @pytest.mark.parametrize(("name", "code", "outcome", "text"), BAD)
 def test_what_only_a_process_can_bear(tmp_path, name, code, outcome, text):
-    found = learn.judged(find(name), in_file(tmp_path, name, code), limit=2.0 if "while" in code else 60)
+    found = alone.judged(find(name), in_file(tmp_path, name, code), limit=2.0 if "while" in code else 60)
     assert found.outcome == outcome
     assert text in found.said[0]
 
@@ -193,7 +186,7 @@ def test_the_stub_of_every_exercise_is_unfinished(tmp_path):
 
 def test_an_endless_loop_on_call_ends_at_the_limit(tmp_path):
     path = in_file(tmp_path, "tanh", "def df(x):\n    while True: pass")
-    assert "without an end" in learn.judged(find("tanh"), path, limit=3.0).said[0]
+    assert "without an end" in alone.judged(find("tanh"), path, limit=3.0).said[0]
 
 
 def test_it_runs_where_torch_is_not_installed(tmp_path):
@@ -211,12 +204,6 @@ def test_it_runs_where_torch_is_not_installed(tmp_path):
         told = json.loads(answer.read_text())
         assert told["outcome"] == outcome
     assert told["mistakes"][0]["id"] == "C04"
-
-
-@pytest.fixture
-def _in_this_process(monkeypatch):
-    """What the process of its own would say, without starting one."""
-    monkeypatch.setattr(learn, "judged", lambda exercise, path, limit: judging.judge(exercise, path))
 
 
 @pytest.mark.usefixtures("_in_this_process")
@@ -277,78 +264,3 @@ def test_names_and_files_that_are_not_there():
         out = run(*arguments)
         assert out.exit_code != 0
         assert text in str(out.exception)
-
-
-OWN = '''"""Doubling
-
-y = 2x.
-"""
-
-HINTS = ("Think of x + x.",)
-STUB = """
-def backward(dy, cache):
-    ...
-
-
-def forward(x):
-    return 2 * x, ()
-"""
-CHECKS = {"double": {"forward": "forward", "backward": "backward", "truth": lambda x: 2 * x, "inputs": {"x": ("N",)}}}
-'''
-
-
-@pytest.mark.usefixtures("_in_this_process")
-def test_a_teacher_writes_an_exercise_and_grades_a_class(tmp_path):
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "doubling.py").write_text(OWN, encoding="utf-8")
-    right = "def forward(x): return 2 * x, ()\ndef backward(dy, cache): return 2 * dy\n"
-    for who, files in {
-        "ada": {"doubling": right, "tanh": known()["tanh"].stub + RIGHT["tanh"]},
-        "ben": {"doubling": right.replace("return 2 * dy", "return dy"), "notes": "x = 1"},
-    }.items():
-        (tmp_path / "class" / who).mkdir(parents=True)
-        for name, code in files.items():
-            (tmp_path / "class" / who / f"{name}.py").write_text(code, encoding="utf-8")
-    out = run("--grade", "class", "--exercises", "own", "--json", "g.json", "--junit", "g.xml")
-    assert out.exit_code == 1, out.output
-    assert "notes.py: no exercise has this name; left out" in out.output.replace("\n", "")
-    assert "2 of 3 right" in out.output
-    assert "2/2" in next(line for line in out.output.splitlines() if "ada" in line)
-    grades = json.loads(Path("g.json").read_text(encoding="utf-8"))
-    assert [(g["learner"], g["exercise"], g["outcome"]) for g in grades] == [
-        ("ada", "doubling", "right"), ("ada", "tanh", "right"), ("ben", "doubling", "wrong"),
-    ]  # fmt: skip
-    suites = ElementTree.parse("g.xml").getroot()
-    assert [(s.get("name"), s.get("tests"), s.get("failures")) for s in suites] == [
-        ("ada", "2", "0"),
-        ("ben", "1", "1"),
-    ]
-    assert "Think of x + x" in (suites[1][0][0].text or "")
-    assert "doubling" in run("--exercises", "own").output
-    assert "2 of 3 right" in run("--grade", "own/../class", "--exercises", "own").output
-
-
-def test_a_folder_without_exercises_is_said(tmp_path):
-    (tmp_path / "empty").mkdir()
-    out = run("--grade", "empty")
-    assert "holds no exercise: a file is called as its exercise" in str(out.exception)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    {
-        "x = ": "cannot be read: SyntaxError",
-        "x = 1": "has no text at its beginning, HINTS, STUB, CHECKS. What an exercise is",
-        "'text'\nHINTS = STUB = 'h'\nCHECKS = [1]": "CHECKS is [1], and no dict by name",
-        OWN.replace(
-            "STUB", "FITTING = {'B04': 2}\nSTUB"
-        ): "FITTING has 2; it takes a hint in quotes, or the number of one",
-        OWN.replace('"forward": "forward", ', ""): "check 'double' has backward, truth, inputs; it needs f and df",
-    }.items(),
-)
-def test_an_exercise_that_is_none_is_said(tmp_path, text, said):
-    path = tmp_path / "own.py"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="the exercise") as e:
-        read(path)
-    assert said in str(e.value)
