@@ -13,7 +13,8 @@ from threading import Event
 from typing import IO
 
 from .exercise import Exercise
-from .judging import BEGUN, ERROR, LATE, Judgement
+from .judgement import ERROR, LATE, Judgement
+from .judging import BEGUN
 
 LIMIT = 60.0  # seconds
 NEVER = Event()

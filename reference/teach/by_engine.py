@@ -15,7 +15,8 @@ from ..report.report import Report
 from ..twin import modules
 from ..twin.layers import to_torch
 from .by_hand import leaves
-from .judging import CONVENTION, ERROR, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart
+from .judgement import CONVENTION, ERROR, RIGHT, WRONG, Judgement, Mistake
+from .judging import RIGHT_SLOPE, SURE, apart
 from .shapes import Shape, likely, of_gradient
 
 PARAMETER = "0.weight"  # of the model that an optimizer is tried on

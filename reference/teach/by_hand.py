@@ -21,7 +21,8 @@ from ..draw.specs import Indices
 from ..draw.trial import Trial, cast, numbers
 from ..faults import KNOWN, Fault, corrupt
 from ..sides.record import walk
-from .judging import CONVENTION, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart, trials
+from .judgement import CONVENTION, RIGHT, WRONG, Judgement, Mistake
+from .judging import RIGHT_SLOPE, SURE, apart, trials
 from .shapes import likely, of_gradient
 
 PIECES = 4  # of evidence for each array, each from a trial of other sizes

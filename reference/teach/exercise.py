@@ -22,6 +22,7 @@ hint or another one. A check names the functions of the solution in quotes, and 
     "optimizer"  for a step: an optimizer of manualbp
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -112,7 +113,7 @@ def read(path: Path) -> Exercise:
             f"{len(hints)}"
         )
     title, _, text = found["__doc__"].strip().partition("\n")
-    name = path.stem.split("_", 1)[1] if path.stem[:1] == "e" and path.stem[1:3].isdigit() else path.stem
+    name = re.sub(r"^e\d\d_(?=.)", "", path.stem)
     return Exercise(name, title, text.strip(), hints, fitting, found["STUB"], found["CHECKS"], path)
 
 

@@ -16,7 +16,7 @@ from ..report import files
 from ..report.progress import steps
 from . import alone
 from .exercise import Exercise, find, known
-from .judging import BORROWED, CONVENTION, ERROR, LATE, UNFINISHED, WRONG, Judgement
+from .judgement import BORROWED, CONVENTION, ERROR, FAULTY, LATE, UNFINISHED, WRONG, Judgement
 from .learn import MARKS, SHOWN, Progress, told
 
 MISSING = "missing"  # nothing was handed in
@@ -28,6 +28,7 @@ LEGEND = {
     BORROWED: "refused: not derived by hand, but by a library, differences or complex numbers",
     ERROR: "cannot be judged: it raises an error, is not Python, or returns no gradient",
     LATE: "took too long: it did not end within the seconds of --limit",
+    FAULTY: "cannot be judged, and the fault is the exercise's, as said below",
     MISSING: "not handed in",
 }
 MARK = MARKS | {MISSING: "–"}
@@ -135,6 +136,8 @@ def show(found: Found, console: Console, not_asked: Sequence[str], chosen: bool)
     good = sum(j.good for j in found.values())
     console.print(f"\n{good} of {len(found)} right.")
     console.print(legend(Counter(j.outcome for j in found.values())))
+    for text in dict.fromkeys(f"{name}: {t}" for (_, name), j in found.items() if j.outcome == FAULTY for t in j.said):
+        console.print(f"\nThe exercise {text}", markup=False)
     if not_asked and not chosen:
         console.print(
             f"\nNot counted, as nobody handed it in: {', '.join(not_asked)}. `--asked NAME`, once for each exercise, "

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from . import alone
 from .exercise import Exercise, find, known
-from .judging import BORROWED, CONVENTION, ERROR, LATE, RIGHT, UNFINISHED, WRONG, Judgement
+from .judgement import BORROWED, CONVENTION, ERROR, FAULTY, LATE, RIGHT, UNFINISHED, WRONG, Judgement
 
 SIDES = {
     "forward": "the forward pass; the backward pass is right for it",
@@ -22,9 +22,10 @@ SIDES = {
     "contract": "the numbers of one call are right; how the functions behave is not",
 }
 SHOWN = {RIGHT: "right", WRONG: "wrong", CONVENTION: "right but for a kink or a tie", UNFINISHED: "not finished",
-         BORROWED: "not derived by hand", ERROR: "cannot be judged", LATE: "took too long"}  # fmt: skip
-MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", BORROWED: "=", ERROR: "!", LATE: "∞"}
-EXIT = {RIGHT: 0, ERROR: 2, LATE: 2, UNFINISHED: 3}  # else 1
+         BORROWED: "not derived by hand", ERROR: "cannot be judged", LATE: "took too long",
+         FAULTY: "cannot be judged, and the fault is the exercise's"}  # fmt: skip
+MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", BORROWED: "=", ERROR: "!", LATE: "∞", FAULTY: "?"}
+EXIT = {RIGHT: 0, ERROR: 2, LATE: 2, FAULTY: 2, UNFINISHED: 3}  # else 1
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
     if found.outcome == CONVENTION:
         lines += ["  Only points at a kink or a tie differ: another choice than the one that the exercise asks for."]
     lines += [f"  {text}" for text in found.said]
-    if not found.good and found.outcome not in (ERROR, LATE):
+    lines += [f"  Tell who wrote it: {exercise.path}"] if found.outcome == FAULTY else []
+    if not found.good and found.outcome not in (ERROR, LATE, FAULTY):
         lines += [f"  {exercise.hint(at.tries, [(m.id, m.text) for m in found.mistakes])}"]
     return "\n".join(lines)
 

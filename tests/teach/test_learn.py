@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from reference.cli import app
 from reference.teach import alone, by_engine, by_hand, judging, learn
 from reference.teach.exercise import find, known, read
-from reference.teach.judging import CONVENTION, ERROR, LATE, UNFINISHED, Judgement
+from reference.teach.judgement import CONVENTION, ERROR, LATE, UNFINISHED, Judgement
 
 
 def solution(name: str, code: str) -> ModuleType:
@@ -195,7 +195,7 @@ def test_it_runs_where_torch_is_not_installed(tmp_path):
         "import sys\nsys.modules['torch'] = None\n"
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda n, *a: None if n == 'torch' else find(n, *a)\n"
-        "from reference.teach.judging import main\nmain(*sys.argv[1:])\n"
+        "from reference.teach.judgement import main\nmain(*sys.argv[1:])\n"
     )
     for code, outcome in ((RIGHT["tanh"], "right"), ("def df(x): return 1 - np.tanh(x)", "wrong")):
         path, answer = in_file(tmp_path, "tanh", code), tmp_path / "answer.json"

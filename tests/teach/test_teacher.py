@@ -16,7 +16,7 @@ from reference.cli import app
 from reference.report import terminal
 from reference.teach import alone
 from reference.teach.exercise import known, read
-from reference.teach.judging import Judgement
+from reference.teach.judgement import Judgement
 
 OWN = '''"""Doubling
 
