@@ -76,9 +76,14 @@ def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
         h32, h80 = runs["float32"][0][name], runs["longdouble"][0][name]
         bound = measured(largest(r), "float64", h32, r, h80, h32, r)
         g = yours.get(name)
-        if g is None or g.shape != r.shape or not distance(g, r) <= bound:
+        if g is None or g.shape != r.shape or lost(g, r) or not distance(g, r) <= bound:
             wrong[name] = bound
     return Off(trial, yours, right, wrong, layer) if wrong else None
+
+
+def lost(g: Array, r: Array) -> bool:
+    """Is an entry infinite or NaN that should be a number? No distance tells."""
+    return bool((np.isfinite(r) & ~np.isfinite(g)).any())
 
 
 def upstream(y: Any, seed: int) -> Any:

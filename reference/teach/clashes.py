@@ -1,5 +1,5 @@
-"""Shapes that do not go together in a solution: which side is wrong, and whether it is a transpose or a lost axis, which
-is so where the solution is right with another one in its place."""
+"""Shapes that do not go together in a solution: which side is wrong, and which transpose or axis, if the solution is
+right with that mended."""
 
 import ast
 import copy

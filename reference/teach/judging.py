@@ -71,13 +71,17 @@ def tried(module: ModuleType, given: Mapping[str, Any], path: Path) -> None:
     named = {key: given[key] for key in FUNCTIONS if isinstance(given.get(key), str)}
     for name in named.values():
         if not callable(getattr(module, name, None)):
-            raise Unusable.since(UNFINISHED, f"{path.name} defines no function {name}: keep the names that the sheet has")
+            raise Unusable.since(
+                UNFINISHED, f"{path.name} defines no function {name}: keep the names that the sheet has"
+            )
     f = {key: getattr(module, name) for key, name in named.items()}
     if "step" in f:
         found = said(path, "step", f["step"], np.ones(3), np.ones(3), None)
         present("step", found)
         if not isinstance(found, tuple) or len(found) != 2:
-            raise Unusable.since(ERROR, f"step must return two things, the new p and the new state; it returns {kind(found)}")
+            raise Unusable.since(
+                ERROR, f"step must return two things, the new p and the new state; it returns {kind(found)}"
+            )
     elif "df" in f:
         for key in ("f", "df"):
             x = np.linspace(-2, 2, 6).reshape(2, 3)
@@ -145,8 +149,12 @@ def checked(module: ModuleType, name: str, given: Mapping[str, Any], exercise: P
     """The judgement of one check."""
     functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
     path = Path(module.__file__ or "")
+    from .overflow import at_large
+
     try:
         found = judge_of_checks()(name, functions)
+        if found.good and "large" in given:
+            found = at_large(functions, given["large"])
         single = SINGLE.search(path.read_text(encoding="utf-8-sig"))
         return found if "step" in given else of_digits(found, functions, single)
     except Exception as e:

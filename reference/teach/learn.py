@@ -76,18 +76,26 @@ def listed(console: Console, folder: Path | None = None) -> None:
         table.add_row("[green]✓[/]" if at.solved else "", name, e.title, str(at.tries or ""))
     console.print(table)
     solved = sum(kept.get(name, Progress()).solved for name in exercises)
-    console.print(f"\n{solved} of {len(exercises)} solved. `manualbp learn NAME` writes a file to fill in;")
-    console.print("`manualbp learn NAME FILE.py` judges it.", highlight=False)
+    console.print(
+        f"\n{solved} of {len(exercises)} solved. `manualbp learn NAME` writes a file to fill in; `manualbp learn NAME "
+        f"FILE.py` judges it. Every try gets one more hint, or the one that fits the mistake. What is solved is "
+        f"kept, with the tries, in a file; MANUALBP_PROGRESS=FILE.json says another:", highlight=False,
+    )  # fmt: skip
+    console.print(str(progress_file()), soft_wrap=True, markup=False, highlight=False)
 
 
 def hand_out(name: str, console: Console, folder: Path | None = None) -> None:
     """The file to fill in, in the current directory."""
     exercise = find(name, folder)
     path = Path(f"{exercise.name}.py")
+    if path.exists() and path.samefile(exercise.path):
+        raise ValueError(f"{path} is the exercise itself; call it from another folder, where the file to fill in goes")
     if path.exists():
-        raise ValueError(f"{path} is there already; to judge it: manualbp learn {name} {path}")
+        raise ValueError(f"{path} is there already; to judge it: manualbp learn {exercise.call} {path}")
     path.write_text(exercise.sheet(str(path)), encoding="utf-8")
-    console.print(f"{path}: {exercise.title}\nFill it in, then run: manualbp learn {name} {path}", highlight=False)
+    console.print(
+        f"{path}: {exercise.title}\nFill it in, then run: manualbp learn {exercise.call} {path}", highlight=False
+    )
 
 
 def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
@@ -118,6 +126,7 @@ def learn(name: str, solution: Path, console: Console, folder: Path | None, limi
     keep(kept | {exercise.name: at}, console)
     console.print(told(exercise, found, at), markup=False, soft_wrap=True, highlight=False)
     if found.good:
-        left = [n for n in known(folder) if not (kept | {exercise.name: at}).get(n, Progress()).solved]
+        kept |= {exercise.name: at}
+        left = [e.call for n, e in known(folder).items() if not kept.get(n, Progress()).solved]
         console.print(f"Next: manualbp learn {left[0]}" if left else "All exercises are solved.", highlight=False)
     return EXIT.get(found.outcome, 1)

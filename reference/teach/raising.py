@@ -1,4 +1,4 @@
-"""What a solution raises, in words: an error of Python's, or shapes that do not go together, which is a wrong answer."""
+"""What a solution raises, in words: an error of Python's, or shapes that do not fit, which is a wrong answer."""
 
 import re
 import traceback

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from solutions import RIGHT, WRONG
+from solutions import RIGHT, WRONG, changed
 from typer.testing import CliRunner
 
 from reference.cli import app
@@ -96,6 +96,13 @@ def test_another_choice_at_a_tie_is_no_mistake_but_said():
     assert judged("maxpool", last, by_hand).outcome == CONVENTION
 
 
+@pytest.mark.parametrize("judge", [by_engine, by_hand])
+def test_a_gradient_that_is_no_number_is_wrong(judge):
+    assert (
+        judged("tanh", "def df(x): return (1 - np.tanh(x) ** 2) * np.where(x > 1, np.nan, 1)", judge).outcome == "wrong"
+    )
+
+
 def in_file(tmp_path: Path, name: str, code: str) -> Path:
     path = tmp_path / f"{name}.py"
     path.write_text(f"{known()[name].stub}\n{code}", encoding="utf-8")
@@ -157,6 +164,53 @@ UNUSABLE = [
 ]
 
 
+CLASHES = [
+    ("matmul", ("dY @ B.T", "dY @ B"), "backward", "In dY @ B a factor has to be transposed"),
+    ("matmul", ("dY @ B.T, A.T @ dY", "dY @ B, A @ dY"), "backward", "In dY @ B a factor has to be transposed"),
+    ("matmul", ("dY @ B.T", "B @ dY"), "backward", "In B @ dY the order of the factors is wrong, and so is what is tr"),
+    ("matmul", ("dY @ B.T", "dY.dot(B)"), "backward", "In dY.dot(B) a factor has to be transposed"),
+    ("matmul", ("A.T @ dY", "A @ dY.T"), "backward", "In A @ dY.T the wrong factor is transposed"),
+    ("affine", ("x @ W.T", "x @ W"), None, "In x @ W a factor has to be transposed"),
+    (
+        "affine",
+        ("dy @ W,", "np.matmul(dy, W.T),"),
+        "backward",
+        "In np.matmul(dy, W.T) a factor is transposed that must",
+    ),
+    ("rnn", ("dz.T @ x[t]", "dz @ x[t]"), "backward", "In dz @ x[t] a factor has to be transposed"),
+    ("layernorm", ("d.mean(-1, keepdims=True)", "d.mean(-1)"), "backward", "d.mean(-1) loses the axis"),
+    ("attention", ("dS.T @ Q, P.T @ dY", "dS @ Q, -P.T @ dY"), "backward", None),  # not right with a transpose alone
+    ("mean", ("np.ones_like(x) * dy", "dy.reshape(x.shape)"), "backward", None),
+    ("conv1d", ("dy.sum((0, 2))", "dy.sum((0, 3))"), "backward", None),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "side", "text"), CLASHES)
+def test_shapes_that_do_not_fit_are_wrong_and_named_where_the_rest_is_right(tmp_path, name, change, side, text):
+    path = in_file(tmp_path, name, changed(name, change))
+    found = judging.judge(find(name), path)
+    assert (found.outcome, found.side) == ("wrong", side)
+    assert ", line " in found.where
+    assert [m.text[: len(text or "")] for m in found.mistakes] == ([text] if text else [])
+    assert learn.told(find(name), found, learn.Progress(tries=1)).count("Hint") == 1
+
+
+def test_sizes_of_some_trials_alone_may_clash(tmp_path):
+    code = RIGHT["matmul"].replace("A, B = cache", "A, B = cache\n    if len(A) == 6: return dY @ B, A")
+    found = judging.judge(find("matmul"), in_file(tmp_path, "matmul", code))
+    assert found.outcome == "wrong"
+    assert "dY @ B does not fit together" in found.where
+
+
+def test_a_softmax_that_overflows_is_told_to_subtract_the_maximum(tmp_path):
+    naive = changed("softmax", ("x - x.max(axis=-1, keepdims=True)", "x"))
+    found = judging.judge(find("softmax"), in_file(tmp_path, "softmax", naive))
+    assert (found.outcome, found.side) == ("wrong", "forward")
+    assert "yours nan" in found.where
+    assert "Subtract the maximum" in learn.told(find("softmax"), found, learn.Progress())
+    assert judging.judge(find("softmax"), in_file(tmp_path, "softmax", RIGHT["softmax"])).good
+
+
 @pytest.mark.parametrize(("name", "code", "outcome", "text"), UNUSABLE)
 def test_what_cannot_be_checked_is_said_in_a_sentence(tmp_path, name, code, outcome, text):
     found = judging.judge(find(name), in_file(tmp_path, name, code))
@@ -195,7 +249,7 @@ def test_it_runs_where_torch_is_not_installed(tmp_path):
         "import sys\nsys.modules['torch'] = None\n"
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda n, *a: None if n == 'torch' else find(n, *a)\n"
-        "from reference.teach.judgement import main\nmain(*sys.argv[1:])\n"
+        "from reference.teach.judging import main\nmain(*sys.argv[1:])\n"
     )
     for code, outcome in ((RIGHT["tanh"], "right"), ("def df(x): return 1 - np.tanh(x)", "wrong")):
         path, answer = in_file(tmp_path, "tanh", code), tmp_path / "answer.json"

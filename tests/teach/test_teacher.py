@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from reference.cli import app
 from reference.report import terminal
-from reference.teach import alone
+from reference.teach import alone, judging
 from reference.teach.exercise import known, read
 from reference.teach.judgement import Judgement
 
@@ -193,3 +193,103 @@ def test_an_exercise_that_is_none_is_said(tmp_path, text, said):
     with pytest.raises(ValueError, match="the exercise") as e:
         read(path)
     assert said in str(e.value)
+
+
+def test_the_exercise_that_is_shown_is_one(tmp_path):
+    for arguments in (("--new", "own/doubling.py"), ("own/doubling.py",)):
+        assert run(*arguments).exit_code == 0
+    assert "manualbp learn own/doubling.py doubling.py" in Path("doubling.py").read_text(encoding="utf-8")
+    assert run("own/doubling.py", "doubling.py").exit_code == 3
+    sheet = Path("doubling.py").read_text(encoding="utf-8")
+    for given, code in (("dy", 1), ("2 * dy", 0)):
+        text = sheet.replace('"""The gradient of x."""', f"return {given}")
+        Path("doubling.py").write_text(text, encoding="utf-8")
+        assert run("own/doubling.py", "doubling.py").exit_code == code
+    assert "is there already" in str(run("--new", "own/doubling.py").exception)
+    assert "is no .py" in str(run("--new", "other").exception)
+    (tmp_path / "tanh.py").write_text(Path("own/doubling.py").read_text(encoding="utf-8"), encoding="utf-8")
+    assert "tanh.py is the exercise itself" in str(run("tanh.py").exception)
+
+
+TWO = """'Text'
+import manualbp as m
+
+HINTS = ("Think.",)
+STUB = '''
+import numpy as np
+
+
+def forward(x, w):
+    return np.exp(w) * x, (x, w)
+
+
+def backward(dy, cache):
+    ...
+
+
+def step(p, g, state):
+    ...
+'''
+E = 2.718281828459045
+CHECKS = {
+    "two": {"forward": "forward", "backward": "backward", "truth": lambda x, w: x * E**w,
+            "inputs": {"x": ("N", "D"), "w": ("D",)}},
+}
+"""
+SOLVED = """
+import numpy as np
+def forward(x, w): return np.exp(w) * x, (x, w)
+def backward(dy, cache): return dy * np.exp(cache[1]), (dy * np.exp(cache[1]) * cache[0]).sum(0)
+def step(p, g, state): return p, 0
+"""
+TRUTH = '"truth": lambda x, w: x * E**w'
+FAULTS = {
+    "import": ("import numpy", "import nompy", "the STUB raises ModuleNotFoundError"),
+    "no Python": ("def backward(dy, cache)", "def backward(dy", "the STUB raises SyntaxError"),
+    "a name": ("def backward", "def back", "CHECKS['two'] asks for backward, which the STUB does not define"),
+    "arguments": (TRUTH, '"truth": lambda x: x', "the truth of CHECKS['two'] raises TypeError: <lambda>() takes 1"),
+    "an error": (TRUTH, '"truth": lambda x, w: x.foo()', "raises AttributeError: 'numpy.ndarray' object has no attr"),
+    "numbers": (TRUTH, '"truth": lambda x, w: x * w', "gives another y than the forward pass in the STUB (N = 3"),
+    "a shape": (TRUTH, '"truth": lambda x, w: x @ w', "gives another y than the forward pass in the STUB (N = 3"),
+    "infinite": (TRUTH, '"truth": lambda x, w: x / (w - w)', "that is infinite or NaN on the numbers drawn"),
+    "inputs": ('("D",)', '("D + ",)', "inputs of CHECKS['two'] raises ValueError"),
+    "a layer": (TRUTH, '"layer": lambda x, w: (m.Tanh(), {}, x)', "the layer of CHECKS['two'] does not use w"),
+    "parameters": (TRUTH, '"layer": lambda x, w: (m.Linear(2, 3), {}, x)', "the layer of CHECKS['two'] raises"),
+    "a step": (
+        '"two": {',
+        '"s": {"step": "step", "optimizer": m.Tanh()}, "two": {',
+        "CHECKS['s']: optimizer is Tanh()",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_with_an_exercise_is_no_mistake_of_a_learner(tmp_path, fault):
+    old, new, text = FAULTS[fault]
+    assert TWO.count(old) == 1
+    for name, code in {"two.py": TWO.replace(old, new), "solution.py": SOLVED, "good.py": TWO}.items():
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    assert judging.judge(read(tmp_path / "good.py"), tmp_path / "solution.py") == Judgement("right")
+    found = judging.judge(read(tmp_path / "two.py"), tmp_path / "solution.py")
+    assert found.outcome == "faulty", found
+    assert text in found.said[0]
+
+
+@pytest.mark.usefixtures("_in_this_process")
+def test_the_fault_of_an_exercise_is_told_once_in_the_grades():
+    handed_in({"ours/two.py": TWO.replace(TRUTH, '"truth": lambda x, w: x * w')}, Path())
+    handed_in({"ada/two.py": SOLVED, "ben/two.py": SOLVED})
+    out = run("--grade", "class", "--exercises", "ours")
+    assert out.exit_code == 1
+    assert out.output.count("gives another y than the forward pass in the STUB") == 1
+    out = run("ours/two.py", "class/ada/two.py")
+    assert out.exit_code == 2
+    assert "the fault is the exercise's" in out.output
+    assert f"Tell who wrote it: {Path('ours/two.py')}" in out.output
+
+
+def test_a_stub_that_is_to_be_mended_may_be_wrong(tmp_path):
+    broken = TWO.replace("    ...", "    return 0 * dy, 0 * dy[0]", 1).replace("np.exp(w) * x,", "np.exp(w) + x,")
+    for name, code in {"two.py": broken, "solution.py": SOLVED}.items():
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    assert judging.judge(read(tmp_path / "two.py"), tmp_path / "solution.py").good

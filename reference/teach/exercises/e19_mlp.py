@@ -17,6 +17,7 @@ FITTING = {
     "C03": 3,
     "C04": 3,
     "slope": 3,
+    "transposed": "Test each product by the shapes: dh has the shape of h, dz that of z, dV and dW those of V and W.",
     "B04": "A bias is added to every row: what reaches it along N paths adds up.",
 }
 STUB = '''

@@ -17,6 +17,7 @@ FITTING = {
     "G26": 2,
     "G27": 2,
     "G28": 3,
+    "transposed": "Test each product by the shapes: dz is (N, 4H), and every gradient has the shape of its input.",
 }
 STUB = '''
 import numpy as np
