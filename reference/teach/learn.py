@@ -112,7 +112,7 @@ def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
         lines += ["  Only points at a kink or a tie differ: another choice than the one that the exercise asks for."]
     lines += [f"  {text}" for text in found.said]
     lines += [f"  Tell who wrote it: {exercise.path}"] if found.outcome == FAULTY else []
-    if not found.good and found.outcome not in (ERROR, LATE, FAULTY):
+    if not found.good and found.outcome not in (ERROR, LATE, FAULTY) and found.side != "contract":
         lines += [f"  {exercise.hint(at.tries, [(m.id, m.text) for m in found.mistakes])}"]
     return "\n".join(lines)
 
