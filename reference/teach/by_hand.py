@@ -17,6 +17,7 @@ from manualbp.base import Array, Layer, flatten, tree_map
 from ..compare.bound import distance, largest, measured
 from ..diagnose.diagnosis import diagnose, of_side
 from ..diagnose.evidence import Evidence
+from ..diagnose.features.replay import WHOLE
 from ..draw.specs import Indices
 from ..draw.trial import Trial, cast, numbers
 from ..faults import KNOWN, Fault, corrupt
@@ -25,6 +26,7 @@ from .judgement import CONVENTION, RIGHT, WRONG, Judgement, Mistake
 from .judging import RIGHT_SLOPE, SURE, apart, trials
 from .shapes import likely, of_gradient
 
+OF_SEVERAL = ("B17",)  # mistakes that one layer by itself cannot have
 PIECES = 4  # of evidence for each array, each from a trial of other sizes
 TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
 Numbers = dict[str, Array]
@@ -167,18 +169,28 @@ def few(found: list[Evidence]) -> list[Evidence]:
 def mistaken(check: Mapping[str, Any], off: Off) -> dict[str, Numbers]:
     """What every mistake that can be made in the layer gives on this trial."""
     classes = {c.__name__ for layer in walk(off.layer) for c in type(layer).__mro__} if off.layer else set()
+    alone = off.layer is not None and not off.layer.inside()
     return {
         fault.id: found for fault in KNOWN.values()
-        if classes & set(fault.of) and (found := with_mistake(check, off, fault)) is not None
+        if classes & set(fault.of) and not (alone and fault.id in OF_SEVERAL)
+        and (found := with_mistake(check, off, fault)) is not None and not refuted(fault.id, found, off)
     }  # fmt: skip
 
 
+def refuted(id: str, found: Numbers, off: Off) -> bool:
+    """Would the mistake, of which all gradients are one, make some wrong that are right?"""
+    return id in WHOLE and any(
+        n[0] == "d" and n not in off.wrong and not alike(g, off.right[n]) for n, g in found.items()
+    )
+
+
 def with_mistake(check: Mapping[str, Any], off: Off, fault: Fault) -> Numbers | None:
-    """The numbers with this mistake in the layer."""
+    """The numbers with this mistake in the layer; on copies, as some write in place."""
     assert off.layer is not None
+    copies = {n: np.array(a) for n, a in off.trial.arrays.items()}
     try:
         with np.errstate(all="ignore"):
-            return meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))[0]
+            return meant(check, copies, off.trial.seed, corrupt(off.layer, fault))[0]
     except Exception:  # a mistake may make shapes that fit nowhere
         return None
 

@@ -17,6 +17,7 @@ FITTING = {
     "slope": 2,
     "G21": 2,
     "transposed": "Test each product by the shapes: dx[t] is (N, D), dh (N, H), dW (H, D), dU (H, H).",
+    "G22": 2,
 }
 STUB = '''
 import numpy as np
