@@ -245,7 +245,7 @@ def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     arrays = [a for a in (*s.inputs.values(), s.y, s.dy) if a is not None and a.size]
     counts = {n for a in arrays for n in (*a.shape, a.size, *(a.size // k for k in a.shape))}
     for n in counts - {1}:
-        if _kept(s, n) and not is_bias(s):
+        if _kept(s, n):
             continue
         if equals(1 / n):
             yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93) if s.right.ndim == 1 else ("A03", 0.85)
@@ -255,7 +255,10 @@ def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
 
 
 def _kept(s: Seen, n: int) -> bool:
-    """Has right an axis of this length, and the output, too? Then neither pass sums over it."""
+    """Has right an axis of this length, and the output, too, so that neither pass sums over it? A bias is summed over
+    all axes but one."""
+    if is_bias(s) and s.dy is not None:
+        return s.dy.size // s.right.size % n != 0
     return s.y is not None and s.right.shape.count(n) == s.y.shape.count(n) == 1
 
 

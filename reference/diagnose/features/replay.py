@@ -18,7 +18,7 @@ from .seen import Finding, Found, Seen, near
 
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
 FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake
-WHOLE = ("A05",)  # mistakes that are made in all gradients, or in none
+WHOLE = ("A05", "B05.first", "B05.last")  # mistakes that are made in all gradients, or in none
 SAME, FAR = 1e-9, 1e-3  # relative
 Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 

@@ -12,6 +12,7 @@ HINTS = (
 )
 FITTING = {
     "F11": 3,
+    "F12": 1,
     "slope": 2,
     "nothing goes back": 3,
 }

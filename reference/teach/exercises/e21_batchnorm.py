@@ -19,6 +19,7 @@ FITTING = {
     "D14": 2,
     "another length": 1,
     "wrong sign": 3,
+    "of its own": 2,
 }
 STUB = '''
 import numpy as np

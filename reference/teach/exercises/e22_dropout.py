@@ -13,6 +13,7 @@ HINTS = (
 FITTING = {
     "G18": 3,
     "hides": 2,
+    "G19": 1,
     "turned round": 2,
     "is taken to be": 1,
     "times what": 3,
