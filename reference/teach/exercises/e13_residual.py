@@ -14,7 +14,7 @@ FITTING = {
     "F11": 3,
     "F12": 1,
     "slope": 2,
-    "nothing goes back": 3,
+    "goes back": 3,
 }
 STUB = '''
 import numpy as np
