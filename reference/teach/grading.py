@@ -81,7 +81,8 @@ def grade(root: Path, console: Console, folder: Path | None, how: How) -> int:
 
 def class_of(root: Path, exercises: Mapping[str, Exercise]) -> Class:
     """Who handed in what."""
-    names = {p: p.stem.replace("-", "_") for p in sorted(root.rglob("*.py")) if not hidden(p.relative_to(root))}
+    found = sorted(p for p in root.rglob("*.py") if p.is_file() and not hidden(p.relative_to(root)))
+    names = {p: p.stem.replace("-", "_") for p in found}
     others = {p: f"no exercise has this name{nearest(n, exercises)}" for p, n in names.items() if n not in exercises}
     learners: dict[str, Files] = {}
     for folder, mine in people(root, [p for p in names if p not in others], names):

@@ -93,7 +93,7 @@ GIVEN = [
     ("lstm_cell", ("dc + dh * o", "dh * o"), "G03"),
     ("lstm_cell", ("[di, df, dg, do]", "[di, df, do, dg]"), "G01"),
     ("attention", ("(P * dP).sum(1,", "(P * dP).sum(0,"), "C15"),
-    ("attention", ("return dS @ K", "return -dS @ K"), "−1 times"),
+    ("attention", ("return dS @ K", "return -dS @ K"), "sign is wrong"),
     ("momentum", ("p - 0.1 * m", "p + 0.1 * m"), "update has the other sign"),
     ("momentum", ("0.9 * state", "0.1 * state"), "1 − momentum stands where momentum should"),
     ("adam", ("(np.sqrt(v / (1 - 0.999**t))", "((v / (1 - 0.999**t))"), "root is left out"),

@@ -131,13 +131,7 @@ def constant_factor(s: Seen) -> Found:
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
                           chance=form.cost > 1)  # fmt: skip
     for form in known:
-        text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
-        if c == -1 and s.loss and _others_are_right(s):
-            text = f"The gradient of {s.name} has the wrong sign."
-        remedy = _where_to_look(s, c, form.symbol)
-        if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
-            text = "The gradient is reversed: forward hands x on as it is."
-            remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
+        text, remedy = _plainly(s, c, form.symbol, what)
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
@@ -156,6 +150,18 @@ def in_words(s: Seen, c: float, fault: str) -> str:
     if fault == "B04" and s.dy is not None and not equal(s, c, 1 / len(s.dy), s.right.size / s.dy.size):
         return OF_ANY["A03"]
     return OF_ANY.get(fault, "")
+
+
+def _plainly(s: Seen, c: float, symbol: str, what: str) -> tuple[str, str]:
+    """What is said of a factor by itself, and the remedy."""
+    remedy = _where_to_look(s, c, symbol)
+    if not equal(s, c, -1):
+        return f"{what} is {symbol} times what it should be.", remedy
+    if s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
+        remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
+        return "The gradient is reversed: forward hands x on as it is.", remedy
+    of_one = s.loss and _others_are_right(s)
+    return (f"The gradient of {s.name} has the wrong sign." if of_one else "The sign is wrong."), remedy
 
 
 def _where_to_look(s: Seen, c: float, symbol: str) -> str:

@@ -17,7 +17,7 @@ FITTING = {
     "gradient of": 3,
     "transposed": 3,
     "C15": 2,
-    "−1 times": 3,
+    "sign": 3,
 }
 STUB = '''
 import numpy as np
