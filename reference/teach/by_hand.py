@@ -48,16 +48,33 @@ def judged(name: str, given: Mapping[str, Any]) -> Judgement:
     if "step" in given:
         return of_step(given)
     check = as_pair(given) if "df" in given else given
-    off = [found for trial in trials(check["inputs"]) if (found := compared(check, trial))]
+    tried = trials(check["inputs"])
+    off, said = [found for trial in tried if (found := compared(check, trial))], written(check, tried[0])
     if not off:
-        return Judgement(RIGHT)
+        return Judgement(WRONG, "contract", said=said) if said else Judgement(RIGHT)
     outcome = CONVENTION if all(o.trial.integers for o in off) else WRONG
     names = {n for o in off for n in o.wrong}
     forward, back = any(n[0] == "y" for n in names), any(n[0] == "d" for n in names)
     side = None if outcome == CONVENTION else "both" if forward and back else "output" if forward else "backward"
     found = of_side(diagnose(few([e for i, o in enumerate(off) for e in evidence(check, o, i)])), side)
     named = tuple(Mistake(s.fault, s.text.split(RIGHT_SLOPE)[0], s.relation) for s in found if s.score >= SURE)
-    return Judgement(outcome, side, where(off[0]), (named or of_shape(off[0]))[:1])
+    return Judgement(outcome, side, where(off[0]), (named or of_shape(off[0]))[:1], said)
+
+
+def written(check: Mapping[str, Any], trial: Trial) -> tuple[str, ...]:
+    """What the solution writes into that is not its own, in a sentence."""
+    inputs = {n: np.array(a) for n, a in trial.arrays.items()}
+    with np.errstate(all="ignore"):
+        y, cache = check["forward"](*inputs.values())
+        if changed := next((n for n, a in trial.arrays.items() if not np.array_equal(a, inputs[n])), None):
+            return (f"forward changes its input {changed} in place",)
+        dy = upstream(y, trial.seed)
+        kept = [np.array(d) for d in leaves(dy)]
+        check["backward"](dy, cache)
+    if not all(np.array_equal(a, b) for a, b in zip(kept, leaves(dy))):
+        return ("backward changes dy in place: who called it still needs it",)
+    changed = next((n for n, a in trial.arrays.items() if not np.array_equal(a, inputs[n])), None)
+    return (f"backward changes the input {changed} in place",) if changed else ()
 
 
 def as_pair(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,31 @@ def test_the_wrong_forward_is_told_from_the_wrong_backward():
     assert judged("softmax", only).side == judged("softmax", only, by_hand).side == "backward"
 
 
+IN_PLACE = {
+    "dropout": (("return dy * mask / 0.75", "dy *= mask / 0.75\n    return dy"), "backward changes dy in place"),
+    "log_softmax": (
+        ("return dy - np", "dy -= np.exp(y) * dy.sum(axis=-1, keepdims=True)\n    return dy #"),
+        "changes dy",
+    ),
+    "affine": (
+        ("x, W = cache", "x, W = cache\n    x *= 1.5; dx = dy @ W; dW = dy.T @ x / 1.5"),
+        "changes the input x in",
+    ),
+    "softmax": (("e = np.exp(x - x.max", "x -= 1.0\n    e = np.exp(x - x.max"), "forward changes its input x in place"),
+}
+
+
+@pytest.mark.parametrize("judge", [by_engine, by_hand])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_is_written_in_place_is_said_where_the_numbers_are_right(name, judge):
+    change, text = IN_PLACE[name]
+    code = changed(name, change).replace("dy @ W, dy.T @ x,", "dx, dW,")
+    found = judged(name, code, judge)
+    assert (found.outcome, found.side, found.where) == ("wrong", "contract", "")
+    assert text in found.said[0]
+    assert "Hint" not in learn.told(find(name), found, learn.Progress(tries=1))
+
+
 def test_another_choice_at_a_tie_is_no_mistake_but_said():
     last = RIGHT["maxpool"].replace("w.argmax(-1)", "(1 - w[..., ::-1].argmax(-1))")
     assert judged("maxpool", last).outcome in ("right", CONVENTION)
