@@ -1,5 +1,6 @@
 """A solution judged in a process of its own: it may loop, print, or end its process."""
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from .judging import BEGUN
 
 LIMIT = 60.0  # seconds
 NEVER = Event()
+PRINTED = 10_000_000  # bytes from which on it is a loop that prints
 
 
 def judged(exercise: Exercise, solution: Path, limit: float = LIMIT, stop: Event = NEVER) -> Judgement:
@@ -29,11 +31,11 @@ def judged(exercise: Exercise, solution: Path, limit: float = LIMIT, stop: Event
         with printed.open("wb") as out:
             process = started(exercise, solution, answer, out)
             try:
-                in_time = waited(process, answer.with_name(BEGUN), limit, stop)
+                endless = waited(process, answer.with_name(BEGUN), printed, limit, stop)
             finally:
                 ended(process)
-        if not in_time:
-            return Judgement(LATE, said=(f"It did not end within {limit:g} seconds. Is there a loop without an end?",))
+        if endless:
+            return Judgement(LATE, said=(f"{endless}. Is there a loop without an end?",))
         lines = printed.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if not answer.exists():
             last = lines[-1] if lines else "nothing was printed"
@@ -51,23 +53,27 @@ def started(exercise: Exercise, solution: Path, answer: Path, out: IO[bytes]) ->
                             start_new_session=True)  # fmt: skip
 
 
-def waited(process: subprocess.Popen, begun: Path, limit: float, stop: Event) -> bool:
-    """Has it ended by itself, within the limit? What is imported before it begins is not its time."""
+def waited(process: subprocess.Popen, begun: Path, printed: Path, limit: float, stop: Event) -> str:
+    """Why it is not waited for any longer; "" where it ended by itself. What is imported before it begins is not its
+    time."""
     end = None
     while process.poll() is None and not stop.is_set():
         if end is None and begun.exists():
             end = time.monotonic() + limit
         if end is not None and time.monotonic() > end:
-            return False
+            return f"It did not end within {limit:g} seconds"
+        if printed.stat().st_size > PRINTED:
+            return f"It prints more than {PRINTED // 10**6} million letters"
         time.sleep(0.02)
-    return True
+    return ""
 
 
 def ended(process: subprocess.Popen) -> None:
     """The process and its children."""
     if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ends just now
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
     process.wait()
 

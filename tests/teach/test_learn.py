@@ -151,6 +151,7 @@ def test_a_solution_is_judged_in_a_process_of_its_own(tmp_path):
 BAD = [
     ("tanh", "while True: pass", LATE, "did not end within 2 seconds"),
     ("tanh", "import os\nos._exit(3)", ERROR, "ended with code 3"),
+    ("tanh", "for _ in range(10**9): print('x' * 1000)", LATE, "prints more than 10 million letters"),
 ]
 
 
