@@ -261,5 +261,6 @@ def _said(told: str, f: Elementwise | None, place: Place) -> tuple[str, str, str
     relation = f"yours has {told} for {what}; x its argument, y its value"
     if fault is not None:
         return f"{KNOWN[fault].text} So it is in {place.text}.", relation, KNOWN[fault].remedy, fault
-    text = f"T{what[1:]} is " + ("left out." if told == "1" else f"taken to be {told}.")
+    symbols = [f"{n} its {of}" for n, of in (("x", "argument"), ("y", "value")) if n in told]
+    text = f"T{what[1:]} is " + ("left out." if told == "1" else f"taken to be {', '.join([told, *symbols])}.")
     return text, relation, "differentiate it as forward computes it", None

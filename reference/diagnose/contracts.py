@@ -187,6 +187,10 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     right = _kept(subject.backward(_copied(dy), cache))
     if not subject.stateful:
         y, cache = subject.forward(_inputs(trial))
+        if name := _differ(right, _kept(subject.backward(_copied(dy), cache))):
+            what = "backward draws random numbers, or something is left of the last pass"
+            return Broken(f"d{name} is another in a second pass on the same numbers: {what}")
+        y, cache = subject.forward(_inputs(trial))
         subject.forward(other)
         if name := _differ(right, _kept(subject.backward(_copied(dy), cache))):
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"

@@ -10,6 +10,7 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from traceback import FrameSummary
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
@@ -39,25 +40,26 @@ def clash(error: BaseException, own: Callable[[str], bool], sizes: Mapping[str, 
     own    is it a file of theirs?
     sizes  by name, so that a shape is read as (N, D)
     """
-    frames = [
-        (frame, summary)
-        for (frame, _), summary in zip(
-            traceback.walk_tb(error.__traceback__), traceback.extract_tb(error.__traceback__)
-        )
-        if own(summary.filename)
-    ]
-    if not frames or not isinstance(error, (ValueError, IndexError, RuntimeError)):
+    if (found := failed(error, own)) is None:
         return None
-    frame, at = frames[-1]
-    node = expression(frame, (at.lineno, at.colno, at.end_lineno, at.end_colno))
-    if node is None:
-        return None
+    frame, at, node = found
     operands = [(ast.unparse(n), shape) for n in parts(node, frame) if (shape := shape_of(n, frame)) is not None]
     if len(operands) < 2 or not disagree(node, [shape for _, shape in operands], str(error)):
         return None
     told = " and ".join(f"{text} has the shape {lettered(shape, sizes or {})}" for text, shape in operands)
     text = f"{ast.unparse(node)} does not fit together: {told}.{cause(node, *operands)}"
     return Clash(at.name, at.lineno or 0, text)
+
+
+def failed(error: BaseException, own: Callable[[str], bool]) -> tuple[FrameType, FrameSummary, ast.AST] | None:
+    """The frame, the line and the expression of theirs that raised; None where it cannot be the shapes."""
+    each = zip(traceback.walk_tb(error.__traceback__), traceback.extract_tb(error.__traceback__))
+    frames = [(frame, summary) for (frame, _), summary in each if own(summary.filename)]
+    if not frames or not isinstance(error, (ValueError, IndexError, RuntimeError)):
+        return None
+    frame, at = frames[-1]
+    node = expression(frame, (at.lineno, at.colno, at.end_lineno, at.end_colno))
+    return None if node is None else (frame, at, node)
 
 
 def expression(frame: FrameType, place: tuple[Any, ...]) -> ast.AST | None:

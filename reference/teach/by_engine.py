@@ -15,7 +15,8 @@ from ..report.report import Report
 from ..twin import modules
 from ..twin.layers import to_torch
 from .by_hand import leaves
-from .judging import CONVENTION, ERROR, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart
+from .judgement import CONVENTION, ERROR, RIGHT, WRONG, Judgement, Mistake
+from .judging import RIGHT_SLOPE, SURE, apart
 from .shapes import Shape, likely, of_gradient
 
 PARAMETER = "0.weight"  # of the model that an optimizer is tried on
@@ -24,7 +25,9 @@ OUTCOMES = {"identical": RIGHT, "rounding": RIGHT, "wrong": WRONG, "coarse": WRO
 
 def judged(name: str, given: Mapping[str, Any]) -> Judgement:
     """The judgement of one check of an exercise."""
-    functions = {k: in_dtype(f) if k in ("f", "df", "forward", "backward") else f for k, f in given.items()}
+    functions = {
+        k: in_dtype(f) if k in ("f", "df", "forward", "backward") else f for k, f in given.items() if k != "large"
+    }
     return of_report(report(name, functions))
 
 
@@ -49,11 +52,12 @@ def cast_to(found: Any, real: Any) -> Any:
     """Arrays in lists and tuples, too; what is no real array stays."""
     if isinstance(found, list):
         found = tuple(found)
-    return tree_map(lambda a: a.astype(real) if real is not None and is_real(a) else a, found)
+    return tree_map(lambda a: a.astype(real) if real is not None and is_number(a) else a, found)
 
 
-def is_real(a: Any) -> bool:
-    return isinstance(a, (np.ndarray, np.generic)) and a.dtype.kind == "f"
+def is_number(a: Any) -> bool:
+    """Counts, too, are what a gradient may be made of."""
+    return isinstance(a, (np.ndarray, np.generic)) and a.dtype.kind in "fiub"
 
 
 def report(name: str, given: dict[str, Any]) -> Report:
@@ -92,14 +96,17 @@ class Called(torch.nn.Module):
 
 def of_report(found: Report) -> Judgement:
     """What a learner is told of a report: never the remedy, nor what the slope is, which is the solution."""
-    mistakes = tuple(
-        Mistake(s.fault, s.text.split(RIGHT_SLOPE)[0], s.relation) for s in found.suspects if s.score >= SURE
-    )
+    mistakes = tuple(Mistake(s.fault, plain(s.text), s.relation) for s in found.suspects if s.score >= SURE)
     outcome = OUTCOMES.get(found.verdict, ERROR)
     said = tuple(text for text in found.contracts if not any(text == m.text for m in mistakes))
     return Judgement(
         outcome, found.wrong_side, "" if outcome == RIGHT else where(found), (mistakes or of_shape(found))[:1], said
     )
+
+
+def plain(text: str) -> str:
+    """The name of a mistake without what should stand there, and without what the exercise is compared with."""
+    return text.split(RIGHT_SLOPE)[0].replace("torch's ", "")
 
 
 def where(found: Report) -> str:

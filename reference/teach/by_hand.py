@@ -17,13 +17,16 @@ from manualbp.base import Array, Layer, flatten, tree_map
 from ..compare.bound import distance, largest, measured
 from ..diagnose.diagnosis import diagnose, of_side
 from ..diagnose.evidence import Evidence
+from ..diagnose.features.replay import WHOLE
 from ..draw.specs import Indices
 from ..draw.trial import Trial, cast, numbers
 from ..faults import KNOWN, Fault, corrupt
 from ..sides.record import walk
-from .judging import CONVENTION, RIGHT, RIGHT_SLOPE, SURE, WRONG, Judgement, Mistake, apart, trials
+from .judgement import CONVENTION, RIGHT, WRONG, Judgement, Mistake
+from .judging import RIGHT_SLOPE, SURE, apart, trials
 from .shapes import likely, of_gradient
 
+OF_SEVERAL = ("B17",)  # mistakes that one layer by itself cannot have
 PIECES = 4  # of evidence for each array, each from a trial of other sizes
 TINY = 1e-30  # the complex step: no difference is taken, so nothing cancels
 Numbers = dict[str, Array]
@@ -45,16 +48,33 @@ def judged(name: str, given: Mapping[str, Any]) -> Judgement:
     if "step" in given:
         return of_step(given)
     check = as_pair(given) if "df" in given else given
-    off = [found for trial in trials(check["inputs"]) if (found := compared(check, trial))]
+    tried = trials(check["inputs"])
+    off, said = [found for trial in tried if (found := compared(check, trial))], written(check, tried[0])
     if not off:
-        return Judgement(RIGHT)
+        return Judgement(WRONG, "contract", said=said) if said else Judgement(RIGHT)
     outcome = CONVENTION if all(o.trial.integers for o in off) else WRONG
     names = {n for o in off for n in o.wrong}
     forward, back = any(n[0] == "y" for n in names), any(n[0] == "d" for n in names)
     side = None if outcome == CONVENTION else "both" if forward and back else "output" if forward else "backward"
     found = of_side(diagnose(few([e for i, o in enumerate(off) for e in evidence(check, o, i)])), side)
     named = tuple(Mistake(s.fault, s.text.split(RIGHT_SLOPE)[0], s.relation) for s in found if s.score >= SURE)
-    return Judgement(outcome, side, where(off[0]), (named or of_shape(off[0]))[:1])
+    return Judgement(outcome, side, where(off[0]), (named or of_shape(off[0]))[:1], said)
+
+
+def written(check: Mapping[str, Any], trial: Trial) -> tuple[str, ...]:
+    """What the solution writes into that is not its own, in a sentence."""
+    inputs = {n: np.array(a) for n, a in trial.arrays.items()}
+    with np.errstate(all="ignore"):
+        y, cache = check["forward"](*inputs.values())
+        if changed := next((n for n, a in trial.arrays.items() if not np.array_equal(a, inputs[n])), None):
+            return (f"forward changes its input {changed} in place",)
+        dy = upstream(y, trial.seed)
+        kept = [np.array(d) for d in leaves(dy)]
+        check["backward"](dy, cache)
+    if not all(np.array_equal(a, b) for a, b in zip(kept, leaves(dy))):
+        return ("backward changes dy in place: who called it still needs it",)
+    changed = next((n for n, a in trial.arrays.items() if not np.array_equal(a, inputs[n])), None)
+    return (f"backward changes the input {changed} in place",) if changed else ()
 
 
 def as_pair(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,9 +95,14 @@ def compared(check: Mapping[str, Any], trial: Trial) -> Off | None:
         h32, h80 = runs["float32"][0][name], runs["longdouble"][0][name]
         bound = measured(largest(r), "float64", h32, r, h80, h32, r)
         g = yours.get(name)
-        if g is None or g.shape != r.shape or not distance(g, r) <= bound:
+        if g is None or g.shape != r.shape or lost(g, r) or not distance(g, r) <= bound:
             wrong[name] = bound
     return Off(trial, yours, right, wrong, layer) if wrong else None
+
+
+def lost(g: Array, r: Array) -> bool:
+    """Is an entry infinite or NaN that should be a number? No distance tells."""
+    return bool((np.isfinite(r) & ~np.isfinite(g)).any())
 
 
 def upstream(y: Any, seed: int) -> Any:
@@ -161,18 +186,28 @@ def few(found: list[Evidence]) -> list[Evidence]:
 def mistaken(check: Mapping[str, Any], off: Off) -> dict[str, Numbers]:
     """What every mistake that can be made in the layer gives on this trial."""
     classes = {c.__name__ for layer in walk(off.layer) for c in type(layer).__mro__} if off.layer else set()
+    alone = off.layer is not None and not off.layer.inside()
     return {
         fault.id: found for fault in KNOWN.values()
-        if classes & set(fault.of) and (found := with_mistake(check, off, fault)) is not None
+        if classes & set(fault.of) and not (alone and fault.id in OF_SEVERAL)
+        and (found := with_mistake(check, off, fault)) is not None and not refuted(fault.id, found, off)
     }  # fmt: skip
 
 
+def refuted(id: str, found: Numbers, off: Off) -> bool:
+    """Would the mistake, of which all gradients are one, make some wrong that are right?"""
+    return id in WHOLE and any(
+        n[0] == "d" and n not in off.wrong and not alike(g, off.right[n]) for n, g in found.items()
+    )
+
+
 def with_mistake(check: Mapping[str, Any], off: Off, fault: Fault) -> Numbers | None:
-    """The numbers with this mistake in the layer."""
+    """The numbers with this mistake in the layer; on copies, as some write in place."""
     assert off.layer is not None
+    copies = {n: np.array(a) for n, a in off.trial.arrays.items()}
     try:
         with np.errstate(all="ignore"):
-            return meant(check, off.trial.arrays, off.trial.seed, corrupt(off.layer, fault))[0]
+            return meant(check, copies, off.trial.seed, corrupt(off.layer, fault))[0]
     except Exception:  # a mistake may make shapes that fit nowhere
         return None
 

@@ -1,27 +1,45 @@
 """What an exercise is: a short file of text, hints, a stub to fill in, and checks.
 
-    \"""A title
+    \"""Doubling
 
-    The definition, shapes, what is to be written.
+    y = 2x, for x of any shape. Give the gradient of x.
     \"""
-    HINTS = ("the first hint", "the next")
-    FITTING = {"B04": 2, "transposed": "a hint for this mistake alone"}      # may be left out
+
+    HINTS = ("By how much does y change as x changes by a little?", "Every unit of y counts dy.")
+    FITTING = {"A07": 2, "sign": "Does y grow or fall as x grows?"}  # may be left out
     STUB = '''
+    import numpy as np
+
+
+    def forward(x):
+        return 2 * x, ()
+
+
     def backward(dy, cache):
         \"""The gradient of x.\"""
     '''
-    CHECKS = {"my layer": {"forward": "forward", "backward": "backward", "inputs": {"x": ("N", "D")},
-                           "layer": lambda x: (Tanh(), {}, x)}}
+    CHECKS = {
+        "doubling": {
+            "forward": "forward", "backward": "backward", "truth": lambda x: 2 * x, "inputs": {"x": ("N", "D")},
+        },
+    }
 
-FITTING says which hint comes first for a mistake that is named: by its id, or by words of its sentence, the number of a
-hint or another one. A check names the functions of the solution in quotes, and says what they must equal:
+`manualbp learn --new own/doubling.py` writes this file, `manualbp learn own/doubling.py` hands it out. What STUB and
+CHECKS use, as NumPy or manualbp, each imports itself. FITTING says which hint comes first for a mistake that is named:
+by its id, or by words of its sentence, the number of a hint or another one. A check names the functions of the solution
+in quotes, and says what they must equal:
 
-    "layer"      a manualbp layer for f and df; for forward and backward a function of the inputs that gives the layer,
-                 its parameters, and its input
-    "truth"      or a formula of the inputs, in operators alone, so that it takes arrays and tensors
+    "truth"      a formula of the inputs, in operators alone, so that it takes arrays and tensors
+    "layer"      or a manualbp layer for f and df; for forward and backward a function of the inputs that gives the
+                 layer, its parameters, and its input: lambda x, W: (m.Linear(3, 2, bias=False), {"weight": W}, x)
     "optimizer"  for a step: an optimizer of manualbp
+    "inputs"     their shapes by name; sizes are drawn. reference.draw.specs has Indices, Positive and others
+    "large"      may be left out: with inputs of ± this size nothing may overflow
 """
 
+import itertools
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -62,10 +80,15 @@ class Exercise:
         number = max(1, min(tries, of))
         return f"Hint {number} of {of}: {self.hints[number - 1]}"
 
+    @property
+    def call(self) -> str:
+        """What it is called by in a command."""
+        return self.name if self.path.parent == OURS else str(self.path)
+
     def sheet(self, file: str) -> str:
         """The file that a learner fills in."""
         hints = "\n".join(f"#   {i}. {hint}" for i, hint in enumerate(self.hints, 1))
-        what_next = f"Fill in what is missing, then run: manualbp learn {self.name} {file}"
+        what_next = f"Fill in what is missing, then run: manualbp learn {self.call} {file}"
         return (
             f'"""{self.title}\n\n{self.text}\n\n{what_next}\n"""\n'
             f"{self.stub.rstrip()}\n\n\n# Hints, in steps. Read one, try, read the next.\n{hints}\n"
@@ -75,6 +98,22 @@ class Exercise:
 def matches(key: str, fault: str | None, text: str) -> bool:
     """Is this the mistake? key: an id, as B04, which stands for B04.last, too, or words of the sentence."""
     return (fault or "").split(".")[0] == key or (not key[:1].isupper() and key in text)
+
+
+def new(path: Path) -> str:
+    """Write the exercise that FORM shows, to begin with; what to do with it, in a sentence."""
+    if path.suffix != ".py" or path.exists():
+        what = "is there already" if path.exists() else "is no .py"
+        raise ValueError(f"--new takes a file to be made, as own/doubling.py; {path} {what}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(example(), encoding="utf-8")
+    return f"{path} is an exercise: change it. To hand it out, in another folder: manualbp learn {path}"
+
+
+def example() -> str:
+    """The exercise that stands in FORM."""
+    lines = itertools.takewhile(lambda line: not line or line[:1] == " ", FORM.splitlines()[2:])
+    return textwrap.dedent("\n".join(lines)).strip() + "\n"
 
 
 def _whole(path: Path, found: Mapping[str, Any]) -> None:
@@ -92,7 +131,7 @@ def read(path: Path) -> Exercise:
     found: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
     try:
         exec(compile(path.read_text(encoding="utf-8-sig"), str(path), "exec"), found)
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise ValueError(f"the exercise {path} cannot be read: {type(e).__name__}: {e}") from e
     _whole(path, found)
     if not isinstance(found["CHECKS"], dict):
@@ -112,14 +151,14 @@ def read(path: Path) -> Exercise:
             f"{len(hints)}"
         )
     title, _, text = found["__doc__"].strip().partition("\n")
-    name = path.stem.split("_", 1)[1] if path.stem[:1] == "e" and path.stem[1:3].isdigit() else path.stem
+    name = re.sub(r"^e\d\d_(?=.)", "", path.stem)
     return Exercise(name, title, text.strip(), hints, fitting, found["STUB"], found["CHECKS"], path)
 
 
 @cache
 def known(folder: Path | None = None) -> dict[str, Exercise]:
     """The exercises of the package by name, in order; those of another folder after them."""
-    files = sorted(OURS.glob("e*.py")) + (sorted(folder.glob("*.py")) if folder else [])
+    files = sorted(OURS.glob("e*.py")) + (sorted(folder.glob("[!_]*.py")) if folder else [])
     return {e.name: e for e in map(read, files)}
 
 

@@ -9,9 +9,8 @@ import importlib.util
 import json
 import re
 import sys
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,75 +20,32 @@ import numpy as np
 from ..draw.plans import Inputs
 from ..draw.specs import Indices
 from ..draw.trial import Trial
-from ..sides.clash import clash
 from .exercise import FUNCTIONS, Exercise, read
+from .judgement import BORROWED, ERROR, UNFINISHED, Judgement, Mistake, Unusable
+from .raising import blamed, said
 from .shortcuts import borrowed, watched
 
 BEGUN = "begun"  # the file that says that all is imported
 
-RIGHT, WRONG, CONVENTION, UNFINISHED, ERROR = "right", "wrong", "convention", "unfinished", "error"
-BORROWED = "borrowed"  # right or not, but not derived by hand
 SINGLE = re.compile(r"float(?:16|32)|single|half|[\"'][<>=]?[ef][24]?[\"']")  # how a lower precision is asked for
 RIGHT_SLOPE = " where it is "  # what follows in the name of a mistake says what should stand there
 SURE = 0.5  # score of a suspect below which no name is given
 QUOTIENT = "differences of the forward pass, as (f(x + h) − f(x − h))/2h. Here the derivative is written as a formula."
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """The name of a mistake: its id in the catalogue, if it is there, and a sentence."""
-
-    id: str | None
-    text: str
-    relation: str = ""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What is said of a solution.
-
-    outcome    "right" "wrong" "convention" "unfinished" "error" "borrowed"
-    side       which pass is wrong: "forward" "output" "backward" "both" "contract", or None
-    where      the first wrong number: which, and on which sizes
-    mistakes   what it looks like, the likeliest first
-    said       sentences: an error, what the functions do that they must not, what was printed
-    """
-
-    outcome: str
-    side: str | None = None
-    where: str = ""
-    mistakes: tuple[Mistake, ...] = ()
-    said: tuple[str, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        return self.outcome == RIGHT
-
-    @staticmethod
-    def of(plain: Mapping[str, Any]) -> "Judgement":
-        """The inverse of dataclasses.asdict."""
-        mistakes = tuple(Mistake(**m) for m in plain["mistakes"])
-        return Judgement(**dict(plain) | {"mistakes": mistakes, "said": tuple(plain["said"])})
-
-
-@dataclass(frozen=True)
-class Unusable(Exception):  # noqa: N818
-    """The solution cannot be checked, and why."""
-
-    outcome: str
-    text: str
-    cause: BaseException | None = field(default=None, compare=False)
-
-
 def judge(exercise: Exercise, solution: Path) -> Judgement:
     """The judgement of this file. It runs what is in the file."""
+    from .clashes import explained
+    from .sound import sound
+
     try:
+        sound(exercise)
         module = loaded(solution)
         for given in exercise.checks.values():
             tried(module, given, solution)
-        found = [checked(module, name, given) for name, given in exercise.checks.items()]
+        found = [checked(module, name, given, exercise.path) for name, given in exercise.checks.items()]
     except Unusable as e:
-        return Judgement(e.outcome, said=(e.text,))
+        return explained(e, exercise, solution)
     return next((j for j in found if not j.good), found[0])
 
 
@@ -99,9 +55,9 @@ def loaded(path: Path) -> ModuleType:
         tree = ast.parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (SyntaxError, UnicodeDecodeError) as e:
         line = f"line {e.lineno}: " if isinstance(e, SyntaxError) else ""
-        raise Unusable(ERROR, f"{path.name} is not Python: {line}{getattr(e, 'msg', e)}") from e
+        raise Unusable.since(ERROR, f"{path.name} is not Python: {line}{getattr(e, 'msg', e)}") from e
     if told := borrowed(tree):
-        raise Unusable(BORROWED, told)
+        raise Unusable.since(BORROWED, told)
     spec = importlib.util.spec_from_file_location("solution", path)
     assert spec is not None
     assert spec.loader is not None
@@ -110,49 +66,28 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-def said(path: Path, doing: str, f: Callable, *arguments: Any) -> Any:
-    """f(*arguments); what it raises, as a sentence with the line of the solution."""
-    try:
-        with np.errstate(all="ignore"):
-            return f(*arguments)
-    except NotImplementedError as e:
-        raise Unusable(UNFINISHED, f"{doing} is still to be written: it raises NotImplementedError", e) from e
-    except (Exception, SystemExit) as e:
-        raise Unusable(ERROR, clashing(e, path) or raised(doing, e, path), e) from e
-
-
-def clashing(e: BaseException, path: Path) -> str | None:
-    """Which shapes do not go together, and where in the solution, if it is that."""
-    found = clash(e, lambda file: file == str(path.absolute()))
-    return f"{found.function}, line {found.line}: {found.text}" if found else None
-
-
-def raised(doing: str, e: BaseException, path: Path) -> str:
-    """Who raised what, with the line of the solution."""
-    frames = [fr for fr in traceback.extract_tb(e.__traceback__) if Path(fr.filename).name == path.name]
-    line = f", line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
-    text = str(e).strip().partition("\n")[0]
-    return f"{doing} raises {type(e).__name__}{': ' * bool(text)}{text}{line}"
-
-
 def tried(module: ModuleType, given: Mapping[str, Any], path: Path) -> None:
     """One call of each function of a check, on small numbers."""
     named = {key: given[key] for key in FUNCTIONS if isinstance(given.get(key), str)}
     for name in named.values():
         if not callable(getattr(module, name, None)):
-            raise Unusable(UNFINISHED, f"{path.name} defines no function {name}: keep the names that the sheet has")
+            raise Unusable.since(
+                UNFINISHED, f"{path.name} defines no function {name}: keep the names that the sheet has"
+            )
     f = {key: getattr(module, name) for key, name in named.items()}
     if "step" in f:
         found = said(path, "step", f["step"], np.ones(3), np.ones(3), None)
         present("step", found)
         if not isinstance(found, tuple) or len(found) != 2:
-            raise Unusable(ERROR, f"step must return two things, the new p and the new state; it returns {kind(found)}")
+            raise Unusable.since(
+                ERROR, f"step must return two things, the new p and the new state; it returns {kind(found)}"
+            )
     elif "df" in f:
         for key in ("f", "df"):
             x = np.linspace(-2, 2, 6).reshape(2, 3)
             present(key, found := by_formula(path, key, (x,), f[key], x))
             if np.shape(found) != x.shape:
-                raise Unusable(ERROR, f"{key} must give an array of x's shape {x.shape}; it gives {kind(found)}")
+                raise Unusable.since(ERROR, f"{key} must give an array of x's shape {x.shape}; it gives {kind(found)}")
     else:
         pair(f, given["inputs"], path)
 
@@ -163,7 +98,7 @@ def pair(f: Mapping[str, Callable], inputs: Mapping[str, Any], path: Path) -> No
     found = said(path, "forward", f["forward"], *(np.array(a) for a in arrays.values()))
     present("forward", found)
     if not isinstance(found, tuple) or len(found) != 2:
-        raise Unusable(ERROR, f"forward must return two things, y and the cache; it returns {kind(found)}")
+        raise Unusable.since(ERROR, f"forward must return two things, y and the cache; it returns {kind(found)}")
     y, cache = found
     dy = tuple(map(np.ones_like, y)) if isinstance(y, tuple) else np.ones_like(y)
     grads = by_formula(path, "backward", tuple(arrays.values()), f["backward"], dy, cache)
@@ -172,17 +107,17 @@ def pair(f: Mapping[str, Callable], inputs: Mapping[str, Any], path: Path) -> No
     each = grads if isinstance(grads, (tuple, list)) else (grads,)
     if not isinstance(grads, Mapping) and len(each) not in (len(wanted), len(inputs)):
         names = ", ".join(f"d{n}" for n in wanted)
-        raise Unusable(ERROR, f"backward must return {names}, in this order; it returns {kind(grads)}")
+        raise Unusable.since(ERROR, f"backward must return {names}, in this order; it returns {kind(grads)}")
     for name, g in zip(wanted, each):
         if len(each) == len(wanted) and g is None:
-            raise Unusable(UNFINISHED, f"backward gives None for d{name}: it is still to be written")
+            raise Unusable.since(UNFINISHED, f"backward gives None for d{name}: it is still to be written")
 
 
 def by_formula(path: Path, doing: str, point: tuple[Any, ...], f: Callable, *arguments: Any) -> Any:
     """f(*arguments), unless it takes differences of a function of the solution about this point."""
     found, quotient = said(path, doing, watched, path, point, f, *arguments)
     if quotient:
-        raise Unusable(BORROWED, f"{doing} calls {quotient} again, close beside the point: it takes {QUOTIENT}")
+        raise Unusable.since(BORROWED, f"{doing} calls {quotient} again, close beside the point: it takes {QUOTIENT}")
     return found
 
 
@@ -194,7 +129,7 @@ def trials(inputs: Mapping[str, Any]) -> list[Trial]:
 
 def present(name: str, found: Any) -> None:
     if found is None or found is ...:
-        raise Unusable(UNFINISHED, f"{name} returns nothing: is it filled in, and does it end with a return?")
+        raise Unusable.since(UNFINISHED, f"{name} returns nothing: is it filled in, and does it end with a return?")
 
 
 def apart(a: float, b: float) -> tuple[str, str]:
@@ -210,15 +145,20 @@ def kind(value: Any) -> str:
     return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def checked(module: ModuleType, name: str, given: Mapping[str, Any]) -> Judgement:
+def checked(module: ModuleType, name: str, given: Mapping[str, Any], exercise: Path) -> Judgement:
     """The judgement of one check."""
     functions = {k: getattr(module, v) if isinstance(v, str) else v for k, v in given.items()}
-    found = judge_of_checks()(name, functions)
-    return (
-        found
-        if "step" in given
-        else of_digits(found, functions, SINGLE.search(Path(module.__file__ or "").read_text(encoding="utf-8")))
-    )
+    path = Path(module.__file__ or "")
+    from .overflow import at_large
+
+    try:
+        found = judge_of_checks()(name, functions)
+        if found.good and "large" in given:
+            found = at_large(functions, given["large"])
+        single = SINGLE.search(path.read_text(encoding="utf-8-sig"))
+        return found if "step" in given else of_digits(found, functions, single)
+    except Exception as e:
+        raise Unusable(blamed(e, path, exercise, f"CHECKS[{name!r}]")) from e
 
 
 def of_digits(found: Judgement, functions: Mapping[str, Any], single: Any) -> Judgement:

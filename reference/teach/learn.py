@@ -1,23 +1,17 @@
-"""`manualbp learn`: exercises listed, handed out, judged, and those of a class graded."""
+"""`manualbp learn`: exercises listed, handed out, and one solution judged."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.table import Table
 
+from . import alone
 from .exercise import Exercise, find, known
-from .judging import BEGUN, BORROWED, CONVENTION, ERROR, RIGHT, UNFINISHED, WRONG, Judgement
+from .judgement import BORROWED, CONVENTION, ERROR, FAULTY, LATE, RIGHT, UNFINISHED, WRONG, Judgement
 
 SIDES = {
     "forward": "the forward pass; the backward pass is right for it",
@@ -28,10 +22,10 @@ SIDES = {
     "contract": "the numbers of one call are right; how the functions behave is not",
 }
 SHOWN = {RIGHT: "right", WRONG: "wrong", CONVENTION: "right but for a kink or a tie", UNFINISHED: "not finished",
-         BORROWED: "not derived by hand", ERROR: "cannot be judged"}  # fmt: skip
-MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", BORROWED: "=", ERROR: "!"}
-EXIT = {RIGHT: 0, ERROR: 2, UNFINISHED: 3}  # else 1
-LIMIT = 60.0  # seconds
+         BORROWED: "not derived by hand", ERROR: "cannot be judged", LATE: "took too long",
+         FAULTY: "cannot be judged, and the fault is the exercise's"}  # fmt: skip
+MARKS = {RIGHT: "✓", WRONG: "✗", CONVENTION: "~", UNFINISHED: "…", BORROWED: "=", ERROR: "!", LATE: "∞", FAULTY: "?"}
+EXIT = {RIGHT: 0, ERROR: 2, LATE: 2, FAULTY: 2, UNFINISHED: 3}  # else 1
 
 
 @dataclass(frozen=True)
@@ -82,61 +76,26 @@ def listed(console: Console, folder: Path | None = None) -> None:
         table.add_row("[green]✓[/]" if at.solved else "", name, e.title, str(at.tries or ""))
     console.print(table)
     solved = sum(kept.get(name, Progress()).solved for name in exercises)
-    console.print(f"\n{solved} of {len(exercises)} solved. `manualbp learn NAME` writes a file to fill in;")
-    console.print("`manualbp learn NAME FILE.py` judges it.", highlight=False)
+    console.print(
+        f"\n{solved} of {len(exercises)} solved. `manualbp learn NAME` writes a file to fill in; `manualbp learn NAME "
+        f"FILE.py` judges it. Every try gets one more hint, or the one that fits the mistake. What is solved is "
+        f"kept, with the tries, in a file; MANUALBP_PROGRESS=FILE.json says another:", highlight=False,
+    )  # fmt: skip
+    console.print(str(progress_file()), soft_wrap=True, markup=False, highlight=False)
 
 
 def hand_out(name: str, console: Console, folder: Path | None = None) -> None:
     """The file to fill in, in the current directory."""
     exercise = find(name, folder)
     path = Path(f"{exercise.name}.py")
+    if path.exists() and path.samefile(exercise.path):
+        raise ValueError(f"{path} is the exercise itself; call it from another folder, where the file to fill in goes")
     if path.exists():
-        raise ValueError(f"{path} is there already; to judge it: manualbp learn {name} {path}")
+        raise ValueError(f"{path} is there already; to judge it: manualbp learn {exercise.call} {path}")
     path.write_text(exercise.sheet(str(path)), encoding="utf-8")
-    console.print(f"{path}: {exercise.title}\nFill it in, then run: manualbp learn {name} {path}", highlight=False)
-
-
-def judged(exercise: Exercise, solution: Path, limit: float = LIMIT) -> Judgement:
-    """The judgement of a solution, which runs in a process of its own: it may loop, print, or end its process."""
-    if not solution.is_file():
-        raise ValueError(f"there is no file {solution}")
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", "reference.teach.judging", str(exercise.path), str(solution), str(answer)]
-        here = str(Path(__file__).parents[2])
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   text=True, errors="replace", env=env, start_new_session=True)  # fmt: skip
-        while not (Path(folder) / BEGUN).exists() and process.poll() is None:  # what is imported is not its time
-            time.sleep(0.02)
-        try:
-            printed, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            ended(process)
-            return Judgement(ERROR, said=(f"It did not end within {limit:g} seconds. Is there a loop without an end?",))
-        if not answer.exists():
-            last = (printed.strip().splitlines() or ["nothing was printed"])[-1]
-            text = f"The process ended with code {process.returncode} before it was judged: {last}"
-            return Judgement(ERROR, said=(text,))
-        found = Judgement.of(json.loads(answer.read_text(encoding="utf-8")))
-    return with_print(found, printed)
-
-
-def ended(process: subprocess.Popen) -> None:
-    """The process and its children."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.communicate()
-
-
-def with_print(found: Judgement, printed: str) -> Judgement:
-    """What the solution printed is said, and judged no further."""
-    lines = printed.strip().splitlines()
-    if not lines:
-        return found
-    text = f"It prints: {lines[0][:100]}" + (f" … ({len(lines)} lines in all)" if len(lines) > 1 else "")
-    return Judgement(**(vars(found) | {"said": (*found.said, text)}))
+    console.print(
+        f"{path}: {exercise.title}\nFill it in, then run: manualbp learn {exercise.call} {path}", highlight=False
+    )
 
 
 def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
@@ -152,7 +111,8 @@ def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
     if found.outcome == CONVENTION:
         lines += ["  Only points at a kink or a tie differ: another choice than the one that the exercise asks for."]
     lines += [f"  {text}" for text in found.said]
-    if not found.good and found.outcome != ERROR:
+    lines += [f"  Tell who wrote it: {exercise.path}"] if found.outcome == FAULTY else []
+    if not found.good and found.outcome not in (ERROR, LATE, FAULTY) and found.side != "contract":
         lines += [f"  {exercise.hint(at.tries, [(m.id, m.text) for m in found.mistakes])}"]
     return "\n".join(lines)
 
@@ -160,93 +120,13 @@ def told(exercise: Exercise, found: Judgement, at: Progress) -> str:
 def learn(name: str, solution: Path, console: Console, folder: Path | None, limit: float) -> int:
     """Judge one solution, keep the progress, say what is to be said; the exit code."""
     exercise = find(name, folder)
-    found = judged(exercise, solution, limit)
+    found = alone.judged(exercise, solution, limit)
     kept = progress()
     at = kept.get(exercise.name, Progress()).after(found)
     keep(kept | {exercise.name: at}, console)
     console.print(told(exercise, found, at), markup=False, soft_wrap=True, highlight=False)
     if found.good:
-        left = [n for n in known(folder) if not (kept | {exercise.name: at}).get(n, Progress()).solved]
+        kept |= {exercise.name: at}
+        left = [e.call for n, e in known(folder).items() if not kept.get(n, Progress()).solved]
         console.print(f"Next: manualbp learn {left[0]}" if left else "All exercises are solved.", highlight=False)
     return EXIT.get(found.outcome, 1)
-
-
-@dataclass(frozen=True)
-class Grade:
-    """One solution of one learner."""
-
-    learner: str
-    exercise: str
-    found: Judgement
-
-
-def grade(
-    root: Path, console: Console, folder: Path | None, limit: float, json_file: str | None, junit_file: str | None
-) -> int:
-    """Every solution below a folder, one folder for each learner, one file for each exercise; the exit code."""
-    if not root.is_dir():
-        raise ValueError(f"--grade takes a folder; {root} is none")
-    exercises = known(folder)
-    files = sorted(p for p in root.rglob("*.py") if not hidden(p.relative_to(root)))
-    mine = [(p, key) for p in files if (key := p.stem.replace("-", "_")) in exercises]
-    if not mine:
-        names = ", ".join(list(exercises)[:4])
-        raise ValueError(
-            f"{root} holds no exercise: a file is called as its exercise ({names}.py, …), in a folder for each learner"
-        )
-    for other in sorted(set(files) - {p for p, _ in mine}):
-        console.print(f"{other}: no exercise has this name; left out", style="dim", markup=False, highlight=False)
-    grades = []
-    for path, key in mine:
-        learner = str(path.parent.relative_to(root))
-        grades.append(Grade(root.name if learner == "." else learner, key, judged(exercises[key], path, limit)))
-    console.print(table(grades, [n for n in exercises if any(g.exercise == n for g in grades)]))
-    good = sum(g.found.good for g in grades)
-    console.print(f"{good} of {len(grades)} right.  " + "  ".join(f"{MARKS[o]} {text}" for o, text in SHOWN.items()))
-    if json_file:
-        Path(json_file).write_text(json.dumps(plain(grades), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    if junit_file:
-        ElementTree.ElementTree(junit(grades, exercises)).write(junit_file, encoding="utf-8", xml_declaration=True)
-    return 0 if good == len(grades) else 1
-
-
-def hidden(path: Path) -> bool:
-    return any(part.startswith((".", "__")) for part in path.parts)
-
-
-def table(grades: list[Grade], columns: list[str]) -> Table:
-    """A row for each learner, a column for each exercise."""
-    found = {(g.learner, g.exercise): g.found for g in grades}
-    made = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("learner", *columns, "right"):
-        made.add_column(heading, justify="left" if heading == "learner" else "center")
-    for learner in dict.fromkeys(g.learner for g in grades):
-        mine = [found.get((learner, c)) for c in columns]
-        marks = [MARKS[j.outcome] if j else "" for j in mine]
-        made.add_row(learner, *marks, f"{sum(bool(j and j.good) for j in mine)}/{len(columns)}")
-    return made
-
-
-def plain(grades: list[Grade]) -> list[dict[str, Any]]:
-    """The grades as plain values."""
-    return [
-        {"learner": g.learner, "exercise": g.exercise, "right": g.found.good, "outcome": g.found.outcome,
-         "side": g.found.side, "where": g.found.where, "mistakes": [vars(m) for m in g.found.mistakes],
-         "said": list(g.found.said)}
-        for g in grades
-    ]  # fmt: skip
-
-
-def junit(grades: list[Grade], exercises: Mapping[str, Exercise]) -> ElementTree.Element:
-    """One suite for each learner, one test case for each exercise."""
-    suites = ElementTree.Element("testsuites")
-    for learner in dict.fromkeys(g.learner for g in grades):
-        mine = [g for g in grades if g.learner == learner]
-        wrong = sum(not g.found.good for g in mine)
-        suite = ElementTree.SubElement(suites, "testsuite", name=learner, tests=str(len(mine)), failures=str(wrong))
-        for g in mine:
-            case = ElementTree.SubElement(suite, "testcase", classname=learner, name=g.exercise)
-            if not g.found.good:
-                text = told(exercises[g.exercise], g.found, Progress())
-                ElementTree.SubElement(case, "failure", message=SHOWN[g.found.outcome]).text = text
-    return suites

@@ -34,4 +34,4 @@ def likely(name: str, shape: Shape, wanted: Shape) -> str | None:
         return f"{name} has an axis too many: what is used along it several times collects a sum over it."
     if len(shape) < len(wanted):
         return f"{name} lacks an axis: a sum or mean was taken over it, or it was not spread along it again."
-    return f"{name} has an axis of another length: a sum over the wrong axis, or factors in the wrong order."
+    return f"{name} has an axis of another length, as after a sum over the wrong axis, or factors in the wrong order."

@@ -34,8 +34,10 @@ def missing(s: Seen) -> Found:
     if nothing:
         text = f"No gradient is given for {s.name}."
         yield Finding("yours is missing", None, 0.9, "", text, f"return d{s.name}, too")
-    else:
+    elif s.y is None or s.right.shape[:1] == s.y.shape[:1] or s.loss:
         yield Finding("yours is 0", "F13", 0.9)
+    else:  # a parameter has no batch
+        yield Finding("yours is 0", None, 0.9, "", f"The gradient of {s.name} is 0 throughout.", "nothing reaches it")
 
 
 def _recurrent(s: Seen) -> bool:

@@ -53,6 +53,7 @@ def numbers(s: Seen) -> dict[str, float]:
     found |= {n: float(a) for n, a in s.inputs.items() if a.ndim == 0}
     if s.y is not None and s.y.size:
         found |= {"y.size": float(s.y.size)} if s.y.size > 1 else {"y": float(s.y.reshape(()))}
+        found |= {f"y.shape[{i}]": float(n) for i, n in enumerate(s.y.shape) if i > 1}
     return found
 
 
@@ -126,15 +127,11 @@ def constant_factor(s: Seen) -> Found:
                 if not form.uses:
                     continue
                 score = min(score, CHANCE)
-            told = "" if s.loss else OF_ANY.get(fault, "")
+            told = in_words(s, c, fault)
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
                           chance=form.cost > 1)  # fmt: skip
     for form in known:
-        text = f"{what} is {form.symbol} times what it should be." if c != -1 else "The sign is wrong."
-        remedy = _where_to_look(s, c, form.symbol)
-        if c == -1 and s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
-            text = "The gradient is reversed: forward hands x on as it is."
-            remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
+        text, remedy = _plainly(s, c, form.symbol, what)
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
@@ -142,6 +139,29 @@ def constant_factor(s: Seen) -> Found:
         near_one = f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if abs(c - 1) < 1e-4 else f"{c:.6g}"
         text, remedy = f"{what} is {near_one} times what it should be.", "look for one constant factor"
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
+
+
+def in_words(s: Seen, c: float, fault: str) -> str:
+    """What is said of a mistake in place of what the catalogue says, where that claims too much."""
+    if s.loss:
+        total, batch, *_ = sizes(s)
+        of_batch = fault == "A01" and batch != total and equal(s, c, batch)
+        return "The number of samples is not divided by, as the mean does." if of_batch else ""
+    if fault == "B04" and s.dy is not None and not equal(s, c, 1 / len(s.dy), s.right.size / s.dy.size):
+        return OF_ANY["A03"]
+    return OF_ANY.get(fault, "")
+
+
+def _plainly(s: Seen, c: float, symbol: str, what: str) -> tuple[str, str]:
+    """What is said of a factor by itself, and the remedy."""
+    remedy = _where_to_look(s, c, symbol)
+    if not equal(s, c, -1):
+        return f"{what} is {symbol} times what it should be.", remedy
+    if s.own is not None and s.y is not None and s.is_right_of(s.y, s.own):
+        remedy = "if a gradient reversal is intended, say so: against=lambda x: 2 * x.detach() - x"
+        return "The gradient is reversed: forward hands x on as it is.", remedy
+    of_one = s.loss and _others_are_right(s)
+    return (f"The gradient of {s.name} has the wrong sign." if of_one else "The sign is wrong."), remedy
 
 
 def _where_to_look(s: Seen, c: float, symbol: str) -> str:
@@ -153,7 +173,7 @@ def _where_to_look(s: Seen, c: float, symbol: str) -> str:
 def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     """Mistakes of which this is the factor, with a score each."""
     equals = functools.partial(equal, s, c)
-    if equals(-1) and s.loss:
+    if equals(-1) and s.loss and not _others_are_right(s):
         yield "A05", 0.95
     for n, v in s.e.numbers.items():
         if 0 < v < 1 and equals(1 - v):
@@ -165,6 +185,12 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
         if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)) and _of_attention(s):
             yield "G12", 0.93
     yield from _of_a_loss(s, equals) if s.loss else _of_a_layer(s, equals)
+
+
+def _others_are_right(s: Seen) -> bool:
+    """Is another gradient, which is not 0, as it should be? Then not the whole of it has the other sign."""
+    others = {n: g for n, g in s.grads.items() if n != s.name and n in s.given and g.any()}
+    return any(s.is_right_of(s.given[n], g) for n, g in others.items())
 
 
 def _of_attention(s: Seen) -> bool:
@@ -225,11 +251,21 @@ def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     arrays = [a for a in (*s.inputs.values(), s.y, s.dy) if a is not None and a.size]
     counts = {n for a in arrays for n in (*a.shape, a.size, *(a.size // k for k in a.shape))}
     for n in counts - {1}:
+        if _kept(s, n):
+            continue
         if equals(1 / n):
             yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93) if s.right.ndim == 1 else ("A03", 0.85)
             yield "A03", 0.85
         elif equals(n):
             yield "A01", 0.85
+
+
+def _kept(s: Seen, n: int) -> bool:
+    """Has right an axis of this length, and the output, too, so that neither pass sums over it? A bias is summed over
+    all axes but one."""
+    if is_bias(s) and s.dy is not None:
+        return s.dy.size // s.right.size % n != 0
+    return s.y is not None and s.right.shape.count(n) == s.y.shape.count(n) == 1
 
 
 def is_bias(s: Seen) -> bool:

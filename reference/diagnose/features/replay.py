@@ -14,10 +14,12 @@ from ...faults import KNOWN, Fault, corrupt
 from ...sides.record import walk
 from ..evidence import Evidence
 from .network import Network, Observed, recognised_each
-from .seen import Finding, Found, Seen
+from .seen import Finding, Found, Seen, near
 
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
 FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake
+WHOLE = ("A05", "B05.first", "B05.last")  # mistakes that are made in all gradients, or in none
+SAME, FAR = 1e-9, 1e-3  # relative
 Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 
 
@@ -29,8 +31,20 @@ def with_replays(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Mappi
     cases = of_trials(trials)
     for e in evidence:
         case, network, told = cases[e.trial]
-        here = {mistake: arrays[e.name] for mistake, arrays in told.items() if e.name in arrays}
+        here = {m: arrays[e.name] for m, arrays in told.items() if e.name in arrays and not refuted(m, e, arrays)}
         yield e if network is None else enriched(e, network, case), {**here, **e.replays()}
+
+
+def refuted(mistake: str, e: Evidence, arrays: Mapping[str, Array]) -> bool:
+    """Would the mistake, of which all gradients are one, make another of them wrong, and by far, that is right?"""
+    if mistake.split(" ")[0] not in WHOLE:
+        return False
+    for name, value in arrays.items():
+        right, given = (np.asarray(g.get(name, ()), float) for g in (e.grads, e.given))
+        same = right.shape == given.shape == np.shape(value) and right.size and name != e.name
+        if same and near(given, right, SAME) and not near(np.asarray(value, float), right, FAR):
+            return True
+    return False
 
 
 def of_trials(trials: Mapping[int, Sequence[Evidence]]) -> dict[int, tuple[Observed, Network | None, Told]]:
@@ -94,7 +108,8 @@ def other_functions(trials: Mapping[int, Sequence[Evidence]], cases: Mapping[int
     for key, network in recognised_each(yours).items():
         if network is not None and network.scale == 1:  # a number is a multiple of any other
             told = network.gradients(cases[key]) | network.forward(yours[key])
-            found[key] = {FUNCTION + _title(network.layer): told}
+            without = " without a bias" * ("bias" in network.fixed and not network.fixed["bias"].any())
+            found[key] = {FUNCTION + _title(network.layer) + without: told}
     return found
 
 

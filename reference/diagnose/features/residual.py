@@ -8,7 +8,7 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import equal, shown, spelled
+from .number import Expression, equal, numbers, shown, spelled
 from .seen import Finding, Found, Seen, spread
 from .slope import entrywise
 
@@ -79,10 +79,10 @@ def _of_dy(s: Seen, c: float) -> Found:
 
 def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
     """What a multiple of this array means: weight decay, if it is the parameter itself. dy: what stands beside it."""
-    known = [] if _is_one(c) else [(f.symbol, shown(s, f), 0.03) for f in spelled(s, c)[:3]]
-    for factor, note, bonus in [*known, (f"{c:.6g}", "", 0.0)]:
+    known = [] if _is_one(c) else [(f.symbol, shown(s, f), 0.03, _of_counts(s, f)) for f in spelled(s, c)[:3]]
+    for factor, note, bonus, counts in [*known, (f"{c:.6g}", "", 0.0, False)]:
         relation = f"yours − right = {factor} · {n}{dy}"
-        if n == s.name:
+        if n == s.name and not (dy and counts):
             yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
         else:
             word = "too many" if c > 0 else "missing"
@@ -91,6 +91,12 @@ def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
     for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
         if v > 1 and v == int(v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
             yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}{dy}", "B15", 0.9)
+
+
+def _of_counts(s: Seen, form: Expression) -> bool:
+    """Is the factor that of a mean, of how many entries there are, and nothing that was chosen?"""
+    values = numbers(s)
+    return bool(form.uses) and all(values[n] == int(values[n]) > 1 for n in form.uses)
 
 
 def term_by_entry(s: Seen) -> Found:

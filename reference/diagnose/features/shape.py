@@ -33,7 +33,9 @@ def not_summed(s: Seen) -> Found:
         told = f"yours is {s.yours.shape}, right {s.right.shape}"
         text = "" if 0 in axes else f"The input was repeated along {over(axes)}; its gradient is not summed over it."
         fault, score = _of_parameter(s)
-        yield Finding(relation, fault, score, told, text if fault == "F06" else "")
+        if fault == "B06":
+            text = f"{s.name} is used along {over(axes)} again and again; its gradient is not summed over it."
+        yield Finding(relation, fault, score, told, text if fault in ("F06", "B06") else "")
         yield Finding(relation, "F06", 0.85, told, text)
         return
 
@@ -128,6 +130,14 @@ def of_another(s: Seen) -> Found:
             yield Finding(f"your d{s.name} = right d{n}", None, 0.9, "", text, remedy)
 
 
+def exchanged(s: Seen) -> Found:
+    """Two gradients, each in the place of the other."""
+    for n, g in s.grads.items():
+        if n != s.name and n in s.given and s.is_right_of(g, s.yours) and s.is_right_of(s.right, s.given[n]):
+            yield from of_another(s)
+            return
+
+
 def half_of_a_product(s: Seen) -> Found:
     """A vector where its outer product with another is right, as for a matrix times a vector."""
     if s.yours.ndim != 1 or s.right.ndim != 2:
@@ -171,5 +181,5 @@ def over(axes: Axes) -> str:
     return f"axes {', '.join(first)} and {last}" if first else f"axis {last}"
 
 
-WAYS = (not_summed, reshaped, reordered, not_spread, summed, of_another, half_of_a_product, over_other_axes)
+WAYS = (exchanged, not_summed, reshaped, reordered, not_spread, summed, of_another, half_of_a_product, over_other_axes)
 FEATURES = (other_shape,)

@@ -61,6 +61,8 @@ def of_the_catalogue(x: Array, p: Array, dy: Array, axis: int, log: bool) -> Ite
 
 def without_an_entry(p: Array, dy: Array, axis: int, log: bool) -> Iterator[Variant]:
     """Terms and factors of y(dy − Σ y dy) that are left out or otherwise."""
+    if log:
+        yield from of_the_logarithm(p, dy, axis)
     missing, S = f"The sum of {'log-softmax' if log else 'softmax'}'s Jacobian is missing.", p * dy
     total, mean = S.sum(axis, keepdims=True), S.mean(axis, keepdims=True)
     yield None, "yours = y dy, without Σ y dy", S, missing
@@ -69,13 +71,23 @@ def without_an_entry(p: Array, dy: Array, axis: int, log: bool) -> Iterator[Vari
     yield None, "yours = y(dy + Σ y dy)", p * (dy + total), "The sum has the wrong sign."
     yield None, "yours = y(dy − ⟨y dy⟩)", p * (dy - mean), "A mean stands for the sum."
     yield None, "yours = dy − Σ y dy", dy - total, "The factor y before the bracket is missing."
-    if log:
-        text = "The gradient is that of softmax, not of its logarithm."
-        yield None, "yours = y(dy − Σ y dy) with y = softmax(x)", backward(p, dy, axis), text
-        yield None, "yours = dy − softmax(x)⟨dy⟩", dy - p * dy.mean(axis, keepdims=True), "A mean stands for the sum."
-    else:
+    if not log:
         text = "The gradient is that of the logarithm of softmax."
         yield None, "yours = dy − y Σ dy", log_backward(p, dy, axis), text
+
+
+def of_the_logarithm(p: Array, dy: Array, axis: int) -> Iterator[Variant]:
+    """Terms and factors of dy − softmax(x) Σ dy that are left out or otherwise."""
+    total, mean = dy.sum(axis, keepdims=True), dy.mean(axis, keepdims=True)
+    with np.errstate(divide="ignore"):
+        y = np.log(p)
+    text = "The gradient is that of softmax, not of its logarithm."
+    yield None, "yours = y(dy − Σ y dy) with y = softmax(x)", backward(p, dy, axis), text
+    yield None, "yours = dy − softmax(x)⟨dy⟩", dy - p * mean, "A mean stands for the sum."
+    yield None, "yours = dy + softmax(x) Σ dy", dy + p * total, "The sum has the wrong sign."
+    yield None, "yours = dy − y Σ dy", dy - y * total, "y stands in the place of softmax."
+    yield None, "yours = dy − Σ dy", dy - total, "The factor softmax(x) of the sum is missing."
+    yield None, "yours = dy − softmax(x)", dy - p, "The factor Σ dy of softmax(x) is missing, as if dy were one-hot."
 
 
 class Attention:

@@ -37,7 +37,13 @@ def support(s: Seen) -> Found:
 
 
 def _zero(s: Seen, r: Region, t: There) -> Found:
-    """One of both is 0 there, the other dy (or as large as all that is not 0, where dy is one number)."""
+    """One of both is 0 there, the other dy (or as large as all that is not 0, where dy is one number). A kink is a
+    point: where a mask is 0, or what a function gives, a whole side of it may be."""
+    if _hidden_by(s, r):
+        return
+    if s.is_real and r.name.removesuffix(" = 0") in s.known.keys() - s.inputs.keys():
+        yield from _masked(s, r, t)
+        return
     passed = t.yours if not t.right.any() else t.right if not t.yours.any() else None
     if passed is None:
         return
@@ -51,6 +57,12 @@ def _zero(s: Seen, r: Region, t: There) -> Found:
     signed = t.dy is None and bool((passed < 0).any())
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
     yield Finding(relation, "C18" if (distance or signed) and not one_sided else "C05", 0.94)
+
+
+def _hidden_by(s: Seen, r: Region) -> bool:
+    """Is it where a mask, which is 0 or 1, is 0?"""
+    each = {n: m for n, m in (s.whole | s.inputs).items() if n != s.name and m.shape == r.mask.shape}
+    return any(np.isin(m, (0, 1)).all() and np.array_equal(m == 0, r.mask) for m in each.values())
 
 
 def _one_sided(s: Seen, r: Region) -> bool:
@@ -79,10 +91,19 @@ def _half(s: Seen, r: Region, t: There) -> Found:
         negative = r.kind == "negative"
         text = "" if negative else "One side of 0 gets no gradient."
         yield Finding(f"yours = 0 where {r.name}, right is not", "C07" if negative else None, 0.92, "", text)
+    elif c is not None and (b := _slope(s, t)) is not None:  # a straight piece
+        a = b + c
+        text = f"The slope where {r.name} is taken to be {a:.6g} where it is {b:.6g}."
+        yield Finding(f"yours = {a:.6g} · dy where {r.name}, right = {b:.6g} · dy", None, 0.9 * (a != 0), "", text)
     elif c is not None and (s.wrong.sum() > 1 or abs(c + 1) < 1e-9):
         yield Finding(f"yours − right = {c:.6g} · dy where {r.name}", "C08", 0.92)
     else:
         yield from _any(s, r, t)
+
+
+def _slope(s: Seen, t: There) -> float | None:
+    """The one slope that there is."""
+    return None if t.dy is None else s.constant(t.right, t.dy) if t.right.any() else 0.0
 
 
 def _large(s: Seen, r: Region, t: There) -> Found:
@@ -219,8 +240,11 @@ def dropped(s: Seen) -> Found:
     if any(f.size != 1 for f in factors) or right.all() or (s.own is not None and _is_interval(s.own, right != 0)):
         return
     (a,), (b,) = factors
-    if (yours != 0).tolist() != (right != 0).tolist():
-        if a == b != 1:
+    if ((yours != 0) == (right == 0)).all() and a == b:
+        text = "The mask is turned round: what was kept gets no gradient, and what was dropped gets it."
+        yield Finding("yours is 0 where right is not, and the other way round", None, 0.96, "", text)
+    elif (yours != 0).tolist() != (right != 0).tolist():
+        if a == b != 1 and not yours.all():
             yield Finding("yours is 0 at other places than right", "G19", 0.95)
     elif a == 1 != b:
         yield Finding("yours = (1 − p) · right", "G18", 0.95, f"p = {1 - 1 / b:.4g}")

@@ -9,7 +9,12 @@ HINTS = (
     "How fast does u² change as u changes by a little? The answer contains u, not x.",
     "Multiply the two, and put 3x + 1 in for u.",
 )
-FITTING = {"times what it should be": 1, "is missing": 2}
+FITTING = {
+    "times what it should be": 1,
+    "is missing": 2,
+    "is taken to be": 2,
+    "½ times": 2,
+}
 STUB = '''
 import numpy as np
 

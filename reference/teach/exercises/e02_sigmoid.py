@@ -10,7 +10,15 @@ HINTS = (
     "The slope of e⁻ˣ is −e⁻ˣ. The two minus signs cancel: you have e⁻ˣ/(1 + e⁻ˣ)².",
     "Split this fraction in two factors: one is y. What is the other, in terms of y?",
 )
-FITTING = {"C03": 3, "slope is taken": 3}
+FITTING = {
+    "C03": 3,
+    "slope is taken": 3,
+    "sign": 2,
+    "times what": "Every entry of x stands for itself: what does N do in a slope?",
+    "is taken to be": 3,
+    "of −x": "The definition has e⁻ˣ: what does σ do as x grows, rise or fall?",
+    "C20": "The slope is taken at x. With y = σ(x) alone: which of σ(x) and σ(y) stands in your formula?",
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,11 @@ HINTS = (
     "np.where(condition, a, b) takes a where the condition holds, else b.",
     "What happens at exactly 0? Read the definition again.",
 )
-FITTING = {"C07": 1}
+FITTING = {
+    "C07": 1,
+    "slope where": 1,
+    "change places": 2,
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,11 @@ HINTS = (
     "The first term is σ(x). The second has the slope of σ, which you know from an earlier exercise.",
     "The slope of σ is taken at x, not at y.",
 )
-FITTING = {"C09": 1}
+FITTING = {
+    "C09": 1,
+    "term": 1,
+    "is taken to be": 1,
+}
 STUB = '''
 import numpy as np
 

@@ -9,7 +9,12 @@ HINTS = (
     "The loss changes by dy for every unit of y: multiply by it.",
     "The gradient of a contains b, and the other way round.",
 )
-FITTING = {"A07": 2, "slope is taken": 3}
+FITTING = {
+    "A07": 2,
+    "slope is taken": 3,
+    "term": 1,
+    "computed as that": 3,
+}
 STUB = '''
 import numpy as np
 

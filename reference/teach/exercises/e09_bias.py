@@ -8,7 +8,16 @@ HINTS = (
     "All N of them, each by 1. What reaches the loss along several paths adds.",
     "db has the shape of b, so one axis of dy has to go. Is it gone by a sum or by a mean?",
 )
-FITTING = {"B03": 3, "B04": 3, "B05": 2, "gradient of x": 3, "axis": 3}
+FITTING = {
+    "B03": 3,
+    "B04": 3,
+    "B05": 2,
+    "gradient of x": 3,
+    "axis": 3,
+    "was given for": "The gradients come in the order of what forward takes: x, then b.",
+    "times what": "Only b has N paths to the loss. Each entry of x has one.",
+    "A07": "The loss changes by dy for every unit of y: where does dy stand in your gradients?",
+}
 STUB = '''
 import numpy as np
 

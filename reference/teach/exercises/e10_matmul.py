@@ -8,7 +8,14 @@ HINTS = (
     "∂L/∂Aₙₖ = Σₘ dYₙₘ Bₖₘ. The sum runs over the second index of both: that is a product with a transpose.",
     "Check with the shapes: dA is (N, K), dY is (N, M), B is (K, M). With square matrices the shapes cannot help you.",
 )
-FITTING = {"B01": 2, "transposed": 3, "another length": 3}
+FITTING = {
+    "B01": 2,
+    "transposed": 3,
+    "another length": 3,
+    "was given for": 3,
+    "A07": 2,
+    "A03": 2,
+}
 STUB = '''
 import numpy as np
 

@@ -21,6 +21,9 @@ FITTING = {
     "transposed": 3,
     "summed": 3,
     "axis": 3,
+    "times what": "dx has a row for each row of y: what does N do there?",
+    "without a bias": 1,
+    "was given for": "The gradients come in the order of what forward takes: x, W, b.",
 }
 STUB = '''
 import numpy as np

@@ -8,7 +8,14 @@ HINTS = (
     "Every row of x gets the same gradient.",
     "The result has the shape of x: np.broadcast_to or np.ones((N, 1)) * … makes N rows of one.",
 )
-FITTING = {"A01": 1, "axis": 3, "axes": 3}
+FITTING = {
+    "A01": 1,
+    "axis": 3,
+    "axes": 3,
+    "A07": 1,
+    "factor too many": 1,
+    "spread": 3,
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,12 @@ HINTS = (
     "The gradient over the bridge is dy. The one through the body is dy times the slope of tanh.",
     "x is one variable: how do its two gradients become one?",
 )
-FITTING = {"F11": 3, "slope": 2}
+FITTING = {
+    "F11": 3,
+    "F12": 1,
+    "slope": 2,
+    "goes back": 3,
+}
 STUB = '''
 import numpy as np
 

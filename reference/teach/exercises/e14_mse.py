@@ -18,6 +18,11 @@ FITTING = {
     "A05": "Let x be larger than t: does L grow or fall as x grows? That is the sign of dx.",
     "A07": 2,
     "A23": 3,
+    "computed as that": 3,
+    "wrong sign": 3,
+    "proportional": 1,
+    "other sign": 1,
+    "number of samples": 1,
 }
 STUB = '''
 import numpy as np

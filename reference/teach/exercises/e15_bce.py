@@ -16,6 +16,7 @@ FITTING = {
     "A05": "Let t be 1: does L grow or fall as x grows? That is the sign of dx.",
     "A07": 3,
     "A09": 2,
+    "½ times": 3,
 }
 STUB = '''
 import numpy as np

@@ -11,7 +11,15 @@ HINTS = (
     "So ∂yᵢ/∂xⱼ = yᵢ(δᵢⱼ − yⱼ). Then dxⱼ = Σᵢ dyᵢ ∂yᵢ/∂xⱼ: the sum has two parts.",
     "One part is yⱼ dyⱼ. The other is yⱼ times one number for each row. If dy is the same everywhere, dx must be 0.",
 )
-FITTING = {"C13": 2, "C15": "The sum of the backward pass runs along the axis over which the forward pass divides."}
+FITTING = {
+    "C13": 2,
+    "C15": "The sum of the backward pass runs along the axis over which the forward pass divides.",
+    "overflows": "Subtract the maximum of each row before the exponential: it cancels, and nothing exceeds e⁰ = 1.",
+    "keepdims": "The sums of the rows have the shape (N,). To go with (N, C) they must be (N, 1).",
+    "sum has": 2,
+    "lacks the factor": 2,
+    "before the bracket": 2,
+}
 STUB = '''
 import numpy as np
 
@@ -29,5 +37,6 @@ CHECKS = {
         "backward": "backward",
         "layer": lambda x: (m.Softmax(-1), {}, x),
         "inputs": {"x": ("N", "C")},
+        "large": 1000.0,
     }
 }

@@ -10,7 +10,15 @@ HINTS = (
     "The slope of log Σⱼ eˣʲ by xᵢ is eˣⁱ/Σⱼ eˣʲ. How is that written with yᵢ?",
     "The second part subtracts softmax times the sum of dy along the row.",
 )
-FITTING = {"C13": 1, "C15": 3}
+FITTING = {
+    "C13": 1,
+    "C15": 3,
+    "keepdims": "The sums of the rows have the shape (N,). To go with (N, C) they must be (N, 1).",
+    "sum has": 1,
+    "stands in the place": 2,
+    "factor": 3,
+    "mean stands": 3,
+}
 STUB = '''
 import numpy as np
 

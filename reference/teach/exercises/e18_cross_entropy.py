@@ -17,6 +17,8 @@ FITTING = {
     "A05": "Raise the score of the right class: does L grow or fall? That is the sign of dx in its column.",
     "A07": 3,
     "one-hot": 2,
+    "at the target": 2,
+    "times what": 3,
 }
 STUB = '''
 import numpy as np

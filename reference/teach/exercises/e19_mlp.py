@@ -17,6 +17,8 @@ FITTING = {
     "C03": 3,
     "C04": 3,
     "slope": 3,
+    "transposed": "Test each product by the shapes: dh has the shape of h, dz that of z, dV and dW those of V and W.",
+    "is 0": 2,
     "B04": "A bias is added to every row: what reaches it along N paths adds up.",
 }
 STUB = '''

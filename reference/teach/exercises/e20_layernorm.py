@@ -11,7 +11,17 @@ HINTS = (
     "The path through μ subtracts a mean of dx̂; the path through σ² subtracts x̂ times a mean of (dx̂ x̂). 1/σ is in "
     "front of all three.",
 )
-FITTING = {"D01": 3, "D02": 3, "D03": 2, "D07": 1, "D09": 1, "another length": 1}
+FITTING = {
+    "D01": 3,
+    "D02": 3,
+    "D03": 2,
+    "D07": 1,
+    "D09": 1,
+    "another length": 1,
+    "keepdims": 2,
+    "gamma": 1,
+    "factor r": 3,
+}
 STUB = '''
 import numpy as np
 

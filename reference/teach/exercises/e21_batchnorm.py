@@ -9,7 +9,18 @@ HINTS = (
     "dγ = Σ dy x̂ and dβ = Σ dy, over the batch. For x: dx̂ = γ dy, then three paths.",
     "A constant added to a whole column of x changes nothing, so every column of dx must have the sum 0. Test that.",
 )
-FITTING = {"D01": 3, "D02": 3, "D03": 2, "D07": 2, "D09": 2, "D10": 2, "D14": 2, "another length": 1}
+FITTING = {
+    "D01": 3,
+    "D02": 3,
+    "D03": 2,
+    "D07": 2,
+    "D09": 2,
+    "D10": 2,
+    "D14": 2,
+    "another length": 1,
+    "wrong sign": 3,
+    "of its own": 2,
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,15 @@ HINTS = (
     "An entry that was dropped did not touch the loss: what is its gradient?",
     "The factor of the forward pass is there in the backward pass, too, and only once.",
 )
-FITTING = {"G18": 3}
+FITTING = {
+    "G18": 3,
+    "hides": 2,
+    "G19": 1,
+    "turned round": 2,
+    "is taken to be": 1,
+    "times what": 3,
+    "A07": "The loss changes by dy for every unit of y: where does dy stand in your gradient?",
+}
 STUB = '''
 import numpy as np
 

@@ -11,7 +11,10 @@ HINTS = (
     "What if an index occurs twice? Its row of W reaches the loss along two paths.",
     "dW[t] += dy counts a repeated index once only. NumPy has another call that adds every time.",
 )
-FITTING = {"F01": 3}
+FITTING = {
+    "F01": 3,
+    "A07": 1,
+}
 STUB = '''
 import numpy as np
 

@@ -11,7 +11,12 @@ HINTS = (
     "Reshape x to (N, C, 3, 2): then the window is the last axis, and argmax says who won.",
     "In a tie x == y is true twice, argmax names one: the first.",
 )
-FITTING = {"E21": 1, "E22": 1}
+FITTING = {
+    "E21": 1,
+    "E22": 1,
+    "other places": 1,
+    "E12": 3,
+}
 STUB = '''
 import numpy as np
 

@@ -10,7 +10,16 @@ HINTS = (
     "∂y[n, o, s]/∂W[o, c, k] = x[n, c, s + k]. Loop over k: x[:, :, k : k + 6] is what met W[:, :, k].",
     "For dx run the forward loop again, and wherever it read x[:, :, k : k + 6], add there what the chain rule gives.",
 )
-FITTING = {"E01": 3, "E02": 2, "B06": 1}
+FITTING = {
+    "E01": 3,
+    "E02": 2,
+    "B06": 1,
+    "B04": 1,
+    "again and again": 1,
+    "summed over": 1,
+    "mean stands": 1,
+    "axis too many": 1,
+}
 STUB = '''
 import numpy as np
 

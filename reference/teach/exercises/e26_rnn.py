@@ -10,7 +10,15 @@ HINTS = (
     "At each step: dz = dh (1 − h²); then dW, dU and dx of this step, and the dh of the step before.",
     "W and U are used four times: their gradients add. dU takes the state from before the step.",
 )
-FITTING = {"G02": 2, "G04": 3, "G20": 3, "slope": 2}
+FITTING = {
+    "G02": 2,
+    "G04": 3,
+    "G20": 3,
+    "slope": 2,
+    "G21": 2,
+    "transposed": "Test each product by the shapes: dx[t] is (N, D), dh (N, H), dW (H, D), dU (H, H).",
+    "G22": 2,
+}
 STUB = '''
 import numpy as np
 

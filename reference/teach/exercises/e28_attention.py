@@ -10,7 +10,15 @@ HINTS = (
     "From dP through softmax, row by row, to the gradient of the scores. You have written that before.",
     "The scores are a product, too: dQ and dK, one with a transpose. And 1/√d is a factor of the scores.",
 )
-FITTING = {"C13": 2, "G12": 3, "G13": 3, "gradient of": 3}
+FITTING = {
+    "C13": 2,
+    "G12": 3,
+    "G13": 3,
+    "gradient of": 3,
+    "transposed": 3,
+    "C15": 2,
+    "sign": 3,
+}
 STUB = '''
 import numpy as np
 

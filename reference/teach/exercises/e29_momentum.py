@@ -10,7 +10,13 @@ HINTS = (
     "m is a sum of gradients, not a mean: g has no factor.",
     "p moves along the new m.",
 )
-FITTING = {"H11": 2, "H13": 2, "state": 1}
+FITTING = {
+    "H11": 2,
+    "H13": 2,
+    "state": 1,
+    "other sign": 3,
+    "momentum should": "m keeps nine tenths of the old m in every step.",
+}
 STUB = '''
 import numpy as np
 

@@ -18,6 +18,8 @@ FITTING = {
     "H02": 1,
     "H04": 3,
     "H06": "m is the mean of g, v that of g²: which β belongs to which?",
+    "root": 3,
+    "10 times": "Which factor has g in the formula of m?",
 }
 STUB = '''
 import numpy as np
