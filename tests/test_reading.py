@@ -261,3 +261,48 @@ class SpatialTransformer(nn.Module):
 
 def test_a_spatial_transformer():
     assert check_model(SpatialTransformer(), torch.randn(2, 1, 8, 8), by_layer=True)
+
+
+class Tables(nn.Module):
+    """Tensors that are no buffers, each in the precision that somebody made it in."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.linear, self.scale = nn.Linear(4, 4), torch.rand(4, dtype=dtype) + 1
+        self.tables, self.named = [4 * torch.eye(4, dtype=dtype) + 1], {"shift": torch.rand(4, dtype=dtype)}
+        self.mean = torch.zeros(4, dtype=dtype)
+
+    def forward(self, x):
+        self.mean += x.detach().mean(0)
+        A = self.tables[0]
+        y = torch.tanh(self.linear(x) / self.scale) @ A / torch.linalg.det(A)
+        return torch.linalg.solve(A, y.T).T + self.named["shift"] / 3 - self.mean
+
+
+TABLE = torch.rand(4) + 1
+CAST = {
+    "type": lambda x: torch.exp(x.type(torch.FloatTensor)) * 3,
+    "its name": lambda x: torch.exp(x.type("torch.FloatTensor")) * 3,
+    "double": lambda x: torch.exp(x.double()) * 3,
+    "a global": lambda x: torch.exp(x) / TABLE,
+    "NumPy": lambda x: torch.exp(x) / torch.from_numpy(TABLE.numpy() / 3),
+    "float64": lambda x: torch.cat([x, torch.ones(1, 4, dtype=torch.float64) / 3]).exp(),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("own", [torch.float64, torch.float32])
+def test_tensors_in_plain_attributes_are_of_the_precision_of_the_run(own, dtype):
+    for model in (Tables(own), Tables(own).double()):
+        x = torch.randn(3, 4, dtype=model.linear.weight.dtype)
+        report = check_model(model, x, by_layer=True, dtype=dtype)
+        assert report, str(report)
+        assert report.ratio < 1
+        assert model.mean.dtype == model.scale.dtype == own
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("f", CAST)
+def test_a_precision_that_is_named_is_that_of_the_run(f, dtype):
+    report = check_model(Does(CAST[f]), torch.randn(3, 4), by_layer=True, dtype=dtype)
+    assert report, str(report)

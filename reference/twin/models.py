@@ -207,8 +207,8 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
     advice = "A sample is what you call the model with: from_torch(model, x)"
     if re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
         advice = (
-            "It is run in the precision that is asked for: a tensor in a plain attribute keeps its own, so make it a "
-            "buffer (register_buffer), or give the model and the sample in one dtype"
+            "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
+            "tensor float32, or a buffer (register_buffer) of a model.float()"
         )
     return ValueError(
         f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. {advice}"

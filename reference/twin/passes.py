@@ -23,6 +23,9 @@ DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint
     Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
     Tensor.cauchy_ Tensor.geometric_"""
 RANDOM = {*DRAWS.split()}
+PRECISIONS = torch.float32, torch.float64
+OF_MODULES = vars(nn.Module()).keys()  # parameters, buffers, hooks
+OF_A_DTYPE = type(torch.FloatTensor)
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
     f: f.__name__ for f in (
         F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,
@@ -100,11 +103,14 @@ class OwnRun(TorchFunctionMode):
     def __init__(self, dtype: torch.dtype, draws: list[torch.Tensor], first: bool) -> None:
         super().__init__()
         self.dtype, self.draws, self.first, self.drawn = dtype, draws, first, 0
+        self.converted: dict[int, tuple[torch.Tensor, int, torch.Tensor]] = {}  # one, its version, it in the dtype
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
-        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
         name = name_of(func)
-        if name == "Tensor.float":
+        if name == "Tensor.type" and len(args) == 2 and isinstance(args[1], str):
+            args = (args[0], getattr(torch, args[1].removeprefix("torch.")))
+        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
+        if name in ("Tensor.float", "Tensor.double"):
             name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], self.dtype), {}
         if name in RANDOM:
             return self.draw(name, func, args, kwargs)
@@ -119,12 +125,23 @@ class OwnRun(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def in_dtype(self, value: Any) -> Any:
-        """torch.float32 named in a model means the model's own dtype, when the model runs in another."""
-        if isinstance(value, torch.dtype):
-            return self.dtype if value == torch.float32 else value
+        """An argument in the run's precision, whichever a model names, and whichever a tensor was made in that is no
+        parameter, buffer or input: a plain attribute, a global, an array of NumPy."""
+        if isinstance(value, torch.Tensor):
+            return self.tensor(value) if value.dtype in PRECISIONS and value.dtype != self.dtype else value
+        if isinstance(value, (torch.dtype, OF_A_DTYPE)):
+            dtype = value if isinstance(value, torch.dtype) else value.dtype  # of torch.FloatTensor
+            return self.dtype if dtype in PRECISIONS else dtype
         if isinstance(value, dict):
             return {n: self.in_dtype(v) for n, v in value.items()}
-        return tuple(map(self.in_dtype, value)) if type(value) is tuple else value
+        return type(value)(map(self.in_dtype, value)) if type(value) in (tuple, list) else value
+
+    def tensor(self, t: torch.Tensor) -> torch.Tensor:
+        """The one copy of a tensor in the run's precision; what is written to it stays in it."""
+        known, version, copy = self.converted.get(id(t), (None, 0, t))
+        if known is None or version != t._version:
+            self.converted[id(t)] = t, t._version, (copy := t.to(self.dtype))
+        return copy
 
     def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
         """Random numbers: noted in the first run, the same in every other."""
@@ -215,17 +232,27 @@ def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[A
 
 @contextmanager
 def attributes_kept(model: nn.Module) -> Iterator[None]:
-    """The tensors among plain attributes as they were before: a table that is made at the first call is of this run."""
-    before = [(m, dict(vars(m))) for m in model.modules()]
+    """The tensors among plain attributes, and in lists and dicts there, as they were before: a table that is made at
+    the first call, or a state that a call changes, is of this run."""
+    before = [(m, {n: v for n, v in vars(m).items() if n not in OF_MODULES}) for m in model.modules()]
+    kept = [(t, t._version, t.detach().clone()) for _, own in before for t in tensors_in(own)]
+    held = [(v, v.copy()) for _, own in before for v in own.values() if type(v) in (list, dict)]
     try:
         yield
     finally:
-        for m, kept in before:
+        for m, own in before:
             for name, value in list(vars(m).items()):
-                if isinstance(value, torch.Tensor) and name not in kept:
+                if isinstance(value, torch.Tensor) and name not in own:
                     delattr(m, name)
-                elif isinstance(value, torch.Tensor) and value is not kept[name]:
-                    object.__setattr__(m, name, kept[name])
+                elif isinstance(value, torch.Tensor) and value is not own[name]:
+                    object.__setattr__(m, name, own[name])
+        for value, was in held:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(was)
+        with torch.no_grad():
+            for t, version, was in kept:
+                if t._version != version:
+                    t.copy_(was)
 
 
 def in_every_place(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

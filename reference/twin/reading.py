@@ -168,6 +168,7 @@ class Reader(Values):
     def module(self, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A module's call: whole if it is of a class that is here, else read through."""
         path = self.paths.get(id(m), type(m).__name__)
+        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs)
         with torch._C.DisableTorchFunction():
             step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
         if step is not None:

@@ -18,7 +18,6 @@ def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> 
     wanted = CASTS.get(name.rsplit(".")[-1])
     for value in (*rest, *options.values()):
         wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
-    wanted = dtype if wanted == torch.float32 else wanted  # a model that names its own dtype means that of the run
     if wanted is None or wanted == x.dtype:
         return Step(make("Identity"), x)
     if wanted.is_floating_point and wanted != dtype:
