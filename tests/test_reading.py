@@ -231,11 +231,27 @@ def by_data(x):
     return y * y
 
 
+def stepping(x):
+    (x * 2).sum().backward(retain_graph=True)
+    return x * 2
+
+
+def by_numpy(x):
+    y = x * 2
+    y.detach().numpy()[0] = 0
+    return y * 3
+
+
 @pytest.mark.parametrize(
     ("f", "told"),
     [
         (by_data, r"clamp_ changes a tensor by its \.data"),
         (lambda x: torch.sin(x.detach().requires_grad_()), r"requires_grad_\(\) makes a tensor"),
+        (stepping, "it calls backward inside of its forward pass, .*: give the model that computes the loss"),
+        (lambda x: x * torch.autograd.grad((x**2).sum(), x)[0], "it takes a gradient inside of its forward pass"),
+        (lambda x: torch.func.grad(lambda a: a.sin().sum())(x), "it takes a gradient inside of its forward pass"),
+        (lambda x: torch.func.vmap(torch.sin)(x), r"within torch\.func\.vmap .*: write it for the batch as a whole"),
+        (by_numpy, r"read-only\. x\.numpy\(\) shares its memory with x, .* x\.numpy\(\)\.copy\(\)"),
         (lambda x: x @ torch.eye(4, dtype=torch.float16), "register_buffer"),
     ],
 )
@@ -306,3 +322,67 @@ def test_tensors_in_plain_attributes_are_of_the_precision_of_the_run(own, dtype)
 def test_a_precision_that_is_named_is_that_of_the_run(f, dtype):
     report = check_model(Does(CAST[f]), torch.randn(3, 4), by_layer=True, dtype=dtype)
     assert report, str(report)
+
+
+def over_constants(x):
+    """As libraries make their masks."""
+    rows = torch.func.vmap(lambda i: torch.func.vmap(lambda j: j <= i)(torch.arange(4)))(torch.arange(4))
+    z = torch.zeros(4, 4)
+    z.numpy()[0] = 1
+    return x.masked_fill(~rows, 0.0) + z
+
+
+def test_constants_may_be_computed_in_any_way():
+    assert check_model(Does(over_constants), torch.randn(4, 4))
+
+
+def test_operands_that_are_swapped():
+    W = torch.randn(4, 4)
+    for f in (W.__rmatmul__, lambda x: x.__rmatmul__(W), lambda x: torch.bmm(mat2=x[None], input=W[None].exp())):
+        report = check_model(Does(f), torch.randn(4, 4), by_layer=True)
+        assert report, str(report)
+
+
+DRAWN = {
+    "bernoulli": lambda x: torch.bernoulli(torch.sigmoid(x)) * x,
+    "Tensor.bernoulli": lambda x: torch.sigmoid(x).bernoulli() * x,
+    "bernoulli_": lambda x: torch.empty(4, 4).bernoulli_(torch.sigmoid(x)) * x,
+    "normal": lambda x: torch.normal(x, x.exp()) * x,
+    "poisson": lambda x: torch.poisson(x.exp()) * x,
+    "distribution": lambda x: torch.distributions.Normal(x, x.exp()).rsample().sum(1),
+    "choice": lambda x: (d := torch.distributions.Categorical(logits=x)).log_prob(d.sample()),
+}
+
+
+@pytest.mark.parametrize("f", DRAWN)
+def test_what_is_drawn_by_numbers_of_the_sample_is_drawn_once_and_has_no_gradient(f):
+    report = check_model(Does(DRAWN[f]), torch.randn(4, 4), by_layer=True)
+    assert report, str(report)
+    assert any("draws as the sample says" in note for note in report.notes) or f == "distribution"
+
+
+class Unlisted(nn.Module):
+    def __init__(self, kept):
+        super().__init__()
+        self.first, self.kept = nn.Linear(4, 4), kept
+
+    def forward(self, x):
+        inner = self.kept["a"] if isinstance(self.kept, dict) else self.kept[0]
+        return self.first(x @ inner if isinstance(inner, torch.Tensor) else inner(x))
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ([nn.Linear(4, 4)], r"kept\[0\]\.weight is no parameter .*: in the place of a Python list use nn.ModuleList"),
+        ({"a": nn.Sequential(nn.Linear(4, 4))}, r"kept\['a'\]\.0\.weight is no parameter .* use nn\.ModuleDict"),
+        ((nn.Parameter(torch.randn(4, 4)),), r"kept\[0\] is no parameter .*tuple use .* nn\.ParameterList"),
+        (torch.randn(1, 4, 4, requires_grad=True), r"kept is no parameter .*: make it one, as in self\.w = nn\.Param"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_parameter_that_is_not_listed_is_told_with_its_place(kept, told, dtype):
+    with pytest.raises(TypeError, match=told) as e:
+        check_model(Unlisted(kept).to(dtype), torch.randn(4, 4, dtype=dtype))
+    assert "One class" not in str(e.value)
+    assert "test_reading.py" in str(e.value)

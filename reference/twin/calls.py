@@ -63,7 +63,7 @@ SIGNATURES = {  # of operations, where tensors and options do not simply come in
     "Add": "input other", "Sub": "input other", "Mul": "input other", "Div": "input other", "Pow": "input exponent",
     "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
     "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
-    "Maximum": "input other", "Minimum": "input other", "MaskedFill": "input mask value",
+    "Maximum": "input other", "Minimum": "input other", "Matmul": "input other", "MaskedFill": "input mask value",
     "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
 }  # fmt: skip
 

@@ -205,7 +205,12 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
         f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items()
     )
     advice = "A sample is what you call the model with: from_torch(model, x)"
-    if re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
+    if "read-only" in str(e):
+        advice = (
+            "x.numpy() shares its memory with x, and what is written to it shows in no call of torch: change x itself, "
+            "or the copy x.numpy().copy()"
+        )
+    elif re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
         advice = (
             "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
             "tensor float32, or a buffer (register_buffer) of a model.float()"

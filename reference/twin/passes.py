@@ -16,12 +16,13 @@ from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
-from .step import tensors_in
+from .step import swapped, tensors_in
 
 DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
     torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial
     Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
-    Tensor.cauchy_ Tensor.geometric_"""
+    Tensor.cauchy_ Tensor.geometric_ torch.nn.init.uniform_ torch.nn.init.normal_ torch.nn.init.kaiming_uniform_
+    torch.nn.init.kaiming_normal_"""
 RANDOM = {*DRAWS.split()}
 PRECISIONS = torch.float32, torch.float64
 OF_MODULES = vars(nn.Module()).keys()  # parameters, buffers, hooks
@@ -143,10 +144,17 @@ class OwnRun(TorchFunctionMode):
             self.converted[id(t)] = t, t._version, (copy := t.to(self.dtype))
         return copy
 
+    def as_given(self, t: torch.Tensor) -> torch.Tensor:
+        """What a tensor is the copy of in the run's precision, or itself."""
+        return next((other for other, _, copy in self.converted.values() if copy is t), t)
+
     def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
-        """Random numbers: noted in the first run, the same in every other."""
+        """Random numbers: noted in the first run, the same in every other. No gradient goes back to what they are drawn
+        by, as to p of torch.bernoulli(p), where torch's is 0."""
+        target = next(tensors_in((args, kwargs))) if name.endswith("_") else None
         if self.first:
-            found = func(*args, **kwargs)
+            given, named = swapped((args, kwargs), lambda t: t if t is target else t.detach())
+            found = func(*given, **named)
             self.draws.append(found.detach().clone())
             return found
         if self.drawn == len(self.draws):
@@ -154,7 +162,7 @@ class OwnRun(TorchFunctionMode):
         saved = self.draws[self.drawn]
         self.drawn += 1
         saved = saved.to(self.dtype if saved.is_floating_point() else saved.dtype, copy=True)
-        return args[0].copy_(saved) if name.endswith("_") else saved
+        return saved if target is None else target.copy_(saved)
 
 
 @contextmanager

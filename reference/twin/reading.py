@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
@@ -16,9 +17,9 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
 from .passes import PassInputs, in_every_place, outputs
-from .refusals import PACKED, REFUSED, Missing, place, told
+from .refusals import PACKED, Missing, inside, place, told, unreadable
 from .rules import EXPANDED
-from .step import Step, UnknownCallError, located, swapped, tensors_in
+from .step import LostTensorError, Step, UnknownCallError, located, swapped, tensors_in
 from .values import Values, origin
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
@@ -62,18 +63,28 @@ class Reader(Values):
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
             if not all(map(self.fixed, given)):
                 self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
-            return func(*args, **kwargs)
-        if name in REFUSED:
-            raise TypeError(f"from_torch cannot read this model: {REFUSED[name]}\n  {place(self.stack[-1])}")
-        if torch.is_autocast_enabled("cpu"):
-            raise TypeError(
-                f"from_torch cannot read this model: it computes under autocast, where torch rounds to bfloat16 as it "
-                f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {place(self.stack[-1])}"
-            )
+            return self.locked(func(*args, **kwargs), given)
+        if why := unreadable(name, given, self.fixed):
+            raise TypeError(f"from_torch cannot read this model: {why}\n  {place(self.stack[-1])}")
         target = self.target(name, args, kwargs)
-        if all(map(self.fixed, given)) and self.held(target) not in self.buffers and calls.last(name) not in DROPS:
+        if (
+            all(map(self.fixed, map(inside, given)))
+            and self.held(target) not in self.buffers
+            and calls.last(name) not in DROPS
+        ):
             return func(*args, **kwargs)
         return self.record(name, func, args, kwargs, given, target)
+
+    def locked(self, value: Any, given: list[torch.Tensor]) -> Any:
+        """An array that shares its memory with a tensor of the graph cannot be written to: nothing would show it."""
+        if isinstance(value, np.ndarray) and any(id(t) in self.values for t in given):
+            value.flags.writeable = False
+        return value
+
+    def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        if not all(map(self.fixed, tensors_in((args, kwargs)))) and not name.endswith("_like"):
+            self.notes[f"{calls.shown(name)} draws as the sample says ({place(self.stack[-1])})"] = None
+        return super().draw(name, func, args, kwargs)
 
     def record(
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], given: list, target: torch.Tensor | None
@@ -112,7 +123,8 @@ class Reader(Values):
             step = calls.step_of(name, args, kwargs, self.dtype)
             return step, self.named(step.inputs), self.pairs(step)
         except UnknownCallError as e:
-            return Step(Missing(name, str(e), place(self.stack[-1])), ()), self.known_names(given), None
+            missing = Missing(name, str(e), place(self.stack[-1]), isinstance(e, LostTensorError))
+            return Step(missing, ()), self.known_names(given), None
 
     def again(
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], other: Callable[[Any], Any]

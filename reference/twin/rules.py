@@ -196,10 +196,17 @@ def std_mean(x: Any, *rest: Any, **options: Any) -> Any:
     return torch.std(x, *rest, **options), torch.mean(x, **keep)
 
 
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """All of them, in the one shape that they broadcast to."""
+    size = torch.broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(size) for t in tensors)
+
+
 # Calls that are several operations: torch code of the same meaning, which is read in their place.
 EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch._weight_norm": weight_norm,
     "torch.var_mean": var_mean,
+    "torch.broadcast_tensors": broadcast_tensors,
     "torch.std_mean": std_mean,
     "torch.addcmul": lambda x, a, b, value=1: x + value * (a * b),
     "torch.addcdiv": lambda x, a, b, value=1: x + value * (a / b),
