@@ -210,11 +210,15 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
             "x.numpy() shares its memory with x, and what is written to it shows in no call of torch: change x itself, "
             "or the copy x.numpy().copy()"
         )
+    elif "not differentiable with respect to" in str(e):
+        advice = (
+            "Every real input of a sample is given a gradient: where torch has none by an argument, call it in forward "
+            "with that one detached, as in weight.detach()"
+        )
     elif re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
         advice = (
             "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
             "tensor float32, or a buffer (register_buffer) of a model.float()"
         )
-    return ValueError(
-        f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. {advice}"
-    )
+    said = str(e)[:300].rstrip(".")
+    return ValueError(f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}")

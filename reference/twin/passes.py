@@ -53,6 +53,15 @@ def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **optio
     return x.copy_(y) if inplace else y
 
 
+def mended(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    """What a call gives, by the function in its place where there is one."""
+    if func in SHARED:
+        return getattr(F, SHARED[func])(*args, **kwargs)
+    if func in MENDED:
+        return in_place(MENDED[func], args[0], *args[1:], **kwargs)
+    return func(*args, **kwargs)
+
+
 @contextmanager
 def straight() -> Iterator[None]:
     """A checkpoint is what it runs, once: it would run again in backward, then on the module's own parameters; and a
@@ -119,11 +128,7 @@ class OwnRun(TorchFunctionMode):
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Any other call."""
-        if func in SHARED:
-            return getattr(F, SHARED[func])(*args, **kwargs)
-        if func in MENDED:
-            return in_place(MENDED[func], args[0], *args[1:], **kwargs)
-        return func(*args, **kwargs)
+        return mended(func, args, kwargs)
 
     def in_dtype(self, value: Any) -> Any:
         """An argument in the run's precision, whichever a model names, and whichever a tensor was made in that is no
@@ -240,8 +245,8 @@ def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[A
 
 @contextmanager
 def attributes_kept(model: nn.Module) -> Iterator[None]:
-    """The tensors among plain attributes, and in lists and dicts there, as they were before: a table that is made at
-    the first call, or a state that a call changes, is of this run."""
+    """The tensors among plain attributes, and lists and dicts, as they were before: a table that is made at the first
+    call, or a state that a call changes, is of this run. A number that one changes is not put back, and is told."""
     before = [(m, {n: v for n, v in vars(m).items() if n not in OF_MODULES}) for m in model.modules()]
     kept = [(t, t._version, t.detach().clone()) for _, own in before for t in tensors_in(own)]
     held = [(v, v.copy()) for _, own in before for v in own.values() if type(v) in (list, dict)]
@@ -249,11 +254,10 @@ def attributes_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for m, own in before:
-            for name, value in list(vars(m).items()):
-                if isinstance(value, torch.Tensor) and name not in own:
-                    delattr(m, name)
-                elif isinstance(value, torch.Tensor) and value is not own[name]:
-                    object.__setattr__(m, name, own[name])
+            for name, value in [*vars(m).items()]:
+                if isinstance(value, (torch.Tensor, list, dict)) and name not in OF_MODULES:
+                    vars(m).pop(name)
+            vars(m).update({n: v for n, v in own.items() if n not in vars(m) or isinstance(v, torch.Tensor)})
         for value, was in held:
             value.clear()
             (value.extend if isinstance(value, list) else value.update)(was)

@@ -16,9 +16,9 @@ from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .passes import PassInputs, in_every_place, outputs
+from .expanded import EXPANDED
+from .passes import PassInputs, in_every_place, mended, outputs
 from .refusals import PACKED, Missing, inside, place, told, unreadable
-from .rules import EXPANDED
 from .step import LostTensorError, Step, UnknownCallError, located, swapped, tensors_in
 from .values import Values, origin
 
@@ -32,6 +32,7 @@ class Reader(Values):
         super().__init__(model, dtype, draws, first)
         self.find, self.inside = find, 0
         self.notes: dict[str, None] = {}
+        self.bodies: list[Any] = []  # functions of torch's that are being read through
         self.sizes: dict[str, int] = {}  # how many numbers every node gave
 
     # Nodes
@@ -95,6 +96,8 @@ class Reader(Values):
             with self:
                 return EXPANDED[name](*args, **kwargs)
         step, inputs, params = self.step(name, args, kwargs, given)
+        if isinstance(step.layer, Missing) and not step.layer.lost and (body := calls.body_of(func)):
+            return self.through(func, body, args, kwargs)
         before = self.saved([*given, *step.params.values()])
         y = self.call(func, args, kwargs)
         self.settle(step.params.values())
@@ -117,14 +120,35 @@ class Reader(Values):
             self.cut(result, given)
         return y
 
+    def through(self, func: Any, body: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """A function that has no class, by what it calls; one that comes back to itself is called in vain."""
+        if func in self.bodies:
+            raise TypeError(
+                f"from_torch cannot read this model: no class is {func.__name__}\n  {place(self.stack[-1])}"
+            )
+        self.bodies.append(func)
+        try:
+            with self:
+                return body(*args, **kwargs)
+        finally:
+            self.bodies.pop()
+
     def step(self, name: str, args: tuple, kwargs: Mapping[str, Any], given: list) -> tuple[Step, Names, Any]:
         """The layer of a call, what it takes and where its parameters are."""
         try:
             step = calls.step_of(name, args, kwargs, self.dtype)
+            self.look_for_options(name, step, given)
             return step, self.named(step.inputs), self.pairs(step)
         except UnknownCallError as e:
             missing = Missing(name, str(e), place(self.stack[-1]), isinstance(e, LostTensorError))
             return Step(missing, ()), self.known_names(given), None
+
+    def look_for_options(self, name: str, step: Step, given: list[torch.Tensor]) -> None:
+        """A tensor whose numbers became options, as the class weights of a loss or the place of a slice, is noted."""
+        taken = {id(t) for t in tensors_in((step.inputs, step.params))}
+        read = [t for t in given if id(t) not in taken and not self.fixed(t) and self.held(t) not in self.buffers]
+        if read and not name.endswith("_as"):  # which reads a shape
+            self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
 
     def again(
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], other: Callable[[Any], Any]
@@ -180,9 +204,11 @@ class Reader(Values):
     def module(self, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A module's call: whole if it is of a class that is here, else read through."""
         path = self.paths.get(id(m), type(m).__name__)
-        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs)
+        known = not self.inside and id(m) in self.paths
+        if known:
+            args, kwargs = self.in_dtype(args), self.in_dtype(kwargs)
         with torch._C.DisableTorchFunction():
-            step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
+            step = self.whole(m, args, kwargs) if known else None
         if step is not None:
             return self.one_node(path, step, original, m, args, kwargs)
         self.stack.append(path)
@@ -244,7 +270,7 @@ class Reader(Values):
 
     def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """What torch gives for a step."""
-        return func(*args, **kwargs)
+        return mended(func, args, kwargs)
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         """What tensors are before a call, for who makes it again."""

@@ -180,40 +180,6 @@ def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
 
 
-def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
-    """torch._weight_norm in operations: w = g v/‖v‖, the norm over all axes but dim."""
-    axes = [i for i in range(v.ndim) if i != dim % v.ndim]
-    return v * (g / (v.norm(2, dim=axes, keepdim=True) if axes else v.abs()))
-
-
-def var_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.var(x, *rest, **options), torch.mean(x, **keep)
-
-
-def std_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.std(x, *rest, **options), torch.mean(x, **keep)
-
-
-def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """All of them, in the one shape that they broadcast to."""
-    size = torch.broadcast_shapes(*(t.shape for t in tensors))
-    return tuple(t.expand(size) for t in tensors)
-
-
-# Calls that are several operations: torch code of the same meaning, which is read in their place.
-EXPANDED: Mapping[str, Callable[..., Any]] = {
-    "torch._weight_norm": weight_norm,
-    "torch.var_mean": var_mean,
-    "torch.broadcast_tensors": broadcast_tensors,
-    "torch.std_mean": std_mean,
-    "torch.addcmul": lambda x, a, b, value=1: x + value * (a * b),
-    "torch.addcdiv": lambda x, a, b, value=1: x + value * (a / b),
-    "torch.lerp": lambda a, b, w: a + w * (b - a),
-    "Tensor.lerp": lambda a, b, w: a + w * (b - a),
-}
-
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
