@@ -12,6 +12,7 @@ from reference import cli
 @pytest.fixture
 def run(monkeypatch, capsys):
     def called(*arguments):
+        monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setattr(sys, "argv", ["manualbp", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
