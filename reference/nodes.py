@@ -94,8 +94,13 @@ class Recorder(Reader):
 
     def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
         super().keep(name, y, path)
+
+        def came_back(g: torch.Tensor | None) -> None:  # None to a sign, say, whose gradient is none
+            if g is not None:
+                self.upstream[name, path] = g.detach().clone()
+
         if isinstance(y, torch.Tensor) and y.requires_grad:
-            y.register_hook(lambda g, key=(name, path): self.upstream.__setitem__(key, g.detach().clone()))
+            y.register_hook(came_back)
 
 
 @dataclass(frozen=True)

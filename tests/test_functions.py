@@ -106,6 +106,13 @@ FUNCTIONS = {
     "searchsorted": lambda x: x * torch.searchsorted(WEIGHT, x.detach()),
     "dropout in place": lambda x: (lambda y: (F.dropout(y, 0.5, True, True), y)[1])(x * 2),
     "sgn": lambda x: torch.sgn(x) * x,
+    "slogdet": lambda x: torch.slogdet(x[0])[1] * 2,
+    "cholesky_solve": lambda x: torch.cholesky_solve(x[0], torch.linalg.cholesky(x[1] @ x[1].mT + torch.eye(6))),
+    "scatter_reduce": lambda x: (
+        x.scatter_reduce(1, (x > 0).long(), x * 2, "mean"),
+        x.scatter_reduce(1, (x > 0).long(), x * 2, "sum", include_self=False),
+    ),
+    "an extreme of the precision": lambda x: x.masked_fill(x < 0, -torch.finfo(x.dtype).max).softmax(-1),
     "floor_divide": lambda x: x * (5 // x.exp().detach()),
 }  # fmt: skip
 

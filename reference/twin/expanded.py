@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from .step import UnknownCallError
+
 
 def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
     """torch._weight_norm in operations: w = g v/‖v‖, the norm over all axes but dim."""
@@ -163,6 +165,23 @@ def logit(x: Any, eps: float | None = None) -> Any:
     return torch.log(x / (1 - x))
 
 
+def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
+    """The X of LLᵀX = B."""
+    L = L.mT if upper else L
+    return torch.linalg.solve_triangular(L.mT, torch.linalg.solve_triangular(L, B, upper=False), upper=True)
+
+
+def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
+    """Sums and means of what comes to an entry, with the entry itself or without."""
+    if reduce not in ("sum", "mean"):
+        raise UnknownCallError(f"scatter_reduce by {reduce!r} has no class here")
+    one = torch.ones_like(src).detach()
+    count = torch.zeros_like(x).detach().scatter_add(dim, index, one)
+    x = x if include_self else torch.where(count > 0, torch.zeros_like(x), x)
+    y = x.scatter_add(dim, index, src)
+    return y if reduce == "sum" else y / (count + include_self).clamp(min=1)
+
+
 EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch._weight_norm": weight_norm,
     "torch.var_mean": var_mean,
@@ -185,6 +204,8 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch.atleast_1d": at_least(1), "torch.atleast_2d": at_least(2),
     "torch.hstack": stacked(1, 1), "torch.vstack": stacked(2, 0), "torch.row_stack": stacked(2, 0),
     "torch.tensordot": tensordot, "torch.meshgrid": meshgrid, "torch.linalg.multi_dot": multi_dot,
+    **dict.fromkeys(("torch.cholesky_solve", "Tensor.cholesky_solve"), cholesky_solve),
+    **dict.fromkeys(("torch.scatter_reduce", "Tensor.scatter_reduce"), scatter_reduce),
     **dict.fromkeys(("torch.kron", "Tensor.kron"), kron),
     **dict.fromkeys(("torch.diff", "Tensor.diff"), diff),
     **dict.fromkeys(("torch.index_copy", "Tensor.index_copy"), index_copy),

@@ -134,7 +134,8 @@ class OwnRun(TorchFunctionMode):
         """An argument in the run's precision, whichever a model names, and whichever a tensor was made in that is no
         parameter, buffer or input: a plain attribute, a global, an array of NumPy."""
         if isinstance(value, torch.Tensor):
-            return self.tensor(value) if value.dtype in PRECISIONS and value.dtype != self.dtype else value
+            other = id(value) in self.converted or (value.dtype in PRECISIONS and value.dtype != self.dtype)
+            return self.tensor(value) if other else value
         if isinstance(value, (torch.dtype, OF_A_DTYPE)):
             dtype = value if isinstance(value, torch.dtype) else value.dtype  # of torch.FloatTensor
             return self.dtype if dtype in PRECISIONS else dtype
@@ -146,8 +147,18 @@ class OwnRun(TorchFunctionMode):
         """The one copy of a tensor in the run's precision; what is written to it stays in it."""
         known, version, copy = self.converted.get(id(t), (None, 0, t))
         if known is None or version != t._version:
-            self.converted[id(t)] = t, t._version, (copy := t.to(self.dtype))
+            copy = t.to(self.dtype if t.dtype in PRECISIONS else t.dtype, copy=True)
+            self.converted[id(t)] = t, t._version, copy
         return copy
+
+    def stand_in(self, model: nn.Module, given: "PassInputs") -> None:
+        """For a parameter or buffer that is kept in another place, too, as in a list, the run's own; for a tensor in a
+        plain attribute a copy: the run may change it."""
+        for name, t in (*model.named_parameters(), *model.named_buffers()):
+            self.converted[id(t)] = t, t._version, (given.params | given.buffers).get(name, t)
+        for own in map(plain_attributes, model.modules()):
+            for t in tensors_in(own):
+                self.tensor(t)
 
     def as_given(self, t: torch.Tensor) -> torch.Tensor:
         """What a tensor is the copy of in the run's precision, or itself."""
@@ -234,21 +245,26 @@ def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
 
 
-def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
+def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[str, torch.Tensor]]:
     """What the user's own module gives, and its buffers after the pass."""
     called = WithBuffers(model)
+    mode.stand_in(model, given)
     state = {f"inner.{n}": t for n, t in in_every_place(model, given.params | given.buffers).items()}
     with torch.enable_grad(), default_dtype(mode.dtype), straight(), attributes_kept(model), mode:
         y = torch.func.functional_call(called, state, given.args, given.kwargs, tie_weights=False)
     return y, called.left
 
 
+def plain_attributes(m: nn.Module) -> dict[str, Any]:
+    """Those that are no parameters, buffers, modules or hooks."""
+    return {n: v for n, v in vars(m).items() if n not in OF_MODULES}
+
+
 @contextmanager
 def attributes_kept(model: nn.Module) -> Iterator[None]:
     """The tensors among plain attributes, and lists and dicts, as they were before: a table that is made at the first
     call, or a state that a call changes, is of this run. A number that one changes is not put back, and is told."""
-    before = [(m, {n: v for n, v in vars(m).items() if n not in OF_MODULES}) for m in model.modules()]
-    kept = [(t, t._version, t.detach().clone()) for _, own in before for t in tensors_in(own)]
+    before = [(m, plain_attributes(m)) for m in model.modules()]
     held = [(v, v.copy()) for _, own in before for v in own.values() if type(v) in (list, dict)]
     try:
         yield
@@ -261,10 +277,6 @@ def attributes_kept(model: nn.Module) -> Iterator[None]:
         for value, was in held:
             value.clear()
             (value.extend if isinstance(value, list) else value.update)(was)
-        with torch.no_grad():
-            for t, version, was in kept:
-                if t._version != version:
-                    t.copy_(was)
 
 
 def in_every_place(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -93,8 +93,7 @@ class Reader(Values):
         """One call as a node; in place, what it changes is the node's value from then on."""
         self.refuse_change(name, target)
         if name in EXPANDED:
-            with self:
-                return EXPANDED[name](*args, **kwargs)
+            return self.through(func, EXPANDED[name], args, kwargs)
         step, inputs, params = self.step(name, args, kwargs, given)
         if isinstance(step.layer, Missing) and not step.layer.lost and (body := calls.body_of(func)):
             return self.through(func, body, args, kwargs)
@@ -121,15 +120,15 @@ class Reader(Values):
         return y
 
     def through(self, func: Any, body: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        """A function that has no class, by what it calls; one that comes back to itself is called in vain."""
-        if func in self.bodies:
-            raise TypeError(
-                f"from_torch cannot read this model: no class is {func.__name__}\n  {place(self.stack[-1])}"
-            )
+        """A function that has no class, by what it calls, or by a body of the same meaning."""
         self.bodies.append(func)
         try:
+            if func in self.bodies[:-1]:  # its own body calls it
+                raise UnknownCallError(f"torch.{func.__name__} has no class here")
             with self:
                 return body(*args, **kwargs)
+        except UnknownCallError as e:
+            raise TypeError(f"from_torch cannot read this model: {e}\n  {place(self.stack[-1])}") from e
         finally:
             self.bodies.pop()
 
