@@ -1,4 +1,4 @@
-"""What a model keeps beside its parameters and buffers: tables, caches, lists, of any precision; what it does not list."""
+"""What a model keeps beside its parameters and buffers, of any precision: tables, caches, lists; what it lists not."""
 
 import pytest
 import torch
