@@ -23,14 +23,16 @@ DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint
     Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
     Tensor.cauchy_ Tensor.geometric_ torch.nn.init.uniform_ torch.nn.init.normal_ torch.nn.init.kaiming_uniform_
     torch.nn.init.kaiming_normal_"""
-RANDOM = {*DRAWS.split()}
+REPARAMETRIZED = {"torch._standard_gamma", "torch._sample_dirichlet"}  # with a gradient by what says how to draw
+RANDOM = {*DRAWS.split(), *REPARAMETRIZED}
 PRECISIONS = torch.float32, torch.float64
 OF_MODULES = vars(nn.Module()).keys()  # parameters, buffers, hooks
 OF_A_DTYPE = type(torch.FloatTensor)
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
     f: f.__name__ for f in (
         F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,
-        F.gumbel_softmax, F.scaled_dot_product_attention,
+        F.gumbel_softmax, F.scaled_dot_product_attention, torch.dropout, torch.alpha_dropout,
+        torch.feature_alpha_dropout, torch.rrelu,
     )
 }  # fmt: skip
 

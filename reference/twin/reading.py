@@ -17,8 +17,8 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
 from .expanded import EXPANDED
-from .passes import PassInputs, in_every_place, mended, outputs
-from .refusals import PACKED, Missing, inside, place, told, unreadable
+from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
+from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, located, swapped, tensors_in
 from .values import Values, origin
 
@@ -83,7 +83,10 @@ class Reader(Values):
         return value
 
     def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
-        if not all(map(self.fixed, tensors_in((args, kwargs)))) and not name.endswith("_like"):
+        given = [*tensors_in((args, kwargs))]
+        if name in REPARAMETRIZED and torch.is_grad_enabled() and any(t.requires_grad for t in given):
+            raise TypeError(f"from_torch cannot read this model: {IMPLICIT}\n  {place(self.stack[-1])}")
+        if not all(map(self.fixed, given)) and not name.endswith("_like"):
             self.notes[f"{calls.shown(name)} draws as the sample says ({place(self.stack[-1])})"] = None
         return super().draw(name, func, args, kwargs)
 
@@ -288,7 +291,8 @@ class Reader(Values):
         """A torch.autograd.Function, which has a backward of its own."""
         y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
-        if not self.inside:
+        constant = all(map(self.fixed, given)) and not any(t.requires_grad for t in tensors_in(y))
+        if not self.inside and not constant:
             reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
             missing = Missing(cls.__name__, reason, place(self.stack[-1]))
             self.keep(self.add(self.here(cls.__name__), missing, self.known_names(given)), y)

@@ -35,6 +35,10 @@ REFUSED = {
     **dict.fromkeys(("Tensor.backward", "torch.backward"), BACKWARD),
     "torch.grad": GRADIENT,
 }
+IMPLICIT = (
+    "it draws from a Gamma, Beta or Dirichlet distribution with a gradient by its parameters, which is no function of "
+    "what is drawn: draw by sample(), or give what is drawn as an input"
+)
 AUTOCAST = (
     "it computes under autocast, where torch rounds to bfloat16 as it sees fit. Run it without: "
     "torch.autocast(…, enabled=False)"
