@@ -71,6 +71,14 @@ LOSSES = {
     "ctc, the module": lambda x, **r: nn.CTCLoss(**r)(spoken(x), TEXT, torch.tensor([7, 6, 5, 4]), CLASSES % 2 + 1),
 }
 
+
+def written_out(x):
+    y = torch.empty(6, 6)
+    with torch.no_grad():
+        torch.mm(x[0, 0], x[0, 1], out=y)
+    return y * x
+
+
 FUNCTIONS = {
     "instance_norm": lambda x: F.instance_norm(x),
     "instance_norm of weights": lambda x: F.instance_norm(x, weight=x[0, :, 0, 0], bias=x[0, :, 0, 1]),
@@ -112,6 +120,9 @@ FUNCTIONS = {
         x.scatter_reduce(1, (x > 0).long(), x * 2, "mean"),
         x.scatter_reduce(1, (x > 0).long(), x * 2, "sum", include_self=False),
     ),
+    "matrix_norm": lambda x: torch.linalg.matrix_norm(x) + torch.dist(x[0], x[1]),
+    "several outputs, some none": lambda x: (None, x.argmax(1), x.detach(), torch.zeros(3), x.sum(1), None, x * 2),
+    "out": written_out,
     "an extreme of the precision": lambda x: x.masked_fill(x < 0, -torch.finfo(x.dtype).max).softmax(-1),
     "floor_divide": lambda x: x * (5 // x.exp().detach()),
 }  # fmt: skip

@@ -252,6 +252,11 @@ def by_numpy(x):
         (lambda x: torch.func.grad(lambda a: a.sin().sum())(x), "it takes a gradient inside of its forward pass"),
         (lambda x: torch.func.vmap(torch.sin)(x), r"within torch\.func\.vmap .*: write it for the batch as a whole"),
         (lambda x: torch.distributions.Gamma(x.exp(), 1.0).rsample(), r"draw by sample\(\), or give what is drawn"),
+        (
+            lambda x: x * torch.ones(4, dtype=torch.bfloat16),
+            r"a tensor of torch\.bfloat16.*make it torch\.float32",
+        ),
+        (torch.inference_mode()(lambda x: x * 2), r"under torch\.inference_mode.*torch\.no_grad\(\) does"),
         (by_numpy, r"read-only\. x\.numpy\(\) shares its memory with x, .* x\.numpy\(\)\.copy\(\)"),
         (lambda x: x @ torch.eye(4, dtype=torch.float16), "register_buffer"),
     ],

@@ -165,6 +165,12 @@ def logit(x: Any, eps: float | None = None) -> Any:
     return torch.log(x / (1 - x))
 
 
+def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
+    if ord != "fro":
+        raise UnknownCallError(f"the matrix norm {ord!r} has no class here")
+    return torch.linalg.vector_norm(A, 2, dim, keepdim)
+
+
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
     """The X of LLᵀX = B."""
     L = L.mT if upper else L
@@ -210,7 +216,8 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("torch.diff", "Tensor.diff"), diff),
     **dict.fromkeys(("torch.index_copy", "Tensor.index_copy"), index_copy),
     "Tensor.index_copy_": index_copy_,
-    "Tensor.sum_to_size": sum_to_size,
+    "Tensor.sum_to_size": sum_to_size, "torch.linalg.matrix_norm": matrix_norm,
+    **dict.fromkeys(("torch.dist", "Tensor.dist"), lambda x, other, p=2.0: torch.linalg.vector_norm(x - other, p)),
     **dict.fromkeys(("torch.logit", "Tensor.logit", "torch.special.logit"), logit),
     **dict.fromkeys(("torch.fliplr", "Tensor.fliplr"), lambda x: x.flip(1)),
     **dict.fromkeys(("torch.flipud", "Tensor.flipud"), lambda x: x.flip(0)),

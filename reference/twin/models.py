@@ -17,7 +17,7 @@ from manualbp.graph import Graph, Node
 from . import parametrized, passes
 from .layers import array, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
-from .step import located
+from .step import UnreadableError, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
@@ -185,11 +185,9 @@ def read_by_running(
     with reader.reading():
         try:
             y, left = passes.run(model, given, reader)
-        except (TypeError, ValueError) as e:
-            if str(e).startswith("from_torch"):
-                raise
-            raise refused(model, given, e) from e
-        except (RuntimeError, IndexError, AssertionError, AttributeError, KeyError) as e:
+        except UnreadableError as e:
+            raise TypeError(str(e)) from None
+        except (TypeError, ValueError, RuntimeError, IndexError, AssertionError, AttributeError, KeyError) as e:
             raise refused(model, given, e) from e
     graph = reader.graph(y, left, given)
     held = given.params | given.buffers | reader.constants

@@ -19,7 +19,7 @@ from . import calls, parametrized
 from .expanded import EXPANDED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
 from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
-from .step import LostTensorError, Step, UnknownCallError, located, swapped, tensors_in
+from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
 from .values import Values, origin
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
@@ -55,6 +55,11 @@ class Reader(Values):
 
     # Calls
 
+    def unread(self, why: str) -> UnreadableError:
+        """What a call raises that cannot be read, with its place. No TypeError: an operator would turn that into one of
+        its own."""
+        return UnreadableError(f"from_torch cannot read this model: {why}\n  {place(self.stack[-1])}")
+
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         if self.inside:
             return super().compute(name, func, args, kwargs)
@@ -66,7 +71,7 @@ class Reader(Values):
                 self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
             return self.locked(func(*args, **kwargs), given)
         if why := unreadable(name, given, self.fixed):
-            raise TypeError(f"from_torch cannot read this model: {why}\n  {place(self.stack[-1])}")
+            raise self.unread(why)
         target = self.target(name, args, kwargs)
         if (
             all(map(self.fixed, map(inside, given)))
@@ -85,7 +90,7 @@ class Reader(Values):
     def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
         given = [*tensors_in((args, kwargs))]
         if name in REPARAMETRIZED and torch.is_grad_enabled() and any(t.requires_grad for t in given):
-            raise TypeError(f"from_torch cannot read this model: {IMPLICIT}\n  {place(self.stack[-1])}")
+            raise self.unread(IMPLICIT)
         if not all(map(self.fixed, given)) and not name.endswith("_like"):
             self.notes[f"{calls.shown(name)} draws as the sample says ({place(self.stack[-1])})"] = None
         return super().draw(name, func, args, kwargs)
@@ -131,7 +136,7 @@ class Reader(Values):
             with self:
                 return body(*args, **kwargs)
         except UnknownCallError as e:
-            raise TypeError(f"from_torch cannot read this model: {e}\n  {place(self.stack[-1])}") from e
+            raise self.unread(str(e)) from e
         finally:
             self.bodies.pop()
 
@@ -156,6 +161,7 @@ class Reader(Values):
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], other: Callable[[Any], Any]
     ) -> Callable[[], Any]:
         """The same call, its tensors replaced by `other` of each: what it gives, or what it changes."""
+        kwargs = {n: v for n, v in kwargs.items() if n != "out"}  # autograd refuses to write what has a gradient there
         given, named = swapped(args, other), swapped(kwargs, other)
         changed = self.target(name, given, named)
 
@@ -168,15 +174,11 @@ class Reader(Values):
     def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
         """TypeError for a call that changes a parameter in place, or anything by x.data."""
         if target is not None and any(origin(target) is y for y in self.data):
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes a tensor by its .data, behind "
-                f"autograd's back: change the tensor itself\n  {place(self.stack[-1])}"
+            raise self.unread(
+                f"{calls.shown(name)} changes a tensor by its .data, behind autograd's back: change the tensor itself"
             )
         if (held := self.held(target)) in self.parameters:
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
-                f"pass\n  {place(self.stack[-1])}"
-            )
+            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass")
 
     def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""
@@ -255,11 +257,11 @@ class Reader(Values):
         layer = self.find(m)
         if layer is None and parametrized.moves_often(m):
             told = parametrized.MOVES_OFTEN.format(parametrized.own_class(m).__name__)
-            raise TypeError(f"from_torch cannot read this model: {told}\n  {place(self.stack[-1])}")
+            raise self.unread(told)
         if layer is None:
             return None
         if any(isinstance(a, PackedSequence) for a in (*args, *kwargs.values())):
-            raise TypeError(f"from_torch cannot read this model: {PACKED}\n  {place(self.stack[-1])}")
+            raise self.unread(PACKED)
         options = options_of(layer)
         own = dict(m.named_parameters(remove_duplicate=False))
         own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}

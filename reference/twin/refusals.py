@@ -43,6 +43,10 @@ AUTOCAST = (
     "it computes under autocast, where torch rounds to bfloat16 as it sees fit. Run it without: "
     "torch.autocast(…, enabled=False)"
 )
+INFERENCE = (
+    "it computes under torch.inference_mode, whose tensors count no changes and have no gradient: torch.no_grad() does "
+    "the same here"
+)
 TRANSFORMED = (
     "within torch.func.{0} it computes on stand-ins of tensors, where the calls are not those of its numbers: write it "
     "for the batch as a whole, or as a loop"
@@ -55,6 +59,8 @@ def unreadable(name: str, given: list[torch.Tensor], fixed: Callable[[torch.Tens
         return REFUSED[name]
     if torch.is_autocast_enabled("cpu"):
         return AUTOCAST
+    if torch.is_inference_mode_enabled():
+        return INFERENCE
     transform = torch._C._functorch.peek_interpreter_stack()
     if transform is not None and not all(map(fixed, map(inside, given))):
         return (TRANSFORMED if transform.key().name == "Vmap" else GRADIENT).format(transform.key().name.lower())

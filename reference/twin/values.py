@@ -14,7 +14,7 @@ from manualbp.graph import Names, Node
 from manualbp.operations import GetItem, Reshape, SetItem
 
 from . import calls, unlisted
-from .passes import OwnRun, PassInputs
+from .passes import PRECISIONS, OwnRun, PassInputs
 from .step import LostTensorError
 
 WRITTEN = (
@@ -114,6 +114,10 @@ class Values(OwnRun):
         return value.name
 
     def constant(self, t: torch.Tensor) -> Value:
+        if t.dtype not in PRECISIONS and (t.is_floating_point() or t.is_complex()):
+            raise LostTensorError(
+                f"it takes a tensor of {t.dtype}, and a graph has one real dtype: make it torch.float32"
+            )
         name = self.fresh(self.here("constant"))
         self.constants[name] = t.detach().clone()
         self.know(t, name, fixed=True)
