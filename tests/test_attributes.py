@@ -106,3 +106,19 @@ def test_a_parameter_that_is_not_listed_is_told_with_its_place(kept, told, dtype
         check_model(Unlisted(kept).to(dtype), torch.randn(4, 4, dtype=dtype))
     assert "One class" not in str(e.value)
     assert "test_attributes.py" in str(e.value)
+
+
+class Mixing(nn.Module):
+    def __init__(self, dtype):
+        super().__init__()
+        self.inner, self.tables = nn.Linear(4, 4), [torch.rand(4, 4, dtype=dtype) + 1]
+
+    def forward(self, x):
+        return self.inner(x) @ self.tables[0]
+
+
+@pytest.mark.parametrize("own", [torch.float64, torch.float32])
+@pytest.mark.parametrize("way", ["aot_eager", "export"])
+def test_a_compiler_gets_plain_attributes_in_the_precision_of_the_run(own, way):
+    for dtype in ("float64", "float32"):
+        assert check_model(Mixing(own), torch.randn(3, 4), dtype=dtype, torch=way)

@@ -262,6 +262,19 @@ def plain_attributes(m: nn.Module) -> dict[str, Any]:
     return {n: v for n, v in vars(m).items() if n not in OF_MODULES}
 
 
+def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model itself, and what is real in its plain attributes, in a precision: where no run of its own converts."""
+
+    def other(t: torch.Tensor) -> torch.Tensor:
+        return t.to(dtype) if t.dtype in PRECISIONS else t
+
+    for m in model.to(dtype).modules():
+        for name, value in plain_attributes(m).items():
+            if any(t.dtype in PRECISIONS and t.dtype != dtype for t in tensors_in(value)):
+                vars(m)[name] = swapped(value, other)
+    return model
+
+
 @contextmanager
 def attributes_kept(model: nn.Module) -> Iterator[None]:
     """The tensors among plain attributes, and lists and dicts, as they were before: a table that is made at the first
