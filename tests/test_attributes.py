@@ -122,3 +122,25 @@ class Mixing(nn.Module):
 def test_a_compiler_gets_plain_attributes_in_the_precision_of_the_run(own, way):
     for dtype in ("float64", "float32"):
         assert check_model(Mixing(own), torch.randn(3, 4), dtype=dtype, torch=way)
+
+
+class Kept(nn.Module):
+    """Modules in a plain list that have no parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.kept = nn.Linear(4, 4), [nn.BatchNorm1d(4, affine=False), nn.ReLU(), nn.Dropout(0.2)]
+
+    def forward(self, x):
+        x = self.first(x)
+        for module in self.kept:
+            x = module(x)
+        return x
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_a_module_counts_in_a_plain_list_stays_as_it_is(dtype):
+    model = Kept()
+    assert check_model(model, torch.randn(5, 4), dtype=dtype, by_layer=True)
+    assert not model.kept[0].running_mean.any()
+    assert model.kept[0].num_batches_tracked == 0

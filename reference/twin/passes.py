@@ -159,7 +159,7 @@ class OwnRun(TorchFunctionMode):
         for name, t in (*model.named_parameters(), *model.named_buffers()):
             self.converted[id(t)] = t, t._version, (given.params | given.buffers).get(name, t)
         for own in map(plain_attributes, model.modules()):
-            for t in tensors_in(own):
+            for _, t in held_in(own, ""):
                 self.tensor(t)
 
     def as_given(self, t: torch.Tensor) -> torch.Tensor:
@@ -260,6 +260,20 @@ def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[st
 def plain_attributes(m: nn.Module) -> dict[str, Any]:
     """Those that are no parameters, buffers, modules or hooks."""
     return {n: v for n, v in vars(m).items() if n not in OF_MODULES}
+
+
+def held_in(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in lists, dicts and modules that are kept there, each with its place."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, nn.Module):
+        yield from ((f"{path}.{n}", t) for n, t in (*value.named_parameters(), *value.named_buffers()))
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from held_in(part, f"{path}[{key!r}]")
+    elif isinstance(value, (tuple, list)):
+        for i, part in enumerate(value):
+            yield from held_in(part, f"{path}[{i}]")
 
 
 def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -1,12 +1,9 @@
 """Parameters that a model uses and does not list: where they are kept, and how they would be listed."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 import torch
 from torch import nn
 
-from .passes import OF_MODULES
+from .passes import OF_MODULES, held_in
 
 NOWHERE = (
     "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, as one made in forward, or "
@@ -25,23 +22,9 @@ def why(model: nn.Module, t: torch.Tensor) -> str:
     """What a tensor with a gradient is that no call gave, and what to do."""
     for path, m in model.named_modules():
         for name, value in vars(m).items():
-            found = None if name in OF_MODULES else next((p for p, other in tensors(value, name) if other is t), None)
+            found = None if name in OF_MODULES else next((p for p, other in held_in(value, name) if other is t), None)
             if found is not None:
                 kept = next(text for kind, text in KEPT.items() if isinstance(value, kind))
                 where = f"{path}.{found}" if path else found
                 return f"{where} is no parameter that model.parameters() lists, so no optimizer would train it: {kept}"
     return NOWHERE
-
-
-def tensors(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in lists, dicts and modules, each with its place."""
-    if isinstance(value, torch.Tensor):
-        yield path, value
-    elif isinstance(value, nn.Module):
-        yield from ((f"{path}.{n}", p) for n, p in value.named_parameters())
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from tensors(part, f"{path}[{key!r}]")
-    elif isinstance(value, (tuple, list)):
-        for i, part in enumerate(value):
-            yield from tensors(part, f"{path}[{i}]")
