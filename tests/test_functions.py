@@ -120,6 +120,12 @@ FUNCTIONS = {
         x.scatter_reduce(1, (x > 0).long(), x * 2, "mean"),
         x.scatter_reduce(1, (x > 0).long(), x * 2, "sum", include_self=False),
     ),
+    "scatter_reduce to the largest": lambda x: (
+        x.scatter_reduce(1, (x > 0).long(), x * 2, "amax", include_self=False),
+        x.scatter_reduce(-1, (x > 0).long() * 3, x.round(), "amin"),
+        torch.zeros(2, 3, 6, 6).scatter_reduce_(1, (x > 0).long(), x.round(), "amax"),
+    ),
+    "logcumsumexp": lambda x: torch.logcumsumexp(x * 9, 1) + torch.logaddexp(x[0], x[1, :1]),
     "matrix_norm": lambda x: torch.linalg.matrix_norm(x) + torch.dist(x[0], x[1]),
     "several outputs, some none": lambda x: (None, x.argmax(1), x.detach(), torch.zeros(3), x.sum(1), None, x * 2),
     "out": written_out,

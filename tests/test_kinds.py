@@ -26,7 +26,7 @@ class GraphAttention(nn.Module):
         return torch.zeros(x.shape[0], 6).index_add(0, dst, (e / (z[dst] + 1e-16))[:, None] * h[src])
 
 
-class MeanOfNeighbours(nn.Module):
+class OfNeighbours(nn.Module):
     def __init__(self):
         super().__init__()
         self.message, self.update = nn.Linear(8, 6), nn.GRUCell(6, 4)
@@ -34,7 +34,8 @@ class MeanOfNeighbours(nn.Module):
     def forward(self, x):
         m = torch.relu(self.message(torch.cat([x[EDGES[0]], x[EDGES[1]]], 1)))
         index = EDGES[1][:, None].expand(-1, 6)
-        return self.update(torch.zeros(len(x), 6).scatter_reduce(0, index, m, reduce="mean", include_self=False), x)
+        mean = torch.zeros(len(x), 6).scatter_reduce(0, index, m, reduce="mean", include_self=False)
+        return self.update(mean, x), torch.zeros(len(x), 6).scatter_reduce_(0, index, m, "amax", include_self=False)
 
 
 class Experts(nn.Module):
@@ -183,7 +184,7 @@ class Boxes(nn.Module):
 
 
 KINDS = {
-    GraphAttention: (5, 4), MeanOfNeighbours: (5, 4), Experts: (6, 4), Quantized: (5, 4), SelectiveScan: (2, 5, 4),
+    GraphAttention: (5, 4), OfNeighbours: (5, 4), Experts: (6, 4), Quantized: (5, 4), SelectiveScan: (2, 5, 4),
     Flow: (3, 4), ActorCritic: (5, 4), Rotary: (2, 5, 8), Contrastive: (4, 4), Boxes: (1, 1, 4, 4),
 }  # fmt: skip
 

@@ -171,14 +171,27 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     return torch.linalg.vector_norm(A, 2, dim, keepdim)
 
 
+def logcumsumexp(x: Any, dim: int) -> Any:
+    """Of every entry the logarithm of the sum of exponentials up to it, each from its own largest, as torch has it."""
+    x = x.movedim(dim, -1)
+    later = torch.ones(x.shape[-1], x.shape[-1], dtype=torch.bool).triu(1)
+    return x.unsqueeze(-2).masked_fill(later, -math.inf).logsumexp(-1).movedim(-1, dim)
+
+
+def logaddexp(x: Any, other: Any) -> Any:
+    return torch.logsumexp(torch.stack(torch.broadcast_tensors(x, other)), 0)
+
+
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
     """The X of LLᵀX = B."""
     L = L.mT if upper else L
     return torch.linalg.solve_triangular(L.mT, torch.linalg.solve_triangular(L, B, upper=False), upper=True)
 
 
-def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
-    """Sums and means of what comes to an entry, with the entry itself or without."""
+def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+    """What comes to an entry, with the entry itself or without: summed, averaged, or the largest or smallest of it."""
+    if reduce in ("amax", "amin"):
+        return scatter_extreme(x, dim % x.ndim, index, src, reduce, include_self)
     if reduce not in ("sum", "mean"):
         raise UnknownCallError(f"scatter_reduce by {reduce!r} has no class here")
     one = torch.ones_like(src).detach()
@@ -186,6 +199,25 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     x = x if include_self else torch.where(count > 0, torch.zeros_like(x), x)
     y = x.scatter_add(dim, index, src)
     return y if reduce == "sum" else y / (count + include_self).clamp(min=1)
+
+
+def scatter_extreme(x: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
+    """All that comes to an entry beside one another, and of that the extreme: equal ones share its gradient."""
+    x, index, src = (t.movedim(dim, 0) for t in (x, index, src))
+    if index.shape[1:] != x.shape[1:] or index.shape != src.shape:
+        raise UnknownCallError(
+            f"scatter_reduce by {reduce!r} has no class here where index is smaller than input or src"
+        )
+    comes = index.unsqueeze(0) == torch.arange(len(x)).view(-1, *[1] * index.ndim)
+    every = torch.where(comes, src.unsqueeze(0), -math.inf if reduce == "amax" else math.inf)
+    every = torch.cat([x.unsqueeze(1), every], 1) if include_self else every
+    y = getattr(torch, reduce)(every, 1)
+    return (y if include_self else torch.where(comes.any(1), y, x)).movedim(0, dim)
+
+
+def scatter_reduce_(x: Any, *args: Any, **options: Any) -> Any:
+    x[...] = scatter_reduce(x, *args, **options)
+    return x
 
 
 EXPANDED: Mapping[str, Callable[..., Any]] = {
@@ -212,6 +244,9 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch.tensordot": tensordot, "torch.meshgrid": meshgrid, "torch.linalg.multi_dot": multi_dot,
     **dict.fromkeys(("torch.cholesky_solve", "Tensor.cholesky_solve"), cholesky_solve),
     **dict.fromkeys(("torch.scatter_reduce", "Tensor.scatter_reduce"), scatter_reduce),
+    "Tensor.scatter_reduce_": scatter_reduce_,
+    **dict.fromkeys(("torch.logcumsumexp", "Tensor.logcumsumexp"), logcumsumexp),
+    **dict.fromkeys(("torch.logaddexp", "Tensor.logaddexp"), logaddexp),
     **dict.fromkeys(("torch.kron", "Tensor.kron"), kron),
     **dict.fromkeys(("torch.diff", "Tensor.diff"), diff),
     **dict.fromkeys(("torch.index_copy", "Tensor.index_copy"), index_copy),
