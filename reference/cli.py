@@ -273,7 +273,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except ImportError as e:
+    except ModuleNotFoundError as e:
         missing = e.name or str(e)
         errors.print(
             f"manualbp: this needs {missing}, which is not installed here: pip install {missing}", markup=False

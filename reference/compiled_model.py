@@ -70,7 +70,7 @@ class CompiledOwn(Own):
         if dtype not in self.made:
             if not self.made:
                 torch._dynamo.reset()  # what was compiled of other networks is of no use to this one
-            module = copy.deepcopy(self.model).to(dtype).requires_grad_()
+            module = passes.converted(copy.deepcopy(self.model), dtype).requires_grad_()
             if self.way == EXPORT:
                 self.made[dtype] = module, exported.network(module, given.args, given.kwargs)
                 self.outcome.graphs += 1

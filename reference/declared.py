@@ -84,17 +84,46 @@ def loaded(target: str) -> tuple[Any, str | None]:
     place, _, name = target.partition(":")
     if not place.endswith(".py"):
         return importlib.import_module(place), name or None
-    path = Path(place)
+    path = Path(place).resolve()
     if not path.exists():
         raise ValueError(f"there is no file {place}")
+    sys.path.insert(0, str(path.parent))
+    if (path.parent / "__init__.py").exists():
+        return _in_its_package(path), name or None
+    try:
+        return _by_itself(path), name or None
+    except ImportError as e:
+        if "no known parent package" not in str(e):
+            raise
+        raise ValueError(
+            f"{place} imports from its own folder (from .other import …), which is no package: put an empty "
+            f"__init__.py beside it, or write from other import …"
+        ) from e
+
+
+def _by_itself(path: Path) -> Any:
+    """The module of a file that is in no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent.resolve()))
     spec.loader.exec_module(module)
-    return module, name or None
+    return module
+
+
+def _in_its_package(path: Path) -> Any:
+    """The module of a file by its name in the package that its folder is, so that it may import relatively."""
+    parts, folder = [path.stem] * (path.stem != "__init__"), path.parent
+    while (folder / "__init__.py").exists():
+        parts, folder = [folder.name, *parts], folder.parent
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module(".".join(parts))
+    if Path(module.__file__ or "").resolve() != path:
+        raise ValueError(
+            f"{path} is {'.'.join(parts)}, but that is imported from {module.__file__}: rename the folder {parts[0]}"
+        )
+    return module
 
 
 def _declared(target: str) -> Iterator[tuple[str, Callable[[], Report]]]:

@@ -33,7 +33,7 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.model import Graphed, OfModel, Own
+from .sides.model import Graphed, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
 from .torches import PLAIN, Torches
@@ -115,8 +115,13 @@ class Prepared:
     seconds: float = 0.0  # that reading it took
 
     @property
+    def read(self) -> Read:
+        """As it was read in the precision that it is judged in: the numbers in it may depend on that."""
+        return self.reads[precision(self.trial).name]
+
+    @property
     def graph(self) -> Graph:
-        return self.reads["float64"].graph
+        return self.read.graph
 
 
 def prepared(
@@ -207,7 +212,7 @@ def reported(
     given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: tuple[str, ...], notes: tuple[str, ...]
 ) -> ModelReport:
     """What was found of the whole and of its nodes, with the first fault and its name."""
-    model, read = given.own.model, given.reads["float64"]
+    model, read = given.own.model, given.read
     nodes = {n: each.found for n, each in alone.items()}
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], given.seed) if node else ()
@@ -245,10 +250,7 @@ def read_in_both(
     """The model read in float64, and in float32 with the same random numbers; the constants in it differ."""
     wide = read_by_running(model, args, kwargs, torch.float64, draws, True)
     reads = {"float64": replace(wide, graph=change(wide.graph))}
-    try:
-        narrow = read_by_running(model, args, kwargs, torch.float32, draws, False)
-    except TypeError:  # a float64 that the model names: its float32 is not looked at
-        return reads
+    narrow = read_by_running(model, args, kwargs, torch.float32, draws, False)
     return reads | {"float32": replace(narrow, graph=change(narrow.graph))}
 
 

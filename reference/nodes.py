@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812  (its name everywhere)
 
 from manualbp.base import Layer, Tree, flatten, unflatten
 
@@ -45,7 +44,7 @@ class Call(Side):
         y = swapped(passes.tree(self.made(call, dtype, self.seed)), torch.Tensor.cpu)
         pairs = pairs_of(y, trial.dy)
         if pairs:
-            torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
+            backward(pairs)
         by_param = {n: gradient(t) for n, t in params.items() if n not in trial.buffers}
         return named(OUTPUT, leaves(keyed(y, ()), "y")) | named(GRADIENT, leaves(gradients(inputs), "x") | by_param)
 
@@ -87,8 +86,7 @@ class Recorder(Reader):
 
     def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         with randomness.shared(self.rng):  # which replaces functions where they are looked up, so not this one
-            func = getattr(F, passes.SHARED[func]) if func in passes.SHARED else func
-            return func(*args, **kwargs)
+            return passes.mended(func, args, kwargs)
 
     def note(self, name: str, step: Step, again: Again, before: Mapping[int, torch.Tensor]) -> None:
         if fnmatchcase(name, self.only):
@@ -96,8 +94,13 @@ class Recorder(Reader):
 
     def keep(self, name: str, y: Any, path: tuple[int, ...] = ()) -> None:
         super().keep(name, y, path)
+
+        def came_back(g: torch.Tensor | None) -> None:  # None to a sign, say, whose gradient is none
+            if g is not None:
+                self.upstream[name, path] = g.detach().clone()
+
         if isinstance(y, torch.Tensor) and y.requires_grad:
-            y.register_hook(lambda g, key=(name, path): self.upstream.__setitem__(key, g.detach().clone()))
+            y.register_hook(came_back)
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,16 @@ def upstream(y: Tree, name: str, recorder: Recorder, path: tuple[int, ...] = ())
     y = np.asarray(y)
     g = recorder.upstream.get((name, path))
     return None if y.dtype.kind != "f" else np.zeros_like(y) if g is None else array(g).astype(y.dtype)
+
+
+def backward(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """autograd from outputs and their upstream gradients; nothing where torch has none, as of floor_divide, whose is 0:
+    alone, a node has gradients by inputs that have none in the model."""
+    try:
+        torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
+    except RuntimeError as e:
+        if "is not implemented" not in str(e):
+            raise
 
 
 def precision_of(trial: Trial) -> np.dtype:

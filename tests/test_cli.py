@@ -12,6 +12,7 @@ from reference import cli
 @pytest.fixture
 def run(monkeypatch, capsys):
     def called(*arguments):
+        monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setattr(sys, "argv", ["manualbp", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -57,3 +58,55 @@ def test_a_pattern_that_matches_no_node_of_a_model_gets_the_names(run, tmp_path)
     code, _, err = run("verify", f"{file}:model", "--shape", "2,4", "--only", "nope*")
     assert code == 2
     assert "no node of this model is called 'nope*'; there are 0, 1" in err
+
+
+LAYERS = """from torch import nn
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+    def forward(self, x):
+        return x + self.inner(x).tanh()
+"""
+NET = "from {dots}layers import Block\nfrom . import sizes\nmodel = Block()\n"
+
+
+@pytest.mark.parametrize("dots", [".", "..blocks."])
+def test_a_file_of_a_package_imports_from_its_own_folder(run, tmp_path, dots):
+    names = ("outer_one", "nets") if dots == "." else ("outer_two", "nets")
+    folder = tmp_path.joinpath(*names)
+    folder.mkdir(parents=True)
+    (tmp_path / names[0] / "blocks").mkdir()
+    for place in (tmp_path / names[0], tmp_path / names[0] / "blocks", folder):
+        (place / "__init__.py").touch()
+    ((folder if dots == "." else folder.parent / "blocks") / "layers.py").write_text(LAYERS)
+    (folder / "sizes.py").write_text("width = 4\n")
+    (folder / "net.py").write_text(NET.format(dots=dots))
+    code, out, err = run("verify", f"{folder / 'net.py'}:model", "--shape", "2,4")
+    assert (code, err) == (0, "")
+    assert "inner: Linear(4, 4)" in out
+
+
+def test_a_file_that_imports_from_a_folder_that_is_no_package_is_told_how(run, tmp_path):
+    (tmp_path / "layers.py").write_text(LAYERS)
+    (tmp_path / "alone.py").write_text("from .layers import Block\nmodel = Block()\n")
+    code, _, err = run("verify", f"{tmp_path / 'alone.py'}:model", "--shape", "2,4")
+    assert code == 2
+    assert "put an empty __init__.py beside it, or write from other import" in err
+
+
+def test_a_package_that_is_another_is_told(run, tmp_path):
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "__init__.py").touch()
+    (tmp_path / "json" / "decoder.py").write_text(LAYERS + "model = Block()\n")
+    code, _, err = run("verify", f"{tmp_path / 'json' / 'decoder.py'}:model", "--shape", "2,4")
+    assert code == 2
+    assert "is json.decoder, but that is imported from" in err
+    assert "rename the folder json" in err
+
+
+def test_a_name_that_a_file_asks_for_in_vain_is_no_package_to_install(run, tmp_path):
+    (tmp_path / "asking.py").write_text("from json import nothing\n")
+    code, _, err = run("verify", f"{tmp_path / 'asking.py'}:model", "--shape", "2,4")
+    assert code == 2
+    assert err.startswith("manualbp: cannot import name 'nothing' from 'json'")

@@ -231,11 +231,33 @@ def by_data(x):
     return y * y
 
 
+def stepping(x):
+    (x * 2).sum().backward(retain_graph=True)
+    return x * 2
+
+
+def by_numpy(x):
+    y = x * 2
+    y.detach().numpy()[0] = 0
+    return y * 3
+
+
 @pytest.mark.parametrize(
     ("f", "told"),
     [
         (by_data, r"clamp_ changes a tensor by its \.data"),
         (lambda x: torch.sin(x.detach().requires_grad_()), r"requires_grad_\(\) makes a tensor"),
+        (stepping, "it calls backward inside of its forward pass, .*: give the model that computes the loss"),
+        (lambda x: x * torch.autograd.grad((x**2).sum(), x)[0], "it takes a gradient inside of its forward pass"),
+        (lambda x: torch.func.grad(lambda a: a.sin().sum())(x), "it takes a gradient inside of its forward pass"),
+        (lambda x: torch.func.vmap(torch.sin)(x), r"within torch\.func\.vmap .*: write it for the batch as a whole"),
+        (lambda x: torch.distributions.Gamma(x.exp(), 1.0).rsample(), r"draw by sample\(\), or give what is drawn"),
+        (
+            lambda x: x * torch.ones(4, dtype=torch.bfloat16),
+            r"a tensor of torch\.bfloat16.*make it torch\.float32",
+        ),
+        (torch.inference_mode()(lambda x: x * 2), r"under torch\.inference_mode.*torch\.no_grad\(\) does"),
+        (by_numpy, r"read-only\. x\.numpy\(\) shares its memory with x, .* x\.numpy\(\)\.copy\(\)"),
         (lambda x: x @ torch.eye(4, dtype=torch.float16), "register_buffer"),
     ],
 )
@@ -261,3 +283,46 @@ class SpatialTransformer(nn.Module):
 
 def test_a_spatial_transformer():
     assert check_model(SpatialTransformer(), torch.randn(2, 1, 8, 8), by_layer=True)
+
+
+def over_constants(x):
+    """As libraries make their masks."""
+    rows = torch.func.vmap(lambda i: torch.func.vmap(lambda j: j <= i)(torch.arange(4)))(torch.arange(4))
+    z = torch.zeros(4, 4)
+    z.numpy()[0] = 1
+    return x.masked_fill(~rows, 0.0) + z
+
+
+def test_constants_may_be_computed_in_any_way():
+    assert check_model(Does(over_constants), torch.randn(4, 4))
+
+
+def test_operands_that_are_swapped():
+    W = torch.randn(4, 4)
+    for f in (W.__rmatmul__, lambda x: x.__rmatmul__(W), lambda x: torch.bmm(mat2=x[None], input=W[None].exp())):
+        report = check_model(Does(f), torch.randn(4, 4), by_layer=True)
+        assert report, str(report)
+
+
+DRAWN = {
+    "bernoulli": lambda x: torch.bernoulli(torch.sigmoid(x)) * x,
+    "Tensor.bernoulli": lambda x: torch.sigmoid(x).bernoulli() * x,
+    "bernoulli_": lambda x: torch.empty(4, 4).bernoulli_(torch.sigmoid(x)) * x,
+    "normal": lambda x: torch.normal(x, x.exp()) * x,
+    "poisson": lambda x: torch.poisson(x.exp()) * x,
+    "distribution": lambda x: torch.distributions.Normal(x, x.exp()).rsample().sum(1),
+    "mixed": lambda x: torch.distributions.Beta(1.0, 1.0).sample().item() * x + x.flip(0),
+    "gamma": lambda x: torch.distributions.Gamma(x.exp(), 1.0).sample() * x,
+    "torch.dropout": lambda x: torch.dropout(x * 2, 0.5, True) + torch.rrelu(x, training=True),
+    "choice": lambda x: (d := torch.distributions.Categorical(logits=x)).log_prob(d.sample()),
+}
+
+
+UNSEEN = ("distribution", "mixed", "torch.dropout")  # which draw by no number of the sample
+
+
+@pytest.mark.parametrize("f", DRAWN)
+def test_what_is_drawn_by_numbers_of_the_sample_is_drawn_once_and_has_no_gradient(f):
+    report = check_model(Does(DRAWN[f]), torch.randn(4, 4), by_layer=True)
+    assert report, str(report)
+    assert any("draws as the sample says" in note for note in report.notes) or f in UNSEEN

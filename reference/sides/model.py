@@ -128,10 +128,13 @@ class Own(Side):
 
 
 def pairs_of(y: Any, dy: Tree) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Outputs that have a gradient, each with its upstream one."""
-    upstream = iter(flatten(dy, "y").values())
-    pairs = [(t, next(upstream)) for t in passes.tensors_in(y)]
-    return [(t, tensor(np.asarray(d)).to(t.dtype)) for t, d in pairs if d is not None and t.requires_grad]
+    """Outputs that have a gradient, each with its upstream one; dy is a tree of the same form, without None a leaf."""
+    if isinstance(y, tuple):
+        parts = dy.values() if isinstance(dy, dict) else dy
+        return [pair for part in zip(y, parts, strict=True) for pair in pairs_of(*part)]
+    if y is None or dy is None or not y.requires_grad:
+        return []
+    return [(y, tensor(np.asarray(dy)).to(y.dtype))]
 
 
 def keyed(leaves: Any, keys: tuple[str, ...]) -> Tree:

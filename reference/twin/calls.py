@@ -8,7 +8,8 @@ any other argument is an option under torch's name. What is neither known here n
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -31,11 +32,11 @@ FACTORIES = "zeros_like ones_like full_like empty_like new_zeros new_ones new_fu
 METADATA = {f"Tensor.{n}" for n in SAYS.split()} | {f"torch.{n}" for n in SAYS_OF.split()}  # computes with no entry
 METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch")}
 
-VALUES = "item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ equal allclose"
-READS_A_VALUE = {f"Tensor.{n}" for n in f"{VALUES} is_nonzero".split()} | {  # the graph holds for the sample's value
-    "torch.equal", "torch.allclose", "torch.is_nonzero", "torch.nonzero", "Tensor.nonzero", "torch.argwhere",
-    "Tensor.argwhere",
-}  # fmt: skip
+VALUES = """item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ is_nonzero"""
+VALUES_OF = """equal allclose is_nonzero nonzero argwhere count_nonzero bucketize searchsorted unique unique_consecutive
+    bincount histc isin"""  # whole numbers, or none that has a gradient
+READS_A_VALUE = {f"Tensor.{n}" for n in (VALUES + " " + VALUES_OF).split()}  # the graph holds for the sample's value
+READS_A_VALUE |= {f"torch.{n}" for n in VALUES_OF.split()}
 
 SAME = {  # gives back the numbers it is given
     "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",
@@ -43,6 +44,7 @@ SAME = {  # gives back the numbers it is given
 }  # fmt: skip
 
 TABLES = FUNCTIONS.keys() | RULES.keys()
+TURNED = {"torch.embedding", "torch.embedding_bag", "torch.batch_norm", "torch.instance_norm"}  # than F's of the name
 
 IGNORED = {  # arguments that change no number
     "inplace", "out", "memory_format", "layout", "device", "non_blocking", "copy", "requires_grad", "pin_memory",
@@ -63,7 +65,7 @@ SIGNATURES = {  # of operations, where tensors and options do not simply come in
     "Add": "input other", "Sub": "input other", "Mul": "input other", "Div": "input other", "Pow": "input exponent",
     "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
     "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
-    "Maximum": "input other", "Minimum": "input other", "MaskedFill": "input mask value",
+    "Maximum": "input other", "Minimum": "input other", "Matmul": "input other", "MaskedFill": "input mask value",
     "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
 }  # fmt: skip
 
@@ -97,19 +99,10 @@ LAYERS = """
     unfold Unfold | fold Fold
     flatten Flatten input start_dim=0 end_dim=-1 | local_response_norm LocalResponseNorm
     cosine_similarity CosineSimilarity | pairwise_distance PairwiseDistance
-    mse_loss MSELoss input target size_average reduce reduction
-    l1_loss L1Loss input target size_average reduce reduction
-    smooth_l1_loss SmoothL1Loss input target size_average reduce reduction beta
-    huber_loss HuberLoss input target reduction delta
-    cross_entropy CrossEntropyLoss input target weight size_average ignore_index reduce reduction label_smoothing
-    nll_loss NLLLoss input target weight size_average ignore_index reduce reduction
-    binary_cross_entropy BCELoss input target weight size_average reduce reduction
-    binary_cross_entropy_with_logits BCEWithLogitsLoss input target weight size_average reduce reduction pos_weight
-    kl_div KLDivLoss input target size_average reduce reduction log_target
-    soft_margin_loss SoftMarginLoss input target size_average reduce reduction
-    gaussian_nll_loss GaussianNLLLoss input target var full eps reduction
-    poisson_nll_loss PoissonNLLLoss input target log_input full size_average eps reduce reduction
 """
+
+NAMED = {"binary_cross_entropy": "BCELoss", "binary_cross_entropy_with_logits": "BCEWithLogitsLoss"}
+IN_PAIRS = "_with_indices"  # what torch calls F.max_pool2d by where return_indices is True
 
 
 def name_of(function: Any) -> str:
@@ -139,10 +132,24 @@ def operations() -> dict[str, type[Layer]]:
     return {call: cls for cls in below(Operation) for call in vars(cls).get("calls", ())}
 
 
+def options_names(cls: type[Layer]) -> Mapping[str, Any]:
+    """The options of a class, by name."""
+    return inspect.signature(cls).parameters
+
+
 @cache
 def layers() -> dict[str, tuple[type[Layer], tuple[str, ...], dict[str, Any]]]:
-    """By the last part of a call's name: the layer, the order of arguments, and their defaults."""
+    """By the last part of a call's name: the layer, the order of arguments, and their defaults. A function of the name
+    of a layer has them in its signature."""
     found = {}
+    classes = {name.lower(): cls for name, cls in registry().items()}
+    for name, function in vars(torch.nn.functional).items():
+        plain = NAMED.get(name, name.replace("_", "")).lower()
+        if (cls := classes.get(plain) or classes.get(f"{plain}loss")) and inspect.isfunction(function):
+            given = {n: p for n, p in inspect.signature(function).parameters.items() if n not in IGNORED}
+            own = {n: p.default for n, p in given.items() if n in options_names(cls) and p.default is not p.empty}
+            if "kwargs" not in given:
+                found[name] = cls, tuple(given), own
     for entry in LAYERS.replace("\n", "|").split("|"):
         if not entry.strip():
             continue
@@ -157,14 +164,21 @@ def layers() -> dict[str, tuple[type[Layer], tuple[str, ...], dict[str, Any]]]:
 def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtype) -> Step:
     """The layer that a call is. UnknownCallError if there is none, or an argument has no meaning in it."""
     known = operations()
+    if name.endswith(IN_PAIRS):
+        name, kwargs = name.removesuffix(IN_PAIRS), {**kwargs, "return_indices": True}
     plain = next((n for n in (name, in_place_of(name)) if n in known or last(n) in TABLES | layers().keys()), name)
-    kwargs = {ALIASES.get(k, k): v for k, v in kwargs.items() if k not in IGNORED}
+    order = argument_names(plain)
+    given = sorted(kwargs.items(), key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
+    kwargs = {ALIASES.get(k, k): v for k, v in given if k not in IGNORED}
     if kwargs.get("dtype", dtype) in (None, dtype) and last(plain) != "to":
         kwargs.pop("dtype", None)  # the one that all have
-    if last(plain) in FUNCTIONS:
-        return FUNCTIONS[last(plain)](*args, **kwargs)
-    if last(plain) in RULES and (plain not in known or known[plain].__module__.startswith("manualbp.")):
-        return RULES[last(plain)](plain, dtype, *args, **kwargs)
+    try:
+        if last(plain) in FUNCTIONS and plain not in TURNED:
+            return FUNCTIONS[last(plain)](*args, **kwargs)
+        if last(plain) in RULES and (plain not in known or known[plain].__module__.startswith("manualbp.")):
+            return RULES[last(plain)](plain, dtype, *args, **kwargs)
+    except TypeError as e:
+        raise UnknownCallError(f"with these arguments it has no class here: {e}") from e
     if plain in known:
         cls = known[plain]
         order = tuple(SIGNATURES.get(cls.__name__, "").split())
@@ -173,6 +187,17 @@ def step_of(name: str, args: tuple, kwargs: Mapping[str, Any], dtype: torch.dtyp
     if last(plain) in layers():
         return bound(*layers()[last(plain)], args, kwargs, dtype)
     raise UnknownCallError("no class here")
+
+
+@cache
+def argument_names(name: str) -> tuple[str, ...]:
+    """The arguments of a function of torch's, in its order: of those that C++ wrote, torch keeps a list for tests."""
+    *path, own = name.split(".")
+    holder = reduce(
+        lambda place, part: getattr(place, part, None), path[1:], torch.Tensor if path == ["Tensor"] else torch
+    )
+    watched = torch.overrides.get_testing_overrides().get(getattr(holder, own, None))
+    return () if watched is None else tuple(inspect.signature(watched).parameters)
 
 
 def in_place_of(name: str) -> str:
@@ -194,7 +219,7 @@ def bound(
 ) -> Step:  # fmt: skip
     """Arguments sorted into inputs and options. `order`: the names of the first positional ones; after them the fields
     of the class, in their order, for what is no tensor."""
-    fields = [f for f in inspect.signature(cls).parameters if f not in order]
+    fields = [f for f in options_names(cls) if f not in order]
     spread, options, inputs = VARARGS.get(cls.__name__), dict(defaults), {}
     left = list(args)
     for name in order[: len(left)]:
@@ -235,16 +260,39 @@ def layers_order(cls: type[Layer]) -> tuple[str, ...]:
 
 def _put(cls: type[Layer], name: str, value: Any, inputs: dict[str, Any], options: dict[str, Any]) -> None:
     """One named argument into the inputs or the options."""
-    known = inspect.signature(cls).parameters
+    known, taken = options_names(cls), forward_names(cls)
+    if name not in known and name in taken and _counts(value):
+        value = torch.tensor(value)
     if has_tensor(value):
         if name in known and name in ("weight", "pos_weight"):
             options[name] = plain_value(value.tolist())  # of a loss: an option, so part of the expression
+        elif taken and name in ("weight", "pos_weight"):
+            raise UnknownCallError(f"{cls.__name__} has no {name}")
         else:
             inputs[name] = value
-    elif name in known:
+    elif name in known and not callable(value):
         options[name] = value
     elif value is not None and (name, value) not in HARMLESS and name not in IGNORED:
         raise UnknownCallError(f"{cls.__name__} has no option {name} = {value!r:.40}")
+
+
+@cache
+def forward_names(cls: type[Layer]) -> tuple[str, ...]:
+    """The inputs of torch's class of the same name; none where there is no such class."""
+    of_torch = getattr(torch.nn, cls.__name__, None)
+    return () if of_torch is None else tuple(inspect.signature(of_torch.forward).parameters)[1:]
+
+
+def body_of(function: Any) -> Any:
+    """A function that torch wrote in Python, without its detour by way of who watches calls: what it calls is read in
+    its place. None for any other."""
+    of_torch = inspect.isfunction(function) and function.__module__ in ("torch.nn.functional", "torch.functional")
+    if not of_torch or function.__closure__ or function.__name__ in TABLES:
+        return None
+    watched = dict.fromkeys((n for n in function.__globals__ if n.startswith("has_torch_function")), lambda *_: False)
+    copy = FunctionType(function.__code__, function.__globals__ | watched, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 def shown(name: str) -> str:

@@ -88,6 +88,43 @@ def _batch_norm(
     return Step(layer, input, params)
 
 
+def _instance_norm(
+    input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Step:  # fmt: skip
+    _weight_first(weight, bias)
+    tracked = running_mean is not None
+    layer = make(
+        f"InstanceNorm{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,
+        affine=weight is not None, track_running_stats=tracked, training=use_input_stats,
+        **({"bias": False} if weight is not None and bias is None else {}),
+    )  # fmt: skip
+    counted = torch.tensor(0) if tracked else None
+    params = held(
+        weight=weight, bias=bias, running_mean=running_mean, running_var=running_var, num_batches_tracked=counted
+    )
+    return Step(layer, input, params)
+
+
+def _embedding_bag(
+    input: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: float = 2,
+    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None,
+    include_last_offset: bool = False, padding_idx: int | None = None,
+) -> Step:  # fmt: skip
+    if max_norm is not None:
+        raise UnknownCallError(
+            "F.embedding_bag with max_norm changes its weight in the forward pass, and has no class here"
+        )
+    layer = make(
+        "EmbeddingBag", num_embeddings=weight.shape[0], embedding_dim=weight.shape[1], mode=mode, sparse=sparse,
+        scale_grad_by_freq=scale_grad_by_freq, include_last_offset=include_last_offset, padding_idx=padding_idx,
+    )  # fmt: skip
+    inputs = [input, offsets, per_sample_weights]
+    while inputs[-1] is None:
+        inputs.pop()
+    return Step(layer, tuple(inputs) if len(inputs) > 1 else input, held(weight=weight))
+
+
 def _embedding(
     input: Any, weight: Any, padding_idx: int | None = None, max_norm: Any = None, norm_type: float = 2.0,
     scale_grad_by_freq: bool = False, sparse: bool = False,
@@ -119,5 +156,6 @@ FUNCTIONS: dict[str, Callable[..., Step]] = {
     "linear": _linear, "conv1d": _conv(1), "conv2d": _conv(2), "conv3d": _conv(3), "embedding": _embedding,
     "conv_transpose1d": _conv_transpose(1), "conv_transpose2d": _conv_transpose(2), "prelu": _prelu,
     "conv_transpose3d": _conv_transpose(3), "layer_norm": _layer_norm, "rms_norm": _rms_norm,
+    "instance_norm": _instance_norm, "embedding_bag": _embedding_bag,
     "group_norm": _group_norm, "batch_norm": _batch_norm, "bilinear": _bilinear,
 }  # fmt: skip

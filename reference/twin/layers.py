@@ -183,6 +183,8 @@ def _option(module: nn.Module, name: str, default: Any) -> Any:
     value = getattr(module, name)
     if isinstance(value, nn.Module):
         return read_as_it_is(value)
+    if inspect.isfunction(value):
+        raise TypeError(f"{type(module).__name__} has a function of your own as its {name}")
     if isinstance(default, bool):  # torch replaces the option `bias` by the parameter, or by None
         return value if isinstance(value, bool) else value is not None
     return _tuples(value.tolist()) if isinstance(value, torch.Tensor) else value
@@ -303,4 +305,4 @@ def tensor(a: Array, device: str = "cpu") -> torch.Tensor:
 
 def array(t: torch.Tensor) -> Array:
     """A copy of a tensor as an array. TypeError for a dtype NumPy has not (bfloat16)."""
-    return t.detach().to_dense().cpu().numpy().copy()
+    return t.detach().to_dense().cpu().numpy(force=True).copy()  # a gradient of 0 may be of no memory

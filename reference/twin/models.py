@@ -17,7 +17,7 @@ from manualbp.graph import Graph, Node
 from . import parametrized, passes
 from .layers import array, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
-from .step import located
+from .step import UnreadableError, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
@@ -185,11 +185,9 @@ def read_by_running(
     with reader.reading():
         try:
             y, left = passes.run(model, given, reader)
-        except (TypeError, ValueError) as e:
-            if str(e).startswith("from_torch"):
-                raise
-            raise refused(model, given, e) from e
-        except (RuntimeError, IndexError, AssertionError, AttributeError, KeyError) as e:
+        except UnreadableError as e:
+            raise TypeError(str(e)) from None
+        except (TypeError, ValueError, RuntimeError, IndexError, AssertionError, AttributeError, KeyError) as e:
             raise refused(model, given, e) from e
     graph = reader.graph(y, left, given)
     held = given.params | given.buffers | reader.constants
@@ -205,11 +203,20 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
         f"{n}: {str(t.dtype).removeprefix('torch.')} of shape {tuple(t.shape)}" for n, t in given.inputs.items()
     )
     advice = "A sample is what you call the model with: from_torch(model, x)"
-    if re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
+    if "read-only" in str(e):
         advice = (
-            "It is run in the precision that is asked for: a tensor in a plain attribute keeps its own, so make it a "
-            "buffer (register_buffer), or give the model and the sample in one dtype"
+            "x.numpy() shares its memory with x, and what is written to it shows in no call of torch: change x itself, "
+            "or the copy x.numpy().copy()"
         )
-    return ValueError(
-        f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {str(e)[:300]}. {advice}"
-    )
+    elif "not differentiable with respect to" in str(e):
+        advice = (
+            "Every real input of a sample is given a gradient: where torch has none by an argument, call it in forward "
+            "with that one detached, as in weight.detach()"
+        )
+    elif re.search(r"\b(dtype|double|float)\b", str(e), re.IGNORECASE):
+        advice = (
+            "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
+            "tensor float32, or a buffer (register_buffer) of a model.float()"
+        )
+    said = str(e)[:300].rstrip(".")
+    return ValueError(f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}")

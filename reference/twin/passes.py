@@ -16,17 +16,23 @@ from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
-from .step import tensors_in
+from .step import swapped, tensors_in
 
 DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
     torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial
     Tensor.bernoulli_ Tensor.uniform_ Tensor.normal_ Tensor.exponential_ Tensor.random_ Tensor.log_normal_
-    Tensor.cauchy_ Tensor.geometric_"""
-RANDOM = {*DRAWS.split()}
+    Tensor.cauchy_ Tensor.geometric_ torch.nn.init.uniform_ torch.nn.init.normal_ torch.nn.init.kaiming_uniform_
+    torch.nn.init.kaiming_normal_"""
+REPARAMETRIZED = {"torch._standard_gamma", "torch._sample_dirichlet"}  # with a gradient by what says how to draw
+RANDOM = {*DRAWS.split(), *REPARAMETRIZED}
+PRECISIONS = torch.float32, torch.float64
+OF_MODULES = vars(nn.Module()).keys()  # parameters, buffers, hooks
+OF_A_DTYPE = type(torch.FloatTensor)
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
     f: f.__name__ for f in (
         F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu,
-        F.gumbel_softmax, F.scaled_dot_product_attention,
+        F.gumbel_softmax, F.scaled_dot_product_attention, torch.dropout, torch.alpha_dropout,
+        torch.feature_alpha_dropout, torch.rrelu,
     )
 }  # fmt: skip
 
@@ -47,6 +53,15 @@ def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **optio
     """f of x, written into x where the caller wants it there."""
     y = f(x, *rest, **options)
     return x.copy_(y) if inplace else y
+
+
+def mended(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    """What a call gives, by the function in its place where there is one."""
+    if func in SHARED:
+        return getattr(F, SHARED[func])(*args, **kwargs)
+    if func in MENDED:
+        return in_place(MENDED[func], args[0], *args[1:], **kwargs)
+    return func(*args, **kwargs)
 
 
 @contextmanager
@@ -100,11 +115,14 @@ class OwnRun(TorchFunctionMode):
     def __init__(self, dtype: torch.dtype, draws: list[torch.Tensor], first: bool) -> None:
         super().__init__()
         self.dtype, self.draws, self.first, self.drawn = dtype, draws, first, 0
+        self.converted: dict[int, tuple[torch.Tensor, int, torch.Tensor]] = {}  # one, its version, it in the dtype
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
-        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
         name = name_of(func)
-        if name == "Tensor.float":
+        if name == "Tensor.type" and len(args) == 2 and isinstance(args[1], str):
+            args = (args[0], getattr(torch, args[1].removeprefix("torch.")))
+        args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
+        if name in ("Tensor.float", "Tensor.double"):
             name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], self.dtype), {}
         if name in RANDOM:
             return self.draw(name, func, args, kwargs)
@@ -112,24 +130,49 @@ class OwnRun(TorchFunctionMode):
 
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Any other call."""
-        if func in SHARED:
-            return getattr(F, SHARED[func])(*args, **kwargs)
-        if func in MENDED:
-            return in_place(MENDED[func], args[0], *args[1:], **kwargs)
-        return func(*args, **kwargs)
+        return mended(func, args, kwargs)
 
     def in_dtype(self, value: Any) -> Any:
-        """torch.float32 named in a model means the model's own dtype, when the model runs in another."""
-        if isinstance(value, torch.dtype):
-            return self.dtype if value == torch.float32 else value
+        """An argument in the run's precision, whichever a model names, and whichever a tensor was made in that is no
+        parameter, buffer or input: a plain attribute, a global, an array of NumPy."""
+        if isinstance(value, torch.Tensor):
+            other = id(value) in self.converted or (value.dtype in PRECISIONS and value.dtype != self.dtype)
+            return self.tensor(value) if other else value
+        if isinstance(value, (torch.dtype, OF_A_DTYPE)):
+            dtype = value if isinstance(value, torch.dtype) else value.dtype  # of torch.FloatTensor
+            return self.dtype if dtype in PRECISIONS else dtype
         if isinstance(value, dict):
             return {n: self.in_dtype(v) for n, v in value.items()}
-        return tuple(map(self.in_dtype, value)) if type(value) is tuple else value
+        return type(value)(map(self.in_dtype, value)) if type(value) in (tuple, list) else value
+
+    def tensor(self, t: torch.Tensor) -> torch.Tensor:
+        """The one copy of a tensor in the run's precision; what is written to it stays in it."""
+        known, version, copy = self.converted.get(id(t), (None, 0, t))
+        if known is None or version != t._version:
+            copy = t.to(self.dtype if t.dtype in PRECISIONS else t.dtype, copy=True)
+            self.converted[id(t)] = t, t._version, copy
+        return copy
+
+    def stand_in(self, model: nn.Module, given: "PassInputs") -> None:
+        """For a parameter or buffer that is kept in another place, too, as in a list, the run's own; for a tensor in a
+        plain attribute a copy: the run may change it."""
+        for name, t in (*model.named_parameters(), *model.named_buffers()):
+            self.converted[id(t)] = t, t._version, (given.params | given.buffers).get(name, t)
+        for own in map(plain_attributes, model.modules()):
+            for _, t in held_in(own, ""):
+                self.tensor(t)
+
+    def as_given(self, t: torch.Tensor) -> torch.Tensor:
+        """What a tensor is the copy of in the run's precision, or itself."""
+        return next((other for other, _, copy in self.converted.values() if copy is t), t)
 
     def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
-        """Random numbers: noted in the first run, the same in every other."""
+        """Random numbers: noted in the first run, the same in every other. No gradient goes back to what they are drawn
+        by, as to p of torch.bernoulli(p), where torch's is 0."""
+        target = next(tensors_in((args, kwargs))) if name.endswith("_") else None
         if self.first:
-            found = func(*args, **kwargs)
+            given, named = swapped((args, kwargs), lambda t: t if t is target else t.detach())
+            found = func(*given, **named)
             self.draws.append(found.detach().clone())
             return found
         if self.drawn == len(self.draws):
@@ -137,7 +180,7 @@ class OwnRun(TorchFunctionMode):
         saved = self.draws[self.drawn]
         self.drawn += 1
         saved = saved.to(self.dtype if saved.is_floating_point() else saved.dtype, copy=True)
-        return args[0].copy_(saved) if name.endswith("_") else saved
+        return saved if target is None else target.copy_(saved)
 
 
 @contextmanager
@@ -204,28 +247,65 @@ def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
 
 
-def run(model: nn.Module, given: PassInputs, mode: TorchFunctionMode) -> tuple[Any, dict[str, torch.Tensor]]:
+def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[str, torch.Tensor]]:
     """What the user's own module gives, and its buffers after the pass."""
     called = WithBuffers(model)
+    mode.stand_in(model, given)
     state = {f"inner.{n}": t for n, t in in_every_place(model, given.params | given.buffers).items()}
     with torch.enable_grad(), default_dtype(mode.dtype), straight(), attributes_kept(model), mode:
         y = torch.func.functional_call(called, state, given.args, given.kwargs, tie_weights=False)
     return y, called.left
 
 
+def plain_attributes(m: nn.Module) -> dict[str, Any]:
+    """Those that are no parameters, buffers, modules or hooks."""
+    return {n: v for n, v in vars(m).items() if n not in OF_MODULES}
+
+
+def held_in(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in lists, dicts and modules that are kept there, each with its place."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, nn.Module):
+        yield from ((f"{path}.{n}", t) for n, t in (*value.named_parameters(), *value.named_buffers()))
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from held_in(part, f"{path}[{key!r}]")
+    elif isinstance(value, (tuple, list)):
+        for i, part in enumerate(value):
+            yield from held_in(part, f"{path}[{i}]")
+
+
+def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model itself, and what is real in its plain attributes, in a precision: where no run of its own converts."""
+
+    def other(t: torch.Tensor) -> torch.Tensor:
+        return t.to(dtype) if t.dtype in PRECISIONS else t
+
+    for m in model.to(dtype).modules():
+        for name, value in plain_attributes(m).items():
+            if any(t.dtype in PRECISIONS and t.dtype != dtype for t in tensors_in(value)):
+                vars(m)[name] = swapped(value, other)
+    return model
+
+
 @contextmanager
 def attributes_kept(model: nn.Module) -> Iterator[None]:
-    """The tensors among plain attributes as they were before: a table that is made at the first call is of this run."""
-    before = [(m, dict(vars(m))) for m in model.modules()]
+    """The tensors among plain attributes, and lists and dicts, as they were before: a table that is made at the first
+    call, or a state that a call changes, is of this run. A number that one changes is not put back, and is told."""
+    before = [(m, plain_attributes(m)) for m in model.modules()]
+    held = [(v, v.copy()) for _, own in before for v in own.values() if type(v) in (list, dict)]
     try:
         yield
     finally:
-        for m, kept in before:
-            for name, value in list(vars(m).items()):
-                if isinstance(value, torch.Tensor) and name not in kept:
-                    delattr(m, name)
-                elif isinstance(value, torch.Tensor) and value is not kept[name]:
-                    object.__setattr__(m, name, kept[name])
+        for m, own in before:
+            for name, value in [*vars(m).items()]:
+                if isinstance(value, (torch.Tensor, list, dict)) and name not in OF_MODULES:
+                    vars(m).pop(name)
+            vars(m).update({n: v for n, v in own.items() if n not in vars(m) or isinstance(v, torch.Tensor)})
+        for value, was in held:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(was)
 
 
 def in_every_place(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

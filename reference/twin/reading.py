@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
@@ -15,10 +16,10 @@ from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .passes import PassInputs, in_every_place, outputs
-from .refusals import PACKED, REFUSED, Missing, place, told
-from .rules import EXPANDED
-from .step import Step, UnknownCallError, located, swapped, tensors_in
+from .expanded import EXPANDED
+from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
+from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
+from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
 from .values import Values, origin
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
@@ -31,6 +32,7 @@ class Reader(Values):
         super().__init__(model, dtype, draws, first)
         self.find, self.inside = find, 0
         self.notes: dict[str, None] = {}
+        self.bodies: list[Any] = []  # functions of torch's that are being read through
         self.sizes: dict[str, int] = {}  # how many numbers every node gave
 
     # Nodes
@@ -53,6 +55,11 @@ class Reader(Values):
 
     # Calls
 
+    def unread(self, why: str) -> UnreadableError:
+        """What a call raises that cannot be read, with its place. No TypeError: an operator would turn that into one of
+        its own."""
+        return UnreadableError(f"from_torch cannot read this model: {why}\n  {place(self.stack[-1])}")
+
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         if self.inside:
             return super().compute(name, func, args, kwargs)
@@ -62,18 +69,31 @@ class Reader(Values):
         if name in calls.READS_A_VALUE or (calls.last(name) == "where" and len(args) + len(kwargs) == 1):
             if not all(map(self.fixed, given)):
                 self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
-            return func(*args, **kwargs)
-        if name in REFUSED:
-            raise TypeError(f"from_torch cannot read this model: {REFUSED[name]}\n  {place(self.stack[-1])}")
-        if torch.is_autocast_enabled("cpu"):
-            raise TypeError(
-                f"from_torch cannot read this model: it computes under autocast, where torch rounds to bfloat16 as it "
-                f"sees fit. Run it without: torch.autocast(…, enabled=False)\n  {place(self.stack[-1])}"
-            )
+            return self.locked(func(*args, **kwargs), given)
+        if why := unreadable(name, given, self.fixed):
+            raise self.unread(why)
         target = self.target(name, args, kwargs)
-        if all(map(self.fixed, given)) and self.held(target) not in self.buffers and calls.last(name) not in DROPS:
+        if (
+            all(map(self.fixed, map(inside, given)))
+            and self.held(target) not in self.buffers
+            and calls.last(name) not in DROPS
+        ):
             return func(*args, **kwargs)
         return self.record(name, func, args, kwargs, given, target)
+
+    def locked(self, value: Any, given: list[torch.Tensor]) -> Any:
+        """An array that shares its memory with a tensor of the graph cannot be written to: nothing would show it."""
+        if isinstance(value, np.ndarray) and any(id(t) in self.values for t in given):
+            value.flags.writeable = False
+        return value
+
+    def draw(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        given = [*tensors_in((args, kwargs))]
+        if name in REPARAMETRIZED and torch.is_grad_enabled() and any(t.requires_grad for t in given):
+            raise self.unread(IMPLICIT)
+        if not all(map(self.fixed, given)) and not name.endswith("_like"):
+            self.notes[f"{calls.shown(name)} draws as the sample says ({place(self.stack[-1])})"] = None
+        return super().draw(name, func, args, kwargs)
 
     def record(
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], given: list, target: torch.Tensor | None
@@ -81,9 +101,10 @@ class Reader(Values):
         """One call as a node; in place, what it changes is the node's value from then on."""
         self.refuse_change(name, target)
         if name in EXPANDED:
-            with self:
-                return EXPANDED[name](*args, **kwargs)
+            return self.through(func, EXPANDED[name], args, kwargs)
         step, inputs, params = self.step(name, args, kwargs, given)
+        if isinstance(step.layer, Missing) and not step.layer.lost and (body := calls.body_of(func)):
+            return self.through(func, body, args, kwargs)
         before = self.saved([*given, *step.params.values()])
         y = self.call(func, args, kwargs)
         self.settle(step.params.values())
@@ -106,18 +127,41 @@ class Reader(Values):
             self.cut(result, given)
         return y
 
+    def through(self, func: Any, body: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """A function that has no class, by what it calls, or by a body of the same meaning."""
+        self.bodies.append(func)
+        try:
+            if func in self.bodies[:-1]:  # its own body calls it
+                raise UnknownCallError(f"torch.{func.__name__} has no class here")
+            with self:
+                return body(*args, **kwargs)
+        except UnknownCallError as e:
+            raise self.unread(str(e)) from e
+        finally:
+            self.bodies.pop()
+
     def step(self, name: str, args: tuple, kwargs: Mapping[str, Any], given: list) -> tuple[Step, Names, Any]:
         """The layer of a call, what it takes and where its parameters are."""
         try:
             step = calls.step_of(name, args, kwargs, self.dtype)
+            self.look_for_options(name, step, given)
             return step, self.named(step.inputs), self.pairs(step)
         except UnknownCallError as e:
-            return Step(Missing(name, str(e), place(self.stack[-1])), ()), self.known_names(given), None
+            missing = Missing(name, str(e), place(self.stack[-1]), isinstance(e, LostTensorError))
+            return Step(missing, ()), self.known_names(given), None
+
+    def look_for_options(self, name: str, step: Step, given: list[torch.Tensor]) -> None:
+        """A tensor whose numbers became options, as the class weights of a loss or the place of a slice, is noted."""
+        taken = {id(t) for t in tensors_in((step.inputs, step.params))}
+        read = [t for t in given if id(t) not in taken and not self.fixed(t) and self.held(t) not in self.buffers]
+        if read and not name.endswith("_as"):  # which reads a shape
+            self.notes[f"{calls.shown(name)} reads a value of the sample ({place(self.stack[-1])})"] = None
 
     def again(
         self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any], other: Callable[[Any], Any]
     ) -> Callable[[], Any]:
         """The same call, its tensors replaced by `other` of each: what it gives, or what it changes."""
+        kwargs = {n: v for n, v in kwargs.items() if n != "out"}  # autograd refuses to write what has a gradient there
         given, named = swapped(args, other), swapped(kwargs, other)
         changed = self.target(name, given, named)
 
@@ -130,15 +174,11 @@ class Reader(Values):
     def refuse_change(self, name: str, target: torch.Tensor | None) -> None:
         """TypeError for a call that changes a parameter in place, or anything by x.data."""
         if target is not None and any(origin(target) is y for y in self.data):
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes a tensor by its .data, behind "
-                f"autograd's back: change the tensor itself\n  {place(self.stack[-1])}"
+            raise self.unread(
+                f"{calls.shown(name)} changes a tensor by its .data, behind autograd's back: change the tensor itself"
             )
         if (held := self.held(target)) in self.parameters:
-            raise TypeError(
-                f"from_torch cannot read this model: {calls.shown(name)} changes the parameter {held} in the forward "
-                f"pass\n  {place(self.stack[-1])}"
-            )
+            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass")
 
     def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""
@@ -168,8 +208,11 @@ class Reader(Values):
     def module(self, original: Any, m: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A module's call: whole if it is of a class that is here, else read through."""
         path = self.paths.get(id(m), type(m).__name__)
+        known = not self.inside and id(m) in self.paths
+        if known:
+            args, kwargs = self.in_dtype(args), self.in_dtype(kwargs)
         with torch._C.DisableTorchFunction():
-            step = None if self.inside or id(m) not in self.paths else self.whole(m, args, kwargs)
+            step = self.whole(m, args, kwargs) if known else None
         if step is not None:
             return self.one_node(path, step, original, m, args, kwargs)
         self.stack.append(path)
@@ -214,11 +257,11 @@ class Reader(Values):
         layer = self.find(m)
         if layer is None and parametrized.moves_often(m):
             told = parametrized.MOVES_OFTEN.format(parametrized.own_class(m).__name__)
-            raise TypeError(f"from_torch cannot read this model: {told}\n  {place(self.stack[-1])}")
+            raise self.unread(told)
         if layer is None:
             return None
         if any(isinstance(a, PackedSequence) for a in (*args, *kwargs.values())):
-            raise TypeError(f"from_torch cannot read this model: {PACKED}\n  {place(self.stack[-1])}")
+            raise self.unread(PACKED)
         options = options_of(layer)
         own = dict(m.named_parameters(remove_duplicate=False))
         own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
@@ -231,7 +274,7 @@ class Reader(Values):
 
     def call(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """What torch gives for a step."""
-        return func(*args, **kwargs)
+        return mended(func, args, kwargs)
 
     def saved(self, tensors: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         """What tensors are before a call, for who makes it again."""
@@ -250,7 +293,8 @@ class Reader(Values):
         """A torch.autograd.Function, which has a backward of its own."""
         y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
-        if not self.inside:
+        constant = all(map(self.fixed, given)) and not any(t.requires_grad for t in tensors_in(y))
+        if not self.inside and not constant:
             reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
             missing = Missing(cls.__name__, reason, place(self.stack[-1]))
             self.keep(self.add(self.here(cls.__name__), missing, self.known_names(given)), y)

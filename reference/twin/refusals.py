@@ -2,6 +2,7 @@
 
 import linecache
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -17,13 +18,60 @@ PACKED = (
     "up to its end each gives the same; by hand the lengths are an input, as in "
     "LSTM(3, 4).forward(params, (x, None, lengths))"
 )
+BACKWARD = (
+    "it calls backward inside of its forward pass, so that its own gradients are added to those of the comparison: "
+    "give the model that computes the loss, and call backward outside of it"
+)
+GRADIENT = (
+    "it takes a gradient inside of its forward pass (torch.autograd.grad, torch.func.grad, jvp, jacrev), whose own "
+    "gradient is one of second order: write that gradient as a formula of its inputs"
+)
 REFUSED = {
     "torch._pack_padded_sequence": PACKED,
     "torch._pad_packed_sequence": PACKED,
     "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
     "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
     "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",
+    **dict.fromkeys(("Tensor.backward", "torch.backward"), BACKWARD),
+    "torch.grad": GRADIENT,
 }
+IMPLICIT = (
+    "it draws from a Gamma, Beta or Dirichlet distribution with a gradient by its parameters, which is no function of "
+    "what is drawn: draw by sample(), or give what is drawn as an input"
+)
+AUTOCAST = (
+    "it computes under autocast, where torch rounds to bfloat16 as it sees fit. Run it without: "
+    "torch.autocast(…, enabled=False)"
+)
+INFERENCE = (
+    "it computes under torch.inference_mode, whose tensors count no changes and have no gradient: torch.no_grad() does "
+    "the same here"
+)
+TRANSFORMED = (
+    "within torch.func.{0} it computes on stand-ins of tensors, where the calls are not those of its numbers: write it "
+    "for the batch as a whole, or as a loop"
+)
+
+
+def unreadable(name: str, given: list[torch.Tensor], fixed: Callable[[torch.Tensor], bool]) -> str | None:
+    """Why a call cannot be read whatever comes of it, and what to do; None for any other."""
+    if name in REFUSED:
+        return REFUSED[name]
+    if torch.is_autocast_enabled("cpu"):
+        return AUTOCAST
+    if torch.is_inference_mode_enabled():
+        return INFERENCE
+    transform = torch._C._functorch.peek_interpreter_stack()
+    if transform is not None and not all(map(fixed, map(inside, given))):
+        return (TRANSFORMED if transform.key().name == "Vmap" else GRADIENT).format(transform.key().name.lower())
+    return None
+
+
+def inside(t: torch.Tensor) -> torch.Tensor:
+    """The tensor that a stand-in of torch.func's is made of."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(t):
+        t = torch._C._functorch.get_unwrapped(t)
+    return t
 
 
 class Missing(Layer, family=True):
@@ -32,12 +80,14 @@ class Missing(Layer, family=True):
     call: str
     reason: str
     place: str
+    lost: bool = False  # would no class make it readable, since a tensor that it takes is not known?
 
 
 def told(missing: list[Missing]) -> str:
-    """The calls without a class, and the one class to write."""
+    """The calls without a class, and the one class to write; or what else cannot be read."""
     lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
-    first = missing[0].call
+    if (first := next((m.call for m in missing if not m.lost), None)) is None:
+        return "\n".join(["from_torch cannot read this model:", *lines])
     cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
     return "\n".join([
         f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",

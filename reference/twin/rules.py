@@ -18,7 +18,6 @@ def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> 
     wanted = CASTS.get(name.rsplit(".")[-1])
     for value in (*rest, *options.values()):
         wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
-    wanted = dtype if wanted == torch.float32 else wanted  # a model that names its own dtype means that of the run
     if wanted is None or wanted == x.dtype:
         return Step(make("Identity"), x)
     if wanted.is_floating_point and wanted != dtype:
@@ -180,33 +179,6 @@ def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     tensors = tuple(given[k] for k in ("condition", "input", "other") if k not in numbers)
     return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
 
-
-def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
-    """torch._weight_norm in operations: w = g v/‖v‖, the norm over all axes but dim."""
-    axes = [i for i in range(v.ndim) if i != dim % v.ndim]
-    return v * (g / (v.norm(2, dim=axes, keepdim=True) if axes else v.abs()))
-
-
-def var_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.var(x, *rest, **options), torch.mean(x, **keep)
-
-
-def std_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.std(x, *rest, **options), torch.mean(x, **keep)
-
-
-# Calls that are several operations: torch code of the same meaning, which is read in their place.
-EXPANDED: Mapping[str, Callable[..., Any]] = {
-    "torch._weight_norm": weight_norm,
-    "torch.var_mean": var_mean,
-    "torch.std_mean": std_mean,
-    "torch.addcmul": lambda x, a, b, value=1: x + value * (a * b),
-    "torch.addcdiv": lambda x, a, b, value=1: x + value * (a / b),
-    "torch.lerp": lambda a, b, w: a + w * (b - a),
-    "Tensor.lerp": lambda a, b, w: a + w * (b - a),
-}
 
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),

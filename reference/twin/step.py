@@ -24,6 +24,14 @@ class UnknownCallError(Exception):
     """A call, or an argument of one, that no class here has."""
 
 
+class UnreadableError(Exception):
+    """A model that cannot be read, whatever comes of the call: a TypeError for who reads it."""
+
+
+class LostTensorError(UnknownCallError):
+    """A tensor of which it is not known what it is, so that no class would make the call readable."""
+
+
 def plain_value(value: Any) -> Any:
     """torch.Size, lists and dtypes as an option has them."""
     if isinstance(value, (tuple, list)):

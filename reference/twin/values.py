@@ -13,14 +13,10 @@ from manualbp.container import Select
 from manualbp.graph import Names, Node
 from manualbp.operations import GetItem, Reshape, SetItem
 
-from . import calls
-from .passes import OwnRun, PassInputs
-from .step import UnknownCallError
+from . import calls, unlisted
+from .passes import PRECISIONS, OwnRun, PassInputs
+from .step import LostTensorError
 
-NOWHERE = (
-    "a tensor comes from nowhere: a parameter that model.named_parameters() does not list, or what a function gave "
-    "that is not torch's"
-)
 WRITTEN = (
     "a tensor is used after several views of it, or what it is a view of, were changed in place: write x = x.clone() "
     "before the change, or the change without an underscore"
@@ -48,6 +44,7 @@ class Values(OwnRun):
 
     def __init__(self, model: nn.Module, dtype: torch.dtype, draws: list, first: bool) -> None:
         super().__init__(dtype, draws, first)
+        self.model = model
         self.paths = {id(m): name for name, m in reversed([*model.named_modules()])}
         self.stack = [""]  # the paths of the modules that are being read through
         self.values: dict[int, Value] = {}
@@ -106,7 +103,7 @@ class Values(OwnRun):
         if value.version != t._version or (value.fixed and t.requires_grad):
             value = self.repaired(t, value, [w for version, w in self.writes if version > since])
         if t.requires_grad and not value.gradient:
-            raise UnknownCallError(
+            raise LostTensorError(
                 "a tensor got its gradient from no call of torch: a torch.autograd.Function has a backward of its own"
                 if t.grad_fn is not None
                 else "requires_grad_() makes a tensor inside of the model a leaf: do that outside, with its input"
@@ -117,6 +114,10 @@ class Values(OwnRun):
         return value.name
 
     def constant(self, t: torch.Tensor) -> Value:
+        if t.dtype not in PRECISIONS and (t.is_floating_point() or t.is_complex()):
+            raise LostTensorError(
+                f"it takes a tensor of {t.dtype}, and a graph has one real dtype: make it torch.float32"
+            )
         name = self.fresh(self.here("constant"))
         self.constants[name] = t.detach().clone()
         self.know(t, name, fixed=True)
@@ -126,17 +127,17 @@ class Values(OwnRun):
         """The value of a tensor that was changed since through another one, which shares its memory."""
         sharing = [*{id(w): w for w in written if origin(w) is origin(t)}.values()]
         if not sharing:
-            raise UnknownCallError(NOWHERE if value.fixed else WRITTEN)
+            raise LostTensorError(unlisted.why(self.model, self.as_given(t)) if value.fixed else WRITTEN)
         self.values[id(t)] = replace(value, version=t._version, fixed=False, gradient=t.requires_grad)
         mine, theirs = places(t), places(sharing[0])  # place in memory -> number of the entry
         if len(sharing) > 1 or len(mine) < t.numel() or len(theirs) < sharing[0].numel():
-            raise UnknownCallError(WRITTEN)
+            raise LostTensorError(WRITTEN)
         if theirs.keys() <= mine.keys():
             self.know(t, self.set_in(t, sharing[0], [mine[at] for at in theirs]))
         elif mine.keys() <= theirs.keys():
             self.know(t, self.taken_from(t, sharing[0], [theirs[at] for at in mine]))
         elif not mine.keys().isdisjoint(theirs):
-            raise UnknownCallError(WRITTEN)
+            raise LostTensorError(WRITTEN)
         return self.values[id(t)]
 
     def set_in(self, t: torch.Tensor, written: torch.Tensor, at: list[int]) -> str:
