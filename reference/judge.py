@@ -81,7 +81,7 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
         real = [(t.trial, t.found) for t in tried if not t.trial.integers and t.trial.kind != ZEROS]
         if judged.torch is None and not contracts and (rough := inside(real)) is not None:
             return _right_to(title, rough, tried, tried[0], (), refused)
-        refused = (*refused, *_of_large(judged, tried[0].trial))
+        refused = (*refused, *(overflow(judged.hand, judged.torch, tried[0].trial) if judged.low is None else ()))
         return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
@@ -130,26 +130,17 @@ def _wrong(
     known = [(t.trial, {x.of.path: x.ok for x in t.found.gradients if not x.ok or x.power}) for t in tried]
     failed = [(t.trial, [x.of.path for x in t.wrong if x.is_gradient]) for t in tried if t.wrong]
     told = () if suspects else of_paths(judged.hand, judged.torch, failed)
-    told = (*told, *further_facts(judged.subject, known, bool(suspects)), *_of_conjugates(judged.subject, shown))
+    told = (
+        *told,
+        *further_facts(judged.subject, known, bool(suspects)),
+        *without_conjugates(judged.subject, shown.trial, shown.found),
+    )
     refused = (*_of_cuts(judged, tried, side), *told, *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
         shown.found.tensors, tuple(b.text for b in broken), (*notes, *refused), len(tried), str(shown.trial),
         shown.found.dtype,
     )  # fmt: skip
-
-
-def _of_large(judged: Judged, trial: Trial) -> tuple[str, ...]:
-    """Does somebody's function overflow where the one intended does not?"""
-    if judged.torch is None or judged.low is not None or trial.large or not isinstance(trial.x, dict):
-        return ()
-    return overflow(judged.hand, judged.torch, trial)
-
-
-def _of_conjugates(subject: Subject | None, shown: ComparedTrial) -> tuple[str, ...]:
-    wrong = [t.of.path for t in shown.wrong if t.is_gradient]
-    told = without_conjugates(subject, shown.trial, of_role(shown.found.runs[1], GRADIENT), wrong)
-    return (told,) if told else ()
 
 
 def _telling(

@@ -10,6 +10,7 @@ import numpy as np
 from manualbp.base import tree_map
 
 from ..compare.bound import distance, largest
+from ..compare.comparison import Comparison
 from ..draw.trial import Trial
 from ..sides.around import OfComplex, joined, pairs
 from ..sides.side import Side
@@ -107,8 +108,11 @@ def _of_forward(subject: Subject, trial: Trial, name: str, g: Any, dy: Any, y: A
     return _same(g, of_dy - at_zero) and _same(FAR * (of_dy - at_zero), far - at_zero)  # only what is linear has one
 
 
-def overflow(hand: Side, torch: Side, trial: Trial) -> tuple[str, ...]:
-    """A sentence if what is right is NaN or infinite on large inputs, where the function intended is not."""
+def overflow(hand: Side, torch: Side | None, trial: Trial) -> tuple[str, ...]:
+    """A sentence if somebody's function, which is right, is NaN or infinite on large inputs, where the one intended is
+    not."""
+    if torch is None or trial.large or not isinstance(trial.x, dict):
+        return ()
     far = replace(trial, x=tree_map(lambda a: LARGER * a if np.asarray(a).dtype.kind == "f" else a, trial.x))
     try:
         with np.errstate(all="ignore"):
@@ -121,17 +125,18 @@ def overflow(hand: Side, torch: Side, trial: Trial) -> tuple[str, ...]:
     return (f"{told}: an exp or a product overflows",) if lost else ()
 
 
-def without_conjugates(subject: Subject | None, trial: Trial, right: Mapping[str, Any], wrong: Sequence[str]) -> str:
+def without_conjugates(subject: Subject | None, trial: Trial, found: Comparison) -> tuple[str, ...]:
     """A sentence if complex gradients are linear in dy with the derivative itself where its conjugate is wanted: then
     the conjugate of what they make of the conjugate of dy is right."""
     if not isinstance(subject, OfComplex) or trial.large:
-        return ""
+        return ()
     fresh = subject.fresh()
     _, cache = fresh.forward({n: np.array(a) for n, a in trial.arrays.items()})
     grads = fresh.backward(fresh.conjugated(trial.dy, cache), cache)
-    names = [n for n in wrong if n in subject.complex_names and _same(pairs(np.conj(joined(grads[n]))), right[n])]
+    wrong = {t.of.path: t.torch for t in found.wrong if t.is_gradient and t.of.path in subject.complex_names}
+    names = [n for n, right in wrong.items() if _same(pairs(np.conj(joined(grads[n]))), right)]
     told = ", ".join(f"d{n}" for n in names)
-    return f"your {told} would be right with conjugates: dz = dy · conj(∂y/∂z) in torch's convention" if names else ""
+    return (f"your {told} would be right with conjugates: dz = dy · conj(∂y/∂z) in torch's convention",) * bool(names)
 
 
 def _run(subject: Subject, arrays: Mapping[str, Any], dy: Any = None) -> tuple[Any, Any, Arrays]:
