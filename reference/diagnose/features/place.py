@@ -195,7 +195,9 @@ def swapped(s: Seen) -> Found:
                 relation, None, 0.85, "", text, f"derive that of {s.name} from where it stands in the forward"
             )
             continue
-        text = f"The gradients of {s.name} and {n} change places."
+        a, b = sorted((s.name, n))
+        relation = f"your d{a} = right d{b}, your d{b} = right d{a}"  # of either, so that it is told once
+        text = f"The gradients of {a} and {b} change places."
         yield Finding(relation, None, 0.85, "", text, "return gradients in the order of the inputs")
         matrices = sum(a.ndim > 1 for a in s.inputs.values())
         if s.right.ndim == 1 and (is_bias(s) or any(s.is_right_of(g, a) for a in _column_sums(s))):
