@@ -189,6 +189,34 @@ def test_mistakes_of_the_catalogue_stand_where_they_can_be_made(texts):
         assert set(faults(name)) <= ids
 
 
+def outside_of_code(text: str) -> str:
+    """What a page says where it shows no code."""
+    return html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)))
+
+
+def test_no_page_speaks_to_those_who_write_a_layer(texts):
+    for name, text in texts.items():
+        said = outside_of_code(text)
+        assert "subclass" not in said, name
+        assert not re.search(r"(?<![\w.])_[A-Z]\w+", said), name
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_summary_is_a_whole_sentence(name):
+    for _, doc in source.docs(CLASSES[name]):
+        assert doc.summary.endswith((".", "?")), doc.summary
+
+
+def test_every_root_is_of_something_whole(texts):
+    for name, text in texts.items():
+        assert ">√<" not in text, name
+        for under in re.findall("<msqrt>(.*?)</msqrt>", text):
+            said = re.sub("<[^>]+>", "", under)
+            assert said, name
+            assert said.count("(") == said.count(")"), name
+            assert said.count("⟨") == said.count("⟩"), name
+
+
 def test_examples_and_texts_need_nothing_from_inside(texts):
     for name, text in texts.items():
         assert "reference.sides" not in text, name
