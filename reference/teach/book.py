@@ -20,6 +20,7 @@ from manualbp.optim.base import Optimizer
 
 from ..faults import Fault, faults
 from . import executed, picture, source
+from .choice import small_case
 from .docstring import Doc
 from .mathml import prose, typeset
 from .questions import QUESTIONS, question
@@ -143,7 +144,7 @@ def figure(cls: type, example: executed.Example | None) -> str:
 
 def plot(cls: type[Elementwise]) -> str:
     """y and dy/dx of an activation, by its own forward and backward."""
-    case = executed.small_case(cls)
+    case = small_case(cls)
     assert case is not None
     layer: Any = case.layer.eval()
     x = np.linspace(-4, 4, 401)

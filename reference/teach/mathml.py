@@ -325,7 +325,7 @@ def with_scripts(base: str, below: str, above: str) -> str:
 def plain(text: str) -> str:
     """A line as the text content of its typeset form is, without spaces: what a test compares."""
     text = re.sub(r"_\{([^}]*)\}", r"_\1", text)
-    keep = [t if k == "code" else t.replace("_", "") for k, t in tokens(text)]
+    keep = [t if k in ("code", "option") else t.replace("_", "") for k, t in tokens(text)]
     return re.sub(r"[\s^√()`]", "", unscripted("".join(keep)))
 
 

@@ -14,12 +14,14 @@ from browser import ACCESSIBILITY, AXE, ROOTS, needs_browser, on_phone, visit
 from typer.testing import CliRunner
 from wellformed import read
 
+import manualbp
 from manualbp.base import flatten, registry
 from manualbp.optim.base import Optimizer
 from reference.cli import app
+from reference.draw.case import Case
 from reference.faults import faults
 from reference.sides.run import GRADIENT, OUTPUT, leaves, named
-from reference.teach import book, docstring, executed, mathml, source
+from reference.teach import book, choice, docstring, executed, mathml, source
 from reference.teach.questions import QUESTIONS
 
 CLASSES = {**registry(), **registry(Optimizer)}
@@ -170,6 +172,47 @@ def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
                 assert executed.shown(t.grad.numpy()) == shown[name]
     for number in example.numbers:
         assert number.pytorch == "–" or number.difference == "0" or float(number.difference) < 1e-9
+
+
+# What no example of a class can show, since there the class does nothing, or nothing else.
+CONSTANT = {
+    "AllOf", "AnyOf", "Argmax", "Argmin", "Argsort", "Ceil", "Eq", "Floor", "FloorDivide", "Ge", "Gt", "IsInf", "IsNan",
+    "Le", "LogicalAnd", "LogicalOr", "LogicalXor", "Lt", "Ne", "Round", "Sign", "Trunc",
+}  # fmt: skip
+HANDS_ON = {"Detach", "Identity", "Select", "To"}
+UNSHOWN = {
+    "an output is an input": HANDS_ON,
+    "every gradient is dy times a number": HANDS_ON | CONSTANT | {"Neg"},
+    "a gradient is 0": CONSTANT | {"Detach", "Select", "CosineEmbeddingLoss", "HingeEmbeddingLoss"},  # of their labels
+}
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_the_example_of_a_page_shows_what_its_class_does(name):
+    case = choice.small_case(registry()[name])
+    assert case is not None
+    assert all(name in UNSHOWN.get(reason, ()) for reason in choice.lacking(case) if reason != choice.LONG)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "reason"),
+    [
+        ("Identity()", (4, 3), "an output is an input"),
+        ("Residual(Identity())", (4, 3), "every gradient is dy times a number"),
+        ("MaxPool2d(1)", (2, 3, 3), "a window of one entry"),
+        ("Dropout(training=False)", (4, 3), "evaluation"),
+        ("Sequential(BatchNorm1d(3, training=False))", (4, 3), "evaluation"),
+        ("Linear(3, 2)", (3,), "nothing is summed over the batch"),
+        ("LayerNorm((4, 3))", (4, 3), "nothing is summed over the batch"),
+        ("BatchNorm1d(3)", (2, 3), "nothing is summed over the batch"),
+        ("BatchNorm1d(3, affine=False)", (4, 3), "nothing to learn"),
+        ("Threshold(9.0, 1.0)", (4, 3), "a gradient is 0"),
+        ("Tanh()", (1,), "few numbers"),
+    ],
+)
+def test_what_an_example_lacks_is_seen(layer, shape, reason):
+    made = eval(layer, vars(manualbp).copy())
+    assert reason in choice.lacking(Case(made, shape))
 
 
 def test_examples_are_missing_only_where_the_page_says_why(texts):
