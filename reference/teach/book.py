@@ -36,6 +36,7 @@ TITLES = {
     "upsampling": "Upsampling", "unpooling": "Unpooling", "fold": "Fold", "transformer": "Transformer",
     "graph": "Graphs", "transformer_layer": "Transformer layers", "optim": "Optimizers",
 }  # fmt: skip
+MOST = 4.0  # of a function and its slope, on both sides of 0: as far as the plot is wide
 TORCH = "https://docs.pytorch.org/docs/stable/generated/{}.html"
 NAMED = re.compile(r"\btorch(?:\.(?:nn\.functional|nn|optim|Tensor|linalg))?\.[A-Za-z_]\w*")
 
@@ -153,7 +154,7 @@ def plot(cls: type[Elementwise]) -> str:
     slope, _ = layer.backward(params, cache, np.ones_like(x))
     caption = f"<code>{html.escape(expression(layer))}</code>"
     return picture.curves(
-        f"{cls.__name__} and its slope", x.tolist(), {"y": y.tolist(), "dy/dx": slope.tolist()}, caption
+        f"{cls.__name__} and its slope", x.tolist(), {"y": y.tolist(), "dy/dx": slope.tolist()}, caption, most=MOST
     )
 
 

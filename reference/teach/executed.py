@@ -142,8 +142,13 @@ def of_optimizer(cls: type[Optimizer]) -> Example | None:
         numbers.append(compared(f"p after step {t}", params["weight"], weight.detach().numpy()))
     code = "\n".join([
         "import numpy as np", f"from manualbp.optim import {cls.__name__}", "", f"opt = {opt!r}",
-        f"params = {{\"weight\": {literal(p)}}}", "state = opt.init(params)",
-        f"for g in ({', '.join(map(literal, grads))}):", '    params, state = opt.step(params, {"weight": g}, state)',
+        f"p = {literal(p)}", f"grads = {', '.join(map(literal, grads))}", "",
+        'params = {"weight": p}', "state = opt.init(params)",
+        "for g in grads:", '    params, state = opt.step(params, {"weight": g}, state)',
     ])  # fmt: skip
-    torch_text = f"opt = torch.optim.{cls.__name__}([weight])\nweight.grad = torch.tensor(g)\nopt.step()"
+    torch_text = "\n".join([
+        "import torch", "",
+        "weight = torch.nn.Parameter(torch.tensor(p))", f"opt = torch.optim.{cls.__name__}([weight])",
+        "for g in grads:", "    weight.grad = torch.tensor(g)", "    opt.step()",
+    ])  # fmt: skip
     return Example(code, torch_text, tuple(numbers), {"p": p.shape, "g": p.shape}, {"p": p.shape})
