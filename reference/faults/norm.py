@@ -116,9 +116,9 @@ class EpsOutside(_OtherDx):
 class GammaForgotten(Right):
     """dy goes into dx without having been multiplied by γ.
 
-    Relation  yours = torch's for γ = 1
+    Relation  yours = what torch's would be if γ were 1
     Remedy    g = γ dy, and g takes the place of dy in dx
-    Needs     γ other than 1, which it is not after initialisation
+    Needs     γ other than 1: a layer that has just been made has γ = 1, and shows nothing
     """
 
     def backward(self, params, cache, dy):
