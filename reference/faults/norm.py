@@ -100,7 +100,7 @@ class MeanTermTwice(_OtherDx):
 class EpsOutside(_OtherDx):
     """ε is added to the standard deviation instead of to the variance.
 
-    Relation  yours = a row factor, a function of σ², times torch's; 1 where σ² ≫ ε
+    Relation  yours = torch's times a factor of each row, which follows from σ²; 1 where σ² ≫ ε
     Remedy    1/√(σ² + ε), not 1/(√σ² + ε)
     Needs     a variance that is not large beside ε
     """

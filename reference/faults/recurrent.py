@@ -95,7 +95,7 @@ class AssignedNotAdded(Right):
 class ResetLeftOut(Right):
     """The reset gate r multiplies s_n = W_hn h + b_hn in forward, and is left out on the way back to it.
 
-    Relation  yours by W_hn, b_hn and h lack the factor r in each term of the sum over steps and samples
+    Relation  your gradients by W_hn, b_hn and h lack the factor r in each term of the sum over steps and samples
     Remedy    s_n is multiplied by r as a whole, its bias too: ds_n = da_n r
     Needs     –
     """

@@ -37,6 +37,7 @@ TITLES = {
     "graph": "Graphs", "transformer_layer": "Transformer layers", "optim": "Optimizers",
 }  # fmt: skip
 MOST = 4.0  # of a function and its slope, on both sides of 0: as far as the plot is wide
+NAMES = {"torch", "eps", "dim", "lr", "momentum", "reduction", "weight"}  # written as they are called
 TORCH = "https://docs.pytorch.org/docs/stable/generated/{}.html"
 NAMED = re.compile(r"\btorch(?:\.(?:nn\.functional|nn|optim|Tensor|linalg))?\.[A-Za-z_]\w*")
 
@@ -172,7 +173,13 @@ def told(f: Fault) -> dict[str, str]:
 
 def conventions(cls: type) -> list[str]:
     """What is chosen where mathematics leaves a choice."""
-    return [typeset(s.text) for _, doc in source.docs(cls) if (s := doc.get("Caveat"))]
+    return [typeset(sentence(s.text)) for _, doc in source.docs(cls) if (s := doc.get("Caveat"))]
+
+
+def sentence(text: str) -> str:
+    """With a capital letter, where it begins with a word and not with a name of code or a letter of a formula."""
+    word = re.match(r"(a|[a-z]{2,})(?= [^=←≥≤<>])", text)
+    return text if not word or word[0] in NAMES else text[0].upper() + text[1:]
 
 
 def sections(cls: type) -> list[tuple[str, str]]:

@@ -16,11 +16,11 @@ from ..draw.trial import Trial
 from ..sides.hand import Hand
 from ..sides.run import GRADIENT, OUTPUT, leaves, of_role
 
-TRIES, ROUND = 400, 40  # examples drawn at most, and at once: of these the one nearest to a dozen numbers comes first
+TRIES, ROUND = 400, 200  # examples drawn at most, and at once: of these the one nearest to a dozen numbers comes first
 DOZEN, MOST, LEAST = 14, 30, 4  # numbers that are easily read; more than which are not; in x at least
 LONG = "many numbers"  # of all that an example may lack what matters least
 SMALL = 1e-3  # beside dy: what is left of a gradient whose terms cancel
-LEARNS = ("bias", "affine", "elementwise_affine")  # options without which a layer has nothing to learn
+PARTS = ("bias", "affine", "elementwise_affine", "track_running_stats")  # options without which something is missing
 
 
 @cache
@@ -47,7 +47,7 @@ def drawn(cls: type[Layer], numbers: range) -> Iterator[tuple[float, int, Case]]
         size = sum(int(np.prod(shape)) for shape in shapes)
         defaults = sum(v == f for v, f in zip(options_of(case.layer).values(), defaults_of(cls)))
         flat = sum(1 in shape for shape in shapes)
-        yield abs(np.log((size + 1) / DOZEN)) - 0.3 * defaults + 0.4 * flat, i, case
+        yield abs(np.log((size + 1) / DOZEN)) - 0.6 * defaults + 0.4 * flat, i, case
 
 
 def lacking(case: Case) -> list[str]:
@@ -65,7 +65,7 @@ def lacking(case: Case) -> list[str]:
         "every gradient is dy times a number": handed_on({n: a for n, a in gradients.items() if n in x}, trial.dy),
         "a gradient is 0": any(np.max(np.abs(a), initial=0) <= SMALL * above for a in gradients.values()),
         "a window of one entry": np.prod(getattr(case.layer, "kernel_size", 0)) == 1,
-        "nothing to learn": any(default_of(case.layer, n) and not getattr(case.layer, n) for n in LEARNS),
+        "a part is left out": any(default_of(case.layer, n) and not getattr(case.layer, n) for n in PARTS),
         "evaluation": any(not getattr(part, "training", True) for _, part in case.layer.walk()),
         "nothing is summed over the batch": one_sample(case.layer, trial)
         or any(handed_on({n: a}, trial.dy) for n, a in gradients.items() if n not in x),
@@ -99,8 +99,8 @@ def multiple(a: Any, d: Any) -> bool:
 def one_sample(layer: Layer, trial: Trial) -> bool:
     """Is the batch too small for what sums over it: a loss, the gradients of parameters, the mean of a batch?"""
     shape = np.shape(next(iter(arrays(trial.x))))
-    if isinstance(layer, Normalization) and len(shape) == 2:
-        return shape[0] < 3  # of two samples x̂ is ±1
+    if isinstance(layer, Normalization) and (len(shape) == 2 or hasattr(layer, "sizes")):
+        return shape[0] < 3 or np.prod(getattr(layer, "sizes", 3)) < 3  # of two numbers x̂ is ±1
     return (isinstance(layer, Loss) or bool(trial.params)) and (len(shape) < 2 - layer.integer or 1 in shape[:2])
 
 

@@ -94,7 +94,7 @@ def literal(tree: Any) -> str:
     if tree is None:
         return "None"
     a = np.asarray(tree)
-    text = repr(a.tolist()).replace("-0.0,", "0.0,")
+    text = re.sub(r"-0\.0\b", "0.0", repr(a.tolist()))
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
     if 0 in a.shape:
         return f"np.zeros({a.shape}, {a.dtype.name!r})"

@@ -200,7 +200,7 @@ def test_the_example_of_a_page_shows_what_its_class_does(name):
         ("Linear(3, 2)", (3,), "nothing is summed over the batch"),
         ("LayerNorm((4, 3))", (4, 3), "nothing is summed over the batch"),
         ("BatchNorm1d(3)", (2, 3), "nothing is summed over the batch"),
-        ("BatchNorm1d(3, affine=False)", (4, 3), "nothing to learn"),
+        ("BatchNorm1d(3, affine=False)", (4, 3), "a part is left out"),
         ("Threshold(9.0, 1.0)", (4, 3), "a gradient is 0"),
         ("Tanh()", (1,), "few numbers"),
     ],
