@@ -20,6 +20,7 @@ TRIES, ROUND = 400, 200  # examples drawn at most, and at once: of these the one
 DOZEN, MOST, LEAST = 14, 30, 4  # numbers that are easily read; more than which are not; in x at least
 LONG = "many numbers"  # of all that an example may lack what matters least
 SMALL = 1e-3  # beside dy: what is left of a gradient whose terms cancel
+WINDOWS = ("kernel_size", "size")
 PARTS = ("bias", "affine", "elementwise_affine", "track_running_stats")  # options without which something is missing
 
 
@@ -64,7 +65,7 @@ def lacking(case: Case) -> list[str]:
         "an output is an input": any(same(a, b) for a in x.values() for b in out.values()),
         "every gradient is dy times a number": handed_on({n: a for n, a in gradients.items() if n in x}, trial.dy),
         "a gradient is 0": any(np.max(np.abs(a), initial=0) <= SMALL * above for a in gradients.values()),
-        "a window of one entry": np.prod(getattr(case.layer, "kernel_size", 0)) == 1,
+        "a window of one entry": any(np.prod(getattr(case.layer, n, 0)) == 1 for n in WINDOWS),
         "a part is left out": any(default_of(case.layer, n) and not getattr(case.layer, n) for n in PARTS),
         "evaluation": any(not getattr(part, "training", True) for _, part in case.layer.walk()),
         "nothing is summed over the batch": one_sample(case.layer, trial)

@@ -136,7 +136,10 @@ def typeset(text: str) -> str:
         after.clear()
 
     after: list[tuple[str, str]] = []
-    for kind, token in tokens(text):
+    found = tokens(text)
+    for i, (kind, token) in enumerate(found):
+        if run and token == "(" and aside(found, i):
+            close()
         if kind in ("sub", "sup") and not run and out and not out[-1].startswith("<math"):
             low = "sub" if kind == "sub" else "sup"
             out.append(f"<{low}>{unscripted(token)}</{low}>")
@@ -150,6 +153,19 @@ def typeset(text: str) -> str:
             run.append((kind, token))
     close()
     return "".join(out)
+
+
+def aside(found: list[tuple[str, str]], i: int) -> bool:
+    """Does a parenthesis hold words, behind a space: a remark on a formula, and no part of it?"""
+    if i < 2 or found[i - 1][0] != "space" or found[i - 2][1] in OPENS:
+        return False
+    depth, words = 0, False
+    for kind, text in found[i:]:
+        depth += (text == "(") - (text == ")")
+        words = words or kind == "word"
+        if not depth:
+            return words
+    return words
 
 
 def broken(run: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
@@ -170,8 +186,12 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Sentences as they are, with what stands in backticks as code."""
-    return "".join(code(part) if part[:1] == "`" else html.escape(part) for part in re.split(r"(`[^`]+`)", text))
+    """Sentences as they are, with what stands in backticks as code, and t_L with an index."""
+
+    def said(part: str) -> str:
+        return re.sub(r"(?<![\w.])(\w)_([A-Za-z0-9])\b", r"\1<sub>\2</sub>", html.escape(part))
+
+    return "".join(code(part) if part[:1] == "`" else said(part) for part in re.split(r"(`[^`]+`)", text))
 
 
 def gap(space: str) -> str:

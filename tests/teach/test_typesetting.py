@@ -20,6 +20,7 @@ def test_typesetting():
     assert "&lt;" in mathml.typeset("a < b")
     assert mathml.typeset("(a list)").startswith("(")
     assert mathml.typeset("the option `where`") == "the option <code>where</code>"
+    assert mathml.prose("t₁ … t_L, `t_L`") == "t₁ … t<sub>L</sub>, <code>t_L</code>"
     assert mathml.prose("over `dim`, a < b") == "over <code>dim</code>, a &lt; b"
     assert "<mo>+=</mo>" in mathml.typeset("dz += dX")
 
@@ -107,6 +108,8 @@ def test_numbers_in_comments():
         "√v̂ + ε": "<msqrt><mi>v̂</mi></msqrt><mo>+</mo>",
         "is a 0 on it": "is a <math><mn>0</mn></math> on",
         "those of x (see it)": "<math><mi>x</mi></math> (see",
+        "b c (0 where b": "<mi>c</mi></math> <math>",
+        "d + (h from step t)": "<mo>+</mo><mo stretchy",
     }.items(),
 )
 def test_signs_stops_and_indices(text, wanted):
