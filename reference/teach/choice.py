@@ -1,5 +1,6 @@
 """Which random example of a layer its page shows: one of few numbers, in which happens what the layer is there for."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -101,7 +102,7 @@ def one_sample(layer: Layer, trial: Trial) -> bool:
     """Is the batch too small for what sums over it: a loss, the gradients of parameters, the mean of a batch?"""
     shape = np.shape(next(iter(arrays(trial.x))))
     if isinstance(layer, Normalization) and (len(shape) == 2 or hasattr(layer, "sizes")):
-        return shape[0] < 3 or np.prod(getattr(layer, "sizes", 3)) < 3  # of two numbers x̂ is ±1
+        return shape[0] < 3 or math.prod(getattr(layer, "sizes", (3,))) < 3  # of two numbers x̂ is ±1
     return (isinstance(layer, Loss) or bool(trial.params)) and (len(shape) < 2 - layer.integer or 1 in shape[:2])
 
 
