@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, flatten, options_of, tree_map
+from manualbp.base import Layer, expression, flatten, options_of, tree_map
+from manualbp.container import Container
 from manualbp.loss import Loss
 from manualbp.normalization import Normalization
 
@@ -21,6 +22,7 @@ TRIES, ROUND = 400, 200  # examples drawn at most, and at once: of these the one
 DOZEN, MOST, LEAST = 14, 30, 4  # numbers that are easily read; more than which are not; in x at least
 LONG = "many numbers"  # of all that an example may lack what matters least
 SMALL = 1e-3  # beside dy: what is left of a gradient whose terms cancel
+IDLE = {"Identity", "To", "Detach"}
 WINDOWS = ("kernel_size", "size")
 PARTS = ("bias", "affine", "elementwise_affine", "track_running_stats")  # options without which something is missing
 
@@ -49,7 +51,8 @@ def drawn(cls: type[Layer], numbers: range) -> Iterator[tuple[float, int, Case]]
         size = sum(int(np.prod(shape)) for shape in shapes)
         defaults = sum(v == f for v, f in zip(options_of(case.layer).values(), defaults_of(cls)))
         flat = sum(1 in shape for shape in shapes)
-        yield abs(np.log((size + 1) / DOZEN)) - 0.6 * defaults + 0.4 * flat, i, case
+        long = 0.02 * len(expression(case.layer))
+        yield abs(np.log((size + 1) / DOZEN)) - 0.6 * defaults + 0.4 * flat + long, i, case
 
 
 def lacking(case: Case) -> list[str]:
@@ -68,6 +71,7 @@ def lacking(case: Case) -> list[str]:
         "a gradient is 0": any(np.max(np.abs(a), initial=0) <= SMALL * above for a in gradients.values()),
         "a window of one entry": any(np.prod(getattr(case.layer, n, 0)) == 1 for n in WINDOWS),
         "a part is left out": any(default_of(case.layer, n) and not getattr(case.layer, n) for n in PARTS),
+        "little inside": isinstance(case.layer, Container) and little(case.layer, trial),
         "evaluation": any(not getattr(part, "training", True) for _, part in case.layer.walk()),
         "nothing is summed over the batch": one_sample(case.layer, trial)
         or any(handed_on({n: a}, trial.dy) for n, a in gradients.items() if n not in x),
@@ -96,6 +100,13 @@ def multiple(a: Any, d: Any) -> bool:
         return False
     factor = np.vdot(d, a) / np.vdot(d, d)
     return bool(np.allclose(a, factor * d, rtol=1e-9, atol=0))
+
+
+def little(layer: Layer, trial: Trial) -> bool:
+    """Has a container nothing to learn, one layer where it could have several, or one that does nothing?"""
+    parts = [part for _, part in layer.walk()][1:]
+    alone = len(parts) < 2 and "body" not in options_of(layer)
+    return not trial.params or alone or any(type(part).__name__ in IDLE for part in parts)
 
 
 def one_sample(layer: Layer, trial: Trial) -> bool:

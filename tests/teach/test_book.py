@@ -203,6 +203,8 @@ def test_the_example_of_a_page_shows_what_its_class_does(name):
         ("BatchNorm1d(3, affine=False)", (4, 3), "a part is left out"),
         ("Threshold(9.0, 1.0)", (4, 3), "a gradient is 0"),
         ("Tanh()", (1,), "few numbers"),
+        ("Sequential(Linear(3, 2))", (4, 3), "little inside"),
+        ("Sequential(Linear(3, 2), Identity())", (4, 3), "little inside"),
     ],
 )
 def test_what_an_example_lacks_is_seen(layer, shape, reason):
