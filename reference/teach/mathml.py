@@ -5,6 +5,7 @@ What is a word stays text; what is an option or a class is set as code; everythi
 
 import html
 import re
+from collections.abc import Iterator
 
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥᵦᵧᵩ", "0123456789+−=()aeoxhklmnpstijruvβγφ"))
 SUPERSCRIPTS = dict(
@@ -117,25 +118,29 @@ def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:
     return after[1][0] == "number" or (after[1][0] == "latin" and len(after[1][1]) > 2)
 
 
+def closed(run: list[tuple[str, str]]) -> Iterator[str]:
+    """A run of tokens as mathematics, and beside it what belongs to the words before and after."""
+    run, after = list(run), list[tuple[str, str]]()
+    while run and (run[0][0] == "space" or run[0][1] in ENDED):
+        yield html.escape(run.pop(0)[1])
+    while run and (run[-1][0] == "space" or run[-1][1] in STOPS + BEGUN):
+        after.insert(0, run.pop())
+    if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
+        parts = [Row(part, goes_on=i > 0) for i, part in enumerate(broken(run))]
+        yield "<wbr>".join(f"<math>{row.all()}</math>" for row in parts)
+    else:
+        yield from (html.escape(t) for _, t in run)
+    yield from (gap(t) if kind == "space" else html.escape(t) for kind, t in after)
+
+
 def typeset(text: str) -> str:
     """One line as HTML with MathML in it."""
     out, run = [], []
 
     def close() -> None:
-        while run and (run[0][0] == "space" or run[0][1] in ENDED):  # it belongs to the word before
-            out.append(html.escape(run.pop(0)[1]))
-        while run and (run[-1][0] == "space" or run[-1][1] in STOPS + BEGUN):
-            after.insert(0, run.pop())
-        if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
-            parts = [Row(part, goes_on=i > 0) for i, part in enumerate(broken(run))]
-            out.append("<wbr>".join(f"<math>{row.all()}</math>" for row in parts))
-        else:
-            out.extend(html.escape(t) for _, t in run)
-        out.extend(gap(t) if kind == "space" else html.escape(t) for kind, t in after)
+        out.extend(closed(run))
         run.clear()
-        after.clear()
 
-    after: list[tuple[str, str]] = []
     found = tokens(text)
     for i, (kind, token) in enumerate(found):
         if run and token == "(" and aside(found, i):
