@@ -190,7 +190,7 @@ class Concat(Parallel):
 
 
 class Residual(Container):
-    """A layer with a bridge over it.
+    """A layer with a bridge over it: its input is added to its output.
 
     Forward   y = x + f(x)
     Backward  dx = dy + dy · ∂f/∂x

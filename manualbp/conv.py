@@ -143,7 +143,7 @@ class _ConvNd(_Kernel, family=True):
               With groups, c and o fall into so many blocks that know nothing of each other: one more axis g of the
               matrices in (2) to (5), which matmul runs through.
     Shapes    x: (N, in_channels, L), (…, H, W) or (…, D, H, W) for 1d, 2d, 3d, or without N; y: likewise with
-              out_channels;  L of y = ⌊(L + padding before and after − d (k − 1) − 1)/s⌋ + 1
+              out_channels;  L of y = ⌊(L + padding before and after − d (k − 1) − 1)/s⌋ + 1;
               weight: (out_channels, in_channels/groups, *kernel_size), bias: (out_channels,)
     Errors    ValueError if x has other channels or axes, or is shorter than the kernel; if groups does not divide both
               channels, padding = "same" goes with a stride, or a reflection or ring is longer than x

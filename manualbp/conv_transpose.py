@@ -23,7 +23,7 @@ class _ConvTransposeNd(_Kernel, family=True):
               dW is the gradient of ⟨dz, Kᵀ x⟩ = ⟨K dz, x⟩, so that of a convolution of dz whose upstream gradient
               is x:  dW = Σₙ x[n] X[n]ᵀ,  Conv1d's (4);  db = Σ dy over n and p                               (5)
     Shapes    x: (N, in_channels, L), (…, H, W) or (…, D, H, W) for 1d, 2d, 3d, or without N; y: likewise with
-              out_channels;  L of y = s (L − 1) + d (k − 1) + 1 − 2 padding + output_padding, or output_size
+              out_channels;  L of y = s (L − 1) + d (k − 1) + 1 − 2 padding + output_padding, or output_size;
               weight: (in_channels, out_channels/groups, *kernel_size), bias: (out_channels,)
     Errors    ValueError if x has other channels or axes, nothing is left of y, output_padding reaches both stride and
               dilation, or output_size is no size that a convolution with this stride takes to that of x

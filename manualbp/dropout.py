@@ -144,7 +144,7 @@ class AlphaDropout(_DropoutNd):
               For x of mean 0 and variance 1, with q = 1 − p:
               E z = pα′,  Var z = q + pα′² − p²α′² = q + pqα′² = q(1 + pα′²)
               mean 0 and variance 1 again, so  a = (q(1 + pα′²))^(−1/2),  b = −apα′
-              y = amx + aα′(1−m) − apα′ = amx + aα′(q − m)
+              y = a m x + aα′(1−m) − apα′ = a m x + aα′(q − m)
     Backward  ∂yᵢ/∂xⱼ = δᵢⱼ a mᵢ, so  dx = a m dy
     Shapes    x, y, m: (*)
     Errors    ValueError if p is no probability, or without a Generator in training
@@ -164,7 +164,7 @@ class AlphaDropout(_DropoutNd):
 class FeatureAlphaDropout(AlphaDropout):
     """AlphaDropout of whole channels.
 
-    Forward   y = amx + aα′(q − m), one m a channel, a as in AlphaDropout;  in evaluation y = x
+    Forward   y = a m x + aα′(q − m), one m a channel, a as in AlphaDropout;  in evaluation y = x
     Backward  dx = a m dy
     Shapes    x, y: (N, C, *); m: (N, C, 1, …);  any in evaluation
     Errors    ValueError for less than two axes in training, if p is no probability, or without a Generator in training

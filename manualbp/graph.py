@@ -77,7 +77,7 @@ class Node:
 
 
 class Graph(Container):
-    """Named steps in order, each of the results before it; the chain rule in general.
+    """Named steps in order, each taking what earlier ones gave: the chain rule in general.
 
     Forward   vₖ = fₖ(vᵢ for i in its inputs; its θ), one node after another;  y = the values that `outputs` names
     Backward  L depends on a value through every node that uses it, and where paths meet their gradients add:

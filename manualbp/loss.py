@@ -246,7 +246,7 @@ class PoissonNLLLoss(Loss):
     """−log of Poisson's probability of the count t, whose rate is λ = eˣ (log_input) or x.
 
     Forward   −log(λᵗ e^−λ / t!) = λ − t log λ + log t!
-              log_input:  v = eˣ − t x          else:  v = x − t log(x + ε)
+              log_input:  v = eˣ − t x;  else:  v = x − t log(x + ε)
               log t! is constant in x. `full` adds Stirling's  t log t − t + ½ log 2πt  where t > 1, else nothing
     Backward  log_input:  ∂v/∂x = eˣ − t,   ∂v/∂t = −x
               else:       ∂v/∂x = 1 − t/(x + ε) = (x − t + ε)/(x + ε),   ∂v/∂t = −log(x + ε)

@@ -21,10 +21,8 @@ def weights(w: Any, x: Array) -> Any:
 
 
 class YesNo(Loss, family=True):
-    """A loss of one answer p = P(yes) an entry, given as it is or as a logit, against the target t in [0, 1]:
-
-    v = −w (t log p + (1 − t) log(1 − p))
-    """
+    """A loss of one answer p = P(yes) an entry, given as it is or as a logit, against the target t in [0, 1], which is
+    v = −w (t log p + (1 − t) log(1 − p))."""
 
     weight: float | tuple | None = None
     reduction: str = "mean"

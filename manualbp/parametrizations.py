@@ -194,7 +194,7 @@ class SpectralNorm(Parametrized):
     Backward  dW̄ from the layer's backward, as dx and the other gradients are.  u and v are constants, so
               ∂σ/∂W = S = u vᵀ, laid out as W is;   with dσ = −Σ dW̄ W/σ² = −Σ(dW̄ W̄)/σ
               dW = dW̄/σ + S dσ = (dW̄ − S Σ(dW̄ W̄))/σ                                                               (3)
-              A W of one axis is a vector: σ = max(‖W‖, ε), S = W/‖W‖, or 0 at the bound; no u, no v
+              where W has one axis, it is a vector and needs no u and v: σ = max(‖W‖, ε), S = W/‖W‖, or 0 if ‖W‖ < ε
     Shapes    x, y: those of the layer;  its parameter `name` is replaced by parametrizations.name.original, W, and the
               buffers parametrizations.name.0._u, one entry a row of M, and parametrizations.name.0._v, one a column;
               with hook=True they are called name_orig, name_u, name_v

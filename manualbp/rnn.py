@@ -20,8 +20,8 @@ _OPTIONS = {
 class RNN(_RNNBase):
     """Elman's network: the state is one layer's output of input and last state.
 
-    Forward   (1)–(4) of _RNNBase, where (3) is  u = f(a + s),  f = tanh or ReLU
-    Backward  (4′)–(1′) of _RNNBase. a and s enter as a sum, so (3′) is
+    Forward   (1)–(4) of the family, where (3) is  u = f(a + s),  f = tanh or ReLU
+    Backward  (4′)–(1′) of the family. a and s enter as a sum, so (3′) is
               da = ds = f′ du;  tanh′ = 1 − u²,  ReLU′ = [u > 0]
     Shapes    x: input or (input[, h0[, lengths]]), y: (output, h_n); input: (T, N, input_size) or (T, input_size),
               output: (T, N, D·hidden_size), h0, h_n: (num_layers·D, N, hidden_size), D = 1 + bidirectional;
@@ -58,10 +58,10 @@ class RNN(_RNNBase):
 class LSTM(_RNNBase):
     """Long short-term memory: a second state c, which gates write, keep and read.
 
-    Forward   (1)–(4) of _RNNBase, where (3) cuts a + s into four parts i, f, g, o:
+    Forward   (1)–(4) of the family, where (3) cuts a + s into four parts i, f, g, o:
               i ← σ(i),  f ← σ(f),  g ← tanh g,  o ← σ(o)
               cₜ = f cₜ₋₁ + i g,  r = tanh cₜ,  u = o r
-    Backward  (4′)–(1′) of _RNNBase, with (3′): cₜ reaches L through u and through step t+1, so
+    Backward  (4′)–(1′) of the family, with (3′): cₜ reaches L through u and through step t+1, so
               dcₜ ← dcₜ + du ∂u/∂cₜ = dcₜ + du o (1 − r²)
               di = dcₜ g,  df = dcₜ cₜ₋₁,  dg = dcₜ i,  do = du r;  dcₜ₋₁ = dcₜ f
               and with σ′ = σ(1 − σ), tanh′ = 1 − tanh², since a and s enter as a sum
@@ -119,9 +119,9 @@ class LSTM(_RNNBase):
 class GRU(_RNNBase):
     """A gated recurrent unit: the state is a mean, weighted by z, of itself and of a proposal n.
 
-    Forward   (1)–(4) of _RNNBase, where (3) cuts a and s into three parts each:
+    Forward   (1)–(4) of the family, where (3) cuts a and s into three parts each:
               r = σ(a_r + s_r),  z = σ(a_z + s_z),  n = tanh(a_n + r s_n),  u = (1 − z) n + z h
-    Backward  (4′)–(1′) of _RNNBase, with (3′):
+    Backward  (4′)–(1′) of the family, with (3′):
               dz = du (h − n),  dn = du (1 − z),  dh = du z
               da_n = dn (1 − n²);  s_n is multiplied by r, so  ds_n = da_n r,  dr = da_n s_n
               da_r = ds_r = dr r(1 − r),  da_z = ds_z = dz z(1 − z)

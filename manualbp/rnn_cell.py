@@ -11,7 +11,7 @@ from .rnn_base import _affine, _alone, _mirror, _Recurrent
 
 
 class _RNNCellBase(_Recurrent, family=True):
-    """(1) to (3) of _RNNBase, and (3′) to (1′) back, for one time."""
+    """One time of a recurrent layer: (1) to (3) of RNN, and (3′) to (1′) back."""
 
     ranks = (1, 2)
     options = {"hidden_size": (1, 2, 3, 5), "bias": (True, False)}

@@ -7,7 +7,7 @@ from .elementary import log_softmax, softmax
 
 
 class Along(Layer, family=True):
-    """A function of all entries along one axis: a subclass gives y = f(x, axis) and dx = df(y, dy, axis).
+    """A function of all entries along one axis. A subclass gives y = f(x, axis) and dx = df(y, dy, axis).
 
     dim = None is the axis that torch takes (and warns of): 0 for x of rank 0, 1, 3, otherwise 1.
     """

@@ -112,9 +112,10 @@ class Embedding(_Table):
 class EmbeddingBag(_Table):
     """Look up rows of the weight, and add up, average, or take the largest entries of those of each bag.
 
-    Forward   y_b = Σₙ [n∈b] sₙ ⊙ W[xₙ],  where sₙ is  per_sample_weightsₙ, or 1                        if mode = "sum"
-                                                      1/(entries of b)                                 if "mean"
-                                                      1 where W[xₙ] is b's (first) largest, else 0     if "max"
+    Forward   y_b = Σₙ [n∈b] sₙ ⊙ W[xₙ]
+              mode = "sum": sₙ is the per_sample_weights of n, or 1
+              mode = "mean": sₙ = 1/(entries of b)
+              mode = "max": sₙ is 1 where W[xₙ] is b's (first) largest, else 0
               Entries that are padding_idx are in no bag. An empty bag gives 0
     Backward  ∂y_bd/∂Wᵥd = Σₙ [n∈b] [xₙ = v] sₙd, so  dWᵥ = Σₙ [xₙ = v] sₙ ⊙ dy_b(n):  sₙ ⊙ dy_b(n) is added to row xₙ
               ∂y_bd/∂sₙ = [n∈b] Wxₙd, so the gradient by a given weight is  dsₙ = Σ_d W[xₙ]_d dy_b(n)d

@@ -136,12 +136,11 @@ class TransformerEncoderLayer(_TransformerLayer):
     """Every position looks at all others, then each is changed by itself.
 
     Forward   SA(x) = Dropout(MultiheadAttention(x, x, x)),   FF(x) = Dropout(W₂ Dropout(f(W₁x + b₁)) + b₂)
-                   norm_first                     otherwise
-              (1)  x₁ = x + SA(norm₁(x))          x₁ = norm₁(x + SA(x))
-              (2)  y = x₁ + FF(norm₂(x₁))         y = norm₂(x₁ + FF(x₁))
+              (1) norm_first: x₁ = x + SA(norm₁(x));  else x₁ = norm₁(x + SA(x))
+              (2) norm_first: y = x₁ + FF(norm₂(x₁));  else y = norm₂(x₁ + FF(x₁))
     Backward  with F′(d) for what F's backward makes of d, norm′ likewise
-              (2′) dx₁ = dy + norm₂′(FF′(dy))     ds = norm₂′(dy),  dx₁ = ds + FF′(ds)
-              (1′) dx = dx₁ + norm₁′(SA′(dx₁))    ds = norm₁′(dx₁),  dx = ds + SA′(ds)
+              (2′) norm_first: dx₁ = dy + norm₂′(FF′(dy));  else ds = norm₂′(dy),  dx₁ = ds + FF′(ds)
+              (1′) norm_first: dx = dx₁ + norm₁′(SA′(dx₁));  else ds = norm₁′(dx₁),  dx = ds + SA′(ds)
               x is query, key and value:  SA′(d) = dquery + dkey + dvalue
     Shapes    x: src, or (src[, src_mask[, src_key_padding_mask]]), y: as src: (T, N, d_model), (N, T, d_model) under
               batch_first, or (T, d_model);  src_mask: (T, T) or (N·nhead, T, T), src_key_padding_mask: (N, T), bool or
@@ -201,14 +200,13 @@ class TransformerDecoderLayer(_TransformerLayer):
 
     Forward   SA(x) = Dropout(self_attn(x, x, x)),   CA(x) = Dropout(multihead_attn(x, m, m)),  m the memory,
               FF(x) = Dropout(W₂ Dropout(f(W₁x + b₁)) + b₂)
-                   norm_first                     otherwise
-              (1)  x₁ = x + SA(norm₁(x))          x₁ = norm₁(x + SA(x))
-              (2)  x₂ = x₁ + CA(norm₂(x₁))        x₂ = norm₂(x₁ + CA(x₁))
-              (3)  y = x₂ + FF(norm₃(x₂))         y = norm₃(x₂ + FF(x₂))
+              (1) norm_first: x₁ = x + SA(norm₁(x));  else x₁ = norm₁(x + SA(x))
+              (2) norm_first: x₂ = x₁ + CA(norm₂(x₁));  else x₂ = norm₂(x₁ + CA(x₁))
+              (3) norm_first: y = x₂ + FF(norm₃(x₂));  else y = norm₃(x₂ + FF(x₂))
     Backward  with F′(d) for what F's backward makes of d, norm′ likewise
-              (3′) dx₂ = dy + norm₃′(FF′(dy))     ds = norm₃′(dy),  dx₂ = ds + FF′(ds)
-              (2′) dx₁ = dx₂ + norm₂′(CA′(dx₂))   ds = norm₂′(dx₂),  dx₁ = ds + CA′(ds)
-              (1′) dx = dx₁ + norm₁′(SA′(dx₁))    ds = norm₁′(dx₁),  dx = ds + SA′(ds)
+              (3′) norm_first: dx₂ = dy + norm₃′(FF′(dy));  else ds = norm₃′(dy),  dx₂ = ds + FF′(ds)
+              (2′) norm_first: dx₁ = dx₂ + norm₂′(CA′(dx₂));  else ds = norm₂′(dx₂),  dx₁ = ds + CA′(ds)
+              (1′) norm_first: dx = dx₁ + norm₁′(SA′(dx₁));  else ds = norm₁′(dx₁),  dx = ds + SA′(ds)
               x is query, key and value:  SA′(d) = dquery + dkey + dvalue;   in CA x is the query alone:
               CA′(d) = dquery,  and m is key and value:  dm = dkey + dvalue
     Shapes    x: (tgt, memory[, tgt_mask[, memory_mask[, tgt_key_padding_mask[, memory_key_padding_mask]]]]), y: as tgt;

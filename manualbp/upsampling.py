@@ -163,7 +163,7 @@ class Upsample(_Interpolation):
     """Interpolate between the entries of x, so that its last axes get another size: larger, or smaller.
 
     Forward   along each axis  y[p] = Σⱼ A[p, j] x[j].  r: the step in x from p to p + 1, which is 1/scale_factor if
-              that is given and not recomputed, else L of x / L of y.  q: where p lies in x,
+              that is given and not recomputed, else (L of x)/(L of y).  q: where p lies in x,
               q = (p + ½)r − ½,  as pixels are squares with centres at ½;  or, with align_corners, where the centres
               of the first and last pixels meet,  q = p (L of x − 1)/(L of y − 1)
               nearest                      y[p] = x[⌊pr⌋];   nearest-exact:  x[⌊(p + ½)r⌋]

@@ -17,7 +17,7 @@ class GridSample(Operation):
     Forward   gₐ ∈ [−1, 1] names a place along axis a, the grid's first number the last axis:
               qₐ = ((gₐ + 1) Sₐ − 1)/2 of Sₐ pixels, with align_corners qₐ = (gₐ + 1)(Sₐ − 1)/2;
               y[n, c, p] = Σₖ Πₐ w(qₐ − kₐ) x[n, c, k]  over the pixels k around q(p), 0 beyond the ends
-              bilinear: w(t) = 1 − |t|;  bicubic: the cubic kernel;  nearest: w = 1 for the pixel nearest to q
+              bilinear: w(t) = 1 − |t|;  bicubic: the cubic kernel;  nearest: w = 1 for the pixel nearest to q;
               padding_mode border holds q between the ends, reflection turns it round there; of bicubic, each k
     Backward  dx[n, c, k] = Σₚ Πₐ w(qₐ − kₐ) dy[n, c, p]:  a pixel collects from all places that it is near to
               dqₐ = Σ_c dy Σₖ w′(qₐ − kₐ) Π_{b≠a} w(q_b − k_b) x[n, c, k],

@@ -259,7 +259,7 @@ class Cumprod(Along):
 
     Forward   yᵢ = Πⱼ≤ᵢ xⱼ along dim
     Backward  ∂yᵢ/∂xⱼ = Πₖ≤ᵢ,ₖ≠ⱼ xₖ for i ≥ j, with pⱼ = Πₖ<ⱼ xₖ before j and the product from j + 1 to i behind it:
-              dxⱼ = pⱼ sⱼ,  sⱼ = Σᵢ≥ⱼ dyᵢ Πⱼ<ₖ≤ᵢ xₖ, which the last axis entry begins:  sⱼ = dyⱼ + xⱼ₊₁ sⱼ₊₁
+              dxⱼ = pⱼ sⱼ,  sⱼ = Σᵢ≥ⱼ dyᵢ Πⱼ<ₖ≤ᵢ xₖ, from the last entry back:  sⱼ = dyⱼ + xⱼ₊₁ sⱼ₊₁
     Shapes    x, y: (*, S, *)
     Errors    ValueError if x has no axis dim
     Source    torch.cumprod

@@ -13,8 +13,8 @@ class Adafactor(Optimizer):
     Rule      g ← −g if maximize;  ω = t^τ, so that 1 − ω grows to 1           (τ: beta2_decay)
               s = max(ε₂, RMS(p)) min(lr, 1/√t),  RMS(q) = √⟨q²⟩;  then  p ← (1 − lr λ)p
               rank ≥ 2: R ← (1 − ω)R + ω⟨g²⟩ over the last axis,  C likewise over the last but one,  0 at first
-              The matrix of rank 1 with these means of rows and columns is V = RC/⟨R⟩ (its row means are R⟨C⟩/⟨R⟩, and
-              ⟨C⟩ = ⟨R⟩); ε₁ at least in the divisor. Rank 0 or 1: V ← (1 − ω)V + ωg²
+              V = RC/⟨R⟩ is the matrix of rank 1 with these means of rows and columns, since ⟨C⟩ = ⟨R⟩
+              The divisor is ε₁ at least.  Rank 0 or 1: V ← (1 − ω)V + ωg²
               u = g/max(√V, ε₁);  u ← u/max(1, RMS(u)/d)                       a sudden large gradient is cut off
               p ← p − s u
     Shapes    p, g, V: one shape; R: (*, n, 1), C: (*, 1, m) for p: (*, n, m)

@@ -10,8 +10,8 @@ class Adamax(Optimizer):
 
     Rule      g ← −g if maximize;  g ← g + λp
               m ← β₁m + (1 − β₁)g,  0 before the first step
-              With a power k in the place of Adam's square, vₜ = (1 − β₂ᵏ) Σᵢ β₂ᵏ⁽ᵗ⁻ⁱ⁾|gᵢ|ᵏ, and its
-              k-th root tends to maxᵢ β₂ᵗ⁻ⁱ|gᵢ| as k → ∞ (the factor and its correction tend to 1), which is
+              with a power k in the place of Adam's square, vₜ = (1 − β₂ᵏ) Σᵢ β₂ᵏ⁽ᵗ⁻ⁱ⁾|gᵢ|ᵏ;
+              as k → ∞, its k-th root tends to maxᵢ β₂ᵗ⁻ⁱ|gᵢ| (the factor and its correction tend to 1), which is
               u ← max(β₂u, |g| + ε),  0 before the first step
               p ← p − lr/(1 − β₁ᵗ) · m/u
     Shapes    p, g, m, u: one shape

@@ -14,11 +14,12 @@ class Muon(Optimizer):
               u = (1 − μ)g + μm if nesterov, m otherwise
               O = NS(u);  p ← (1 − lr λ)p − lr κ O
               κ = √max(1, rows/columns) ("original", None),  0.2 √max(rows, columns) ("match_rms_adamw"),
-              √(rows/columns) ("spectral_unclamped", in torch since 2.14)
-    NS        X = u/max(‖u‖, ε), so that no singular value exceeds 1; the smaller side first, transposed if need be.
-              ns_steps times  X ← (a + bA + cA²)X,  A = XXᵀ.  With X = UΣVᵀ,  A = UΣ²Uᵀ, so X becomes
-              U(aΣ + bΣ³ + cΣ⁵)Vᵀ: U and V stay, and every singular value goes through a polynomial whose iteration
-              sends (0, 1] near 1. So O ≈ UVᵀ, which of all O with ‖O‖₂ ≤ 1 has the largest ⟨u, O⟩
+              or √(rows/columns) ("spectral_unclamped", in torch since 2.14)
+              NS begins with X = u/max(‖u‖, ε), so that no singular value exceeds 1, with the smaller side first;
+              ns_steps times  X ← (a + bA + cA²)X,  A = XXᵀ;  then O = X, with its sides as they were
+              With X = UΣVᵀ is A = UΣ²Uᵀ, so X becomes U(aΣ + bΣ³ + cΣ⁵)Vᵀ: U and V stay, and every singular value goes
+              through a polynomial whose iteration sends (0, 1] near 1
+              So O ≈ UVᵀ, which of all O with ‖O‖₂ ≤ 1 has the largest ⟨u, O⟩
     Shapes    p, g, m: (rows, columns)
     Errors    ValueError unless p is a matrix, lr, eps, momentum, weight_decay ≥ 0, ns_steps < 100 and adjust_lr_fn is
               known

@@ -18,8 +18,9 @@ class RMSprop(Optimizer):
     Source    Tieleman, Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850, eqs. 38–41;
               torch.optim.RMSprop
     Caveat    ε stands outside the root (Graves, and TensorFlow, have it inside), and v starts at 0 (TensorFlow: 1).
-              v is not corrected for that, so the first steps are longer by up to (1 − α)^(−1/2). v − a² cancels where g
-              hardly changes; rounding can make it negative, and then the root is nan, in torch too
+              v is not corrected for that, so v is too small at first, and the first step is (1 − α)^(−1/2) times too
+              long, ten times for α = 0.99. v − a² cancels where g hardly changes; rounding can make it negative, and
+              then the root is NaN, in torch too
     """
 
     lr: float = 1e-2

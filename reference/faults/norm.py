@@ -100,7 +100,7 @@ class MeanTermTwice(_OtherDx):
 class EpsOutside(_OtherDx):
     """ε is added to the standard deviation instead of to the variance.
 
-    Relation  yours = a row factor, a function of σ², times torch's; 1 where σ² ≫ ε
+    Relation  yours = torch's times a factor of each row, which follows from σ²; 1 where σ² ≫ ε
     Remedy    1/√(σ² + ε), not 1/(√σ² + ε)
     Needs     a variance that is not large beside ε
     """
@@ -116,9 +116,9 @@ class EpsOutside(_OtherDx):
 class GammaForgotten(Right):
     """dy goes into dx without having been multiplied by γ.
 
-    Relation  yours = torch's for γ = 1
+    Relation  yours = what torch's would be if γ were 1
     Remedy    g = γ dy, and g takes the place of dy in dx
-    Needs     γ other than 1, which it is not after initialisation
+    Needs     γ other than 1: a layer that has just been made has γ = 1, and shows nothing
     """
 
     def backward(self, params, cache, dy):

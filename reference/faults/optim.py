@@ -194,7 +194,7 @@ class RMSpropEpsInsideRoot(Right):
 class StartsAtOne(Right):
     """v is 1 before the first step.
 
-    Relation  the first step is 0.0035 of torch's, for small gradients
+    Relation  an entry's first step is 0.1 |g| of torch's at α = 0.99, where |g| is small
     Remedy    v starts at 0; TensorFlow's first version had 1
     Needs     –
     """
@@ -257,11 +257,10 @@ class NoneAsZeros(Right):
     Relation  parameters that are not used move all the same
     Remedy    leave out what has no gradient, its state too
     Needs     a parameter without gradient; momentum or weight decay
+    Equal     LBFGS: its step is given a closure, and takes all parameters for one
     """
 
     def step(self, params, grads, state):
-        if self.by_closure:
-            return super().step(params, grads, state)
         given, flat = flatten(grads), flatten(params)
         return super().step(
             params,
@@ -277,6 +276,7 @@ class GroupsForgotten(Right):
     Relation  in each of the other groups by another factor
     Remedy    look up the group of each parameter
     Needs     two groups
+    Equal     LBFGS: it takes all parameters for one, and has no groups
     """
 
     def of(self, name):

@@ -92,11 +92,11 @@ class AssignedNotAdded(Right):
 
 
 @fault("G05", "GRU", "GRUCell")
-class ResetBeforeProduct(Right):
-    """backward takes the GRU that resets before the product, W(r h) + b, where forward resets after it, r(W h + b).
+class ResetLeftOut(Right):
+    """The reset gate r multiplies s_n = W_hn h + b_hn in forward, and is left out on the way back to it.
 
-    Relation  your gradients by W_hn and b_hn = torch's / r
-    Remedy    the bias of the state's share is inside the reset: ds_n = da_n r
+    Relation  your gradients by W_hn, b_hn and h lack the factor r in each term of the sum over steps and samples
+    Remedy    s_n is multiplied by r as a whole, its bias too: ds_n = da_n r
     Needs     –
     """
 

@@ -20,6 +20,7 @@ from manualbp.optim.base import Optimizer
 
 from ..faults import Fault, faults
 from . import executed, picture, source
+from .choice import small_case
 from .docstring import Doc
 from .mathml import prose, typeset
 from .questions import QUESTIONS, question
@@ -35,6 +36,8 @@ TITLES = {
     "upsampling": "Upsampling", "unpooling": "Unpooling", "fold": "Fold", "transformer": "Transformer",
     "graph": "Graphs", "transformer_layer": "Transformer layers", "optim": "Optimizers",
 }  # fmt: skip
+MOST = 4.0  # of a function and its slope, on both sides of 0: as far as the plot is wide
+NAMES = {"torch", "eps", "dim", "lr", "momentum", "reduction", "weight"}  # written as they are called
 TORCH = "https://docs.pytorch.org/docs/stable/generated/{}.html"
 NAMED = re.compile(r"\btorch(?:\.(?:nn\.functional|nn|optim|Tensor|linalg))?\.[A-Za-z_]\w*")
 
@@ -143,7 +146,7 @@ def figure(cls: type, example: executed.Example | None) -> str:
 
 def plot(cls: type[Elementwise]) -> str:
     """y and dy/dx of an activation, by its own forward and backward."""
-    case = executed.small_case(cls)
+    case = small_case(cls)
     assert case is not None
     layer: Any = case.layer.eval()
     x = np.linspace(-4, 4, 401)
@@ -152,7 +155,7 @@ def plot(cls: type[Elementwise]) -> str:
     slope, _ = layer.backward(params, cache, np.ones_like(x))
     caption = f"<code>{html.escape(expression(layer))}</code>"
     return picture.curves(
-        f"{cls.__name__} and its slope", x.tolist(), {"y": y.tolist(), "dy/dx": slope.tolist()}, caption
+        f"{cls.__name__} and its slope", x.tolist(), {"y": y.tolist(), "dy/dx": slope.tolist()}, caption, most=MOST
     )
 
 
@@ -170,7 +173,13 @@ def told(f: Fault) -> dict[str, str]:
 
 def conventions(cls: type) -> list[str]:
     """What is chosen where mathematics leaves a choice."""
-    return [typeset(s.text) for _, doc in source.docs(cls) if (s := doc.get("Caveat"))]
+    return [typeset(sentence(s.text)) for _, doc in source.docs(cls) if (s := doc.get("Caveat"))]
+
+
+def sentence(text: str) -> str:
+    """With a capital letter, where it begins with a word and not with a name of code or a letter of a formula."""
+    word = re.match(r"(a|[a-z]{2,})(?= [^=←≥≤<>])", text)
+    return text if not word or word[0] in NAMES else text[0].upper() + text[1:]
 
 
 def sections(cls: type) -> list[tuple[str, str]]:

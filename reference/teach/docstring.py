@@ -10,6 +10,7 @@ DERIVATION = ("Forward", "Backward", "Rule", "Track")
 HEAD = re.compile(rf"^({'|'.join(HEADINGS)})( +|$)")
 FULL = 110  # columns, without the margin: a line so long may have been broken for want of room
 WORD = re.compile(r"(?!d[a-z]\b)[a-z][a-z_]+(?= \S|[,.;]|$)")  # no gradient, and no label, after which a gap comes
+TO_AUTHORS = re.compile(r"(?:^|(?<=[.:] ))A subclass .*?\.(?: |$)")
 ENDS = re.compile(r"([:;.]|\(\d+′?\))$")
 
 
@@ -59,7 +60,12 @@ def read(of: type) -> Doc:
             sections[-1][1].append(line)
     summary, _, rest = "\n".join(prose).strip().partition("\n\n")
     made = tuple(Section(h, tuple(joined(lines))) for h, lines in sections)
-    return Doc(" ".join(summary.split()), " ".join(rest.split()), made)
+    return Doc(for_readers(summary), for_readers(rest), made)
+
+
+def for_readers(text: str) -> str:
+    """On one line, without what a family says to those who write a class of it."""
+    return TO_AUTHORS.sub("", " ".join(text.split())).strip()
 
 
 def joined(lines: list[str]) -> Iterator[Line]:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,15 @@ import numpy as np
 import torch
 
 import manualbp
-from manualbp.base import Layer, expression, flatten, options_of, registry, tree_map
+from manualbp.base import Layer, expression, flatten, options_of, registry
 from manualbp.optim.base import Optimizer
 
-from ..draw.architectures import Drawn, case_of
-from ..draw.case import Case
 from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import GRADIENT, OUTPUT, leaves, of_role
 from . import torch_text
+from .choice import numbers_of, seed_of, small_case
 
-MOST, TRIES = 60, 40  # numbers in an example; examples drawn to find a small one
 STEPS = 3
 NO_STEP = {"LBFGS": "its step calls the loss", "SparseAdam": "it takes sparse gradients"}
 
@@ -48,53 +46,13 @@ class Example:
     back: tuple[str, ...] = ()
 
 
-def small_case(cls: type[Layer]) -> Case | None:
-    """A drawn example of few numbers: of several the one nearest to a dozen."""
-    found: list[tuple[float, int, Case]] = []
-    for i in range(TRIES):
-        case = case_of(Drawn((7, i)), cls)
-        if case is None:
-            continue
-        size = sum(np.size(a) for tree in case.data()[:2] for a in arrays(tree))
-        defaults = sum(v == f for v, f in zip(options_of(case.layer).values(), defaults_of(cls)))
-        flat = sum(1 in np.shape(a) or 3 * (0 in np.shape(a)) for tree in case.data()[:2] for a in arrays(tree))
-        found.append((abs(np.log((size + 1) / 14)) - 0.3 * defaults + 0.4 * flat, i, case))
-    return min(found)[2] if found else None
-
-
-def defaults_of(cls: type) -> list[Any]:
-    return [f.default for f in cls.__dataclass_fields__.values()]
-
-
-def arrays(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, dict):
-        for value in tree.values():
-            yield from arrays(value)
-    elif isinstance(tree, tuple):
-        for value in tree:
-            yield from arrays(value)
-    elif tree is not None:
-        yield tree
-
-
-def short(tree: Any) -> Any:
-    """Real numbers cut to two decimals, so that they can be typed."""
-
-    def cut(a: Any) -> Any:
-        a = np.asarray(a)
-        return np.round(a, 2) if a.dtype.kind == "f" else a
-
-    return tree_map(cut, tree)
-
-
 def of_layer(cls: type[Layer]) -> Example | None:
     """The example of a layer or loss."""
     case = small_case(cls)
     if case is None:
         return None
-    layer = case.layer
-    trial = Case(layer, case.shape, case.seed).trial().map(short)
-    seed = 0 if layer.random else None
+    layer, trial = case.layer, numbers_of(case)
+    seed = seed_of(layer)
     runs = Hand(layer, seed).run(trial), twin_of(layer, seed).run(trial)
     hand, autograd = ({str(name): a for name, a in run.items()} for run in runs)
     numbers = tuple(compared(name, hand[name], autograd.get(name)) for name in hand if hand[name] is not None)
@@ -136,7 +94,7 @@ def literal(tree: Any) -> str:
     if tree is None:
         return "None"
     a = np.asarray(tree)
-    text = repr(a.tolist()).replace("-0.0,", "0.0,")
+    text = re.sub(r"-0\.0\b", "0.0", repr(a.tolist()))
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
     if 0 in a.shape:
         return f"np.zeros({a.shape}, {a.dtype.name!r})"
@@ -184,8 +142,13 @@ def of_optimizer(cls: type[Optimizer]) -> Example | None:
         numbers.append(compared(f"p after step {t}", params["weight"], weight.detach().numpy()))
     code = "\n".join([
         "import numpy as np", f"from manualbp.optim import {cls.__name__}", "", f"opt = {opt!r}",
-        f"params = {{\"weight\": {literal(p)}}}", "state = opt.init(params)",
-        f"for g in ({', '.join(map(literal, grads))}):", '    params, state = opt.step(params, {"weight": g}, state)',
+        f"p = {literal(p)}", f"grads = {', '.join(map(literal, grads))}", "",
+        'params = {"weight": p}', "state = opt.init(params)",
+        "for g in grads:", '    params, state = opt.step(params, {"weight": g}, state)',
     ])  # fmt: skip
-    torch_text = f"opt = torch.optim.{cls.__name__}([weight])\nweight.grad = torch.tensor(g)\nopt.step()"
+    torch_text = "\n".join([
+        "import torch", "",
+        "weight = torch.nn.Parameter(torch.tensor(p))", f"opt = torch.optim.{cls.__name__}([weight])",
+        "for g in grads:", "    weight.grad = torch.tensor(g)", "    opt.step()",
+    ])  # fmt: skip
     return Example(code, torch_text, tuple(numbers), {"p": p.shape, "g": p.shape}, {"p": p.shape})

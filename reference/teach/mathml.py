@@ -5,6 +5,7 @@ What is a word stays text; what is an option or a class is set as code; everythi
 
 import html
 import re
+from collections.abc import Iterator
 
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥᵦᵧᵩ", "0123456789+−=()aeoxhklmnpstijruvβγφ"))
 SUPERSCRIPTS = dict(
@@ -22,15 +23,17 @@ SHORT = {
     "so", "to", "up", "us", "we", "An", "As", "At", "By", "If", "In", "It", "No", "Of", "On", "So", "To", "We",
 }  # fmt: skip
 PUNCTUATION = set("(),.;:|[]{}…—–?!“”\"'")
-STOPS = set(",.;:")
+STOPS, BEGUN = ",.;:", "(["  # a formula ends before them, and before the parenthesis of a word that follows
+ENDED = STOPS + ")]"
 BREAKS = "=←≈≤≥<>+−·⊙"
 OPENS = BREAKS + "/,([{⊗∈;:"  # after it a sign belongs to what follows
+CLOSES = {"(": ")", "⟨": "⟩", "[": "]", "{": "}"}
 LONG = 14  # tokens from which on a run may be broken
 COMBINING = "\u0300-\u036f"
 SUB, SUP = "".join(SUBSCRIPTS), "".join(SUPERSCRIPTS)
 TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<quoted>\"[^\"\s]*\"|\b_[A-Z]\w+|`[^`]+`|\btorch(?:\.\w+)+)|(?P<number>\d+(?:[.,]\d+)*)|"
-    rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b)?[{COMBINING}]?)|"
+    rf"(?P<latin>[A-Za-zÀ-ÿ](?:[A-Za-zÀ-ÿ]|’(?=[a-z])|'(?=s\b)|-(?=[a-z]))*(?:[A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|\d+d?\b(?:'s\b)?)?[{COMBINING}]?)|"
     rf"(?P<greek>[Α-Ωα-ωϑϕℓ][{COMBINING}]?(?:_[A-Za-z0-9]+)?)|"
     rf"(?P<sub>[{SUB}]+)|(?P<sup>[{SUP}]+)|(?P<prime>[′″]+)|(?P<other>\+=|.)"
 )
@@ -39,7 +42,29 @@ TOKEN = re.compile(
 def tokens(text: str) -> list[tuple[str, str]]:
     """(kind, text): space, word, code, name, number, sub, sup, prime, other."""
     found = [(m.lastgroup or "", m[0]) for m in TOKEN.finditer(text)]
-    return [part for i in range(len(found)) for part in parted(kind_of(found, i), found[i][1])]
+    return whole_roots([part for i in range(len(found)) for part in parted(kind_of(found, i), found[i][1])])
+
+
+def whole_roots(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """With the words and options under a root as mathematics, since a word would end the formula that it stands in."""
+    found = list(found)
+    for i in [i for i, (_, text) in enumerate(found) if text == "√"]:
+        for k in range(i + 1, end_of_radicand(found, i + 1)):
+            kind, text = found[k]
+            found[k] = ({"word": "name", "code": "option"}.get(kind, kind), text)
+    return found
+
+
+def end_of_radicand(found: list[tuple[str, str]], i: int) -> int:
+    """Behind what the root before the i-th token is of: a thing, its brackets, or a function with its brackets."""
+    if i + 1 < len(found) and found[i][0] in ("name", "word") and found[i + 1][1] == "(":
+        i += 1
+    closes, depth = CLOSES.get(found[i][1] if i < len(found) else ""), 0
+    for k in range(i, len(found) if closes else 0):
+        depth += (found[k][1] == found[i][1]) - (found[k][1] == closes)
+        if not depth:
+            return k + 1
+    return min(i + 1, len(found))
 
 
 def parted(kind: str, text: str) -> list[tuple[str, str]]:
@@ -86,9 +111,26 @@ def after_that(found: list[tuple[str, str]], i: int) -> bool:
 
 
 def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:
-    """Is the next thing after one space a word of two letters or more?"""
+    """Is the next thing after one space a word of two letters or more, or a number, as in "a 0"?"""
     after = found[i + 1 : i + 3]
-    return len(after) == 2 and after[0][1] == " " and after[1][0] == "latin" and len(after[1][1]) > 2
+    if len(after) < 2 or after[0][1] != " ":
+        return False
+    return after[1][0] == "number" or (after[1][0] == "latin" and len(after[1][1]) > 2)
+
+
+def closed(run: list[tuple[str, str]]) -> Iterator[str]:
+    """A run of tokens as mathematics, and beside it what belongs to the words before and after."""
+    run, after = list(run), list[tuple[str, str]]()
+    while run and (run[0][0] == "space" or run[0][1] in ENDED):
+        yield html.escape(run.pop(0)[1])
+    while run and (run[-1][0] == "space" or run[-1][1] in STOPS + BEGUN):
+        after.insert(0, run.pop())
+    if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
+        parts = [Row(part, goes_on=i > 0) for i, part in enumerate(broken(run))]
+        yield "<wbr>".join(f"<math>{row.all()}</math>" for row in parts)
+    else:
+        yield from (html.escape(t) for _, t in run)
+    yield from (gap(t) if kind == "space" else html.escape(t) for kind, t in after)
 
 
 def typeset(text: str) -> str:
@@ -96,21 +138,13 @@ def typeset(text: str) -> str:
     out, run = [], []
 
     def close() -> None:
-        while run and (run[0][0] == "space" or run[0][1] in STOPS):  # it belongs to the word before
-            out.append(html.escape(run.pop(0)[1]))
-        while run and (run[-1][0] == "space" or run[-1][1] in STOPS):
-            after.insert(0, run.pop())
-        if any(kind != "other" or t not in PUNCTUATION for kind, t in run if kind != "space"):
-            parts = [Row(part, goes_on=i > 0) for i, part in enumerate(broken(run))]
-            out.append("<wbr>".join(f"<math>{row.all()}</math>" for row in parts))
-        else:
-            out.extend(html.escape(t) for _, t in run)
-        out.extend(gap(t) if kind == "space" else html.escape(t) for kind, t in after)
+        out.extend(closed(run))
         run.clear()
-        after.clear()
 
-    after: list[tuple[str, str]] = []
-    for kind, token in tokens(text):
+    found = tokens(text)
+    for i, (kind, token) in enumerate(found):
+        if run and token == "(" and aside(found, i):
+            close()
         if kind in ("sub", "sup") and not run and out and not out[-1].startswith("<math"):
             low = "sub" if kind == "sub" else "sup"
             out.append(f"<{low}>{unscripted(token)}</{low}>")
@@ -124,6 +158,19 @@ def typeset(text: str) -> str:
             run.append((kind, token))
     close()
     return "".join(out)
+
+
+def aside(found: list[tuple[str, str]], i: int) -> bool:
+    """Does a parenthesis hold words, behind a space: a remark on a formula, and no part of it?"""
+    if i < 2 or found[i - 1][0] != "space" or found[i - 2][1] in OPENS:
+        return False
+    depth, words = 0, False
+    for kind, text in found[i:]:
+        depth += (text == "(") - (text == ")")
+        words = words or kind == "word"
+        if not depth:
+            return words
+    return words
 
 
 def broken(run: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
@@ -144,8 +191,12 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Sentences as they are, with what stands in backticks as code."""
-    return "".join(code(part) if part[:1] == "`" else html.escape(part) for part in re.split(r"(`[^`]+`)", text))
+    """Sentences as they are, with what stands in backticks as code, and t_L with an index."""
+
+    def said(part: str) -> str:
+        return re.sub(r"(?<![\w.])(\w)_([A-Za-z0-9])\b", r"\1<sub>\2</sub>", html.escape(part))
+
+    return "".join(code(part) if part[:1] == "`" else said(part) for part in re.split(r"(`[^`]+`)", text))
 
 
 def gap(space: str) -> str:
@@ -217,7 +268,9 @@ class Row:
         if kind in ("sub", "sup"):  # of nothing: shown as it is
             return f"<mtext>{text}</mtext>"
         if text == "√" and self.at < len(self.run):
-            return f"<msqrt>{self.inner() if self.peek()[1] == '(' else self.scripted()}</msqrt>"
+            return f"<msqrt>{self.radicand()}</msqrt>"
+        if kind == "option":
+            return f"<mtext>{code(text)}</mtext>"
         if text in "½¼¾⅓⅔":
             return f"<mn>{text}</mn>"
         if text in "∂∞∅∇":
@@ -233,10 +286,20 @@ class Row:
         kind, before = self.run[self.at - 2]
         return ' form="prefix"' if text in "+−±" and kind == "other" and before in OPENS else ""
 
+    def radicand(self) -> str:
+        """What a root is of: what stands in parentheses, a thing in other brackets, or a function of what follows."""
+        if self.peek()[1] == "(":
+            return self.inner()
+        end = self.at + end_of_radicand(self.run[self.at :], 0)
+        out = [self.scripted()]
+        while self.at < end:
+            out.append(self.scripted())
+        return "".join(out)
+
     def inner(self) -> str:
         """What stands in a pair of parentheses, without them: a root, an index or an exponent needs none."""
         _, opens = self.next()
-        closes = {"(": ")", "{": "}"}[opens]
+        closes = CLOSES[opens]
         out, depth = [], 1
         while self.at < len(self.run):
             text = self.peek()[1]
@@ -287,7 +350,7 @@ def with_scripts(base: str, below: str, above: str) -> str:
 def plain(text: str) -> str:
     """A line as the text content of its typeset form is, without spaces: what a test compares."""
     text = re.sub(r"_\{([^}]*)\}", r"_\1", text)
-    keep = [t if k == "code" else t.replace("_", "") for k, t in tokens(text)]
+    keep = [t if k in ("code", "option") else t.replace("_", "") for k, t in tokens(text)]
     return re.sub(r"[\s^√()`]", "", unscripted("".join(keep)))
 
 

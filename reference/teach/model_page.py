@@ -43,7 +43,9 @@ def page(chain: Chain) -> str:
 
 def drawing(chain: Chain) -> Markup:
     """The picture, where graphviz is installed."""
-    return Markup(picture.svg(chain)) if importlib.util.find_spec("pygraphviz") else Markup("")
+    if not importlib.util.find_spec("pygraphviz"):
+        return Markup("")
+    return Markup(picture.svg(chain).replace("<svg", '<svg role="img" aria-label="The model, drawn"', 1))
 
 
 def row(chain: Chain, part: Any, path: str, places: dict[str, str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ TIPS = (
     'markerWidth="7" markerHeight="7" orient="auto"><path class="tip back" d="M0 0L8 4L0 8z"/></marker></defs>'
 )
 LEFT, TOP, RIGHT, BOTTOM = 58.0, 12.0, 500.0, 220.0  # of the area in which curves are drawn
-SHOWN = 4.0  # on both sides of 0; what is larger runs out of the picture
 SMALLEST = 1e-16  # on a logarithmic scale
 JUMP = 0.2  # from one point to the next at least, and more than a curve does anywhere else
 
@@ -40,13 +39,15 @@ class Frame:
 
 
 def curves(
-    title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]], caption: str = "", log: bool = False
-) -> str:
-    """Several curves over one axis, each with its own dash, so that colour is not all."""
+    title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]], caption: str = "", log: bool = False,
+    most: float = np.inf,
+) -> str:  # fmt: skip
+    """Several curves over one axis, each with its own dash, so that colour is not all. What is beyond `most` on either
+    side of 0 is cut off."""
     xs, ys = np.asarray(x, float), [np.asarray(y, float) for y in lines.values()]
     if log:
         ys = [np.log10(np.maximum(y, SMALLEST)) for y in ys]
-    frame = Frame.around(xs, ys, np.inf if log else SHOWN)
+    frame = Frame.around(xs, ys, most)
     area = f'<rect x="{LEFT}" y="{TOP - 3}" width="{RIGHT - LEFT + 4}" height="{BOTTOM - TOP + 6}"/>'
     svg = [
         f'<svg class="plot" viewBox="0 0 {RIGHT + 14:g} {BOTTOM + 34:g}" role="img">',

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from manualbp.base import Layer, expression
 
+from ..sides.run import flat
 from ..twin.layers import RATIOS, for_torch
 
 OPERATORS = {"__rsub__": "-", "rsub": "-", "__rpow__": "**", "__rtruediv__": "/", "__rdiv__": "/"}
@@ -95,6 +96,6 @@ def option(value: Any) -> str:
     """What torch takes for an option: its own module for a layer, a tensor for weights."""
     if isinstance(value, Layer):
         return module(value)
-    if isinstance(value, tuple) and any(isinstance(v, float) for v in value):
+    if isinstance(value, tuple) and any(isinstance(v, float) for v in flat(value)):
         return f"torch.tensor({value}, dtype=torch.float64)"
     return expression(value)

@@ -118,8 +118,8 @@ def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
 
 
 TABLE: dict[str, Callable] = {
-    "Add": pair(lambda a, b, alpha: a + alpha * b),
-    "Sub": pair(lambda a, b, alpha: a - alpha * b),
+    "Add": pair(lambda a, b, alpha: a + (b if alpha == 1 else alpha * b)),
+    "Sub": pair(lambda a, b, alpha: a - (b if alpha == 1 else alpha * b)),
     "Mul": pair(lambda a, b: a * b),
     "Div": pair(div),
     "FloorDivide": pair(lambda a, b: div(a, b, "floor")),

@@ -1,7 +1,6 @@
 """The book: every class has a page, no link leads nowhere, nothing is lost in typesetting, examples are run."""
 
 import html
-import itertools
 import re
 import time
 import warnings
@@ -14,12 +13,14 @@ from browser import ACCESSIBILITY, AXE, ROOTS, needs_browser, on_phone, visit
 from typer.testing import CliRunner
 from wellformed import read
 
+import manualbp
 from manualbp.base import flatten, registry
 from manualbp.optim.base import Optimizer
 from reference.cli import app
+from reference.draw.case import Case
 from reference.faults import faults
 from reference.sides.run import GRADIENT, OUTPUT, leaves, named
-from reference.teach import book, docstring, executed, mathml, source
+from reference.teach import book, choice, docstring, executed, mathml, picture, source
 from reference.teach.questions import QUESTIONS
 
 CLASSES = {**registry(), **registry(Optimizer)}
@@ -72,13 +73,9 @@ def test_previous_and_next_go_through_all_pages(texts):
     assert sorted([*seen, "index.html"]) == sorted(texts)
 
 
-def test_headings_go_down_by_one_and_tables_have_headings(texts):
-    for name, text in texts.items():
-        levels = [int(n) for n in re.findall(r"<h(\d)", text)]
-        assert levels[0] == 1, name
-        assert levels.count(1) == 1
-        assert all(b <= a + 1 for a, b in itertools.pairwise(levels)), name
-        assert text.count("<table>") == text.count("<thead>")
+def test_tables_have_headings_and_mathematics_is_text(texts):
+    for text in texts.values():
+        assert text.count("<table") == text.count("<thead>")
         assert "<img" not in text  # mathematics is never an image
 
 
@@ -172,6 +169,49 @@ def test_the_example_of_a_page_can_be_typed_and_gives_its_numbers(name):
         assert number.pytorch == "–" or number.difference == "0" or float(number.difference) < 1e-9
 
 
+# What no example of a class can show, since there the class does nothing, or nothing else.
+CONSTANT = {
+    "AllOf", "AnyOf", "Argmax", "Argmin", "Argsort", "Ceil", "Eq", "Floor", "FloorDivide", "Ge", "Gt", "IsInf", "IsNan",
+    "Le", "LogicalAnd", "LogicalOr", "LogicalXor", "Lt", "Ne", "Round", "Sign", "Trunc",
+}  # fmt: skip
+HANDS_ON = {"Detach", "Identity", "Select", "To"}
+UNSHOWN = {
+    "an output is an input": HANDS_ON,
+    "every gradient is dy times a number": HANDS_ON | CONSTANT | {"Neg"},
+    "a gradient is 0": CONSTANT | {"Detach", "Select", "CosineEmbeddingLoss", "HingeEmbeddingLoss"},  # of their labels
+}
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_the_example_of_a_page_shows_what_its_class_does(name):
+    case = choice.small_case(registry()[name])
+    assert case is not None
+    assert all(name in UNSHOWN.get(reason, ()) for reason in choice.lacking(case) if reason != choice.LONG)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "reason"),
+    [
+        ("Identity()", (4, 3), "an output is an input"),
+        ("Residual(Identity())", (4, 3), "every gradient is dy times a number"),
+        ("MaxPool2d(1)", (2, 3, 3), "a window of one entry"),
+        ("Dropout(training=False)", (4, 3), "evaluation"),
+        ("Sequential(BatchNorm1d(3, training=False))", (4, 3), "evaluation"),
+        ("Linear(3, 2)", (3,), "nothing is summed over the batch"),
+        ("LayerNorm((4, 3))", (4, 3), "nothing is summed over the batch"),
+        ("BatchNorm1d(3)", (2, 3), "nothing is summed over the batch"),
+        ("BatchNorm1d(3, affine=False)", (4, 3), "a part is left out"),
+        ("Threshold(9.0, 1.0)", (4, 3), "a gradient is 0"),
+        ("Tanh()", (1,), "few numbers"),
+        ("Sequential(Linear(3, 2))", (4, 3), "little inside"),
+        ("Sequential(Linear(3, 2), Identity())", (4, 3), "little inside"),
+    ],
+)
+def test_what_an_example_lacks_is_seen(layer, shape, reason):
+    made = eval(layer, vars(manualbp).copy())
+    assert reason in choice.lacking(Case(made, shape))
+
+
 def test_examples_are_missing_only_where_the_page_says_why(texts):
     missing = [name for name, text in texts.items() if "There is no example here" in text]
     assert sorted(missing) == sorted(f"{name}.html" for name in executed.NO_STEP)
@@ -183,10 +223,49 @@ def test_examples_are_missing_only_where_the_page_says_why(texts):
             assert off < TORCH_ROUNDS.get(name, 1e-12)
 
 
+@pytest.mark.parametrize("name", sorted(set(registry(Optimizer)) - set(executed.NO_STEP)))
+def test_the_code_of_an_optimizer_can_be_typed_and_gives_its_numbers(name):
+    example = executed.of_optimizer(registry(Optimizer)[name])
+    assert example is not None
+    space: dict = {}
+    exec(example.code, space)
+    exec(example.torch_code, space)
+    assert executed.shown(space["params"]["weight"]) == example.numbers[-1].by_hand
+    assert executed.shown(space["weight"].detach().numpy()) == example.numbers[-1].pytorch
+
+
 def test_mistakes_of_the_catalogue_stand_where_they_can_be_made(texts):
     for name in ("Linear", "Softmax", "Adam", "LSTM"):
         ids = set(read(texts[f"{name}.html"]).ids)
         assert set(faults(name)) <= ids
+
+
+def outside_of_code(text: str) -> str:
+    """What a page says where it shows no code."""
+    return html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)))
+
+
+def test_no_page_speaks_to_those_who_write_a_layer(texts):
+    for name, text in texts.items():
+        said = outside_of_code(text)
+        assert "subclass" not in said, name
+        assert not re.search(r"(?<![\w.])_[A-Z]\w+", said), name
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_summary_is_a_whole_sentence(name):
+    for _, doc in source.docs(CLASSES[name]):
+        assert doc.summary.endswith((".", "?")), doc.summary
+
+
+def test_every_root_is_of_something_whole(texts):
+    for name, text in texts.items():
+        assert ">√<" not in text, name
+        for under in re.findall("<msqrt>(.*?)</msqrt>", text):
+            said = re.sub("<[^>]+>", "", under)
+            assert said, name
+            assert said.count("(") == said.count(")"), name
+            assert said.count("⟨") == said.count("⟩"), name
 
 
 def test_examples_and_texts_need_nothing_from_inside(texts):
@@ -198,6 +277,18 @@ def test_examples_and_texts_need_nothing_from_inside(texts):
 def test_plots_show_function_and_slope(texts):
     assert texts["GELU.html"].count('class="curve c') >= 4
     assert "<svg" in texts["Linear.html"]
+
+
+def drawn_points(text: str) -> list[tuple[float, float]]:
+    found = re.findall(r'<polyline class="curve[^"]*" points="([^"]*)"', text)
+    return [(float(x), float(y)) for part in found for x, y in (p.split(",") for p in part.split())]
+
+
+def test_the_curves_of_a_question_stay_in_their_area(texts):
+    found = {name: drawn_points(texts[f"{name}.html"]) for name in QUESTIONS}
+    assert sum(map(bool, found.values())) >= 5
+    for name, points in found.items():
+        assert all(picture.LEFT <= x <= picture.RIGHT and picture.TOP <= y <= picture.BOTTOM for x, y in points), name
 
 
 def test_questions_answer_with_a_derivation_a_figure_and_something_run(texts):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -144,13 +143,6 @@ def test_the_page_reads_as_a_text_with_all_numbers_without_javascript(page):
     assert "= (−0.0105) · 0.59" in found.text
     assert "(out, in)" in found.text
     assert found.outside == []  # no network
-
-
-def test_headings_go_down_by_one(page):
-    levels = [int(part[0]) for part in page.split("<h")[1:] if part[0].isdigit()]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_the_command_writes_it(tmp_path):

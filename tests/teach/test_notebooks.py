@@ -46,3 +46,15 @@ def test_a_notebook_begins_with_a_heading_and_says_what_it_does(path):
     assert first["cell_type"] == "markdown"
     assert first["source"][0].startswith("# ")
     assert all(c["execution_count"] == n for n, c in enumerate(codes(path), 1))
+
+
+def test_the_answers_to_the_bugs_come_after_all_of_them_and_are_folded():
+    found = cells(FOLDER / "find_the_bug.ipynb")
+    at = next(i for i, c in enumerate(found) if "".join(c["source"]).startswith("## The answers"))
+    assert (
+        sum("_backward(dy" in "".join(c["source"]) or "_backward(dL" in "".join(c["source"]) for c in found[:at]) == 5
+    )
+    assert not any(c.get("outputs") for c in found[:at])
+    checks = [c for c in found[at:] if "check_function(" in "".join(c["source"])]
+    assert len(checks) == 5
+    assert all(c["outputs"] and c["metadata"]["jupyter"]["outputs_hidden"] for c in checks)

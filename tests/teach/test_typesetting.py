@@ -20,6 +20,7 @@ def test_typesetting():
     assert "&lt;" in mathml.typeset("a < b")
     assert mathml.typeset("(a list)").startswith("(")
     assert mathml.typeset("the option `where`") == "the option <code>where</code>"
+    assert mathml.prose("t₁ … t_L, `t_L`") == "t₁ … t<sub>L</sub>, <code>t_L</code>"
     assert mathml.prose("over `dim`, a < b") == "over <code>dim</code>, a &lt; b"
     assert "<mo>+=</mo>" in mathml.typeset("dz += dX")
 
@@ -45,7 +46,7 @@ class Broken:
               else it stays
     Errors    none
 
-    A subclass says what.
+    A subclass says what, and f(x). It is of use.
     """
 
 
@@ -56,7 +57,7 @@ def test_sentences_that_were_broken_for_want_of_room_are_one_line_and_prose_is_n
     assert forward.lines[1].text.endswith("in the next one, and ends")
     assert forward.lines[2].text == "y = Σ z, which is a number"
     assert [line.text for line in track.lines] == ["in training  n ← n + 1;", "else it stays"]
-    assert (doc.summary, doc.prose) == ("What it is.", "A subclass says what.")
+    assert (doc.summary, doc.prose) == ("What it is.", "It is of use.")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,15 @@ def test_numbers_in_comments():
         "[h→ | h←]": '<mo stretchy="false">|</mo>',
         "of those that do, one": "that do, one",
         "y = a,   z = b": ",\u2003<math>",
+        "√(running_var + ε)": "<msqrt><mrow><mtext><code>running_var</code></mtext><mo>+</mo><mi>ε</mi></mrow></msqrt>",
+        "√(rows/columns)": '<msqrt><mrow><mi mathvariant="normal">rows</mi><mo>/</mo><mi mathvariant="normal">columns<',
+        "√max(1, rows) + 1": 'rows</mi><mo stretchy="false">)</mo></msqrt><mo>+</mo><mn>1</mn></math>',
+        "√⟨q²⟩ s": '⟨</mo><msup><mi>q</mi><mrow><mn>2</mn></mrow></msup><mo stretchy="false">⟩</mo></msqrt>',
+        "√v̂ + ε": "<msqrt><mi>v̂</mi></msqrt><mo>+</mo>",
+        "is a 0 on it": "is a <math><mn>0</mn></math> on",
+        "those of x (see it)": "<math><mi>x</mi></math> (see",
+        "b c (0 where b": "<mi>c</mi></math> <math>",
+        "d + (h from step t)": "<mo>+</mo><mo stretchy",
     }.items(),
 )
 def test_signs_stops_and_indices(text, wanted):
