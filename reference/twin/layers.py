@@ -142,10 +142,9 @@ def _read(module: nn.Module) -> Layer:
         told = f"{type(module).__name__} does not know its sizes yet"
         raise TypeError(f"{told}: call it once on an input, and it is a {becomes}")
     if why := unreadable(module):
-        known = [name for name in registry() if hasattr(nn, name)]
         raise TypeError(
             f"from_torch reads {type(module).__module__}.{type(module).__name__} by running it, since {why}: give it a "
-            f"sample, from_torch(model, x). Without one it reads modules made of {', '.join(known)}."
+            f"sample, from_torch(model, x). Without one it reads torch.nn's own classes, alone or in an nn.Sequential"
         )
     cls = identities()[type(module)]
     if cls.__name__ in READ:

@@ -173,7 +173,7 @@ WRONG = [
     ("leaky_relu", "def df(x): return np.where(x > 0, 1.0, 0.0)", "C07"),
     ("silu", "def df(x): return 1 / (1 + np.exp(-x))", "C09"),
     ("gelu", "def df(x): return 0.5 * (1 + np.tanh(C * (x + 0.044715 * x**3)))", "C10|C09|product rule"),
-    ("product", changed("product", ("dy * b, dy * a", "dy * a, dy * b")), "slope is taken to be x"),
+    ("product", changed("product", ("dy * b, dy * a", "dy * a, dy * b")), "change places"),
     ("product", changed("product", ("dy * b, dy * a", "b, a")), "A07|upstream|arrives from above"),
     ("bias", "def backward(dy, cache): return dy, dy.mean(axis=0)", "B04"),
     ("bias", "def backward(dy, cache): return dy, dy", "B03|F06|gradient of x|axis too many"),
