@@ -25,7 +25,7 @@ from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts, overflow, without_conjugates
-from .draw.plans import ZEROS
+from .draw.plans import FAR, ZEROS
 from .draw.trial import Trial, corner, numbers
 from .judge_alone import by_itself, on_kinks
 from .report.report import Report
@@ -72,7 +72,8 @@ class ComparedTrial:
 
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
-    tried, refused = _each(judged, trials)
+    tried, refused = _each(judged, [t for t in trials if t.kind != FAR or judged.torch is not None])
+    tried = [t for t in tried if t.trial.kind != FAR or not t.wrong or _coarse(judged, [t], ()) is None]
     found = broken_contracts(judged.subject, [t.trial for t in tried])
     broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)

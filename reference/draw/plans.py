@@ -28,9 +28,10 @@ LARGEST = 8  # of these sizes
 SMALL = 10.0  # up to which constants are tried as they are, too
 REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated values", "values at constants of the code"
 PAST = "values past constants of the code"
+FAR, WIDE = "values far from 0", 5.0  # as large as this, where a function may saturate
 ZEROS, SIGNS = "zeros alone", "ones of either sign"
 ONE, BEYOND = "a size of 1", "a size beyond blocks"
-EXTRA = (PAST, ZEROS, SIGNS)  # left out, and nothing said, where a forward does not take them
+EXTRA = (PAST, FAR, ZEROS, SIGNS)  # left out, and nothing said, where a forward does not take them
 OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
@@ -92,14 +93,15 @@ class Inputs:
         if self.where is not None and not self._possible(sizes):
             return None
         rng = np.random.default_rng(plan.seed)
-        values, pool = Values(rng, exact=plan.kind == INTEGERS), self._pool(plan.kind, rng)
+        values = Values(rng, plan.kind == INTEGERS, WIDE if plan.kind == FAR else 1.0)
+        pool = self._pool(plan.kind, rng)
         try:
             arrays = {name: drawn(spec, values, sizes, pool) for name, spec in self.specs.items()}
         except ValueError as e:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
-        trial = Trial(arrays, sizes, plan.kind not in (REAL, PAST, *OF_SIZE), plan.seed, plan.kind)
+        trial = Trial(arrays, sizes, plan.kind not in (REAL, PAST, FAR, *OF_SIZE), plan.seed, plan.kind)
         return None if plan.kind == BEYOND and trial.size > ENTRIES else trial
 
     def _possible(self, sizes: Mapping[str, int]) -> bool:
@@ -122,9 +124,9 @@ class Inputs:
         return None
 
     def plans(self, seed: int, larger: bool = False) -> list[Planned]:
-        """Real numbers in every plan of sizes; small integers, repeated values and kinks in some of them; zeros alone,
-        at which a norm has its kink, and ±1, at which a margin 1 − t x is 0. larger: of larger sizes, too, over which
-        rounding averages out."""
+        """Real numbers in every plan of sizes; small integers, repeated values, kinks and large values in some of them;
+        zeros alone, at which a norm has its kink, and ±1, at which a margin 1 − t x is 0. larger: of larger sizes, too,
+        over which rounding averages out."""
         if self.given:
             return [Planned(SIZES[0], REAL, seed)]
         sizes = SIZES if self.sizes else SIZES[:3]
@@ -135,6 +137,7 @@ class Inputs:
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
         made += [Planned(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
         made += [
+            Planned(SIZES[1], FAR, seed + 90),
             Planned(SIZES[0], ZEROS, seed + 80),
             *(Planned(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW)),
         ]

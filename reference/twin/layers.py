@@ -26,6 +26,9 @@ from .conventions import known_options
 RENAMED = {("PReLU", "init_value"): "init"}  # `init` is what every layer here has: its initialisation
 RATIOS = ("scale_factor", "output_ratio")  # tuples of float that are no weights
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+IN_PLAIN_STRIDES = (  # batch and instance norm are the first
+    nn.modules.batchnorm._NormBase, nn.modules.conv._ConvTransposeNd, nn.NLLLoss, nn.MaxPool3d,
+)  # fmt: skip
 
 
 def to_torch(layer: Layer, params: Params | None = None, dtype: str = "float64", device: str = "cpu") -> nn.Module:
@@ -53,9 +56,7 @@ def _build(layer: Layer) -> nn.Module:
     module = cls(*map(_build, children), **{k: v if k in RATIOS else _argument(v) for k, v in options.items()})
     # torch keeps a loss's class weights as a buffer in state_dict; here they are an option, so part of the expression.
     module._non_persistent_buffers_set |= set(options) & set(module._buffers)
-    if isinstance(
-        module, (nn.modules.batchnorm._NormBase, nn.NLLLoss, nn.MaxPool3d)
-    ):  # the first: Batch-, InstanceNorm
+    if isinstance(module, IN_PLAIN_STRIDES):
         modules.in_plain_strides(module)
     _set_modes(module, layer)
     return modules.bind(module, at_call)

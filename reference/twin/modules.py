@@ -133,7 +133,8 @@ def in_plain_strides(module: nn.Module) -> nn.Module:
 
     torch's batch norm on the CPU takes the strides of one for those of the other where an axis of length 1 leaves
     the memory format open: wrong gradients by input, weight and bias, silently (torch 2.13). Its NLLLoss of images has
-    no backward for an input that is transposed, and MaxPool3d none, nor for such an upstream gradient."""
+    no backward for an input that is transposed, and MaxPool3d none, nor for such an upstream gradient; and a transposed
+    convolution none where the strides of an axis of length 1 are odd."""
     module.register_forward_pre_hook(plain_input)
     module.register_forward_hook(_plain_gradient)
     return module
