@@ -215,7 +215,8 @@ def test_what_cancels_in_torch_alone_is_no_mistake():
         "times=3), times=3), (2, 2, 4), exact=True)",
         # torch's transposed convolution refuses odd strides of an axis of length 1
         "Case(Sequential(Pad((0, 2), value=-1.0), Sequential(RNN(3, 1, num_layers=2, batch_first=True, "
-        "training=False), Select()), ConvTranspose2d(3, 9, (1, 4), stride=(2, 1), groups=3, bias=False, dilation=(2, 1))), (3, 1, 1))",
+        "training=False), Select()), ConvTranspose2d(3, 9, (1, 4), stride=(2, 1), groups=3, bias=False, "
+        "dilation=(2, 1))), (3, 1, 1))",
         # thirds that add up to 10⁻¹⁷ by hand and to 0 in torch, and a sign of them: on integers, where no output rounds
         "Case(Objective(Sequential(Sequential(Concat(AdaptiveAvgPool1d(2), Sequential(Parallel(Identity(), Identity(), "
         "Identity()), Addcmul()), Abs()), AdaptiveAvgPool1d(2), Abs(), Abs()), Sign()), HingeEmbeddingLoss()), "
