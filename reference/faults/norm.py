@@ -100,7 +100,7 @@ class MeanTermTwice(_OtherDx):
 class EpsOutside(_OtherDx):
     """ε is added to the standard deviation instead of to the variance.
 
-    Relation  yours = torch's times a factor of each row, which follows from σ²; 1 where σ² ≫ ε
+    Relation  in yours r and x̂ are torch's times a factor that follows from σ², and is 1 where σ² ≫ ε
     Remedy    1/√(σ² + ε), not 1/(√σ² + ε)
     Needs     a variance that is not large beside ε
     """

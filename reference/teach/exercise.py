@@ -52,6 +52,7 @@ OURS = Path(__file__).parent / "exercises"
 FORM = __doc__ or ""  # what a teacher is shown whose file is no exercise
 KINDS = ({"f", "df"}, {"forward", "backward", "inputs"}, {"step", "optimizer"})
 FUNCTIONS = ("f", "df", "forward", "backward", "step")  # keys of a check that name functions of the solution
+TAKEN = (*FUNCTIONS, "inputs", "layer", "truth", "optimizer", "large", "options", "where", "accumulates", "dtype")
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,26 @@ def _whole(path: Path, found: Mapping[str, Any]) -> None:
         raise ValueError(f"the exercise {path} has no {told}. {judged * solution}{FORM}")
 
 
+def _checked(path: Path, checks: Any) -> None:
+    """ValueError for checks that are none, or have keys that mean nothing."""
+    if not isinstance(checks, dict):
+        raise ValueError(f"the exercise {path}: CHECKS is {checks!r:.60}, and no dict by name. {FORM}")
+    for check, given in checks.items():
+        if not any(kind <= given.keys() for kind in KINDS):
+            raise ValueError(
+                f"the exercise {path}: check {check!r} has {', '.join(given)}; it needs f and df, or forward, backward "
+                f"and inputs, or step and optimizer"
+            )
+        if strange := [n for n in given if n not in TAKEN]:
+            raise ValueError(f"the exercise {path}: check {check!r} has {strange[0]}, none of {', '.join(TAKEN)}")
+
+
+def _hints(path: Path, hints: Any) -> tuple[str, ...]:
+    if isinstance(hints, str):
+        raise ValueError(f"the exercise {path}: HINTS is one text; one hint is HINTS = ({hints!r:.40},)")
+    return tuple(hints)
+
+
 def read(path: Path) -> Exercise:
     """The exercise in a file; a ValueError that says what the file lacks."""
     found: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
@@ -134,15 +155,8 @@ def read(path: Path) -> Exercise:
     except (Exception, SystemExit) as e:
         raise ValueError(f"the exercise {path} cannot be read: {type(e).__name__}: {e}") from e
     _whole(path, found)
-    if not isinstance(found["CHECKS"], dict):
-        raise ValueError(f"the exercise {path}: CHECKS is {found['CHECKS']!r:.60}, and no dict by name. {FORM}")
-    for check, given in found["CHECKS"].items():
-        if not any(kind <= given.keys() for kind in KINDS):
-            raise ValueError(
-                f"the exercise {path}: check {check!r} has {', '.join(given)}; it needs f and df, or forward, backward "
-                f"and inputs, or step and optimizer"
-            )
-    fitting, hints = found.get("FITTING", {}), tuple(found["HINTS"])
+    _checked(path, found["CHECKS"])
+    fitting, hints = found.get("FITTING", {}), _hints(path, found["HINTS"])
     if wrong := [
         n for n in fitting.values() if not isinstance(n, str) and not (isinstance(n, int) and 0 < n <= len(hints))
     ]:

@@ -28,7 +28,7 @@ LEGEND = {
     BORROWED: "refused: not derived by hand, but by a library, differences or complex numbers",
     ERROR: "cannot be judged: it raises an error, is not Python, or returns no gradient",
     LATE: "took too long: it did not end within the seconds of --limit",
-    FAULTY: "cannot be judged, and the fault is the exercise's, as said below",
+    FAULTY: "not counted: the fault is the exercise's, as said below",
     MISSING: "not handed in",
 }
 MARK = MARKS | {MISSING: "–"}
@@ -76,7 +76,7 @@ def grade(root: Path, console: Console, folder: Path | None, how: How) -> int:
     show(found, console, [n for n in exercises if n not in wanted], bool(how.asked))
     suites = files.junit(files.junit_suite(who, cases(who, mine, exercises)) for who, mine in by_learner(found).items())
     files.write(how.json_file, how.junit_file, plain(found), suites)
-    return 0 if all(j.good for j in found.values()) else 1
+    return 2 if any(j.outcome == FAULTY for j in found.values()) else 0 if all(j.good for j in found.values()) else 1
 
 
 def class_of(root: Path, exercises: Mapping[str, Exercise]) -> Class:
@@ -134,8 +134,8 @@ def by_learner(found: Found) -> dict[str, dict[str, Judgement]]:
 def show(found: Found, console: Console, not_asked: Sequence[str], chosen: bool) -> None:
     """The table, what its marks mean, and what is not counted in it."""
     console.print(table(found))
-    good = sum(j.good for j in found.values())
-    console.print(f"\n{good} of {len(found)} right.")
+    counted = [j for j in found.values() if j.outcome != FAULTY]
+    console.print(f"\n{sum(j.good for j in counted)} of {len(counted)} right.")
     console.print(legend(Counter(j.outcome for j in found.values())))
     for text in dict.fromkeys(f"{name}: {t}" for (_, name), j in found.items() if j.outcome == FAULTY for t in j.said):
         console.print(f"\nThe exercise {text}", markup=False)
@@ -161,8 +161,8 @@ def table(found: Found) -> Table:
     for heading in ("learner", "right", "not right"):
         made.add_column(heading, no_wrap=heading == "right", overflow="fold")
     for who, mine in by_learner(found).items():
-        good = sum(j.good for j in mine.values())
-        made.add_row(who, f"{good}/{len(mine)}", "\n".join(not_right(mine)))
+        counted = [j for j in mine.values() if j.outcome != FAULTY]
+        made.add_row(who, f"{sum(j.good for j in counted)}/{len(counted)}", "\n".join(not_right(mine)))
     return made
 
 

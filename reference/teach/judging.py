@@ -33,6 +33,7 @@ SURE = 0.5  # score of a suspect below which no name is given
 QUOTIENT = "differences of the forward pass, as (f(x + h) − f(x − h))/2h. Here the derivative is written as a formula."
 
 
+@np.errstate(all="ignore")  # what overflows on numbers that are tried is no concern of a learner's
 def judge(exercise: Exercise, solution: Path) -> Judgement:
     """The judgement of this file. It runs what is in the file."""
     from .clashes import explained

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from . import alone
-from .exercise import Exercise, find, known
-from .judgement import BORROWED, CONVENTION, ERROR, FAULTY, LATE, RIGHT, UNFINISHED, WRONG, Judgement
+from .exercise import OURS, Exercise, find, known
+from .judgement import BORROWED, CONVENTION, ERROR, FAULTY, LATE, RIGHT, UNFINISHED, WRONG, Judgement, Unusable
 
 SIDES = {
     "forward": "the forward pass; the backward pass is right for it",
@@ -84,6 +84,17 @@ def listed(console: Console, folder: Path | None = None) -> None:
     console.print(str(progress_file()), soft_wrap=True, markup=False, highlight=False)
 
 
+def in_order(exercise: Exercise) -> None:
+    """ValueError, in a sentence, for somebody's exercise that could judge nobody."""
+    from .sound import sound  # which needs more than a list of exercises does
+
+    try:
+        if exercise.path.parent != OURS:
+            sound(exercise)
+    except Unusable as e:
+        raise ValueError(f"the exercise {exercise.path} is not handed out: {e.judgement.said[0]}") from e
+
+
 def hand_out(name: str, console: Console, folder: Path | None = None) -> None:
     """The file to fill in, in the current directory."""
     exercise = find(name, folder)
@@ -92,6 +103,7 @@ def hand_out(name: str, console: Console, folder: Path | None = None) -> None:
         raise ValueError(f"{path} is the exercise itself; call it from another folder, where the file to fill in goes")
     if path.exists():
         raise ValueError(f"{path} is there already; to judge it: manualbp learn {exercise.call} {path}")
+    in_order(exercise)
     path.write_text(exercise.sheet(str(path)), encoding="utf-8")
     console.print(
         f"{path}: {exercise.title}\nFill it in, then run: manualbp learn {exercise.call} {path}", highlight=False

@@ -280,7 +280,8 @@ def test_the_fault_of_an_exercise_is_told_once_in_the_grades():
     handed_in({"ours/two.py": TWO.replace(TRUTH, '"truth": lambda x, w: x * w')}, Path())
     handed_in({"ada/two.py": SOLVED, "ben/two.py": SOLVED})
     out = run("--grade", "class", "--exercises", "ours")
-    assert out.exit_code == 1
+    assert out.exit_code == 2
+    assert "0 of 0 right" in out.output
     assert out.output.count("gives another y than the forward pass in the STUB") == 1
     out = run("ours/two.py", "class/ada/two.py")
     assert out.exit_code == 2
@@ -293,3 +294,20 @@ def test_a_stub_that_is_to_be_mended_may_be_wrong(tmp_path):
     for name, code in {"two.py": broken, "solution.py": SOLVED}.items():
         (tmp_path / name).write_text(code, encoding="utf-8")
     assert judging.judge(read(tmp_path / "two.py"), tmp_path / "solution.py").good
+
+
+@pytest.mark.usefixtures("_in_this_process")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (TRUTH, '"truth": lambda x, w: x * w', "is not handed out: .* gives another y"),
+        ('"truth"', '"truht"', "has truht, none of f, df"),
+        ("HINTS = (", "HINTS = str(", "HINTS is one text"),
+    ],
+)
+def test_an_exercise_that_is_not_in_order_is_not_handed_out(old, new, says):
+    handed_in({"ours/two.py": TWO.replace(old, new)}, Path())
+    out = run("ours/two.py")
+    assert isinstance(out.exception, ValueError)
+    assert re.search(says, str(out.exception))
+    assert not Path("two.py").exists()

@@ -16,6 +16,7 @@ FITTING = {
     "C15": "The sum of the backward pass runs along the axis over which the forward pass divides.",
     "overflows": "Subtract the maximum of each row before the exponential: it cancels, and nothing exceeds e⁰ = 1.",
     "keepdims": "The sums of the rows have the shape (N,). To go with (N, C) they must be (N, 1).",
+    "dim=0": "The sum runs along each row, over the last axis, forward and back.",
     "sum has": 2,
     "lacks the factor": 2,
     "before the bracket": 2,

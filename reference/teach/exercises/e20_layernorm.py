@@ -17,6 +17,7 @@ FITTING = {
     "D03": 2,
     "D07": 1,
     "D09": 1,
+    "D10": 1,
     "another length": 1,
     "keepdims": 2,
     "gamma": 1,

@@ -12,6 +12,7 @@ HINTS = (
 )
 FITTING = {
     "C13": 2,
+    "Jacobian": 2,
     "G12": 3,
     "G13": 3,
     "gradient of": 3,

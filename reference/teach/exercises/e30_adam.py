@@ -16,6 +16,7 @@ FITTING = {
     "H01": 2,
     "bias correction": 2,
     "H02": 1,
+    "H07": 2,
     "H04": 3,
     "H06": "m is the mean of g, v that of g²: which β belongs to which?",
     "root": 3,
