@@ -90,12 +90,14 @@ def class_of(root: Path, exercises: Mapping[str, Exercise]) -> Class:
         for path in mine:
             if who.setdefault(names[path], path) != path:
                 others[path] = f"{who[names[path]].name} is the same exercise"
-    return Class(learners, others)
+    nobodys = names.keys() - others.keys() - {path for mine in learners.values() for path in mine.values()}
+    return Class(learners, others | dict.fromkeys(sorted(nobodys), "it is in no learner's folder"))
 
 
 def people(root: Path, paths: list[Path], names: Mapping[Path, str]) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder of a learner, with its files. What holds an exercise twice is a group of learners."""
-    if direct := [p for p in paths if p.parent == root]:
+    """Each folder of a learner, with its files. What holds an exercise twice is a group of learners; what stands beside
+    folders is nobody's."""
+    if (direct := [p for p in paths if p.parent == root]) and len(direct) == len(paths):
         yield root, direct
     for folder in sorted(f for f in root.iterdir() if f.is_dir() and not hidden(f.relative_to(root))):
         below = [p for p in paths if folder in p.parents]

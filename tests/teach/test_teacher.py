@@ -311,3 +311,11 @@ def test_an_exercise_that_is_not_in_order_is_not_handed_out(old, new, says):
     assert isinstance(out.exception, ValueError)
     assert re.search(says, str(out.exception))
     assert not Path("two.py").exists()
+
+
+@pytest.mark.usefixtures("_in_this_process")
+def test_a_solution_beside_the_learners_folders_is_nobodys():
+    handed_in({"tanh.py": SOLVED, "ada/tanh.py": SOLVED})
+    out = run("--grade", "class")
+    assert "class/tanh.py is left out: it is in no learner's folder" in out.output
+    assert "of 1 right" in out.output
