@@ -16,6 +16,7 @@ FUNCTIONS = {
     "sigmoid", "softplus", "expm1", "log1p", "mod", "arg", "argmax", "relu", "lr", "diag", "tr", "det", "trunc",
     "floor", "round", "clamp", "median", "Dropout", "Bernoulli", "E", "P", "U",
 }  # fmt: skip
+ENGLISH = {"round", "sign", "floor", "median"}  # functions before what they are taken of, else words
 WORDS = {"a", "A", "I"}  # single letters that are words before a word
 D_WORDS = {"do"}  # a gradient, unless a word follows
 SHORT = {
@@ -82,6 +83,8 @@ def kind_of(found: list[tuple[str, str]], i: int) -> str:
         return kind
     after = found[i + 1][0:2] if i + 1 < len(found) else ("", "")
     base = re.split(rf"[_{COMBINING}]", text)[0]
+    if text in ENGLISH and (follows_a_word(found, i) or after[1] in ("", *ENDED) or two_letters(found, i)):
+        return "word"
     if text in FUNCTIONS or (after[1] == "(" and text[0].isupper() and len(text) > 1):
         return "name"
     if "_" in text and not (len(base) == 1 or is_gradient(base)):
@@ -108,6 +111,11 @@ def after_an_operator(found: list[tuple[str, str]], i: int) -> bool:
 def after_that(found: list[tuple[str, str]], i: int) -> bool:
     """Those that do, …"""
     return [text for _, text in found[max(0, i - 2) : i]] == ["that", " "]
+
+
+def two_letters(found: list[tuple[str, str]], i: int) -> bool:
+    """Is the next thing a word as short as "of" or "in"?"""
+    return [kind for kind, _ in found[i + 1 : i + 3]] == ["space", "latin"] and found[i + 2][1] in SHORT
 
 
 def follows_a_word(found: list[tuple[str, str]], i: int) -> bool:

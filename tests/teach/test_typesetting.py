@@ -23,6 +23,8 @@ def test_typesetting():
     assert mathml.prose("t₁ … t_L, `t_L`") == "t₁ … t<sub>L</sub>, <code>t_L</code>"
     assert mathml.prose("over `dim`, a < b") == "over <code>dim</code>, a &lt; b"
     assert "<mo>+=</mo>" in mathml.typeset("dz += dX")
+    assert mathml.typeset("the other way round, with a sign too many") == "the other way round, with a sign too many"
+    assert "sign</mi>" in mathml.typeset("dx = sign d · dy")
 
 
 def test_docstrings_are_read_by_their_headings():
