@@ -164,13 +164,18 @@ def identities() -> dict[type, type[Layer]]:
     return {getattr(place, name): cls for place, name, cls in places if isinstance(getattr(place, name, None), type)}
 
 
+def hooked(module: nn.Module) -> bool:
+    """Has it forward hooks of its own, which may change what it computes?"""
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    return any(hook not in modules.PLAIN for hook in hooks)
+
+
 def unreadable(module: nn.Module) -> str | None:
     """Why a module is not what its class says, or None."""
     module = parametrized.bare(module)
     if type(module) not in identities():
         return "that is a class of its own, or without a layer here"
-    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    if any(hook not in modules.PLAIN for hook in hooks) or module._backward_hooks or module._backward_pre_hooks:
+    if hooked(module) or module._backward_hooks or module._backward_pre_hooks:
         return "it has hooks, which change what it computes"
     return "its forward was replaced" if "forward" in vars(module) else None
 

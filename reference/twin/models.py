@@ -15,7 +15,7 @@ from manualbp.container import Container
 from manualbp.graph import Graph, Node
 
 from . import parametrized, passes
-from .layers import array, identities, read_as_it_is, to_torch, unreadable
+from .layers import array, hooked, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
 from .step import UnreadableError, located
 
@@ -102,8 +102,8 @@ def like_its_twin(module: nn.Module, layer: Layer) -> bool:
         return True
     twin = {name: parametrized.own_class(m) for name, m in to_torch(layer).named_modules() if name}
     own = dict(module.named_modules()) | {"": parametrized.bare(module)}
-    hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in own.values())
-    return {name: parametrized.own_class(m) for name, m in own.items() if name} == twin and not hooked
+    changed = any(hooked(m) or "forward" in vars(m) for m in own.values())
+    return {name: parametrized.own_class(m) for name, m in own.items() if name} == twin and not changed
 
 
 def sequence(model: nn.Module) -> Graph | None:
