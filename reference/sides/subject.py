@@ -18,8 +18,8 @@ class Subject:
     stateful = False  # does it keep its cache in itself?
     of_torch = False  # is its arithmetic torch's?
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
-    remade = False  # does every forward make its object anew, unless it goes on with the last?
-    goes_on = False
+    remade = False  # does every forward make its object anew?
+    goes_on = False  # does it go on with the last object all the same?
     accumulates = False  # is it meant to add its gradients up from call to call?
     random = False  # does it draw random numbers?
     format: str | None = None  # float16 or bfloat16 where it is run in that alone

@@ -74,32 +74,30 @@ def _batch_norm(
     input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
     momentum: float = 0.1, eps: float = 1e-5,
 ) -> Step:  # fmt: skip
-    _weight_first(weight, bias)
-    tracked = running_mean is not None
-    layer = make(
-        f"BatchNorm{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,
-        affine=weight is not None, track_running_stats=tracked, training=training,
-        **({"bias": False} if weight is not None and bias is None else {}),
-    )  # fmt: skip
-    counted = torch.tensor(0) if tracked else None  # the function has no such count, and with a momentum no use for it
-    params = held(
-        weight=weight, bias=bias, running_mean=running_mean, running_var=running_var, num_batches_tracked=counted
-    )
-    return Step(layer, input, params)
+    return _of_statistics("BatchNorm", input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def _instance_norm(
     input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
     use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Step:  # fmt: skip
+    given = running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    return _of_statistics("InstanceNorm", input, *given)
+
+
+def _of_statistics(
+    name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool,
+    momentum: float, eps: float,
+) -> Step:  # fmt: skip
+    """A norm that may keep running statistics, by the class of so many axes."""
     _weight_first(weight, bias)
     tracked = running_mean is not None
     layer = make(
-        f"InstanceNorm{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,
-        affine=weight is not None, track_running_stats=tracked, training=use_input_stats,
+        f"{name}{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,
+        affine=weight is not None, track_running_stats=tracked, training=training,
         **({"bias": False} if weight is not None and bias is None else {}),
     )  # fmt: skip
-    counted = torch.tensor(0) if tracked else None
+    counted = torch.tensor(0) if tracked else None  # the function has no such count, and with a momentum no use for it
     params = held(
         weight=weight, bias=bias, running_mean=running_mean, running_var=running_var, num_batches_tracked=counted
     )

@@ -16,6 +16,7 @@ from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
+from .randomness import where_asked
 from .step import swapped, tensors_in
 
 DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
@@ -51,8 +52,7 @@ MENDED: Mapping[Any, Any] = {
 
 def in_place(f: Any, x: torch.Tensor, *rest: Any, inplace: bool = False, **options: Any) -> torch.Tensor:
     """f of x, written into x where the caller wants it there."""
-    y = f(x, *rest, **options)
-    return x.copy_(y) if inplace else y
+    return where_asked(f(x, *rest, **options), x, inplace)
 
 
 def mended(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:

@@ -79,7 +79,7 @@ def _kept(rng: np.random.Generator, x: torch.Tensor, p: float, shared_axes: int 
     return (_uniform(rng, shape, x) >= p).to(x.dtype)
 
 
-def _where_asked(y: torch.Tensor, x: torch.Tensor, inplace: bool) -> torch.Tensor:
+def where_asked(y: torch.Tensor, x: torch.Tensor, inplace: bool) -> torch.Tensor:
     """y, in the place of x where that is asked for."""
     return x.copy_(y) if inplace else y
 
@@ -90,7 +90,7 @@ def _dropout(shared: Callable[[int], int]) -> Callable:
     def dropout(rng: Any, original: Any, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
         if not training or not 0 < p < 1:
             return original(x, p, training, inplace)
-        return _where_asked(x * _kept(rng, x, p, shared(x.ndim)) / (1 - p), x, inplace)
+        return where_asked(x * _kept(rng, x, p, shared(x.ndim)) / (1 - p), x, inplace)
 
     return dropout
 
@@ -101,7 +101,7 @@ def _alpha_dropout(features: bool) -> Callable:
             return original(x, p, training, inplace)
         kept = _kept(rng, x, p, x.ndim - 2 if features else 0)
         a = 1 / math.sqrt((1 - p) * (1 + p * ALPHA**2))
-        return _where_asked(a * (x * kept + ALPHA * (1 - kept)) - a * ALPHA * p, x, inplace)
+        return where_asked(a * (x * kept + ALPHA * (1 - kept)) - a * ALPHA * p, x, inplace)
 
     return dropout
 
@@ -113,7 +113,7 @@ def _rrelu(
     if not training:
         return original(x, lower, upper, training, inplace)
     slope = torch.from_numpy(np.asarray(rng.uniform(lower, upper, tuple(x.shape)))).to(x)
-    return _where_asked(torch.where(x > 0, x, x * slope), x, inplace)
+    return where_asked(torch.where(x > 0, x, x * slope), x, inplace)
 
 
 def _gumbel(
