@@ -136,8 +136,7 @@ def by_learner(found: Found) -> dict[str, dict[str, Judgement]]:
 def show(found: Found, console: Console, not_asked: Sequence[str], chosen: bool) -> None:
     """The table, what its marks mean, and what is not counted in it."""
     console.print(table(found))
-    counted = [j for j in found.values() if j.outcome != FAULTY]
-    console.print(f"\n{sum(j.good for j in counted)} of {len(counted)} right.")
+    console.print("\n{} of {} right.".format(*score(found.values())))
     console.print(legend(Counter(j.outcome for j in found.values())))
     for text in dict.fromkeys(f"{name}: {t}" for (_, name), j in found.items() if j.outcome == FAULTY for t in j.said):
         console.print(f"\nThe exercise {text}", markup=False)
@@ -163,9 +162,14 @@ def table(found: Found) -> Table:
     for heading in ("learner", "right", "not right"):
         made.add_column(heading, no_wrap=heading == "right", overflow="fold")
     for who, mine in by_learner(found).items():
-        counted = [j for j in mine.values() if j.outcome != FAULTY]
-        made.add_row(who, f"{sum(j.good for j in counted)}/{len(counted)}", "\n".join(not_right(mine)))
+        made.add_row(who, "{}/{}".format(*score(mine.values())), "\n".join(not_right(mine)))
     return made
+
+
+def score(judgements: Iterable[Judgement]) -> tuple[int, int]:
+    """How many are right, of those that count."""
+    counted = [j.good for j in judgements if j.outcome != FAULTY]
+    return sum(counted), len(counted)
 
 
 def not_right(mine: Mapping[str, Judgement]) -> Iterator[str]:

@@ -15,14 +15,14 @@ def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
     return v * (g / (v.norm(2, dim=axes, keepdim=True) if axes else v.abs()))
 
 
-def var_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.var(x, *rest, **options), torch.mean(x, **keep)
+def with_mean(spread: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.var_mean and std_mean: the spread, and the mean over the same axes."""
 
+    def both(x: Any, *rest: Any, **options: Any) -> Any:
+        keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
+        return spread(x, *rest, **options), torch.mean(x, **keep)
 
-def std_mean(x: Any, *rest: Any, **options: Any) -> Any:
-    keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
-    return torch.std(x, *rest, **options), torch.mean(x, **keep)
+    return both
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
@@ -222,8 +222,8 @@ def scatter_reduce_(x: Any, *args: Any, **options: Any) -> Any:
 
 EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch._weight_norm": weight_norm,
-    "torch.var_mean": var_mean,
-    "torch.std_mean": std_mean,
+    "torch.var_mean": with_mean(torch.var),
+    "torch.std_mean": with_mean(torch.std),
     "torch.broadcast_tensors": broadcast_tensors,
     "torch.pdist": pdist,
     "torch.addcmul": lambda input, tensor1, tensor2, value=1: input + value * (tensor1 * tensor2),
