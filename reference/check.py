@@ -34,6 +34,7 @@ from .sides.backends import EAGER, usable
 from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
 from .sides.compiled import Compiled, function_side
+from .sides.devices import CPU
 from .sides.function import Function
 from .sides.hand import Hand
 from .sides.module import given_module, twin_of
@@ -83,8 +84,8 @@ def check_gradients(
 def check_function(
     forward: Any, backward: Callable | None = None, *, inputs: Mapping[str, Spec], against: Any = None,
     get: Callable | None = None, set: Callable | None = None, options: Mapping[str, float] | None = None,
-    where: Callable | None = None, accumulates: bool = False, dtype: str | None = None, seed: int = 0,
-    title: str | None = None, torch: str = EAGER,
+    where: Callable | None = None, accumulates: bool = False, dtype: str | None = None, device: str = CPU,
+    seed: int = 0, title: str | None = None, torch: str = EAGER,
 ) -> Report:  # fmt: skip
     """A forward and a backward against a function of torch, on random inputs of several sizes.
 
@@ -104,6 +105,8 @@ def check_function(
     accumulates  gradients are meant to be added up from call to call, as torch's are
     dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
               float64, or that of the arrays in `inputs`
+    device    where it computes, as "cuda": it is given tensors there, laid out as its inputs would be; `against` stays
+              on the CPU
     torch     how `against` runs: "eager", as it is, or a backend of torch.compile, as "inductor"
 
     >>> check_function(affine_forward, affine_backward, against=torch.nn.functional.linear,
@@ -114,7 +117,7 @@ def check_function(
     title = title or getattr(forward, "__name__", type(forward).__name__)
     job = bring(
         forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
-        accumulates=accumulates, seed=seed, dtype=dtype,
+        accumulates=accumulates, seed=seed, dtype=dtype, device=device,
     )  # fmt: skip
     return _of(title, job, torch)
 

@@ -253,12 +253,12 @@ def choose(option: str, value: str, allowed: Any) -> None:
 
 def usable(device: str, dtype: str) -> None:
     """End with a message unless torch can compute in this dtype on this device."""
-    import torch
+    from .sides import devices
 
     try:
-        torch.zeros(1, device=device, dtype=getattr(torch, dtype))
-    except (RuntimeError, AssertionError, TypeError) as e:
-        fail(f"torch cannot use --device {device} with {dtype} here: {str(e).splitlines()[0]}")
+        devices.usable(device, dtype, f"--device {device}")
+    except ValueError as e:
+        fail(str(e))
 
 
 def fail(message: str) -> None:

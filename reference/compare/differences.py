@@ -101,9 +101,10 @@ class Near:
 
 def is_own_derivative(subject: Subject, trial: Trial, grads: Grads, only: Collection[str] | None = None) -> bool | None:
     """Are the gradients (or those of these names) the derivatives of the subject's own forward, along a random
-    direction of all their inputs?"""
+    direction of all their inputs? None where that cannot tell: its steps are of float64."""
     if trial.integers:
         return None
+    trial = trial.cast("float64")
     real = {n: a for n, a in trial.arrays.items() if np.asarray(a).dtype.kind == "f" and (only is None or n in only)}
     if any(not _fits(grads.get(n), a) for n, a in real.items()):
         return False
@@ -114,8 +115,12 @@ def is_own_derivative(subject: Subject, trial: Trial, grads: Grads, only: Collec
 
 
 def _of_shape(subject: Subject, trial: Trial) -> bool:
-    """Has the output of the own forward the shape of dy? It has not where the forward is not the one intended."""
-    y = flat(subject.fresh().forward({n: np.array(a) for n, a in trial.arrays.items()})[0])
+    """Has the output of the own forward the shape of dy? It has not where the forward is not the one intended, and
+    there is none where it takes shorter numbers alone."""
+    try:
+        y = flat(subject.fresh().forward({n: np.array(a) for n, a in trial.arrays.items()})[0])
+    except Exception:
+        return False
     dy = flat(trial.dy)
     return len(y) == len(dy) and all(d is None or np.shape(a) == np.shape(d) for a, d in zip(y, dy))
 

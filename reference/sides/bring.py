@@ -16,6 +16,7 @@ from ..compare.bound import distance, largest
 from ..draw.plans import EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
 from ..draw.specs import SPD, Spec
 from ..draw.trial import Trial
+from . import devices
 from .accepted import (
     DOMAINS,
     accept,
@@ -32,10 +33,11 @@ from .arguments import calling, order_of, taken_by
 from .around import Beside, OfComplex, Symmetric, WithConstants, pairs, truth_of_complex
 from .chance import Anew, Seeded, drawing_alike, draws, draws_apart, generators, keeps_generator
 from .chosen import GivenCode, chosen, copies
+from .devices import CPU
 from .formats import checked
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, numbers_in, sorted_out
-from .precision import FLOAT64, Precision, in_another, precision_of
+from .precision import FLOAT64, NeedsAgainstError, Precision, in_another, precision_of, wide
 from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
@@ -61,7 +63,7 @@ class Brought:
 def bring(
     forward: Any, backward: Callable | None, inputs: Mapping[str, Any], against: Any, *, get: Callable | None = None,
     put: Callable | None = None, options: Mapping[str, float] | None = None, where: Callable | None = None,
-    accumulates: bool = False, seed: int = 0, dtype: str | None = None,
+    accumulates: bool = False, seed: int = 0, dtype: str | None = None, device: str = CPU,
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
     specs, fixed = sorted_out(inputs)
@@ -71,7 +73,7 @@ def bring(
     if where is not None and not callable(where):
         raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     if precision.low and against is None:
-        raise ValueError(_NO_GOLDEN.format(precision.low))
+        raise NeedsAgainstError(precision.low)
     options = {**(options or {}), **numbers_in(fixed)}
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
@@ -80,20 +82,15 @@ def bring(
     given = GivenCode(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
     pool = constants((forward, backward, against), options)
     drawn = Inputs({n: specs[n] for n in names}, where, pool)
-    made = partial(_Bringing, given, order, drawn, declared, against, seed)
+    devices.usable(device, dtype, f"device={device!r}")
+    made = partial(_Bringing, given, order, drawn, declared, against, seed, device)
     try:
-        return made(precision).brought(options)
+        return made(precision=precision).brought(options)
     except ValueError as e:
         if precision.dtype is not None or not isinstance(e.__cause__, Exception) or is_ours(e.__cause__):
             raise
-        brought, told = in_another(lambda other: made(other).brought(options), e)
+        brought, told = in_another(lambda other: made(precision=other).brought(options), e)
         return replace(brought, notes=(told, *brought.notes))
-
-
-_NO_GOLDEN = (
-    'dtype="{0}" takes `against`, torch code of the function intended, of real numbers: gradients in {0} are judged '
-    "beside its own in float64, and differences of a forward see nothing in so few bits"
-)
 
 
 def bring_pointwise(
@@ -105,10 +102,10 @@ def bring_pointwise(
     if truth is not None and not callable(truth):
         raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
     if precision.low and truth is None:
-        raise ValueError(_NO_GOLDEN.format(precision.low))
+        raise NeedsAgainstError(precision.low)
     inputs = Inputs(specs, constants=constants(functions, {}))
     given = GivenCode(functions[0], functions[1], ("x",), {})
-    bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision)
+    bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision=precision)
     subject = precision.around(subject)
     trials, notes = bringing.accepted(subject, truth, bringing.trials())
     return Brought(subject, truth, trials, {}, notes, precision=precision)
@@ -138,6 +135,7 @@ class _Bringing:
     declared: tuple[str, ...]
     against: Any
     seed: int
+    device: str = CPU
     precision: Precision = FLOAT64
 
     def brought(self, options: Mapping[str, float]) -> Brought:
@@ -163,8 +161,8 @@ class _Bringing:
             subject = OfComplex(subject, of_complex)
             truth = truth and truth_of_complex(truth, self.given.names, of_complex)
             accepted = [replace(t, x=_as_pairs(t.arrays)) for t in accepted]
-        if self.precision.low and (truth is None or of_complex):
-            raise ValueError(_NO_GOLDEN.format(self.precision.dtype))
+        if (self.precision.low and of_complex) or (truth is None and not wide(subject, accepted[0])):
+            raise NeedsAgainstError(self.precision.dtype or "float32")
         told = tuple(dict.fromkeys((*notes, *said)))
         return Brought(subject, truth, accepted, options, told, differs, self.precision)
 
@@ -223,12 +221,21 @@ class _Bringing:
             try:
                 outputs, left_out = (None, ()) if truth is None else _of_truth(truth, trial)
                 given = replace(self.given, constant=(*self.declared, *left_out))
-                return self.precision.around(chosen(given, self.precision.given(trial), outputs, self.order)), left_out
+                return self._in_form(given, trial, outputs), left_out
             except RefusedError as e:
                 refused.append(e.on(trial.sizes))
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
         raise none_accepted(refused, trials)
+
+    def _in_form(self, given: GivenCode, trial: Trial, outputs: int) -> Subject:
+        """The subject as it takes arrays of float64, whatever it takes itself."""
+        arrays = self.precision.given(trial)
+        if self.device == CPU:
+            return self.precision.around(chosen(given, arrays, outputs, self.order))
+        tensors = {n: devices.moved(a, self.device) for n, a in arrays.items()}
+        subject = chosen(given, tensors, outputs, self.order)
+        return self.precision.around(devices.SubjectOnDevice(subject, self.device))
 
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial

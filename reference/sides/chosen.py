@@ -110,7 +110,8 @@ def _with_parameters(module: nn.Module, own: Mapping[str, torch.Tensor]) -> nn.M
     """A copy with these tensors for its parameters, tied ones too, in their precision. They stay there: a checkpoint
     runs its forward once more in the backward pass."""
     dtype = next((t.dtype for t in own.values() if t.is_floating_point()), torch.float64)
-    copied = copy.deepcopy(module).to(dtype)
+    device = next((t.device for t in own.values()), None)
+    copied = copy.deepcopy(module).to(device, dtype)
     named = dict(copied.named_parameters())
     tensors = {id(named[n]): t for n, t in own.items()}
     for inside in copied.modules():
@@ -270,15 +271,17 @@ def _ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
 
 
 def upstream(y: Tree, seed: int = 0) -> Tree:
-    """A random upstream gradient of the shape of the output."""
+    """A random upstream gradient of the shape of the output, and in its dtype."""
     rng = np.random.default_rng(seed)
 
     def of(a: Any) -> Any:
-        d = np.asarray(rng.standard_normal(np.shape(a)))
-        return d + 1j * rng.standard_normal(np.shape(a)) if np.asarray(a).dtype.kind == "c" else d
+        d, dtype = np.asarray(rng.standard_normal(np.shape(a))), np.asarray(a).dtype
+        if dtype.kind == "c":
+            return (d + 1j * rng.standard_normal(np.shape(a))).astype(dtype)
+        return d.astype(dtype) if is_real(a) else d
 
     return tree_map(of, y)
 
 
 def copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: np.array(a) for n, a in arrays.items()}
+    return {n: a.clone() if isinstance(a, torch.Tensor) else np.array(a) for n, a in arrays.items()}

@@ -117,9 +117,18 @@ def as_tensor(a: Any) -> torch.Tensor:
 
 def shared(a: Any) -> torch.Tensor:
     """A tensor on the memory of an array, so that what is written into it is seen; a copy where that cannot be."""
+    if isinstance(a, torch.Tensor):
+        return a
     a = np.asarray(a)
     usable = a.flags.writeable and all(s >= 0 for s in a.strides)
     return tensor_of(a if usable else np.array(a))
+
+
+def upstream_of(y: Tree, dy: Tree) -> Tree:
+    """dy as tensors of the shape and dtype that the outputs have, as autograd gives it."""
+    if isinstance(y, tuple):
+        return tuple(map(upstream_of, y, dy))
+    return shared(dy).reshape(y.shape).to(y.dtype) if isinstance(y, torch.Tensor) else shared(dy)
 
 
 def as_arrays(y: Any) -> Tree:

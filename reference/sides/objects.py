@@ -9,7 +9,7 @@ import torch
 
 from .arguments import required
 from .forms import taken
-from .gradients import arrays_of, is_real, keyed, named, plain, shared, spelled
+from .gradients import array, arrays_of, is_real, keyed, named, plain, spelled, upstream_of
 from .pair import tensors_of
 from .subject import Subject
 
@@ -74,12 +74,12 @@ class Object(Subject):
                 set_parameter(self.obj, name, given[name], i)
         with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
             y = getattr(self.obj, self.f)(*(given[n] for n in self.of_call))
-        return arrays_of(plain(y)), (y, {n: np.array(arrays[n]) for n in self.own}, given)
+        return arrays_of(plain(y)), (y, {n: np.array(array(arrays[n])) for n in self.own}, given)
 
     def backward(self, dy, cache):
-        _, before, given = cache
+        y, before, given = cache
+        dy = upstream_of(plain(y), dy) if self.of_torch else dy
         each = tuple(dy) if isinstance(dy, tuple) and len(self.takes) == len(dy) > 1 else (dy,)
-        each = tuple(tuple(map(shared, d)) if isinstance(d, tuple) else shared(d) for d in each * self.of_torch) or each
         with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
             found = arrays_of(getattr(self.obj, self.b)(*(each if self.takes else ())))
         grads = self._returned(found, given)
@@ -124,24 +124,24 @@ class Object(Subject):
         return (before - after) / rate
 
 
-def set_parameter(obj: Any, name: str, array: Any, index: int | None = None) -> None:
+def set_parameter(obj: Any, name: str, value: Any, index: int | None = None) -> None:
     """Where an object keeps a parameter: obj.params[name], at its place in the list obj.params, or obj.name."""
     params = getattr(obj, "params", None)
     if isinstance(params, dict):
-        params[name] = array
+        params[name] = value
         return
     if isinstance(params, (list, tuple)) and index is not None and index < len(params):
-        obj.params = type(params)(array if i == index else p for i, p in enumerate(params))
+        obj.params = type(params)(value if i == index else p for i, p in enumerate(params))
         grads = getattr(obj, "grads", None)
-        if isinstance(grads, list) and index < len(grads) and np.shape(grads[index]) != np.shape(array):
-            grads[index] = np.zeros_like(array)
+        if isinstance(grads, list) and index < len(grads) and np.shape(grads[index]) != np.shape(value):
+            grads[index] = np.zeros_like(value)
         if not hasattr(obj, name):
             return
     held: Any = getattr(obj, name, None)
     if _is_holder(held):
-        held.data = array
+        held.data = value
     else:
-        setattr(obj, name, array)
+        setattr(obj, name, value)
 
 
 def _is_holder(held: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from .forms import CallForm
-from .gradients import arrays_of, named, plain, shared
+from .gradients import arrays_of, named, plain, shared, upstream_of
 from .subject import Subject
 
 Call = Callable[[Mapping[str, Any]], Any]
@@ -32,7 +32,7 @@ class Pair(Subject):
     def backward(self, dy, cache):
         kept, y, given = cache
         if self.of_torch:
-            dy = tuple(map(shared, dy)) if isinstance(dy, tuple) else shared(dy)
+            dy = upstream_of(plain(y), dy)
         with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
             found = self.b(*self.form.arguments(dy, y, kept, given))
         return named(arrays_of(found) if self.of_torch else found, self.names, given, self.constant)

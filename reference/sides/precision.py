@@ -13,6 +13,16 @@ from .formats import LOW, Narrow, narrowed, rounded
 from .subject import Subject
 
 
+class NeedsAgainstError(ValueError):
+    """Code of few bits is to be judged by its own differences."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(
+            f"code in {dtype} takes `against`, torch code of the function intended, of real numbers: gradients in "
+            f"{dtype} are judged beside its own in float64, and differences of a forward see little in so few bits"
+        )
+
+
 @dataclass(frozen=True)
 class Precision:
     """dtype: None for float64, and for arrays as they are given; formats: of inputs that come in one of their own."""
@@ -68,11 +78,22 @@ def in_another(bring: Callable[[Precision], Any], refused: ValueError) -> tuple[
     for dtype in ("float32", "bfloat16", "float16"):
         try:
             brought = bring(Precision(dtype))
+        except NeedsAgainstError:
+            raise
         except Exception:  # it refuses this one, too
             continue
         said = str(refused).splitlines()[0]
         return brought, f'{said}. It was judged in {dtype}, which it takes; dtype="{dtype}" asks for that at once'
     raise refused
+
+
+def wide(subject: Subject, trial: Trial) -> bool:
+    """Does it take float64, too, in which differences of a forward see something?"""
+    try:
+        subject.fresh().forward({n: np.array(a) for n, a in trial.cast("float64").arrays.items()})
+    except Exception:
+        return False
+    return subject.format is None
 
 
 def _is_real(a: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from .arguments import order_of, parameters
-from .gradients import as_arrays, leaves_of, plain, shared
+from .gradients import as_arrays, leaves_of, plain, shared, upstream_of
 from .run import flat
 from .subject import Subject
 
@@ -40,7 +40,7 @@ class AutogradFunction(Subject):
             raise RuntimeError("no output needs a gradient then")
         if not outputs:
             return dict.fromkeys(wanted)
-        found = _differentiated([a for a, _ in outputs], list(wanted.values()), [_upstream(d, a) for a, d in outputs])
+        found = _differentiated([a for a, _ in outputs], list(wanted.values()), [upstream_of(a, d) for a, d in outputs])
         return {n: None if g is None else as_arrays(g) for n, g in zip(wanted, found)}
 
 
@@ -55,10 +55,6 @@ def _differentiated(outputs: list, inputs: list, upstream: list) -> list[torch.T
         t.grad = None
     torch.autograd.backward(outputs, upstream, retain_graph=True)
     return [t.grad for t in inputs]
-
-
-def _upstream(d: Any, y: torch.Tensor) -> torch.Tensor:
-    return shared(d).reshape(y.shape).to(y.dtype)
 
 
 def function_of(f: Any) -> type | None:

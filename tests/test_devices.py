@@ -1,0 +1,144 @@
+"""Code for a device, here the CPU by another name, which goes the same way; and code for float32 alone."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from reference import check_function
+from reference.sides import devices
+
+SHAPES = {"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)}
+THERE = "cpu:0"
+
+
+class Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w, b):
+        ctx.save_for_backward(x, w)
+        return x @ w.T + b
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, w = ctx.saved_tensors
+        return dy @ w, dy.T @ x, dy.sum(0)
+
+
+class Flat(torch.autograd.Function):
+    """Takes memory for contiguous that may not be, as a kernel does that is given a pointer."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, dy):
+        memory = torch.cat([dy.as_strided((min(dy.numel(), _reach(dy)),), (1,)), dy.new_zeros(dy.numel())])
+        return 2 * memory[: dy.numel()].reshape(dy.shape)
+
+
+def _reach(t):
+    return 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride()))
+
+
+class Module(torch.nn.Module):
+    def forward(self, x):
+        self.y = torch.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+def affine(x, w, b):
+    return torch.addmm(b, x, w.T), (x, w)
+
+
+def affine_backward(dy, cache):
+    x, w = cache
+    return torch.matmul(dy, w), dy.T @ x, dy.sum(0)
+
+
+def writes(dy, cache):
+    x, w = cache
+    return dy @ w, dy.T @ x.mul_(2), dy.sum(0)
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "given", [(Affine,), (Affine.apply,), (affine, affine_backward)], ids=["class", "apply", "pair"]
+)
+def test_code_on_a_device_is_judged(given, dtype):
+    assert check_function(*given, against=F.linear, inputs=SHAPES, device=THERE, dtype=dtype)
+
+
+def test_a_module_with_a_backward_is_judged_on_a_device():
+    assert check_function(Module, against=torch.tanh, inputs={"x": ("N", "D")}, device=THERE)
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_what_is_written_on_a_device_is_seen(dtype):
+    report = check_function(affine, writes, against=F.linear, inputs=SHAPES, device=THERE, dtype=dtype)
+    assert report.verdict == "wrong"
+    assert "backward changes the input x in place" in str(report)
+
+
+def test_memory_on_a_device_is_laid_out_as_here():
+    for device in ("cpu", THERE):
+        report = check_function(Flat, against=lambda x: 2 * x, inputs={"x": ("N", "D")}, device=device)
+        assert report.wrong_side == "contract", device
+        assert "transposed in memory" in str(report)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(3, 4).T,
+        np.arange(24.0).reshape(3, 8)[:, ::2],
+        np.broadcast_to(np.float32(3), (2, 3)),
+        np.zeros((0, 3)),
+        np.arange(3),
+        np.array(2.0),
+    ],
+)
+def test_a_tensor_on_a_device_has_the_steps_of_its_array(array):
+    there = devices.moved(array, THERE)
+    assert np.array_equal(there.numpy(), array)
+    assert there.dtype == torch.from_numpy(np.array(array)).dtype
+    if array.flags.writeable and array.size:
+        assert [s * array.itemsize for s in there.stride()] == [*array.strides]
+
+
+def test_a_device_that_is_not_here_is_told():
+    with pytest.raises(ValueError, match="torch cannot use device='nowhere'"):
+        check_function(Affine, against=F.linear, inputs=SHAPES, device="nowhere")
+
+
+def only(dtype):
+    def forward(x, w, b):
+        if x.dtype != dtype:
+            raise TypeError(f"{dtype} alone")
+        return affine(x, w, b)
+
+    return forward
+
+
+def twice(dy, cache):
+    dx, dw, db = affine_backward(dy, cache)
+    return dx, 2 * dw, db
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_tensors_of_one_dtype_alone_are_judged_in_it(dtype):
+    forward = only(getattr(torch, dtype))
+    for said in (None, dtype):
+        right = check_function(forward, affine_backward, against=F.linear, inputs=SHAPES, dtype=said)
+        assert right, right
+        assert not any("error" in note for note in right.notes)
+        wrong = check_function(forward, twice, against=F.linear, inputs=SHAPES, dtype=said)
+        assert (wrong.verdict, wrong.culprit) == ("wrong", "dw")
+
+
+def test_code_of_few_bits_without_against_is_told_what_it_takes():
+    with pytest.raises(ValueError, match="float32 takes `against`"):
+        check_function(only(torch.float32), affine_backward, inputs=SHAPES)
