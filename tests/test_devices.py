@@ -1,5 +1,7 @@
 """Code for a device, here the CPU by another name, which goes the same way; and code for float32 alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from reference import check_function
 from reference.sides import devices
 
 SHAPES = {"x": ("N", "D"), "w": ("M", "D"), "b": ("M",)}
-THERE = "cpu:0"
+THERE = "cuda" if torch.cuda.is_available() else "cpu:0"
 
 
 class Affine(torch.autograd.Function):
@@ -142,3 +144,87 @@ def test_tensors_of_one_dtype_alone_are_judged_in_it(dtype):
 def test_code_of_few_bits_without_against_is_told_what_it_takes():
     with pytest.raises(ValueError, match="float32 takes `against`"):
         check_function(only(torch.float32), affine_backward, inputs=SHAPES)
+
+
+TURNS = itertools.count()
+
+
+def summed(a):
+    """The sum over the first axis, in another order every time, as atomic additions make it."""
+    start, total = next(TURNS), 0.0
+    for i in range(len(a)):
+        total = total + a[(start + i) % len(a)]
+    return total
+
+
+def sine(x):
+    return summed(np.sin(x)), x
+
+
+def in_another_order(dy, cache):
+    x, w = cache
+    return dy @ w, summed(dy[:, :, None] * x[:, None, :]), summed(dy)
+
+
+def test_sums_in_another_order_every_time_are_no_mistake():
+    arrays = (lambda x, w, b: (x @ w.T + b, (x, w)), in_another_order)
+    report = check_function(*arrays, against=F.linear, inputs=SHAPES)
+    assert report.verdict == "rounding"
+    assert any("differs by rounding from pass to pass" in note for note in report.notes)
+    report = check_function(
+        sine, lambda dy, x: dy * np.cos(x), against=lambda x: x.sin().sum(0), inputs={"x": ("N", "D")}
+    )
+    assert report.verdict == "rounding"
+
+
+def test_what_is_left_of_the_last_pass_is_one():
+    kept = []
+
+    def backward(dy, cache):
+        x, w = cache
+        kept.append(1 + 1e-9 * len(kept))
+        return dy @ w, dy.T @ x * kept[-1], dy.sum(0)
+
+    assert not check_function(lambda x, w, b: (x @ w.T + b, (x, w)), backward, against=F.linear, inputs=SHAPES)
+
+
+def ten_bits(t):
+    """float32 as a matrix product in TF32 sees it."""
+    return (
+        ((t.contiguous().view(torch.int32) + 2**12) & -(2**13)).view(torch.float32) if t.dtype == torch.float32 else t
+    )
+
+
+def tf32(factor=1.0, alone=True):
+    """A network of two layers whose products are made in TF32. alone: does it take float32 alone?"""
+
+    def product(a, b):
+        if alone and a.dtype != torch.float32:
+            raise TypeError("float32 is wanted")
+        return ten_bits(a) @ ten_bits(b)
+
+    class Network(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w, v):
+            h = torch.tanh(product(x, w.T))
+            ctx.save_for_backward(x, w, v, h)
+            return product(h, v.T)
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, w, v, h = ctx.saved_tensors
+            dz = product(dy, v) * (1 - h * h)
+            return product(dz, w), factor * product(dz.T, x), product(dy.T, h)
+
+    return Network
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "coarse"), (1.02, "wrong"), (2.0, "wrong")])
+def test_products_in_tf32_are_coarse_and_told(factor, verdict, alone):
+    inputs = {"x": ("N", "D"), "w": ("H", "D"), "v": ("M", "H")}
+    report = check_function(
+        tf32(factor, alone), against=lambda x, w, v: torch.tanh(x @ w.T) @ v.T, inputs=inputs, dtype="float32"
+    )
+    assert report.verdict == verdict, report
+    assert ("allow_tf32 = False" in str(report)) == (verdict == "coarse")

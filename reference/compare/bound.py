@@ -17,8 +17,8 @@ In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32
 All are the largest entries of the tensor. The strict bound is a part of every other, so what stays within it passes
 whatever more runs would say; they are made only where it is exceeded. A wrong formula does not loosen the bound, since
 every precision shares the mistake; and what the judged side does in another precision counts at most √ε S, half of the
-digits, or CAP times what torch's rounding and the strict bound come to (`capped`), so that code which is bad in a
-precision that it was not made for gets no more room for it.
+digits (2⁻¹⁶ S in float32), or CAP times what torch's rounding and the strict bound come to (`capped`), so that code
+which is bad in a precision that it was not made for gets no more room for it, nor what TF32 leaves of float32.
 """
 
 import numpy as np
@@ -26,9 +26,10 @@ import numpy as np
 from manualbp.base import Array
 
 FACTOR = 16.0
-CAP = 64.0
 RATIO = 2.0**-29  # of float64's precision to float32's
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
+HALF = {"float64": 2.0**-26, "float32": 2.0**-16}  # of the largest entry, and
+CAP = {"float64": 64.0, "float32": 16.0}  # times torch's rounding: in float32 both stay below what TF32 rounds, 2⁻¹¹
 LEAST = {dtype: float(np.finfo(dtype).tiny) / eps for dtype, eps in EPS.items()}
 WIDE = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)  # on some platforms longdouble is double
 
@@ -58,7 +59,7 @@ def measured(
 
 def most(s: float, least: float, dtype: str) -> float:
     """How much of the judged side's own rounding counts, where torch's and the last bits come to `least`."""
-    return EPS[dtype] ** 0.5 * s / FACTOR + CAP * least
+    return HALF[dtype] * s / FACTOR + CAP[dtype] * least
 
 
 def largest(a: Array) -> float:

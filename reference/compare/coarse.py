@@ -18,7 +18,7 @@ from ..diagnose.evidence import Evidence
 from ..draw.plans import ONE
 from ..draw.trial import Trial
 from ..sides.eager import Eager, Rounding
-from ..sides.formats import LOW, UNIT, rounded
+from ..sides.formats import LOW, TF32, UNIT, rounded
 from ..sides.function import Function
 from ..sides.run import GRADIENT, OUTPUT, Run, flat
 from ..sides.side import Side
@@ -36,6 +36,13 @@ FACTORS = (2.0, 0.5, -1.0, -2.0, 3.0, 4.0, 0.25)
 SHORT = ("bfloat16", "float16", "float32")  # the shorter first
 
 
+_OF_TF32 = (
+    "the error is that of TF32, of 10 bits, in which GPUs multiply matrices unless they are told otherwise: "
+    'tl.dot(…, input_precision="ieee"), torch.backends.cuda.matmul.allow_tf32 = False, '
+    "torch.backends.cudnn.allow_tf32 = False"
+)
+
+
 @dataclass(frozen=True)
 class Coarse:
     """Right to so many digits. format: in which it is right; inside: are all of its numbers of this format?"""
@@ -45,6 +52,8 @@ class Coarse:
     inside: bool = False
 
     def __str__(self) -> str:
+        if self.format == TF32:
+            return f"right to {self.digits} digits; {_OF_TF32}"
         if self.inside:
             cause = f"all its numbers are of {self.format}, in which it is computed inside"
         elif self.format:
@@ -57,18 +66,20 @@ class Coarse:
 
 
 def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
-    """How coarse a side is that is not right in float64; None if it is wrong."""
+    """How coarse a side is that is not right in float64, or float32; None if it is wrong."""
     failed = [(trial, found) for trial, found in tried if found.wrong and trial.kind != ONE]
     odd = [(trial, found) for trial, found in tried if found.wrong and trial.kind == ONE]
     off = max((_relative(t) for _, found in failed for t in found.wrong), default=math.inf)
-    if off >= 1 or any(found.dtype != "float64" for _, found in failed) or not _throughout([f for _, f in failed]):
+    dtypes = {found.dtype for _, found in failed}
+    if off >= 1 or not dtypes <= {"float64", "float32"} or not _throughout([f for _, f in failed]):
         return None
     digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
-    for name in dict.fromkeys((of or "float32", "float32")):
+    in_float32 = "float32" in dtypes
+    for name in filter(None, (of, TF32) if in_float32 else dict.fromkeys((of or "float32", "float32"))):
         near = all(_as_near(UNIT[name], *each) for each in odd)
         if near and all(_right_in(name, hand, torch, trial) for trial, _ in failed):
             return Coarse(digits, name, name == of)
-    near = all(_as_near(off, *each) for each in odd)
+    near = all(_as_near(off, *each) for each in odd) and not in_float32
     return Coarse(digits, None) if digits >= DIGITS and near else None
 
 
@@ -123,11 +134,12 @@ def _right_in(name: str, hand: Side, torch: Side, trial: Trial) -> bool:
     """Is what it gives in float64 right on these numbers, as seen in a shorter format?"""
     try:
         with np.errstate(all="ignore"):
-            if name not in LOW:
-                found = compare(_Seen(hand), torch, trial.cast(name))
+            if name not in (*LOW, TF32):
+                found = compare(_Cast(hand, "float64"), torch, trial.cast(name))
             elif isinstance(torch, Function):
-                low = Low(name, (Eager(torch.f, format=name), Rounding(torch.f, format=name)))
-                found = compare_low(hand, torch, low, low.rounded(trial))
+                eager = () if name == TF32 else (Eager(torch.f, format=name),)
+                low = Low(name, (*eager, Rounding(torch.f, format=name)))
+                found = compare_low(_Cast(hand, trial.dtype), torch, low, low.rounded(trial.cast("float64")))
             else:
                 return False
     except Exception:  # it does not take such numbers
@@ -136,13 +148,14 @@ def _right_in(name: str, hand: Side, torch: Side, trial: Trial) -> bool:
 
 
 @dataclass(frozen=True)
-class _Seen(Side):
-    """A side as it is in float64, its results rounded to the precision of the trial."""
+class _Cast(Side):
+    """A side as it is in another dtype, its results in that of the trial."""
 
     of: Side
+    dtype: str
 
     def run(self, trial: Trial) -> Run:
-        found = self.of.run(trial.cast("float64"))
+        found = self.of.run(trial.cast(self.dtype))
         return {n: a.astype(trial.dtype) if a is not None and a.dtype.kind == "f" else a for n, a in found.items()}
 
 

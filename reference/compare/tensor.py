@@ -133,6 +133,16 @@ def finite_on_one_side(hand: Array | None, other: Array | None, sides: Sides = B
     return None
 
 
+def near(a: Any, b: Any, room: float) -> bool:
+    """The same numbers, or finite ones at the same places that are no farther apart than `room`."""
+    if same(a, b) or a is None or b is None or np.shape(a) != np.shape(b):
+        return same(a, b)
+    finite = np.isfinite(a)
+    return (
+        room > 0 and np.array_equal(finite, np.isfinite(b)) and same(a[~finite], b[~finite]) and distance(a, b) <= room
+    )
+
+
 def same(a: Any, b: Any) -> bool:
     """The same numbers, NaN included, for which a look of its own is taken: it is the dearer one."""
     return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")

@@ -95,7 +95,8 @@ def draws(subject: Subject, trial: Trial, own: Held) -> bool:
 
 
 def _states(own: Held) -> tuple[str, ...]:
-    told = np.random.get_state(), random.getstate(), torch.get_rng_state().tolist()
+    there = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    told = np.random.get_state(), random.getstate(), *(t.tolist() for t in (torch.get_rng_state(), *there))
     return tuple(map(repr, (*told, *(g.bit_generator.state for g, _ in own))))
 
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from ..draw.trial import Trial
-from .formats import UNIT, widened
+from .formats import TF32, rounded, widened
 from .function import Function
 from .run import Run
 
@@ -44,15 +44,14 @@ class Rounding(Function):
     format: str = "bfloat16"
 
     def run(self, trial: Trial) -> Run:
-        with sdpa_kernel(SDPBackend.MATH), _RoundEach(self.format, trial.seed):
+        with sdpa_kernel(SDPBackend.MATH), _RoundEach(self.format):
             return super().run(trial)
 
 
 class _RoundEach(TorchDispatchMode):
-    def __init__(self, format: str, seed: int) -> None:
+    def __init__(self, format: str) -> None:
         super().__init__()
-        self.format, self.unit = getattr(torch, format), UNIT[format]
-        self.rng = torch.Generator().manual_seed(seed)
+        self.format = format
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -70,7 +69,9 @@ class _RoundEach(TorchDispatchMode):
     def _rounded(self, t: torch.Tensor) -> torch.Tensor:
         if not t.is_floating_point():
             return t
-        return t.to(self.format).to(t.dtype)
+        if self.format == TF32:
+            return torch.from_numpy(rounded(t.detach().numpy(), TF32)).to(t.dtype)
+        return t.to(getattr(torch, self.format)).to(t.dtype)
 
 
 @cache

@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # where torch is not installed, numbers are rounded all the s
 
 LOW = ("float16", "bfloat16")
 FORMATS = ("float64", "float32", *LOW)
-UNIT = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}  # half a unit of the last place of 1
-LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # the smallest number above 0
+TF32 = "TF32"  # float32 cut to 10 bits behind the point, in which GPUs multiply matrices; nothing is stored in it
+UNIT = {"float32": 2.0**-24, "float16": 2.0**-11, TF32: 2.0**-11, "bfloat16": 2.0**-8}  # half a last place of 1
+LEAST = {"float16": 2.0**-24, TF32: 2.0**-136, "bfloat16": 2.0**-133}  # the smallest number above 0
 
 
 def checked(dtype: str | None) -> str | None:
@@ -69,8 +70,18 @@ def widened(a: Any) -> Any:
 def rounded(a: Any, dtype: str) -> Any:
     """Real numbers rounded to a format, in float64."""
     a = np.asarray(a)
+    if a.dtype.kind != "f":
+        return a
     with np.errstate(all="ignore"):
-        return a.astype(numpy_dtype(dtype)).astype(np.float64) if a.dtype.kind == "f" else a
+        if dtype == TF32:
+            return _ten_bits(a.astype(np.float32)).astype(np.float64)
+        return a.astype(numpy_dtype(dtype)).astype(np.float64)
+
+
+def _ten_bits(a: Array) -> Array:
+    """float32 rounded to the nearest with 13 bits less; what is infinite or NaN stays."""
+    bits = (a.view(np.int32) + 2**12) & -(2**13)
+    return np.where(np.isfinite(a), bits.view(np.float32), a)
 
 
 def narrowed(a: Any, dtype: str) -> Array:

@@ -128,7 +128,7 @@ def upstream_of(y: Tree, dy: Tree) -> Tree:
     """dy as tensors of the shape and dtype that the outputs have, as autograd gives it."""
     if isinstance(y, tuple):
         return tuple(map(upstream_of, y, dy))
-    return shared(dy).reshape(y.shape).to(y.dtype) if isinstance(y, torch.Tensor) else shared(dy)
+    return shared(dy).reshape(y.shape).to(y) if isinstance(y, torch.Tensor) else shared(dy)
 
 
 def as_arrays(y: Any) -> Tree:
