@@ -105,7 +105,7 @@ def test_memory_on_a_device_is_laid_out_as_here():
 )
 def test_a_tensor_on_a_device_has_the_steps_of_its_array(array):
     there = devices.moved(array, THERE)
-    assert np.array_equal(there.numpy(), array)
+    assert np.array_equal(there.cpu().numpy(), array)
     assert there.dtype == torch.from_numpy(np.array(array)).dtype
     if array.flags.writeable and array.size:
         assert [s * array.itemsize for s in there.stride()] == [*array.strides]

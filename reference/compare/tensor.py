@@ -138,9 +138,8 @@ def near(a: Any, b: Any, room: float) -> bool:
     if same(a, b) or a is None or b is None or np.shape(a) != np.shape(b):
         return same(a, b)
     finite = np.isfinite(a)
-    return (
-        room > 0 and np.array_equal(finite, np.isfinite(b)) and same(a[~finite], b[~finite]) and distance(a, b) <= room
-    )
+    alike = np.array_equal(finite, np.isfinite(b)) and same(a[~finite], b[~finite])
+    return alike and distance(a, b) <= room
 
 
 def same(a: Any, b: Any) -> bool:
