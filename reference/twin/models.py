@@ -73,8 +73,8 @@ def check(model: nn.Module) -> None:
     for name, t in (*model.named_parameters(), *model.named_buffers()):
         if t.device.type != "cpu":
             raise TypeError(
-                f"{name} is on {t.device}: the run by hand is on the CPU, so give model.cpu(). Its run on a device is held "
-                f"beside that by `manualbp record` and `manualbp replay … --device {t.device.type}`"
+                f"{name} is on {t.device}: the run by hand is on the CPU, so give model.cpu(). Its run on a device is "
+                f"held beside that by `manualbp record` and `manualbp replay … --device {t.device.type}`"
             )
         if t.is_floating_point() and t.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"{name} is {t.dtype}, which NumPy does not compute in: give model.float()")
