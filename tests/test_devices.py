@@ -228,3 +228,33 @@ def test_products_in_tf32_are_coarse_and_told(factor, verdict, alone):
     )
     assert report.verdict == verdict, report
     assert ("allow_tf32 = False" in str(report)) == (verdict == "coarse")
+
+
+class Pointer(torch.autograd.Function):
+    """Reads its input as if it lay row by row, as a kernel does that is given a pointer."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        storage = torch.cat([x.as_strided((min(x.numel(), _reach(x)),), (1,)), x.new_zeros(x.numel())])
+        return storage[: x.numel()].reshape(x.shape).sin()
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy * ctx.saved_tensors[0].cos()
+
+
+def test_a_forward_that_ignores_how_its_input_lies_is_seen():
+    report = check_function(Pointer, against=torch.sin, inputs={"x": ("N", "D")})
+    assert report.wrong_side == "contract"
+    assert "y is another for an input that is transposed" in str(report)
+
+
+def test_one_gradient_in_float32_is_coarse_and_breaks_no_contract():
+    def backward(dy, x):
+        return dy * np.ones_like(x), dy.astype(np.float32).sum(0).astype(dy.dtype)
+
+    report = check_function(
+        lambda x, b: (x + b, x), backward, against=lambda x, b: x + b, inputs={"x": (300, "D"), "b": ("D",)}
+    )
+    assert report.verdict == "coarse", report

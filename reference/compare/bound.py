@@ -16,9 +16,11 @@ In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32
 
 All are the largest entries of the tensor. The strict bound is a part of every other, so what stays within it passes
 whatever more runs would say; they are made only where it is exceeded. A wrong formula does not loosen the bound, since
-every precision shares the mistake; and what the judged side does in another precision counts at most √ε S, half of the
-digits (2⁻¹⁶ S in float32), or CAP times what torch's rounding and the strict bound come to (`capped`), so that code
-which is bad in a precision that it was not made for gets no more room for it, nor what TF32 leaves of float32.
+every precision shares the mistake. So where longdouble is as near to torch as its bits promise, what float64 leaves is
+rounding, whatever its size, as that of log(1 − h) near h = 1. Else what the judged side does in another precision counts
+at most √ε S, half of the digits (2⁻¹⁶ S in float32), or CAP times what torch's rounding and the strict bound come to
+(`capped`), so that code which is bad in a precision that it was not made for gets no more room for it, nor what TF32
+leaves of float32.
 """
 
 import numpy as np
@@ -30,6 +32,7 @@ RATIO = 2.0**-29  # of float64's precision to float32's
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
 HALF = {"float64": 2.0**-26, "float32": 2.0**-16}  # of the largest entry, and
 CAP = {"float64": 64.0, "float32": 16.0}  # times torch's rounding: in float32 both stay below what TF32 rounds, 2⁻¹¹
+SHRUNK = 2.0**-8  # of an error in float64, at most what rounding leaves of it in longdouble; 2⁻¹¹ is what is expected
 LEAST = {dtype: float(np.finfo(dtype).tiny) / eps for dtype, eps in EPS.items()}
 WIDE = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)  # on some platforms longdouble is double
 
@@ -54,6 +57,8 @@ def measured(
     else:
         theirs, own = RATIO * distance(t32, t64), distance(h64, h80) + RATIO * distance(h32, h64)
     least = EPS[dtype] * s + LEAST[dtype] + theirs
+    if dtype == "float64" and distance(h80, t64) <= max(FACTOR * least, SHRUNK * distance(h64, t64)):
+        return FACTOR * least + 2 * distance(h64, h80)
     return FACTOR * (least + (min(own, most(s, least, dtype)) if capped else own))
 
 

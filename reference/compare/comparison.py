@@ -102,7 +102,8 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], 
     mine, theirs, bounds = rounding(hand, torch, trial, runs, wide)
     runs = _alike_where_overflown(runs, mine[np.longdouble if trial.dtype == "float64" else np.float64]), runs[1]
     tensors = _against(runs, lambda n, a, b: bounds[n])
-    exact_kinks = trial.integers and not _rounds(theirs) and not hand.may_miss_kinks(trial, _rounds(mine))
+    exact_kinks = trial.integers and torch.meets_kinks(trial, _rounds(theirs))
+    exact_kinks = exact_kinks and not hand.may_miss_kinks(trial, _rounds(mine))
     room: nudge.Room = {}
     for looks, near in ((nudge.LOOKS, NEAR), (nudge.MORE, 1.0)):
         off = [t for t in tensors if near < t.ratio and np.isfinite(t.error)]

@@ -27,6 +27,7 @@ ON_A_LINE = "along a random direction"
 BESIDE = 2.0**-16, 2.0**-30  # steps of one-sided slopes
 ROUGH = 1e-3  # relative: how far these may be off
 CURVED = 0.05  # relative: how far those of another step may be off
+CLOSER = 2.0**-4  # times as far apart as slopes of coarser steps these may be; of a smooth function 2⁻⁹ is expected
 AROUND = 24  # places beside a kink
 SLOPES = 4  # different ones there, at which there are too many to see all
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
@@ -71,8 +72,7 @@ class Near:
             each.append(sides := self.sides(v, h))
             if not np.isfinite(sides).all() or min(sides) - room <= told <= max(sides) + room:
                 return -math.inf, math.inf
-        others = self.sides(v, STEP), each[-1]
-        if not all(np.allclose(each[0], other, rtol=CURVED, atol=self.noise) for other in others):
+        if not self._settle(self.sides(v, STEP), *each):
             return -math.inf, math.inf
         rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
         near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
@@ -82,6 +82,11 @@ class Near:
         if np.count_nonzero(np.diff(np.sort(slopes)) > self.noise + ROUGH * (high - low)) >= SLOPES:
             return -math.inf, math.inf
         return low - room - (high - low), high + room + (high - low)
+
+    def _settle(self, coarse: Any, fine: Any, finest: Any) -> bool:
+        """Do slopes of finer steps come closer to each other? Those beside a jump, or of few bits, do not."""
+        before, after = np.abs(np.subtract(coarse, fine)), np.abs(np.subtract(fine, finest))
+        return bool((after <= self.noise + np.maximum(CURVED * np.abs(fine), before * CLOSER)).all())
 
     @cached_property
     def here(self) -> tuple[float, float]:

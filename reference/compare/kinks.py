@@ -15,6 +15,7 @@ from .tensor import Tensor
 
 NEAR, AROUND = 1e-6, 48  # how far beside a kink torch's gradients are looked at, and how often
 KINK = 1e-3  # by how much of themselves gradients on its sides differ at least
+SEVERAL = 2  # steps between gradients beside it, from which on more than one kink is met at once
 WAYS = ("each", "each", "all", "scaled")  # how one goes beside it
 
 
@@ -70,7 +71,13 @@ def _between(yours: Array | None, around: list[Array | None], room: float) -> bo
         return False
     each = np.stack([a for a in around if a is not None])
     room = room * (1 + np.abs(each).max(0))  # of every entry: one beside a pole lends the others none
-    low, high, sums = each.min(0) - room, each.max(0) + room, each.reshape(len(each), -1).sum(1)
-    total = float(yours.sum())
-    inside = bool(((yours >= low) & (yours <= high)).all())
-    return inside and bool(sums.min() - room.sum() <= total <= sums.max() + room.sum())
+    sums = each.reshape(len(each), -1).sum(1)
+    more = 1.0 if np.count_nonzero(np.diff(np.sort(sums)) > room.sum()) >= SEVERAL else 0.0  # not all choices are seen
+    return _within(yours, each, room, more) and _within(yours.sum(), sums, room.sum(), more)
+
+
+def _within(yours: Any, each: Array, room: Any, more: float) -> bool:
+    """Between the least and the largest, `more` times as far apart as these on either side."""
+    low, high = each.min(0), each.max(0)
+    room = room + more * (high - low)
+    return bool(((yours >= low - room) & (yours <= high + room)).all())

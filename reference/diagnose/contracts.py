@@ -287,7 +287,7 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
     y, cache = subject.forward(_inputs(trial))
     dy = _dy(subject, y)
     right, refused = _kept(subject.backward(_copied(dy), cache)), None
-    room = _room(subject, right, trial, dy)
+    rooms = {n: _room(subject, {n: g}, trial, dy) for n, g in right.items()}
     constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
     again = subject.fresh()
     _, cache = again.forward(_inputs(trial))
@@ -295,14 +295,16 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
     for told, arrays, upstream, wanted in _laid_out(subject, trial, dy, constant, right, of_constant):
         try:
             again = subject.fresh()
-            _, cache = again.forward(arrays)
+            z, cache = again.forward(arrays)
             found = again.backward(upstream, cache)
         except Exception as e:
             refused = refused or Broken(f"{told} is refused: {in_words(e, trial.sizes)}", note=True)
             continue
+        if not all(near(np.asarray(a), np.asarray(b), _of_output(subject, a, trial)) for a, b in zip(flat(y), flat(z))):
+            return Broken(f"y is another for {told}")
         for n, g in wanted.items():
             off = 0.0 if g is None else distance(g, np.asarray(found[n]))
-            if g is not None and off > room and off > _noise(subject, trial, upstream, n, g):
+            if g is not None and off > rooms[n] and off > _noise(subject, trial, upstream, n, g):
                 return Broken(f"d{n} is another for {told}")
     return refused
 
@@ -340,6 +342,16 @@ def _room(subject: Subject, right: Arrays, trial: Trial, dy: Any) -> float:
     about = [a for a in [*right.values(), *_inputs(trial).values(), *flat(dy)] if a is not None]
     eps = max((np.finfo(a.dtype).eps for a in about if a.dtype.kind == "f"), default=0.0)
     return 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))
+
+
+def _of_output(subject: Subject, y: Any, trial: Trial) -> float:
+    """The same of an output, whose conditioning is not known: half of the digits."""
+    y = np.asarray(y)
+    if y.dtype.kind != "f":
+        return 0.0
+    eps = UNIT[subject.format] if subject.format else float(max(np.finfo(a.dtype).eps for a in (y, *trial.real)))
+    short = UNIT["float32"] if shorter([y], trial.real) else 0.0
+    return max(SUMMED * max(eps, short), eps**0.5) * max(1.0, largest(y))
 
 
 def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> float:

@@ -12,6 +12,7 @@ from manualbp.base import Array, Tree
 from ..draw.trial import Trial
 from .cuts import Cuts
 from .gradients import array
+from .kinked import AtKinks
 from .run import GRADIENT, OUTPUT, VALUE, Run, flat, leaves, named
 from .side import Side
 from .yours import as_arrays, as_tensor
@@ -42,6 +43,18 @@ class Function(Side):
             return named(GRADIENT, {n: grads.get(n) for n in self.only})
         values = {n: as_arrays(t) for n, t in trace.items()}
         return named(OUTPUT, leaves(as_arrays(y), "y")) | named(VALUE, values) | named(GRADIENT, grads)
+
+    def meets_kinks(self, trial: Trial, rounds: bool) -> bool:
+        """Where what goes into them is not, though what comes after may be: a softmax behind a ReLU."""
+        if not rounds:
+            return True
+        narrow, wide = (self._at_kinks(trial.cast(dtype)) for dtype in ("float32", "float64"))
+        return len(narrow) == len(wide) and all(map(np.array_equal, narrow, wide))
+
+    def _at_kinks(self, trial: Trial) -> list[Array]:
+        with AtKinks() as noted:
+            self.f(*(self.tensor(n, a) for n, a in trial.arrays.items()))
+        return noted.seen
 
     def cuts(self, trial: Trial) -> bool:
         tensors = [as_tensor(a) for a in trial.arrays.values()]

@@ -34,6 +34,10 @@ class Side:
         where the other side does not. `rounds`: float32 and float64 give it different numbers."""
         return False
 
+    def meets_kinks(self, trial: Trial, rounds: bool) -> bool:
+        """Are the numbers at its kinks certain not to be rounded?"""
+        return not rounds
+
     def cuts(self, trial: Trial) -> bool:
         """Is a gradient cut on purpose, as by detach, so that it is not meant to be the derivative of the output?"""
         return False

@@ -69,7 +69,43 @@ def same_twice(x, w):
     return x @ w, ((x @ w) ** 2).sum()
 
 
+def logistic(theta, X, t):
+    h = 1 / (1 + np.exp(-2 * X @ theta))
+    return -(t @ np.log(h) + (1 - t) @ np.log(1 - h)) / len(t), (X, h, t)
+
+
+def logistic_back(dy, c):
+    X, h, t = c
+    return dy * 2 * X.T @ (h - t) / len(t)
+
+
+def torch_logistic(theta, X, t):
+    return F.binary_cross_entropy_with_logits(2 * X @ theta, t.to(theta.dtype))
+
+
+def hidden_relu(x, W):
+    z = x @ W
+    h = np.maximum(z, 0)
+    e = np.exp(h - h.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True), (x, W, z, e / e.sum(1, keepdims=True))
+
+
+def hidden_relu_back(dy, c):
+    x, W, z, p = c
+    dh = p * (dy - (p * dy).sum(1, keepdims=True))
+    dh[z < 0] = 0  # and at 0 it passes
+    return dh @ W.T, x.T @ dh
+
+
 PEOPLE = [
+    right("a logarithm of 1 - h, which loses digits near 1", logistic, logistic_back, against=torch_logistic,
+          inputs={"theta": ("D",), "X": Constant(("M", "D")), "t": Indices(("M",), below=2)}),
+    wrong("the same, divided twice", logistic, lambda dy, c: logistic_back(dy, c) / len(c[2]), against=torch_logistic,
+          inputs={"theta": ("D",), "X": Constant(("M", "D")), "t": Indices(("M",), below=2)}, side="backward"),
+    convention("ReLU's slope at 0 behind a softmax", hidden_relu, hidden_relu_back,
+               against=lambda x, W: torch.relu(x @ W).softmax(1), inputs={"x": ("N", "D"), "W": ("D", "M")}),
+    wrong("the slope of x|x| at 0", lambda x: (x * np.abs(x), x),
+          lambda dy, x: dy * np.where(x == 0, 1, 2 * np.abs(x)), inputs={"x": ("N", "D")}),
     right("dice where its divisor is 0", dice, dice_backward, against=torch_dice,
           inputs={"p": Probabilities(("N", "H")), "t": Constant(("N", "H"))}),
     wrong("an ignored label's mask left out", smoothed, lambda dy, c: dy * (c[0] - c[1]) / c[2], against=torch_smoothed,
