@@ -9,6 +9,7 @@ swapped. In-place calls are the same operations: that somebody reads the changed
 gradients.
 """
 
+from .angles import Acos, Asin, Atan2, Hypot, Sinc
 from .arithmetic import Add, Div, FloorDivide, Mul, Neg, Pow, Remainder, Sub
 from .attention import ScaledDotProductAttention
 from .base import Operation
@@ -18,22 +19,29 @@ from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, L
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
 from .distances import Cdist
+from .entropies import Entr, Xlog1py, Xlogy
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .grids import AffineGrid, GridSample
+from .hyperbolic import Acosh, Asinh, Atanh, Cosh, Sinh
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
 from .linalg import Cholesky, Det, Inverse, Logdet, Slogdet, Solve, SolveTriangular
 from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
+from .missing import Fmax, Fmin, NanToNum
 from .mixtures import Addcmul, Lerp
+from .normal import Erfc, Erfcx, Erfinv, Lgamma, LogNdtr
 from .products import Addmm, Affine, Einsum, Matmul, Outer
 from .reductions import Amax, Amin, Cumprod, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
 from .scatter import Gather, MaskedScatter, Scatter, ScatterAdd
 from .shape import Diagonal, MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
+from .signs import CopySign, Fmod
 from .spread import Std, StdMean, Var, VarMean
 
 __all__ = [
     "Abs",
+    "Acos",
+    "Acosh",
     "Add",
     "Addcmul",
     "Addmm",
@@ -46,14 +54,20 @@ __all__ = [
     "Argmax",
     "Argmin",
     "Argsort",
+    "Asin",
+    "Asinh",
     "Atan",
+    "Atan2",
+    "Atanh",
     "Cat",
     "Cdist",
     "Ceil",
     "Cholesky",
     "Chunk",
     "Clamp",
+    "CopySign",
     "Cos",
+    "Cosh",
     "Cumprod",
     "Cumsum",
     "Det",
@@ -61,8 +75,12 @@ __all__ = [
     "Diagonal",
     "Div",
     "Einsum",
+    "Entr",
     "Eq",
     "Erf",
+    "Erfc",
+    "Erfcx",
+    "Erfinv",
     "Exp",
     "Exp2",
     "Expand",
@@ -70,12 +88,16 @@ __all__ = [
     "Flip",
     "Floor",
     "FloorDivide",
+    "Fmax",
+    "Fmin",
+    "Fmod",
     "Gather",
     "Ge",
     "GetItem",
     "GridSample",
     "Gt",
     "GumbelSoftmax",
+    "Hypot",
     "IndexAdd",
     "IndexSelect",
     "Inverse",
@@ -83,10 +105,12 @@ __all__ = [
     "IsNan",
     "Le",
     "Lerp",
+    "Lgamma",
     "Log",
     "Log1p",
     "Log2",
     "Log10",
+    "LogNdtr",
     "LogSumExp",
     "Logdet",
     "LogicalAnd",
@@ -105,6 +129,7 @@ __all__ = [
     "Minimum",
     "MoveDim",
     "Mul",
+    "NanToNum",
     "Ne",
     "Neg",
     "Norm",
@@ -130,6 +155,8 @@ __all__ = [
     "SetItem",
     "Sign",
     "Sin",
+    "Sinc",
+    "Sinh",
     "Slogdet",
     "Solve",
     "SolveTriangular",
@@ -158,4 +185,6 @@ __all__ = [
     "VarMean",
     "Where",
     "Windows",
+    "Xlog1py",
+    "Xlogy",
 ]

@@ -204,7 +204,7 @@ class Sign(Step):
     Source    torch.sign
     """
 
-    calls = ("torch.sign", "torch.sgn", "Tensor.sign")
+    calls = ("torch.sign", "torch.sgn", "Tensor.sign", "Tensor.sgn")
     dyadic = True
 
     def step(self, x):
@@ -253,7 +253,7 @@ class Round(Step):
     Source    torch.round
     """
 
-    calls = ("torch.round", "Tensor.round")
+    calls = ("torch.round", "torch.special.round", "Tensor.round")
 
     def step(self, x):
         return np.rint(x)

@@ -147,7 +147,7 @@ class LogSumExp(Reduction):
     Source    torch.logsumexp; `manualbp.elementary.logsumexp` says how it is computed
     """
 
-    calls = ("torch.logsumexp", "Tensor.logsumexp")
+    calls = ("torch.logsumexp", "torch.special.logsumexp", "Tensor.logsumexp")
 
     def f(self, x, axes):
         return logsumexp(x, axes, keepdims=True)

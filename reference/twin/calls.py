@@ -66,6 +66,8 @@ SIGNATURES = {  # of operations, where tensors and options do not simply come in
     "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
     "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
     "Maximum": "input other", "Minimum": "input other", "Matmul": "input other", "MaskedFill": "input mask value",
+    "Atan2": "input other", "Hypot": "input other", "Xlogy": "input other", "Xlog1py": "input other",
+    "CopySign": "input other", "Fmod": "input other", "Fmax": "input other", "Fmin": "input other",
     "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
 }  # fmt: skip
 
