@@ -10,8 +10,10 @@ from .step import Step, UnknownCallError, held, make
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Step:
+    if weight.ndim == 1 and bias is None:
+        return Step(make("Matmul"), (input, weight))
     if weight.ndim != 2:
-        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes has no class here")
+        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes and a bias has no class here")
     layer = make("Linear", in_features=weight.shape[1], out_features=weight.shape[0], bias=bias is not None)
     return Step(layer, input, held(weight=weight, bias=bias))
 
@@ -59,9 +61,10 @@ def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
     _weight_first(weight, bias)
-    if weight is not None and bias is None:
-        raise UnknownCallError("F.group_norm with a weight and no bias has no class here")
-    layer = make("GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None)
+    layer = make(
+        "GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None,
+        **({"bias": False} if weight is not None and bias is None else {}),
+    )  # fmt: skip
     return Step(layer, input, held(weight=weight, bias=bias))
 
 

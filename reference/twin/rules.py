@@ -83,6 +83,20 @@ def index_put(name: str, dtype: torch.dtype, x: Any, /, indices: Any, values: An
     return set_item(name, dtype, x, tuple(indices), values, accumulate)
 
 
+def repeat_interleave(
+    name: str, dtype: torch.dtype, x: Any, /, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+) -> Step:
+    """As often for all entries, or for each as a tensor says: then the slices of these numbers."""
+    if not isinstance(repeats, torch.Tensor):
+        return Step(make("RepeatInterleave", repeats=repeats, dim=dim), x)
+    n = x.numel() if dim is None else x.shape[dim]
+    index = torch.arange(n).repeat_interleave(repeats.expand(n) if repeats.numel() == 1 else repeats)
+    if dim is not None:
+        return Step(make("IndexSelect", dim=dim), (x, index))
+    places = torch.unravel_index(index, x.shape)
+    return Step(make("GetItem", index=", ".join(f"i{d}" for d in range(x.ndim))), (x, *places))
+
+
 def filled(value: float | None) -> Callable[..., Step]:
     """x.fill_(value), x.zero_(): every entry replaced, so that x no longer counts."""
 
@@ -186,7 +200,7 @@ RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
     **dict.fromkeys(("norm", "vector_norm"), norm),
-    "index_put": index_put,
+    "index_put": index_put, "index_put_": index_put, "repeat_interleave": repeat_interleave,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
