@@ -146,6 +146,8 @@ FUNCTIONS = {
     "beside NaN": lambda x: (
         torch.fmax(x, x[0]), x.fmin(x[:, :1]), torch.nan_to_num(x.masked_fill(x > 1, torch.nan), 0.5, 1.0),
     ),
+    "medians": lambda x: (x.median(1)[0], torch.nanmedian(x, dim=2, keepdim=True).values, x.nanmedian() + x.median()),
+    "in order": lambda x: (torch.kthvalue(x, 2)[0], torch.cummax(x, 1)[0] * x.cummin(-1).values),
     "under another name": lambda x: (x.negative(), x.subtract(x[0]), x.divide(2.0), torch.special.expm1(x)),
 }  # fmt: skip
 

@@ -60,6 +60,15 @@ def test_a_function_is_torchs_at_zero_below_and_at_infinity(name):
         (ops.Max(0), np.tile([1.0, 2.0], 100)),
         (ops.Min(0), np.tile([1.0, 2.0], 100)),
         (ops.Argmax(), np.tile([1.0, 2.0], 100)),
+        (ops.MedianOfAll(), A),
+        (ops.MedianOfAll(), SPECIAL),
+        (ops.NanMedianOfAll(), SPECIAL),
+        (ops.Median(0), np.array([NAN, 2.0, 1.0])),
+        (ops.NanMedian(0), np.array([3.0, NAN, 1.0])),
+        (ops.Kthvalue(3), np.array([3.0, NAN, 1.0])),
+        *[(f(0), np.array([1.0, 2.0, 2.0, 1.0, 3.0])) for f in (ops.Cummax, ops.Cummin)],
+        *[(f(0), np.array([1.0, NAN, 2.0, NAN, 0.0])) for f in (ops.Cummax, ops.Cummin)],
+        (ops.Cummax(1), A),
         (ops.Sort(descending=True), np.tile([1.0, 2.0], 20)),
         (ops.Argsort(), np.tile([1.0, 2.0], 20)),
         (ops.Maximum(), (A, A)),
@@ -248,7 +257,10 @@ def test_a_call_means_one_operation_but_for_those_of_which_the_inputs_decide():
         for call in cls.calls:
             of.setdefault(call, []).append(name)
     several = {call: names for call, names in of.items() if len(names) > 1}
-    assert {tuple(names) for names in several.values()} == {("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum")}
+    assert {tuple(names) for names in several.values()} == {
+        ("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum"),
+        ("Median", "MedianOfAll"), ("NanMedian", "NanMedianOfAll"),
+    }  # fmt: skip
 
 
 def test_operations_stay_out_of_the_names_of_the_package():

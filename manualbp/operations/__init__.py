@@ -31,6 +31,7 @@ from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
 from .missing import Fmax, Fmin, NanToNum
 from .mixtures import Addcmul, Lerp
 from .normal import Erfc, Erfcx, Erfinv, Lgamma, LogNdtr
+from .order import Cummax, Cummin, Kthvalue, Median, MedianOfAll, NanMedian, NanMedianOfAll
 from .products import Addmm, Affine, Einsum, Matmul, Outer
 from .reductions import Amax, Amin, Cumprod, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
 from .scatter import Gather, MaskedScatter, Scatter, ScatterAdd
@@ -68,6 +69,8 @@ __all__ = [
     "CopySign",
     "Cos",
     "Cosh",
+    "Cummax",
+    "Cummin",
     "Cumprod",
     "Cumsum",
     "Det",
@@ -103,6 +106,7 @@ __all__ = [
     "Inverse",
     "IsInf",
     "IsNan",
+    "Kthvalue",
     "Le",
     "Lerp",
     "Lgamma",
@@ -125,10 +129,14 @@ __all__ = [
     "Max",
     "Maximum",
     "Mean",
+    "Median",
+    "MedianOfAll",
     "Min",
     "Minimum",
     "MoveDim",
     "Mul",
+    "NanMedian",
+    "NanMedianOfAll",
     "NanToNum",
     "Ne",
     "Neg",

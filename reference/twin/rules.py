@@ -138,6 +138,16 @@ def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
     return rule
 
 
+def middle(along: str, over: str) -> Callable[..., Step]:
+    """torch.median and nanmedian: along an axis with the places, or over all."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        given = dict(zip(("dim", "keepdim"), rest)) | options
+        return Step(make(along if given else over, **given), x)
+
+    return rule
+
+
 def spread_of(cls: str) -> Callable[..., Step]:
     """Variance and standard deviation: `unbiased` is a correction of 1, as is the default."""
 
@@ -205,5 +215,6 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
+    "median": middle("Median", "MedianOfAll"), "nanmedian": middle("NanMedian", "NanMedianOfAll"),
     "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip
