@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -9,6 +10,7 @@ from torch import linalg, nn
 
 from reference import check_model
 from reference.twin.expanded import EXPANDED, expansion
+from reference.twin.layers import from_torch
 
 
 class Does(nn.Module):
@@ -109,6 +111,18 @@ CALLS = {
     "norms of matrices": lambda x: [linalg.matrix_norm(x, ord, keepdim=True) for ord in (1, -1, math.inf, -math.inf)],
     "norms": lambda x: [linalg.norm(x, ord, dim) for ord, dim in ((None, None), (1, None), (1, 1), (math.inf, (1, 0)))],
     "norm of a vector": lambda x: linalg.norm(x[0], 3) + linalg.norm(x, "fro"),
+    "norms of singular values": lambda x: [linalg.norm(x, ord) for ord in (2, -2, "nuc")],
+    "norms of turned matrices": lambda x: linalg.matrix_norm(x[:, :, None].expand(4, 3, 2), 2, (1, 0), keepdim=True),
+    "condition": lambda x: (linalg.cond(x), linalg.cond(x, -2), linalg.svdvals(x)),
+    "a whitened matrix": lambda x: (lambda w, V: V @ torch.diag(w**-0.5) @ V.mT)(*linalg.eigh(definite(x))),
+    "the nearest rotation": lambda x: (lambda U, s, Vt: U @ Vt)(*linalg.svd(x, full_matrices=False)),
+    "singular vectors": lambda x: (lambda U, s, V: (U * s.exp()) @ V.mT)(*torch.svd(x)),
+    "singular vectors of a square": lambda x: (lambda U, s, Vt: U * s.sin() @ Vt)(*linalg.svd(square(x))),
+    "eigenvalues": lambda x: linalg.eigvalsh(definite(x)) * linalg.eigvalsh(definite(x), UPLO="U"),
+    "qr": lambda x: (*linalg.qr(x), *torch.qr(square(x)), *linalg.qr(x.mT, "complete")),
+    "pseudoinverses": lambda x: torch.pinverse(x) + linalg.pinv(x) + linalg.pinv(x.mT).mT,
+    "exponentials": lambda x: torch.matrix_exp(square(x) / 3) + x[:3].matrix_exp(),
+    "solve from the right": lambda x: linalg.solve(square(x), OTHER, left=False),
     "linear by a vector": lambda x: F.linear(x, x[0]),
     "weighted losses": lambda x: F.huber_loss(x, OTHER, weight=OTHER.abs()) + F.smooth_l1_loss(x, OTHER, beta=0.0),
     "group_norm without a bias": lambda x: F.group_norm(x[None], 2, weight=x[:, 0]),
@@ -129,6 +143,32 @@ def test_a_call_of_several_operations_is_torchs(name, dtype):
 def test_triangular_solve(transpose):
     f = lambda x: torch.triangular_solve(OTHER[:3], square(x), transpose=transpose)[0]  # noqa: E731
     assert check_model(Does(f), real(4, 3))
+
+
+@pytest.mark.parametrize("name", ["a whitened matrix", "the nearest rotation", "singular vectors of a square"])
+def test_the_signs_of_vectors_do_not_count_where_the_result_has_none(name):
+    """Every node alone, too, though LAPACK's signs are not those by hand."""
+    report = check_model(Does(CALLS[name]), real(4, 3), by_layer=True)
+    assert report, str(report)
+
+
+@pytest.mark.parametrize("column", [slice(None), 0])
+def test_least_squares(column):
+    """torch's own have other last bits at every call, so that `check_model` does not compare them."""
+    model, x = Does(lambda x: linalg.lstsq(x, OTHER[:, column].to(x.dtype)).solution).double(), real(4, 3).double()
+    graph, params = from_torch(model, x.requires_grad_())
+    y, cache = graph.forward(params, x.detach().numpy())
+    there = model(x)
+    dy = real(*there.shape).double()
+    there.backward(dy)
+    dx, grads = graph.backward(params, cache, dy.numpy())
+    for found, wanted in ((y, there.detach()), (dx, x.grad), (grads["w"], model.w.grad)):
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def test_columns_that_the_matrix_says_nothing_of_are_told():
+    with pytest.raises(TypeError, match="full_matrices=False"):
+        check_model(Does(lambda x: linalg.svd(x)[0]), real(4, 3))
 
 
 def test_every_expansion_has_the_name_of_a_call():

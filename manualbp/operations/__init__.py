@@ -18,6 +18,7 @@ from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, W
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
+from .decompositions import Eigh, Eigvalsh, MatrixExp, Pinv, Qr, Svd, Svdvals
 from .distances import Cdist
 from .entropies import Entr, Xlog1py, Xlogy
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
@@ -77,6 +78,8 @@ __all__ = [
     "Detach",
     "Diagonal",
     "Div",
+    "Eigh",
+    "Eigvalsh",
     "Einsum",
     "Entr",
     "Eq",
@@ -126,6 +129,7 @@ __all__ = [
     "MaskedFill",
     "MaskedScatter",
     "Matmul",
+    "MatrixExp",
     "Max",
     "Maximum",
     "Mean",
@@ -147,8 +151,10 @@ __all__ = [
     "Outer",
     "Pad",
     "Permute",
+    "Pinv",
     "Pow",
     "Prod",
+    "Qr",
     "Ravel",
     "Reciprocal",
     "Remainder",
@@ -178,6 +184,8 @@ __all__ = [
     "StdMean",
     "Sub",
     "SumOver",
+    "Svd",
+    "Svdvals",
     "SwapAxes",
     "Tan",
     "Tile",

@@ -194,13 +194,17 @@ def tensorinv(A: Any, ind: int = 2) -> Any:
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
-    """The root of the sum of squares; or of the sums of sizes along columns (±1) or rows (±∞) the largest or
-    smallest."""
+    """The root of the sum of squares; of the singular values the sum ("nuc"), the largest (2) or smallest (−2); or of
+    the sums of sizes along columns (±1) or rows (±∞) the largest or smallest."""
     if ord == "fro":
         return torch.linalg.vector_norm(A, 2, dim, keepdim)
+    rows, columns = (d % A.ndim for d in dim)
+    if ord in ("nuc", 2, -2):
+        s = torch.linalg.svdvals(A.movedim((rows, columns), (-2, -1)))
+        y = s.sum(-1) if ord == "nuc" else (torch.amax if ord > 0 else torch.amin)(s, -1)
+        return y.reshape([1 if d in (rows, columns) else n for d, n in enumerate(A.shape)]) if keepdim else y
     if ord not in (1, -1, math.inf, -math.inf):
         raise UnknownCallError(f"the matrix norm {ord!r} has no class here")
-    rows, columns = (d % A.ndim for d in dim)
     summed, left = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = A.abs().sum(summed, keepdim=True)
     y = (torch.amax if ord > 0 else torch.amin)(sums, left, keepdim=True)
@@ -217,7 +221,28 @@ def norm(x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Any
 
 def cond(A: Any, p: Any = None) -> Any:
     """How much larger than that of B the relative error of A⁻¹B may be."""
+    if p in (None, 2, -2):
+        s = torch.linalg.svdvals(A)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     return torch.linalg.matrix_norm(A, p) * torch.linalg.matrix_norm(torch.linalg.inv(A), p)
+
+
+def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: Any = None) -> Any:
+    """The X for which A X is nearest to B, and what is left in the squares."""
+    vector = B.ndim == 1 or B.shape == A.shape[:-1]
+    b = B.unsqueeze(-1) if vector else B
+    X = torch.linalg.pinv(A) @ b
+    left = (A @ X - b).square().sum(-2) if A.shape[-2] > A.shape[-1] else A.new_zeros(0)
+    rank = torch.full(A.shape[:-2], min(A.shape[-2:]))
+    return TYPES.linalg_lstsq((X.squeeze(-1) if vector else X, left, rank, A.new_zeros(0)))
+
+
+def svd(A: Any, some: bool = True, compute_uv: bool = True) -> Any:
+    """torch.svd, which gives V and not Vᵀ."""
+    if not compute_uv:
+        raise UnknownCallError("torch.svd without U and V has no class here: call torch.linalg.svdvals")
+    U, s, Vt = torch.linalg.svd(A, full_matrices=not some)
+    return TYPES.svd((U, s, Vt.mT))
 
 
 TYPES = torch.return_types
@@ -233,7 +258,9 @@ MATRICES: Mapping[str, Callable[..., Any]] = {
     "torch.linalg.cross": lambda x, other, *, dim=-1: cross(x, other, dim), "torch.linalg.matrix_power": matrix_power,
     "torch.linalg.vecdot": lambda x, other, *, dim=-1: (x * other).sum(dim), "torch.linalg.norm": norm,
     "torch.linalg.tensorsolve": tensorsolve, "torch.linalg.tensorinv": tensorinv, "torch.linalg.cond": cond,
-    "torch.linalg.matrix_norm": matrix_norm,
+    "torch.linalg.matrix_norm": matrix_norm, "torch.linalg.lstsq": lstsq,
+    **both(svd=svd, qr=lambda A, some=True: torch.linalg.qr(A, "reduced" if some else "complete")),
+    **both(pinverse=lambda A, rcond=1e-15: torch.linalg.pinv(A, rtol=rcond)),
     "torch.linalg.solve_ex": with_info(torch.linalg.solve, TYPES.linalg_solve_ex),
     "torch.linalg.inv_ex": with_info(torch.linalg.inv, TYPES.linalg_inv_ex),
     "torch.linalg.cholesky_ex": with_info(torch.linalg.cholesky, TYPES.linalg_cholesky_ex),

@@ -117,6 +117,27 @@ def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
     return torch.where(c, a, b)
 
 
+def signs(U: Any) -> Any:
+    """Of every column the sign of its first entry of half the largest size or more: LAPACK leaves it open."""
+    size = U.detach().abs()
+    first = (size >= size.amax(-2, keepdim=True) / 2).int().argmax(-2, keepdim=True)
+    return torch.where(U.detach().gather(-2, first) < 0, -1.0, 1.0).to(U.dtype)
+
+
+def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
+    U, s, Vt = torch.linalg.svd(A, full_matrices, driver=driver)
+    sign = signs(U) if U.shape[-1] == Vt.shape[-2] else torch.ones(1, 1)
+    return torch.return_types.linalg_svd((U * sign, s, Vt * sign.mT))
+
+
+def eigh(A: Any, UPLO: str = "L") -> Any:
+    w, V = torch.linalg.eigh(A, UPLO)
+    return torch.return_types.linalg_eigh((w, V * signs(V)))
+
+
+SIGNED = {"torch.linalg.svd": svd, "torch.linalg.eigh": eigh}  # while a model is read its vectors have these signs
+
+
 TABLE: dict[str, Callable] = {
     "Add": pair(lambda a, b, alpha: a + (b if alpha == 1 else alpha * b)),
     "Sub": pair(lambda a, b, alpha: a - (b if alpha == 1 else alpha * b)),
@@ -209,6 +230,13 @@ TABLE: dict[str, Callable] = {
     "Det": torch.linalg.det,
     "Slogdet": lambda x: tuple(torch.linalg.slogdet(x)),
     "Logdet": torch.logdet,
+    "Svdvals": torch.linalg.svdvals,
+    "Svd": lambda x, full_matrices: tuple(svd(x, full_matrices)),
+    "Eigvalsh": torch.linalg.eigvalsh,
+    "Eigh": lambda x, UPLO: tuple(eigh(x, UPLO)),
+    "Qr": lambda x, mode: tuple(torch.linalg.qr(x, mode)),
+    "Pinv": torch.linalg.pinv,
+    "MatrixExp": torch.matrix_exp,
     "Cat": lambda *x, dim: torch.cat(x, dim),
     "Stack": lambda *x, dim: torch.stack(x, dim),
     "Split": lambda x, split_size, dim: torch.split(x, whole(split_size), dim),

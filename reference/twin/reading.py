@@ -17,6 +17,7 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
 from .expanded import expansion
+from .operations import SIGNED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
 from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
@@ -102,6 +103,7 @@ class Reader(Values):
         self.refuse_change(name, target)
         if body := expansion(name):
             return self.through(func, body, args, kwargs)
+        func = SIGNED.get(name, func)
         step, inputs, params = self.step(name, args, kwargs, given)
         if isinstance(step.layer, Missing) and not step.layer.lost and (body := calls.body_of(func)):
             return self.through(func, body, args, kwargs)

@@ -204,6 +204,14 @@ def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
 
 
+def svd(name: str, dtype: torch.dtype, A: Any, /, full_matrices: bool = True, *, driver: Any = None) -> Step:
+    if full_matrices and A.shape[-1] != A.shape[-2]:
+        raise UnknownCallError(
+            "U and V with columns that A says nothing of have no gradient: full_matrices=False, or torch.linalg.svdvals"
+        )
+    return Step(make("Svd", full_matrices=full_matrices), A)
+
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
@@ -216,5 +224,5 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
     "median": middle("Median", "MedianOfAll"), "nanmedian": middle("NanMedian", "NanMedianOfAll"),
-    "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
+    "svd": svd, "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip
