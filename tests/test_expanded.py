@@ -122,6 +122,19 @@ CALLS = {
     "qr": lambda x: (*linalg.qr(x), *torch.qr(square(x)), *linalg.qr(x.mT, "complete")),
     "pseudoinverses": lambda x: torch.pinverse(x) + linalg.pinv(x) + linalg.pinv(x.mT).mT,
     "exponentials": lambda x: torch.matrix_exp(square(x) / 3) + x[:3].matrix_exp(),
+    "a factor": lambda x: (
+        torch.cholesky_solve(OTHER[:3], square(x).tril()) + torch.cholesky_inverse(square(x).triu(), upper=True)
+    ),
+    "rounded": lambda x: torch.round(x, decimals=1) * x + x.round(decimals=-1),
+    "nothing but options": lambda x: (
+        x.topk(2, 1, True, True)[0], torch.cdist(x, OTHER, 1.0, "use_mm_for_euclid_dist"), *torch.var_mean(x, True),
+        torch.constant_pad_nd(x, (1, 1), 2.0), torch.diff(x, 0, append=x), *torch.gradient(x, spacing=None),
+    ),
+    "quantiles by places that are learned": lambda x: torch.quantile(x, x[0].sigmoid(), 1),
+    "a value put twice": lambda x: x.index_fill(0, TWICE, x[0, 0]),
+    "norms with a bias alone": lambda x: (
+        F.layer_norm(x, (3,), bias=x[0]) + F.batch_norm(x, None, None, None, x[1], True)
+    ),
     "solve from the right": lambda x: linalg.solve(square(x), OTHER, left=False),
     "linear by a vector": lambda x: F.linear(x, x[0]),
     "weighted losses": lambda x: F.huber_loss(x, OTHER, weight=OTHER.abs()) + F.smooth_l1_loss(x, OTHER, beta=0.0),

@@ -15,7 +15,8 @@ def with_mean(spread: Callable[..., Any]) -> Callable[..., Any]:
     """torch.var_mean and std_mean: the spread, and the mean over the same axes."""
 
     def both(x: Any, *rest: Any, **options: Any) -> Any:
-        keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), rest[:1]))
+        over = () if rest and isinstance(rest[0], bool) else rest[:1]  # a bool is `unbiased`
+        keep = {k: v for k, v in options.items() if k in ("dim", "keepdim")} | dict(zip(("dim",), over))
         return spread(x, *rest, **options), torch.mean(x, **keep)
 
     return both
@@ -78,16 +79,16 @@ def quantile(passes_nan: bool) -> Callable[..., Any]:
         axes = x.ndim
         x, along = (x.reshape(-1), 0) if dim is None else (x, dim % axes)
         x = x.movedim(along, -1).sort(-1).values
-        places = torch.as_tensor(q, dtype=x.dtype).reshape(-1)
+        q = q if isinstance(q, torch.Tensor) else torch.tensor(q, dtype=x.dtype)
         n = (~torch.isnan(x)).sum(-1, keepdim=True) - 1
-        rank = places * (n if passes_nan else x.shape[-1] - 1)
+        rank = q.reshape(-1) * (n.clamp(min=0) if passes_nan else x.shape[-1] - 1)
         rank = rank if passes_nan else torch.where(n < x.shape[-1] - 1, x.shape[-1] - 1.0, rank)
-        y = between(x, rank.clamp(min=0).detach(), interpolation)
-        y = y if torch.as_tensor(q).ndim else y.squeeze(-1)
+        y = between(x, rank, interpolation)
+        y = y.movedim(-1, 0) if q.ndim else y.squeeze(-1)
         if keepdim:
-            back = y.unsqueeze(-1) if torch.as_tensor(q).ndim == 0 else y.movedim(-1, 0).unsqueeze(-1)
-            return back.movedim(-1, along - axes) if dim is not None else back.reshape(*back.shape, *[1] * (axes - 1))
-        return y.movedim(-1, 0) if torch.as_tensor(q).ndim else y
+            y = y.unsqueeze(-1)
+            return y.movedim(-1, along - axes) if dim is not None else y.reshape(*y.shape, *[1] * (axes - 1))
+        return y
 
     return call
 

@@ -49,6 +49,8 @@ def multi_dot(tensors: Any) -> Any:
 
 
 def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    if n == 0:
+        return x.clone()
     parts = [t for t in (prepend, x, append) if t is not None]
     x = torch.cat(parts, dim) if len(parts) > 1 else x
     for _ in range(n):
@@ -106,7 +108,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1)
 def gradient(x: Any, *, spacing: Any = 1.0, dim: Any = None, edge_order: int = 1) -> Any:
     """The slope of the parabola through every entry and its neighbours; at the ends of a line, or of a parabola."""
     dims = [*range(x.ndim)] if dim is None else [dim] if isinstance(dim, int) else [*dim]
-    given = [spacing] * len(dims) if isinstance(spacing, (int, float)) else [*spacing]
+    given = [spacing or 1.0] * len(dims) if isinstance(spacing, (int, float, type(None))) else [*spacing]
     found = []
     for d, h in zip(dims, given, strict=True):
         at = h if isinstance(h, torch.Tensor) and h.ndim else torch.arange(x.shape[d], dtype=x.dtype) * h
@@ -157,9 +159,10 @@ def matrix_power(A: Any, n: int) -> Any:
 
 
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
-    """The X of LLᵀX = B."""
+    """The X of LLᵀX = B. The half of L that does not count has a gradient all the same, as in torch."""
     L = L.mT if upper else L
-    return torch.linalg.solve_triangular(L.mT, torch.linalg.solve_triangular(L, B, upper=False), upper=True)
+    L = L + (L.tril() - L).detach()
+    return torch.linalg.solve(L @ L.mT, B)
 
 
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:
@@ -233,7 +236,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: Any = None) -> 
     b = B.unsqueeze(-1) if vector else B
     X = torch.linalg.pinv(A) @ b
     left = (A @ X - b).square().sum(-2) if A.shape[-2] > A.shape[-1] else A.new_zeros(0)
-    rank = torch.full(A.shape[:-2], min(A.shape[-2:]))
+    rank = torch.full(A.shape[:-2] if driver != "gels" else (0,), min(A.shape[-2:]))
     return TYPES.linalg_lstsq((X.squeeze(-1) if vector else X, left, rank, A.new_zeros(0)))
 
 

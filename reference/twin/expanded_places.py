@@ -20,7 +20,8 @@ def index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 def index_fill_(x: Any, dim: int, index: Any, value: Any) -> Any:
-    x[at(dim % x.ndim, index)] = value
+    """Every place once: the gradient of a value that is put somewhere twice counts once."""
+    x[at(dim % x.ndim, torch.unique(index))] = value
     return x
 
 

@@ -48,7 +48,7 @@ def _conv_transpose(n: int) -> Callable[..., Step]:
 
 
 def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
+    weight = _weight_beside(bias) if weight is None else weight
     options = {"elementwise_affine": weight is not None, "bias": bias is not None or weight is None}
     layer = make("LayerNorm", normalized_shape=tuple(normalized_shape), eps=eps, **options)
     return Step(layer, input, held(weight=weight, bias=bias))
@@ -60,7 +60,7 @@ def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float 
 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
+    weight = _weight_beside(bias) if weight is None else weight
     layer = make(
         "GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None,
         **({"bias": False} if weight is not None and bias is None else {}),
@@ -68,9 +68,9 @@ def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = Non
     return Step(layer, input, held(weight=weight, bias=bias))
 
 
-def _weight_first(weight: Any, bias: Any) -> None:
-    if weight is None and bias is not None:
-        raise UnknownCallError("a norm with a bias and no weight has no class here")
+def _weight_beside(bias: Any) -> Any:
+    """Of a norm with a bias and no weight: ones, a constant."""
+    return None if bias is None else torch.ones(bias.shape, dtype=bias.dtype)
 
 
 def _batch_norm(
@@ -93,7 +93,7 @@ def _of_statistics(
     momentum: float, eps: float,
 ) -> Step:  # fmt: skip
     """A norm that may keep running statistics, by the class of so many axes."""
-    _weight_first(weight, bias)
+    weight = _weight_beside(bias) if weight is None else weight
     tracked = running_mean is not None
     layer = make(
         f"{name}{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,

@@ -120,6 +120,8 @@ def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
 def signs(U: Any) -> Any:
     """Of every column the sign of its first entry of half the largest size or more: LAPACK leaves it open."""
     size = U.detach().abs()
+    if not size.numel():
+        return torch.ones_like(U)
     first = (size >= size.amax(-2, keepdim=True) / 2).int().argmax(-2, keepdim=True)
     return torch.where(U.detach().gather(-2, first) < 0, -1.0, 1.0).to(U.dtype)
 

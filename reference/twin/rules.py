@@ -175,8 +175,10 @@ def norm(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -
     )
 
 
-def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: str = "constant", value: Any = None) -> Step:
+def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: Any = "constant", value: Any = None) -> Step:
     """Zeros or another constant; the other modes are layers."""
+    if name == "torch.constant_pad_nd":
+        mode, value = "constant", 0.0 if mode == "constant" else mode
     if mode == "constant":
         return Step(make("Pad", pad=tuple(pad), value=float(value or 0.0)), x)
     kind = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}[mode]
@@ -212,6 +214,16 @@ def svd(name: str, dtype: torch.dtype, A: Any, /, full_matrices: bool = True, *,
     return Step(make("Svd", full_matrices=full_matrices), A)
 
 
+def topk(
+    name: str, dtype: torch.dtype, x: Any, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Step:
+    return Step(make("Topk", k=k, dim=dim, largest=largest), x)
+
+
+def cdist(name: str, dtype: torch.dtype, x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Step:
+    return Step(make("Cdist", p=float(p)), (x1, x2))
+
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
@@ -224,5 +236,6 @@ RULES: Mapping[str, Callable[..., Step]] = {
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
     "median": middle("Median", "MedianOfAll"), "nanmedian": middle("NanMedian", "NanMedianOfAll"),
-    "svd": svd, "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
+    "svd": svd, "topk": topk, "cdist": cdist, "constant_pad_nd": pad,
+    "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip
