@@ -135,6 +135,7 @@ CALLS = {
     "norms with a bias alone": lambda x: (
         F.layer_norm(x, (3,), bias=x[0]) + F.batch_norm(x, None, None, None, x[1], True)
     ),
+    "triangles": lambda x: linalg.lu(square(x).flip(0)),
     "solve from the right": lambda x: linalg.solve(square(x), OTHER, left=False),
     "linear by a vector": lambda x: F.linear(x, x[0]),
     "weighted losses": lambda x: F.huber_loss(x, OTHER, weight=OTHER.abs()) + F.smooth_l1_loss(x, OTHER, beta=0.0),

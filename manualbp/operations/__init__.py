@@ -18,7 +18,7 @@ from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, W
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
-from .decompositions import Eigh, Eigvalsh, MatrixExp, Pinv, Qr, Svd, Svdvals
+from .decompositions import Eigh, Eigvalsh, Lu, MatrixExp, Pinv, Qr, Svd, Svdvals
 from .distances import Cdist
 from .entropies import Entr, Xlog1py, Xlogy
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
@@ -126,6 +126,7 @@ __all__ = [
     "LogicalXor",
     "Lookup",
     "Lt",
+    "Lu",
     "MaskedFill",
     "MaskedScatter",
     "Matmul",

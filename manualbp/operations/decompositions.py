@@ -8,7 +8,7 @@ import numpy as np
 from ..base import Array, shape
 from ..sampling import Values
 from .base import Operation
-from .linalg import OfMatrix, inverse, square, transposed
+from .linalg import OfMatrix, factors, inverse, regular, square, substituted, transposed
 from .rotations import reflected, signed, singular, symmetric
 
 
@@ -244,6 +244,43 @@ class Qr(OfRectangle):
         M = R @ transposed(dR) - transposed(dQ) @ Q
         mirrored = np.tril(M) + transposed(np.tril(M, -1))
         return (dQ + Q @ mirrored) @ transposed(inverse(R))  # (1)
+
+
+class Lu(OfMatrix):
+    """Gauss's elimination: a lower and an upper triangle, of the rows in another order.
+
+    Forward   A = P L U, P a permutation, L lower triangular with 1 on its diagonal, U upper triangular;  y = (P, L, U)
+    Backward  P is constant but for its jumps, so  L⁻¹ Pᵀ∂A U⁻¹ = L⁻¹∂L + ∂U U⁻¹, of which L⁻¹∂L is the half below the
+              diagonal, ∂U U⁻¹ the rest; in Σ dL ∂L + Σ dU ∂U:
+              dA = P L⁻ᵀ (tril(Lᵀ dL, −1) + triu(dU Uᵀ)) U⁻ᵀ
+    Shapes    A, P, L, U: (*, n, n)
+    Errors    ValueError unless A is square
+    Source    torch.linalg.lu
+    Caveat    the row with the largest entry comes next; of equal ones the first
+    """
+
+    calls = ("torch.linalg.lu",)
+
+    def forward(self, params, x):
+        square(self, x)
+        both, order, _ = factors(x)
+        one = np.eye(x.shape[-1], dtype=x.dtype)
+        L, U, P = np.tril(both, -1) + one, np.triu(both), transposed(one[order])
+        return (P, L, U), (P, L, U)
+
+    def backward(self, params, cache, dy):
+        (P, L, U), (_, dL, dU) = cache, dy
+        M = np.zeros_like(L)
+        if dL is not None:
+            M = M + np.tril(transposed(L) @ dL, -1)
+        if dU is not None:
+            M = M + np.triu(dU @ transposed(U))
+        left = substituted(transposed(L), M, upper=True)
+        return P @ transposed(substituted(U, transposed(left), upper=True)), {}
+
+    def sample(self, values, shape):
+        A = regular(values, shape)
+        return A[..., values.rng.permutation(A.shape[-1]), :]
 
 
 class Pinv(OfRectangle):

@@ -238,6 +238,7 @@ TABLE: dict[str, Callable] = {
     "Eigh": lambda x, UPLO: tuple(eigh(x, UPLO)),
     "Qr": lambda x, mode: tuple(torch.linalg.qr(x, mode)),
     "Pinv": torch.linalg.pinv,
+    "Lu": lambda x: tuple(torch.linalg.lu(x)),
     "MatrixExp": torch.matrix_exp,
     "Cat": lambda *x, dim: torch.cat(x, dim),
     "Stack": lambda *x, dim: torch.stack(x, dim),
