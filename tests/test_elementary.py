@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from manualbp import elementary
+from manualbp import elementary, gamma
 from manualbp.elementary import erf, log_sigmoid, log_softmax, logsumexp, sigmoid, softmax, softplus
 
 DTYPES = (np.float32, np.float64, np.longdouble)
@@ -80,6 +80,57 @@ def test_the_ends_of_the_number_line(f, dtype):
 def test_one_number_is_enough_and_its_dtype_stays(f):
     assert f(np.float32(0.3)).dtype == np.float32
     assert np.shape(f(np.array(0.3))) == ()
+
+
+LIMITED = {  # the formula, its value and its slope, where it is tried, the digits of the last place that are lost there
+    elementary.erfc: (mp.erfc, lambda x: -2 / mp.sqrt(mp.pi) * mp.exp(-x * x), (-4, 4), 12),
+    elementary.erfcx: (
+        lambda x: mp.exp(x * x) * mp.erfc(x),
+        lambda x: 2 * x * mp.exp(x * x) * mp.erfc(x) - 2 / mp.sqrt(mp.pi),
+        (-3, 50),
+        24,
+    ),
+    elementary.erfinv: (mp.erfinv, lambda x: mp.sqrt(mp.pi) / 2 * mp.exp(mp.erfinv(x) ** 2), (-1, 1), 3),
+    elementary.log_normal_cdf: (
+        lambda x: mp.log(mp.ncdf(x)), lambda x: mp.npdf(x) / mp.ncdf(x), (-60, 2), 12,
+    ),
+    gamma.log_gamma: (lambda x: mp.log(abs(mp.gamma(x))), mp.digamma, (0, 40), 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("f", LIMITED)
+def test_what_has_a_value_in_some_interval_is_right_to_few_units(f, dtype):
+    value, _, (low, high), lost = LIMITED[f]
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.uniform(low, high, 300), rng.uniform(max(low, -1), 1, 100) * 1e-6]).astype(dtype)
+    x = x[(x > low) & (x < high) & (f(np.where(x == 0, 1, x)) != 0)]
+    x = np.abs(x) if low == 0 else x
+    assert errors(f(x), [value(exact(a)) for a in x]).max() < lost
+
+
+@pytest.mark.parametrize("f", LIMITED)
+def test_the_complex_step_gives_their_slopes(f):
+    _, slope, (low, high), lost = LIMITED[f]
+    x = np.random.default_rng(4).uniform(max(low, -3), min(high, 6), 100)
+    y = f(x + 2.0**-100 * np.clongdouble(1j))
+    assert y.dtype == np.clongdouble
+    assert (errors(y.imag * 2.0**100, [slope(exact(a)) for a in x]) < 8 * lost).all()
+
+
+def test_the_digamma_function_is_right_beside_its_zeros():
+    for dtype in DTYPES:
+        x = np.concatenate([np.linspace(0.01, 12, 300), -np.linspace(0.01, 6, 300)]).astype(dtype)
+        x = x[np.rint(x) != x]
+        wanted = [mp.digamma(exact(a)) for a in x]
+        told = [float(abs(exact(a) - b) / (1 + abs(b))) for a, b in zip(gamma.digamma(x), wanted, strict=True)]
+        assert max(told) < 40 * float(np.finfo(dtype).eps)
+
+
+def test_the_numbers_of_the_gamma_function_can_be_made_again():
+    assert [mp.bernfrac(2 * k) for k in range(1, len(gamma.BERNOULLI) + 1)] == [*gamma.BERNOULLI]
+    assert max(abs(mp.mpf(z) - mp.zeta(k) + 1) for k, z in enumerate(gamma.ZETA, 2)) < mp.mpf(2) ** -67
+    assert abs(mp.mpf(gamma.ONE_LESS_GAMMA) - 1 + mp.euler) < mp.mpf(2) ** -67
 
 
 def test_erf_is_odd_bit_for_bit():

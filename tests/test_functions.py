@@ -131,6 +131,24 @@ FUNCTIONS = {
     "out": written_out,
     "an extreme of the precision": lambda x: x.masked_fill(x < 0, -torch.finfo(x.dtype).max).softmax(-1),
     "floor_divide": lambda x: x * (5 // x.exp().detach()),
+    "hyperbolic": lambda x: (torch.sinh(x), x.cosh(), torch.asinh(x), torch.acosh(1.1 + x * x), torch.atanh(x.sin())),
+    "angles": lambda x: (x.sin().mul(0.9).asin(), torch.acos(x.sin() * 0.9), torch.atan2(x[0], x[1, :1]), x.sinc()),
+    "hypotenuse": lambda x: torch.hypot(x, x[0].exp()) + x.clone().cosh_(),
+    "of the normal distribution": lambda x: (
+        torch.erfc(x), torch.special.erfcx(x), torch.special.log_ndtr(x), torch.erfinv(x.tanh()),
+    ),
+    "of the gamma function": lambda x: (torch.lgamma(x), x.exp().lgamma()),
+    "entropies": lambda x: (
+        torch.xlogy(x, x.exp()), torch.xlogy(2.0, 1 + x * x), torch.xlogy(x, 3), torch.special.xlog1py(x, x[0].abs()),
+        torch.special.entr(x.sigmoid()),
+    ),
+    "signs": lambda x: (torch.copysign(x, x[0]), x.copysign(-2.0) * x, torch.fmod(x, 0.7), x.fmod(x[0])),
+    "beside NaN": lambda x: (
+        torch.fmax(x, x[0]), x.fmin(x[:, :1]), torch.nan_to_num(x.masked_fill(x > 1, torch.nan), 0.5, 1.0),
+    ),
+    "medians": lambda x: (x.median(1)[0], torch.nanmedian(x, dim=2, keepdim=True).values, x.nanmedian() + x.median()),
+    "in order": lambda x: (torch.kthvalue(x, 2)[0], torch.cummax(x, 1)[0] * x.cummin(-1).values),
+    "under another name": lambda x: (x.negative(), x.subtract(x[0]), x.divide(2.0), torch.special.expm1(x)),
 }  # fmt: skip
 
 SWAPPED = {  # named arguments in an order of one's own

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: F401, N812  (names in `calls` are 
 import manualbp
 from manualbp import operations as ops
 from manualbp.base import registry
+from manualbp.operations import rotations
 from reference.draw.trial import Trial
 from reference.sides.hand import by_hand
 from reference.sides.module import twin_of
@@ -60,6 +61,15 @@ def test_a_function_is_torchs_at_zero_below_and_at_infinity(name):
         (ops.Max(0), np.tile([1.0, 2.0], 100)),
         (ops.Min(0), np.tile([1.0, 2.0], 100)),
         (ops.Argmax(), np.tile([1.0, 2.0], 100)),
+        (ops.MedianOfAll(), A),
+        (ops.MedianOfAll(), SPECIAL),
+        (ops.NanMedianOfAll(), SPECIAL),
+        (ops.Median(0), np.array([NAN, 2.0, 1.0])),
+        (ops.NanMedian(0), np.array([3.0, NAN, 1.0])),
+        (ops.Kthvalue(3), np.array([3.0, NAN, 1.0])),
+        *[(f(0), np.array([1.0, 2.0, 2.0, 1.0, 3.0])) for f in (ops.Cummax, ops.Cummin)],
+        *[(f(0), np.array([1.0, NAN, 2.0, NAN, 0.0])) for f in (ops.Cummax, ops.Cummin)],
+        (ops.Cummax(1), A),
         (ops.Sort(descending=True), np.tile([1.0, 2.0], 20)),
         (ops.Argsort(), np.tile([1.0, 2.0], 20)),
         (ops.Maximum(), (A, A)),
@@ -88,6 +98,13 @@ def test_a_function_is_torchs_at_zero_below_and_at_infinity(name):
         (ops.Pow(exponent=0.5), np.array([-1.0, 0.0, 4.0])),
         (ops.Pow(exponent=0), np.array([-1.0, 0.0, NAN])),
         (ops.Normalize(dim=0), np.array([[0.0, 3.0], [0.0, 4.0]])),
+        *[(f(), (SPECIAL[:, None], SPECIAL)) for f in (ops.Fmax, ops.Fmin, ops.Xlogy, ops.Xlog1py, ops.CopySign)],
+        (ops.Fmod(), (SPECIAL[1:-2], np.full(7, 0.0))),
+        (ops.Fmod(other=-0.75), SPECIAL),
+        (ops.Atan2(), (A[0] - 1, np.zeros(3))),
+        (ops.Atan2(), (np.zeros(3), np.array([1.0, 0.0, -1.0]))),
+        (ops.Hypot(), (np.array([0.0, 3.0, 1e200, INF]), np.array([0.0, 0.0, 1e200, 1.0]))),
+        (ops.NanToNum(nan=2.0, posinf=1.0), SPECIAL),
         *[(ops.Norm(p=p), np.array([3.0, 0.0, -3.0])) for p in (0, 1, 2, 3, 0.5, INF, -INF)],
         *[(ops.Norm(p=p), np.zeros(3)) for p in (0, 1, 2, 3, 0.5, INF, -INF)],
     ],
@@ -215,6 +232,16 @@ WRONG = [
     (lambda: ops.Topk(4).forward({}, A), "S ≥ k"),
     (lambda: ops.To("float99"), "name of one in NumPy"),
     (lambda: ops.ScaledDotProductAttention().forward({}, (A, A[:, 1:], A)), "as key"),
+    (lambda: ops.Kthvalue(4).forward({}, A), "S ≥ k"),
+    (lambda: ops.Cummax(2).forward({}, A), "an axis 2"),
+    (lambda: ops.MedianOfAll().forward({}, A[:0]), "with an entry"),
+    (lambda: ops.Svd().forward({}, A), "with full_matrices"),
+    (lambda: ops.Svdvals().forward({}, A[0]), r"\(\*, m, n\)"),
+    (lambda: ops.Qr("r"), "torch has no gradient of another"),
+    (lambda: ops.Qr("complete").forward({}, A.T), "m ≤ n for this mode"),
+    (lambda: ops.MatrixExp().forward({}, A), r"\(\*, n, n\)"),
+    (lambda: ops.Solve(left=False).forward({}, (np.eye(2), A)), r"\(\*, k, 2\) as B"),
+    (lambda: ops.Atan2().forward({}, (A, A[:, :2])), "equally long"),
     (lambda: ops.ScaledDotProductAttention(is_causal=True).forward({}, (A, A, A, np.ones((2, 2), bool))), "is_causal"),
 ]
 
@@ -241,7 +268,10 @@ def test_a_call_means_one_operation_but_for_those_of_which_the_inputs_decide():
         for call in cls.calls:
             of.setdefault(call, []).append(name)
     several = {call: names for call, names in of.items() if len(names) > 1}
-    assert {tuple(names) for names in several.values()} == {("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum")}
+    assert {tuple(names) for names in several.values()} == {
+        ("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum"),
+        ("Median", "MedianOfAll"), ("NanMedian", "NanMedianOfAll"),
+    }  # fmt: skip
 
 
 def test_operations_stay_out_of_the_names_of_the_package():
@@ -255,3 +285,35 @@ def test_operations_stay_out_of_the_names_of_the_package():
 def test_the_twin_leads_back():
     layer = ops.ScaledDotProductAttention(is_causal=True, scale=0.5)
     assert from_torch(to_torch(layer)) == (layer, {})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_rotations_and_reflections_give_the_factors_in_every_precision(dtype):
+    rng, eps = np.random.default_rng(0), float(np.finfo(dtype).eps)
+    A = rng.standard_normal((3, 7, 4)).astype(dtype)
+    U, s, V = rotations.singular(A)
+    assert (np.diff(s) <= 0).all()
+    Q, R = rotations.reflected(A)
+    S = A[:, :4] + A[:, :4].swapaxes(1, 2)
+    w, W = rotations.symmetric(S)
+    assert (np.diff(w) >= 0).all()
+    for found, wanted in ((U * s[:, None] @ V.swapaxes(1, 2), A), (Q @ R, A), (W * w[:, None] @ W.swapaxes(1, 2), S)):
+        assert found.dtype == dtype
+        assert np.abs(found - wanted).max() < 100 * eps
+    for columns in (U, V, Q, W):
+        assert np.abs(columns.swapaxes(1, 2) @ columns - np.eye(4)).max() < 50 * eps
+
+
+def test_matrices_without_full_rank_have_singular_values_and_a_pseudoinverse():
+    A = np.outer([1.0, 2.0, 2.0], [3.0, 4.0])
+    y, _ = ops.Svdvals().forward({}, A)
+    np.testing.assert_allclose(y, [15, 0], atol=1e-14)
+    Y, _ = ops.Pinv().forward({}, A)
+    np.testing.assert_allclose(Y, A.T / 225, atol=1e-15)
+    assert not np.asarray(ops.Svdvals().forward({}, np.zeros((3, 2)))[0]).any()
+
+
+def test_every_pair_of_columns_meets_once_a_round():
+    for n in range(1, 9):
+        met = [pair for p, q in rotations.rounds(n) for pair in zip(p.tolist(), q.tolist(), strict=True)]
+        assert sorted(met) == [(p, q) for p in range(n) for q in range(p + 1, n)]

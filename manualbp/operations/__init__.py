@@ -9,6 +9,7 @@ swapped. In-place calls are the same operations: that somebody reads the changed
 gradients.
 """
 
+from .angles import Acos, Asin, Atan2, Hypot, Sinc
 from .arithmetic import Add, Div, FloorDivide, Mul, Neg, Pow, Remainder, Sub
 from .attention import ScaledDotProductAttention
 from .base import Operation
@@ -17,23 +18,32 @@ from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, W
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
+from .decompositions import Eigh, Eigvalsh, Lu, MatrixExp, Pinv, Qr, Svd, Svdvals
 from .distances import Cdist
+from .entropies import Entr, Xlog1py, Xlogy
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .grids import AffineGrid, GridSample
+from .hyperbolic import Acosh, Asinh, Atanh, Cosh, Sinh
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
 from .joining import Cat, Chunk, Split, Stack, Unbind
 from .linalg import Cholesky, Det, Inverse, Logdet, Slogdet, Solve, SolveTriangular
 from .logic import IsInf, IsNan, LogicalAnd, LogicalNot, LogicalOr, LogicalXor
+from .missing import Fmax, Fmin, NanToNum
 from .mixtures import Addcmul, Lerp
+from .normal import Erfc, Erfcx, Erfinv, Lgamma, LogNdtr
+from .order import Cummax, Cummin, Kthvalue, Median, MedianOfAll, NanMedian, NanMedianOfAll
 from .products import Addmm, Affine, Einsum, Matmul, Outer
 from .reductions import Amax, Amin, Cumprod, Cumsum, LogSumExp, Mean, Norm, Normalize, Prod, SumOver
 from .scatter import Gather, MaskedScatter, Scatter, ScatterAdd
 from .shape import Diagonal, MoveDim, Permute, Ravel, Reshape, Squeeze, SwapAxes, Turned, Unsqueeze
+from .signs import CopySign, Fmod
 from .spread import Std, StdMean, Var, VarMean
 
 __all__ = [
     "Abs",
+    "Acos",
+    "Acosh",
     "Add",
     "Addcmul",
     "Addmm",
@@ -46,23 +56,37 @@ __all__ = [
     "Argmax",
     "Argmin",
     "Argsort",
+    "Asin",
+    "Asinh",
     "Atan",
+    "Atan2",
+    "Atanh",
     "Cat",
     "Cdist",
     "Ceil",
     "Cholesky",
     "Chunk",
     "Clamp",
+    "CopySign",
     "Cos",
+    "Cosh",
+    "Cummax",
+    "Cummin",
     "Cumprod",
     "Cumsum",
     "Det",
     "Detach",
     "Diagonal",
     "Div",
+    "Eigh",
+    "Eigvalsh",
     "Einsum",
+    "Entr",
     "Eq",
     "Erf",
+    "Erfc",
+    "Erfcx",
+    "Erfinv",
     "Exp",
     "Exp2",
     "Expand",
@@ -70,23 +94,30 @@ __all__ = [
     "Flip",
     "Floor",
     "FloorDivide",
+    "Fmax",
+    "Fmin",
+    "Fmod",
     "Gather",
     "Ge",
     "GetItem",
     "GridSample",
     "Gt",
     "GumbelSoftmax",
+    "Hypot",
     "IndexAdd",
     "IndexSelect",
     "Inverse",
     "IsInf",
     "IsNan",
+    "Kthvalue",
     "Le",
     "Lerp",
+    "Lgamma",
     "Log",
     "Log1p",
     "Log2",
     "Log10",
+    "LogNdtr",
     "LogSumExp",
     "Logdet",
     "LogicalAnd",
@@ -95,16 +126,23 @@ __all__ = [
     "LogicalXor",
     "Lookup",
     "Lt",
+    "Lu",
     "MaskedFill",
     "MaskedScatter",
     "Matmul",
+    "MatrixExp",
     "Max",
     "Maximum",
     "Mean",
+    "Median",
+    "MedianOfAll",
     "Min",
     "Minimum",
     "MoveDim",
     "Mul",
+    "NanMedian",
+    "NanMedianOfAll",
+    "NanToNum",
     "Ne",
     "Neg",
     "Norm",
@@ -114,8 +152,10 @@ __all__ = [
     "Outer",
     "Pad",
     "Permute",
+    "Pinv",
     "Pow",
     "Prod",
+    "Qr",
     "Ravel",
     "Reciprocal",
     "Remainder",
@@ -130,6 +170,8 @@ __all__ = [
     "SetItem",
     "Sign",
     "Sin",
+    "Sinc",
+    "Sinh",
     "Slogdet",
     "Solve",
     "SolveTriangular",
@@ -143,6 +185,8 @@ __all__ = [
     "StdMean",
     "Sub",
     "SumOver",
+    "Svd",
+    "Svdvals",
     "SwapAxes",
     "Tan",
     "Tile",
@@ -158,4 +202,6 @@ __all__ = [
     "VarMean",
     "Where",
     "Windows",
+    "Xlog1py",
+    "Xlogy",
 ]

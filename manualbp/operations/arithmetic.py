@@ -139,7 +139,7 @@ class Sub(Binary):
 
     calls = (
         "torch.sub", "torch.subtract", "torch.rsub", "Tensor.sub", "Tensor.sub_", "Tensor.__sub__", "Tensor.__rsub__",
-        "Tensor.__isub__",
+        "Tensor.__isub__", "Tensor.subtract",
     )  # fmt: skip
     options = Binary.options | {"alpha": (1, 2, 0.5, -3)}
 
@@ -215,7 +215,7 @@ class Div(Quotient):
 
     calls = (
         "torch.div", "torch.divide", "torch.true_divide", "Tensor.div", "Tensor.div_", "Tensor.__truediv__",
-        "Tensor.__rtruediv__", "Tensor.__rdiv__", "Tensor.__itruediv__", "Tensor.true_divide",
+        "Tensor.__rtruediv__", "Tensor.__rdiv__", "Tensor.__itruediv__", "Tensor.true_divide", "Tensor.divide",
     )  # fmt: skip
     options = Quotient.options | {"rounding_mode": (None, None, "floor", "trunc")}
 
@@ -334,7 +334,7 @@ class Neg(Operation):
     Source    torch.neg
     """
 
-    calls = ("torch.neg", "torch.negative", "Tensor.neg", "Tensor.neg_", "Tensor.__neg__")
+    calls = ("torch.neg", "torch.negative", "Tensor.neg", "Tensor.negative", "Tensor.neg_", "Tensor.__neg__")
     dyadic = True
 
     def forward(self, params, x):

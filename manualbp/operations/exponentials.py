@@ -40,7 +40,7 @@ class Exp2(Function):
     Source    torch.exp2
     """
 
-    calls = ("torch.exp2", "Tensor.exp2")
+    calls = ("torch.exp2", "torch.special.exp2", "Tensor.exp2")
     guards = (SQUEEZED,)
 
     def f(self, x):
@@ -60,7 +60,7 @@ class Expm1(Function):
     Source    torch.expm1
     """
 
-    calls = ("torch.expm1", "Tensor.expm1")
+    calls = ("torch.expm1", "torch.special.expm1", "Tensor.expm1")
     guards = (SQUEEZED,)
 
     def f(self, x):
@@ -147,7 +147,7 @@ class Log1p(Function):
     Caveat    −∞ at x = −1 with slope ∞; y is NaN below, where torch and this still give the slope 1/(1 + x)
     """
 
-    calls = ("torch.log1p", "Tensor.log1p")
+    calls = ("torch.log1p", "torch.special.log1p", "Tensor.log1p")
     positive = True
     guards = (POSITIVE,)
 

@@ -204,7 +204,7 @@ class Sign(Step):
     Source    torch.sign
     """
 
-    calls = ("torch.sign", "torch.sgn", "Tensor.sign")
+    calls = ("torch.sign", "torch.sgn", "Tensor.sign", "Tensor.sgn")
     dyadic = True
 
     def step(self, x):
@@ -244,19 +244,24 @@ class Ceil(Step):
 
 
 class Round(Step):
-    """The nearest whole number, the even one of two.
+    """The nearest whole number, the even one of two; or the nearest with so many decimals.
 
-    Forward   y = x rounded half to even
-    Backward  y is constant but for its jumps between whole numbers:  dx = 0
+    Forward   y = x rounded half to even;  d decimals: 10ᵈx rounded, divided by 10ᵈ
+    Backward  y is constant but for its jumps:  dx = 0
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of numbers
     Source    torch.round
     """
 
-    calls = ("torch.round", "Tensor.round")
+    decimals: int = 0
+
+    options = {"decimals": (0, 1, -1)}
+    calls = ("torch.round", "torch.special.round", "Tensor.round")
 
     def step(self, x):
-        return np.rint(x)
+        if self.decimals < 0:
+            return np.rint(x / 10**-self.decimals) * 10**-self.decimals
+        return np.rint(x * 10**self.decimals) / 10**self.decimals if self.decimals else np.rint(x)
 
 
 class Trunc(Step):

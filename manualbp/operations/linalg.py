@@ -108,40 +108,50 @@ class Inverse(OfMatrix):
 class Solve(OfMatrix):
     """The solution of a system of linear equations for every matrix.
 
-    Forward   A X = B
+    Forward   A X = B;   not left:  X A = B, which is  Aᵀ Xᵀ = Bᵀ
     Backward  ∂A X + A ∂X = ∂B, so  ∂X = A⁻¹(∂B − ∂A X);  in Σ dX ∂X:
               dB = A⁻ᵀ dX,   dA = −dB Xᵀ;  each summed over the axes that it was repeated along
-    Shapes    inputs: (A, B);  A: (*, n, n), B, X: (*, n, k), or (*, n) if B has just the axes of A but the last;
-              the axes * broadcast
+              not left: the same of Aᵀ, Xᵀ and Bᵀ
+    Shapes    inputs: (A, B);  A: (*, n, n), B, X: (*, n, k), or (*, k, n) if not left, or (*, n) if B has just the axes
+              of A but the last;  the axes * broadcast
     Errors    ValueError if the shapes differ from these
     Source    Giles 2008, "Collected matrix derivative results", section 2.3.1; torch.linalg.solve
     Caveat    of a matrix without inverse torch raises an error, and here ±∞ or NaN comes out
     """
 
+    left: bool = True
+
     arity = 2
+    options = {"left": (True, False)}
     calls = ("torch.linalg.solve",)
 
     def forward(self, params, x):
         A, B = self.unpack(x, "A B")
         square(self, A, "A")
-        vector = len(shape(B)) == 1 or shape(B) == A.shape[:-1]
-        b = B[..., None] if vector else B
-        n = A.shape[-1]
-        fits = len(shape(b)) > 1 and b.shape[-2] == n and broadcastable([A.shape[:-2], b.shape[:-2]])
-        self.takes(fits, B, f"(*, {n}) or (*, {n}, k) as B, beside A of shape {A.shape}")
-        X = solved(A, b)
+        n, vector = A.shape[-1], self.left and (len(shape(B)) == 1 or shape(B) == A.shape[:-1])
+        b, side = B[..., None] if vector else B, -2 if self.left else -1
+        fits = len(shape(b)) > 1 and b.shape[side] == n and broadcastable([A.shape[:-2], b.shape[:-2]])
+        told = f"(*, {n}) or (*, {n}, k)" if self.left else f"(*, k, {n})"
+        self.takes(fits, B, f"{told} as B, beside A of shape {A.shape}")
+        X = solved(A, b) if self.left else transposed(solved(transposed(A), transposed(b)))
         return (X[..., 0] if vector else X), (A, B, X, vector)
 
     def backward(self, params, cache, dy):
         A, B, X, vector = cache
-        dB = solved(transposed(A), dy[..., None] if vector else dy)
-        dA = -dB @ transposed(X)
+        if self.left:
+            dB = solved(transposed(A), dy[..., None] if vector else dy)
+            dA = -dB @ transposed(X)
+        else:
+            dB = transposed(solved(A, transposed(dy)))
+            dA = -transposed(X) @ dB
         return (gradient(dA, A), gradient(dB[..., 0] if vector else dB, B)), {}
 
     def sample(self, values, shape):
         A = regular(values, shape)
-        several, columns = values.rng.integers(2), (int(values.rng.integers(1, 4)),)
-        return A, values.real((*A.shape[:-1], *columns) if several else A.shape[:-1])
+        k, n = int(values.rng.integers(1, 4)), A.shape[-1]
+        if not self.left:
+            return A, values.real((*A.shape[:-2], k, n))
+        return A, values.real((*A.shape[:-1], k) if values.rng.integers(2) else A.shape[:-1])
 
 
 class SolveTriangular(OfMatrix):

@@ -147,7 +147,7 @@ class LogSumExp(Reduction):
     Source    torch.logsumexp; `manualbp.elementary.logsumexp` says how it is computed
     """
 
-    calls = ("torch.logsumexp", "Tensor.logsumexp")
+    calls = ("torch.logsumexp", "torch.special.logsumexp", "Tensor.logsumexp")
 
     def f(self, x, axes):
         return logsumexp(x, axes, keepdims=True)
@@ -172,7 +172,7 @@ class Norm(Reduction):
     p: float = 2.0
 
     dyadic = True
-    calls = ("torch.norm", "Tensor.norm", "torch.linalg.vector_norm", "torch.linalg.norm")
+    calls = ("torch.norm", "Tensor.norm", "torch.linalg.vector_norm")
 
     def f(self, x, axes):
         return p_norm(x, self.p, axes)

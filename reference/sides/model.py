@@ -71,7 +71,8 @@ class Graphed(Side):
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
         by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
-        by_param = {n: dense(g) for n, g in flatten(grads).items() if n not in trial.buffers}
+        learned = flatten(trial.params).keys() - {*trial.buffers}  # not a constant that is the weight of a layer
+        by_param = {n: dense(g) for n, g in flatten(grads).items() if n in learned}
         buffers = {n: after[n] for n in trial.buffers}
         return named(OUTPUT, flatten(y, "y")) | named(GRADIENT, by_input | by_param) | named(BUFFER, buffers)
 

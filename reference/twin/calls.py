@@ -34,13 +34,14 @@ METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch"
 
 VALUES = """item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ is_nonzero"""
 VALUES_OF = """equal allclose is_nonzero nonzero argwhere count_nonzero bucketize searchsorted unique unique_consecutive
-    bincount histc isin"""  # whole numbers, or none that has a gradient
+    bincount histc isin matrix_rank"""  # whole numbers, or none that has a gradient
 READS_A_VALUE = {f"Tensor.{n}" for n in (VALUES + " " + VALUES_OF).split()}  # the graph holds for the sample's value
-READS_A_VALUE |= {f"torch.{n}" for n in VALUES_OF.split()}
+READS_A_VALUE |= {f"torch.{n}" for n in VALUES_OF.split()} | {"torch.linalg.matrix_rank"}
 
 SAME = {  # gives back the numbers it is given
     "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",
-    "Tensor.resolve_conj", "torch.positive", "Tensor.positive", "Tensor.__pos__",
+    "Tensor.resolve_conj", "torch.real", "torch.conj", "Tensor.conj", "Tensor.real",
+    "torch.positive", "Tensor.positive", "Tensor.__pos__",
 }  # fmt: skip
 
 TABLES = FUNCTIONS.keys() | RULES.keys()
@@ -66,6 +67,8 @@ SIGNATURES = {  # of operations, where tensors and options do not simply come in
     "FloorDivide": "input other", "Remainder": "input other", "Einsum": "equation", "Eq": "input other",
     "Ne": "input other", "Lt": "input other", "Le": "input other", "Gt": "input other", "Ge": "input other",
     "Maximum": "input other", "Minimum": "input other", "Matmul": "input other", "MaskedFill": "input mask value",
+    "Atan2": "input other", "Hypot": "input other", "Xlogy": "input other", "Xlog1py": "input other",
+    "CopySign": "input other", "Fmod": "input other", "Fmax": "input other", "Fmin": "input other",
     "ScaledDotProductAttention": "query key value attn_mask dropout_p is_causal",
 }  # fmt: skip
 
@@ -241,6 +244,8 @@ def bound(
     given = [v for v in inputs.values() if v is not None]
     tree = given[0] if len(given) == 1 else tuple(given)
     tree = tuple(tree) if isinstance(tree, list) else tree
+    if isinstance(reduction := options.get("reduction"), int):  # as what F calls has it
+        options["reduction"] = ("none", "mean", "sum")[reduction]
     try:
         return Step(cls(**{n: plain_value(v) for n, v in options.items()}), tree)
     except (TypeError, ValueError) as e:

@@ -10,8 +10,10 @@ from .step import Step, UnknownCallError, held, make
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Step:
+    if weight.ndim == 1 and bias is None:
+        return Step(make("Matmul"), (input, weight))
     if weight.ndim != 2:
-        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes has no class here")
+        raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes and a bias has no class here")
     layer = make("Linear", in_features=weight.shape[1], out_features=weight.shape[0], bias=bias is not None)
     return Step(layer, input, held(weight=weight, bias=bias))
 
@@ -46,7 +48,7 @@ def _conv_transpose(n: int) -> Callable[..., Step]:
 
 
 def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
+    weight = _weight_beside(bias) if weight is None else weight
     options = {"elementwise_affine": weight is not None, "bias": bias is not None or weight is None}
     layer = make("LayerNorm", normalized_shape=tuple(normalized_shape), eps=eps, **options)
     return Step(layer, input, held(weight=weight, bias=bias))
@@ -58,16 +60,17 @@ def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float 
 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Step:
-    _weight_first(weight, bias)
-    if weight is not None and bias is None:
-        raise UnknownCallError("F.group_norm with a weight and no bias has no class here")
-    layer = make("GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None)
+    weight = _weight_beside(bias) if weight is None else weight
+    layer = make(
+        "GroupNorm", num_groups=num_groups, num_channels=input.shape[1], eps=eps, affine=weight is not None,
+        **({"bias": False} if weight is not None and bias is None else {}),
+    )  # fmt: skip
     return Step(layer, input, held(weight=weight, bias=bias))
 
 
-def _weight_first(weight: Any, bias: Any) -> None:
-    if weight is None and bias is not None:
-        raise UnknownCallError("a norm with a bias and no weight has no class here")
+def _weight_beside(bias: Any) -> Any:
+    """Of a norm with a bias and no weight: ones, a constant."""
+    return None if bias is None else torch.ones(bias.shape, dtype=bias.dtype)
 
 
 def _batch_norm(
@@ -90,7 +93,7 @@ def _of_statistics(
     momentum: float, eps: float,
 ) -> Step:  # fmt: skip
     """A norm that may keep running statistics, by the class of so many axes."""
-    _weight_first(weight, bias)
+    weight = _weight_beside(bias) if weight is None else weight
     tracked = running_mean is not None
     layer = make(
         f"{name}{max(input.ndim - 2, 1)}d", num_features=input.shape[1], eps=eps, momentum=momentum,

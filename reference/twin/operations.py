@@ -117,6 +117,29 @@ def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
     return torch.where(c, a, b)
 
 
+def signs(U: Any) -> Any:
+    """Of every column the sign of its first entry of half the largest size or more: LAPACK leaves it open."""
+    size = U.detach().abs()
+    if not size.numel():
+        return torch.ones_like(U)
+    first = (size >= size.amax(-2, keepdim=True) / 2).int().argmax(-2, keepdim=True)
+    return torch.where(U.detach().gather(-2, first) < 0, -1.0, 1.0).to(U.dtype)
+
+
+def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
+    U, s, Vt = torch.linalg.svd(A, full_matrices, driver=driver)
+    sign = signs(U) if U.shape[-1] == Vt.shape[-2] else torch.ones(1, 1)
+    return torch.return_types.linalg_svd((U * sign, s, Vt * sign.mT))
+
+
+def eigh(A: Any, UPLO: str = "L") -> Any:
+    w, V = torch.linalg.eigh(A, UPLO)
+    return torch.return_types.linalg_eigh((w, V * signs(V)))
+
+
+SIGNED = {"torch.linalg.svd": svd, "torch.linalg.eigh": eigh}  # while a model is read its vectors have these signs
+
+
 TABLE: dict[str, Callable] = {
     "Add": pair(lambda a, b, alpha: a + (b if alpha == 1 else alpha * b)),
     "Sub": pair(lambda a, b, alpha: a - (b if alpha == 1 else alpha * b)),
@@ -136,6 +159,29 @@ TABLE: dict[str, Callable] = {
     "IsNan": torch.isnan,
     "IsInf": torch.isinf,
     "Expm1": torch.expm1,
+    "Sinh": torch.sinh,
+    "Cosh": torch.cosh,
+    "Asinh": torch.asinh,
+    "Acosh": torch.acosh,
+    "Atanh": torch.atanh,
+    "Asin": torch.asin,
+    "Acos": torch.acos,
+    "Atan2": pair(lambda a, b: torch.atan2(*tensors(a, b))),
+    "Hypot": pair(lambda a, b: torch.hypot(*tensors(a, b))),
+    "Sinc": torch.sinc,
+    "Erfc": torch.erfc,
+    "Erfcx": torch.special.erfcx,
+    "Erfinv": torch.erfinv,
+    "LogNdtr": torch.special.log_ndtr,
+    "Lgamma": torch.lgamma,
+    "Xlogy": pair(lambda a, b: torch.xlogy(*tensors(a, b))),
+    "Xlog1py": pair(lambda a, b: torch.special.xlog1py(*tensors(a, b))),
+    "Entr": torch.special.entr,
+    "CopySign": pair(lambda a, b: torch.copysign(*tensors(a, b))),
+    "Fmod": pair(lambda a, b: torch.fmod(*tensors(a, b))),
+    "Fmax": pair(lambda a, b: torch.fmax(*tensors(a, b))),
+    "Fmin": pair(lambda a, b: torch.fmin(*tensors(a, b))),
+    "NanToNum": torch.nan_to_num,
     "Log": torch.log,
     "Log2": torch.log2,
     "Log1p": torch.log1p,
@@ -186,6 +232,14 @@ TABLE: dict[str, Callable] = {
     "Det": torch.linalg.det,
     "Slogdet": lambda x: tuple(torch.linalg.slogdet(x)),
     "Logdet": torch.logdet,
+    "Svdvals": torch.linalg.svdvals,
+    "Svd": lambda x, full_matrices: tuple(svd(x, full_matrices)),
+    "Eigvalsh": torch.linalg.eigvalsh,
+    "Eigh": lambda x, UPLO: tuple(eigh(x, UPLO)),
+    "Qr": lambda x, mode: tuple(torch.linalg.qr(x, mode)),
+    "Pinv": torch.linalg.pinv,
+    "Lu": lambda x: tuple(torch.linalg.lu(x)),
+    "MatrixExp": torch.matrix_exp,
     "Cat": lambda *x, dim: torch.cat(x, dim),
     "Stack": lambda *x, dim: torch.stack(x, dim),
     "Split": lambda x, split_size, dim: torch.split(x, whole(split_size), dim),
@@ -227,6 +281,13 @@ TABLE: dict[str, Callable] = {
     "Min": torch.min,
     "Sort": lambda x, dim, descending: torch.sort(x, dim=dim, descending=descending, stable=True),
     "Topk": torch.topk,
+    "Median": torch.median,
+    "NanMedian": torch.nanmedian,
+    "MedianOfAll": torch.median,
+    "NanMedianOfAll": torch.nanmedian,
+    "Kthvalue": torch.kthvalue,
+    "Cummax": torch.cummax,
+    "Cummin": torch.cummin,
     "Eq": pair(lambda a, b: a == b),
     "Ne": pair(lambda a, b: a != b),
     "Lt": pair(lambda a, b: a < b),

@@ -16,7 +16,8 @@ from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .expanded import EXPANDED
+from .expanded import expansion
+from .operations import SIGNED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
 from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
@@ -100,8 +101,9 @@ class Reader(Values):
     ) -> Any:
         """One call as a node; in place, what it changes is the node's value from then on."""
         self.refuse_change(name, target)
-        if name in EXPANDED:
-            return self.through(func, EXPANDED[name], args, kwargs)
+        if body := expansion(name):
+            return self.through(func, body, args, kwargs)
+        func = SIGNED.get(name, func)
         step, inputs, params = self.step(name, args, kwargs, given)
         if isinstance(step.layer, Missing) and not step.layer.lost and (body := calls.body_of(func)):
             return self.through(func, body, args, kwargs)

@@ -83,6 +83,20 @@ def index_put(name: str, dtype: torch.dtype, x: Any, /, indices: Any, values: An
     return set_item(name, dtype, x, tuple(indices), values, accumulate)
 
 
+def repeat_interleave(
+    name: str, dtype: torch.dtype, x: Any, /, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+) -> Step:
+    """As often for all entries, or for each as a tensor says: then the slices of these numbers."""
+    if not isinstance(repeats, torch.Tensor):
+        return Step(make("RepeatInterleave", repeats=repeats, dim=dim), x)
+    n = x.numel() if dim is None else x.shape[dim]
+    index = torch.arange(n).repeat_interleave(repeats.expand(n) if repeats.numel() == 1 else repeats)
+    if dim is not None:
+        return Step(make("IndexSelect", dim=dim), (x, index))
+    places = torch.unravel_index(index, x.shape)
+    return Step(make("GetItem", index=", ".join(f"i{d}" for d in range(x.ndim))), (x, *places))
+
+
 def filled(value: float | None) -> Callable[..., Step]:
     """x.fill_(value), x.zero_(): every entry replaced, so that x no longer counts."""
 
@@ -124,6 +138,16 @@ def extreme(two: str, along: str, over: str) -> Callable[..., Step]:
     return rule
 
 
+def middle(along: str, over: str) -> Callable[..., Step]:
+    """torch.median and nanmedian: along an axis with the places, or over all."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        given = dict(zip(("dim", "keepdim"), rest)) | options
+        return Step(make(along if given else over, **given), x)
+
+    return rule
+
+
 def spread_of(cls: str) -> Callable[..., Step]:
     """Variance and standard deviation: `unbiased` is a correction of 1, as is the default."""
 
@@ -151,8 +175,10 @@ def norm(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -
     )
 
 
-def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: str = "constant", value: Any = None) -> Step:
+def pad(name: str, dtype: torch.dtype, x: Any, /, pad: Any, mode: Any = "constant", value: Any = None) -> Step:
     """Zeros or another constant; the other modes are layers."""
+    if name == "torch.constant_pad_nd":
+        mode, value = "constant", 0.0 if mode == "constant" else mode
     if mode == "constant":
         return Step(make("Pad", pad=tuple(pad), value=float(value or 0.0)), x)
     kind = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}[mode]
@@ -180,16 +206,36 @@ def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
 
 
+def svd(name: str, dtype: torch.dtype, A: Any, /, full_matrices: bool = True, *, driver: Any = None) -> Step:
+    if full_matrices and A.shape[-1] != A.shape[-2]:
+        raise UnknownCallError(
+            "U and V with columns that A says nothing of have no gradient: full_matrices=False, or torch.linalg.svdvals"
+        )
+    return Step(make("Svd", full_matrices=full_matrices), A)
+
+
+def topk(
+    name: str, dtype: torch.dtype, x: Any, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Step:
+    return Step(make("Topk", k=k, dim=dim, largest=largest), x)
+
+
+def cdist(name: str, dtype: torch.dtype, x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Step:
+    return Step(make("Cdist", p=float(p)), (x1, x2))
+
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
     **dict.fromkeys(("norm", "vector_norm"), norm),
-    "index_put": index_put,
+    "index_put": index_put, "index_put_": index_put, "repeat_interleave": repeat_interleave,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
     "where": where, "zero": filled(0.0), "fill": filled(None), "copy": filled(None),
+    "median": middle("Median", "MedianOfAll"), "nanmedian": middle("NanMedian", "NanMedianOfAll"),
+    "svd": svd, "topk": topk, "cdist": cdist, "constant_pad_nd": pad,
     "interpolate": interpolate, "flatten": flatten, "ravel": flatten, "unflatten": unflatten,
 }  # fmt: skip
