@@ -15,10 +15,12 @@ from .base import Operation
 from .chance import GumbelSoftmax
 from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, Where
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
+from .complex import Angle, AsComplex, Complex, Conj, Imag, Modulus, Real, ViewAsComplex, ViewAsReal
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
 from .distances import Cdist
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
+from .fourier import Fftn, Ifftn, Irfftn, Rfftn
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .grids import AffineGrid, GridSample
 from .indexing import GetItem, IndexAdd, IndexSelect, Lookup, SetItem
@@ -42,10 +44,12 @@ __all__ = [
     "AllOf",
     "Amax",
     "Amin",
+    "Angle",
     "AnyOf",
     "Argmax",
     "Argmin",
     "Argsort",
+    "AsComplex",
     "Atan",
     "Cat",
     "Cdist",
@@ -53,6 +57,8 @@ __all__ = [
     "Cholesky",
     "Chunk",
     "Clamp",
+    "Complex",
+    "Conj",
     "Cos",
     "Cumprod",
     "Cumsum",
@@ -67,6 +73,7 @@ __all__ = [
     "Exp2",
     "Expand",
     "Expm1",
+    "Fftn",
     "Flip",
     "Floor",
     "FloorDivide",
@@ -76,9 +83,12 @@ __all__ = [
     "GridSample",
     "Gt",
     "GumbelSoftmax",
+    "Ifftn",
+    "Imag",
     "IndexAdd",
     "IndexSelect",
     "Inverse",
+    "Irfftn",
     "IsInf",
     "IsNan",
     "Le",
@@ -103,6 +113,7 @@ __all__ = [
     "Mean",
     "Min",
     "Minimum",
+    "Modulus",
     "MoveDim",
     "Mul",
     "Ne",
@@ -117,10 +128,12 @@ __all__ = [
     "Pow",
     "Prod",
     "Ravel",
+    "Real",
     "Reciprocal",
     "Remainder",
     "RepeatInterleave",
     "Reshape",
+    "Rfftn",
     "Roll",
     "Round",
     "Rsqrt",
@@ -156,6 +169,8 @@ __all__ = [
     "Unsqueeze",
     "Var",
     "VarMean",
+    "ViewAsComplex",
+    "ViewAsReal",
     "Where",
     "Windows",
 ]

@@ -11,6 +11,7 @@ from manualbp.base import Array, Layer, Params, Tree
 
 from ..draw.case import Case
 from ..draw.trial import Trial
+from ..sides.complex import in_pairs
 from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import OUTPUT, UPDATE, Name, Run, in_order
@@ -235,7 +236,7 @@ def _identical(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
 def compare_case(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
     """A layer by hand beside its torch twin, on the numbers of a case."""
     hand = Hand(as_in(case.layer), case.seed)
-    return compare(hand, twin_of(case.layer, case.seed, device), trial or case.trial())
+    return compare(*in_pairs(hand, twin_of(case.layer, case.seed, device), trial or case.trial()))
 
 
 def compare_passes(

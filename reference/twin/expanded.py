@@ -220,6 +220,24 @@ def scatter_reduce_(x: Any, *args: Any, **options: Any) -> Any:
     return x
 
 
+def shifted(x: Any, dim: Any, way: int) -> Any:
+    """The frequency 0 in the middle of each axis, or back at its start."""
+    dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    return torch.roll(x, tuple(way * (x.shape[d] // 2) for d in dims), dims)
+
+
+NORMS = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+
+
+def hfft(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
+    """The transform of what is its own conjugate in reverse: of numbers given by one half."""
+    return torch.fft.irfft(input.conj(), n, dim, NORMS[norm])
+
+
+def ihfft(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
+    return torch.fft.rfft(input, n, dim, NORMS[norm]).conj()
+
+
 EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch._weight_norm": weight_norm,
     "torch.var_mean": with_mean(torch.var),
@@ -237,6 +255,10 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("torch.diag", "Tensor.diag"), diag),
     **dict.fromkeys(("torch.trace", "Tensor.trace"), lambda x: x.diagonal().sum()),
     **dict.fromkeys(("Tensor.mH", "Tensor.H", "Tensor.adjoint"), lambda x: x.mT),
+    "torch.polar": lambda abs, angle: torch.complex(abs * torch.cos(angle), abs * torch.sin(angle)),
+    "torch.fft.fftshift": lambda input, dim=None: shifted(input, dim, 1),
+    "torch.fft.ifftshift": lambda input, dim=None: shifted(input, dim, -1),
+    "torch.fft.hfft": hfft, "torch.fft.ihfft": ihfft,
     **dict.fromkeys(("torch.frac", "Tensor.frac"), lambda x: x - x.trunc()),
     **dict.fromkeys(("torch.inner", "Tensor.inner"), lambda x, other: tensordot(x, other, ([-1], [-1]))),
     "torch.atleast_1d": at_least(1), "torch.atleast_2d": at_least(2),
@@ -258,4 +280,11 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("torch.flipud", "Tensor.flipud"), lambda x: x.flip(0)),
     **dict.fromkeys(("torch.take", "Tensor.take"), lambda x, index: x.reshape(-1)[index]),
     **dict.fromkeys(("torch.aminmax", "Tensor.aminmax"), lambda x, **over: (x.amin(**over), x.amax(**over))),
+}  # fmt: skip
+
+OF_COMPLEX: Mapping[str, Callable[..., Any]] = {  # calls that are of several operations where numbers are complex
+    **dict.fromkeys(("mH", "H", "adjoint"), lambda x: x.mT.conj()),
+    **dict.fromkeys(("norm", "vector_norm"), lambda x, *rest, **over: torch.linalg.vector_norm(x.abs(), *rest, **over)),
+    "linear": lambda input, weight, bias=None: input @ weight.mT if bias is None else input @ weight.mT + bias,
+    "vdot": lambda input, other: torch.dot(input.conj(), other),
 }  # fmt: skip
