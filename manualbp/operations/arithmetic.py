@@ -318,7 +318,7 @@ class Pow(Pair):
         """b aᵇ⁻¹, and 0 where b = 0."""
         if self.exponent is not None:
             return b * a ** (b - 1) if b else 0
-        return np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1)).astype(a.dtype)
+        return np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1)).astype(np.result_type(a, b))
 
     def by_exponent(self, a: Any, b: Any, y: Array) -> Any:
         """y log a, and 0 where a = 0 ≤ b."""

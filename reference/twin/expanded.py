@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .expanded_signal import SIGNAL
 from .step import UnknownCallError
 
 
@@ -220,25 +221,8 @@ def scatter_reduce_(x: Any, *args: Any, **options: Any) -> Any:
     return x
 
 
-def shifted(x: Any, dim: Any, way: int) -> Any:
-    """The frequency 0 in the middle of each axis, or back at its start."""
-    dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
-    return torch.roll(x, tuple(way * (x.shape[d] // 2) for d in dims), dims)
-
-
-NORMS = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
-
-
-def hfft(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
-    """The transform of what is its own conjugate in reverse: of numbers given by one half."""
-    return torch.fft.irfft(input.conj(), n, dim, NORMS[norm])
-
-
-def ihfft(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
-    return torch.fft.rfft(input, n, dim, NORMS[norm]).conj()
-
-
 EXPANDED: Mapping[str, Callable[..., Any]] = {
+    **SIGNAL,
     "torch._weight_norm": weight_norm,
     "torch.var_mean": with_mean(torch.var),
     "torch.std_mean": with_mean(torch.std),
@@ -256,9 +240,6 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("torch.trace", "Tensor.trace"), lambda x: x.diagonal().sum()),
     **dict.fromkeys(("Tensor.mH", "Tensor.H", "Tensor.adjoint"), lambda x: x.mT),
     "torch.polar": lambda abs, angle: torch.complex(abs * torch.cos(angle), abs * torch.sin(angle)),
-    "torch.fft.fftshift": lambda input, dim=None: shifted(input, dim, 1),
-    "torch.fft.ifftshift": lambda input, dim=None: shifted(input, dim, -1),
-    "torch.fft.hfft": hfft, "torch.fft.ihfft": ihfft,
     **dict.fromkeys(("torch.frac", "Tensor.frac"), lambda x: x - x.trunc()),
     **dict.fromkeys(("torch.inner", "Tensor.inner"), lambda x, other: tensordot(x, other, ([-1], [-1]))),
     "torch.atleast_1d": at_least(1), "torch.atleast_2d": at_least(2),

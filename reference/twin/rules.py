@@ -20,11 +20,11 @@ def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> 
         wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
     if wanted is None or wanted == x.dtype:
         return Step(make("Identity"), x)
-    if wanted.is_complex:
+    if wanted == dtype.to_complex():
         return Step(make("AsComplex"), x)
-    if x.is_complex():
+    if x.is_complex() and not wanted.is_complex:
         raise UnknownCallError("of complex numbers as real ones the imaginary part is lost: write z.real")
-    if wanted.is_floating_point and wanted != dtype:
+    if wanted.is_complex or (wanted.is_floating_point and wanted != dtype):
         raise UnknownCallError(f"a graph has one floating dtype, here {dtype}, so nothing in it becomes {wanted}")
     return Step(make("To", dtype=wanted), x)
 
