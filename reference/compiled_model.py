@@ -17,7 +17,6 @@ from .nodes import Alone, Call, first_wrong
 from .sides import exported
 from .sides.backends import EAGER, EXPORT, compiled
 from .sides.compiled import LIMIT, NotCompiledError, Outcome, guarded
-from .sides.complex import in_pairs
 from .sides.model import Own, precision
 from .sides.run import Run
 from .sides.side import Side
@@ -161,7 +160,7 @@ class CompiledPair:
 
     @cached_property
     def found(self) -> Comparison:
-        return compare(*in_pairs(self.compiled, self.other, self.trial))
+        return compare(self.compiled, self.other, self.trial)
 
 
 def each_compiled(alone: Mapping[str, Alone], ways: Torches) -> tuple[dict[str, CompiledPair], tuple[str, ...]]:

@@ -34,7 +34,7 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.complex import has_complex, in_pairs
+from .sides.complex import has_complex
 from .sides.model import Graphed, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
@@ -191,7 +191,7 @@ def examine(
 def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, tuple[str, ...]]:
     """The whole model compared; or nothing, and a sentence, where the graph's backward pass ends in an error."""
     try:
-        return compare(*in_pairs(hand, given.own, given.trial)), ()
+        return compare(hand, given.own, given.trial), ()
     except RefusedError as e:
         error = f"{type(e.error).__name__}: {e.error}"
         return Comparison(()), (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)

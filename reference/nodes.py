@@ -13,7 +13,6 @@ from manualbp.base import Layer, Tree, flatten, unflatten
 
 from .compare.comparison import Comparison, compare
 from .draw.trial import Trial
-from .sides.complex import in_pairs
 from .sides.hand import Hand
 from .sides.model import Own, dense, gradient, keyed, pairs_of, precision, precision_of
 from .sides.run import GRADIENT, OUTPUT, Run, leaves, named
@@ -144,7 +143,7 @@ def recorded(own: Own, trial: Trial, only: str = "*", find: Find = whole) -> Rec
 def alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> Alone:
     """One node by hand and by torch, on what it was given in the model."""
     hand, call, trial = sides_alone(name, layer, recorder, seed)
-    return Alone(layer, call.step.layer, trial, compare(*in_pairs(hand, call, trial)), (hand, call))
+    return Alone(layer, call.step.layer, trial, compare(hand, call, trial), (hand, call))
 
 
 def sides_alone(name: str, layer: Layer, recorder: Recorder, seed: int) -> tuple["Gradients", Call, Trial]:

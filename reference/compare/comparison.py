@@ -78,8 +78,9 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
 
     The strict bound first. Where it is exceeded: on small integers ==, if it is certain that nothing rounds there; else
     the rounding that the judged side shows in longdouble; then that of both sides in every precision; at last what data
-    moved by their last bits show.
+    moved by their last bits show. Complex numbers are compared as pairs of real ones.
     """
+    hand, torch, trial = in_pairs(hand, torch, trial)
     runs = hand.run(trial), torch.run(trial)
     done = partial(Comparison, dtype=trial.dtype, runs=runs)
     tensors = _against(runs, lambda n, a, b: strict(largest(b), trial.dtype))
@@ -236,7 +237,7 @@ def _identical(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
 def compare_case(case: Case, device: str = "cpu", trial: Trial | None = None) -> Comparison:
     """A layer by hand beside its torch twin, on the numbers of a case."""
     hand = Hand(as_in(case.layer), case.seed)
-    return compare(*in_pairs(hand, twin_of(case.layer, case.seed, device), trial or case.trial()))
+    return compare(hand, twin_of(case.layer, case.seed, device), trial or case.trial())
 
 
 def compare_passes(
