@@ -34,7 +34,6 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.complex import has_complex
 from .sides.model import Graphed, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
@@ -294,9 +293,7 @@ def arrays_in(tree: Any) -> Any:
 
 
 def named(node: Alone, seed: int) -> tuple[Suspect, ...]:
-    """What the mistake in a wrong node looks like; nothing is tried of complex numbers."""
-    if has_complex(node.trial):
-        return ()
+    """What the mistake in a wrong node looks like."""
     from .check import on_layer  # which imports this file
 
     try:

@@ -10,7 +10,7 @@ from torch import nn
 from manualbp import operations as ops
 from manualbp.base import flatten, options_of, registry, tree_map
 from manualbp.sampling import Values
-from reference import check_model, from_torch
+from reference import check_layer, check_model, from_torch, record
 from reference.compare.comparison import compare
 from reference.compare.slopes import derivatives
 from reference.draw.case import upstream
@@ -263,6 +263,20 @@ def test_an_operation_of_complex_numbers_says_what_it_takes():
             ops.Fftn(**options)
     with pytest.raises(ValueError, match="none of them 0 long"):
         ops.Irfftn().forward({}, np.ones((2, 1), complex))
+
+
+def test_a_recording_of_complex_numbers_is_refused(tmp_path):
+    model, x = made("FNet")
+    with pytest.raises(ValueError, match="a recording is of real numbers alone"):
+        record(model, *x, folder=tmp_path / "golden")
+
+
+@pytest.mark.parametrize("cls", [ForwardTransform, ConjugatedModulus, NotCountedTwice])
+def test_a_layer_of_complex_numbers_is_checked_by_its_own_differences(cls):
+    (right,) = cls.__bases__
+    assert check_layer(right)
+    report = check_layer(cls)
+    assert (report.verdict, report.wrong_side, report.culprit) == ("wrong", "backward", "dx")
 
 
 # What is read

@@ -48,7 +48,8 @@ def is_real(a: Any) -> bool:
 
 def conj(a: Any) -> Any:
     """The conjugate of complex numbers; of real ones themselves."""
-    return a.conjugate() if np.iscomplexobj(a) else a
+    is_complex = a.dtype.kind == "c" if isinstance(a, np.ndarray) else np.iscomplexobj(a)
+    return a.conjugate() if is_complex else a
 
 
 def possible(d: Array, of: Array) -> Array:

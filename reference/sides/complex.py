@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from manualbp.base import tree_map
+from manualbp.base import Layer, run, tree_map
 from manualbp.tree import leaves
 
 from ..draw.trial import Trial
@@ -40,6 +40,30 @@ class InPairs(Side):
         """The trial with complex numbers where pairs stand for them."""
         given = {n: united(getattr(trial, n), getattr(self.form, n)) for n in ("x", "params", "dy")}
         return replace(trial, **given)
+
+
+class LayerOfPairs(Layer, family=True):
+    """A layer of complex numbers as one of pairs. `form`: a trial that says which of its arrays are complex."""
+
+    layer: Layer
+    form: Trial
+
+    analytic = False
+
+    @property
+    def random(self) -> bool:
+        return bool(self.layer.random)
+
+    def forward(self, params, x, rng=None):
+        y, cache = run(self.layer, united(params, self.form.params), united(x, self.form.x), rng)
+        return tree_map(pairs, y), cache
+
+    def backward(self, params, cache, dy):
+        given = united(params, self.form.params), cache, united(dy, self.form.dy)
+        return tree_map(pairs, self.layer.backward(*given))
+
+    def track(self, params, cache):
+        return tree_map(pairs, self.layer.track(united(params, self.form.params), cache))
 
 
 def in_pairs(first: Side, second: Side, trial: Trial) -> tuple[Side, Side, Trial]:
