@@ -60,6 +60,7 @@ class Layer:
     analytic: ClassVar[bool] = True  # its forward is analytic where it is smooth, so the complex step applies
     is_gradient: bool | property = True  # is what backward gives the derivative of forward? A padding row's 0 is not
     cancels: ClassVar[bool] = False  # terms cancel in it or its twin: what is near 0 may be noise
+    of_complex: ClassVar[bool] = False  # has it a gradient by complex numbers? Most meet them in the complex step only
     options: ClassVar[Mapping[str, tuple]] = {}  # a field's name -> values worth trying
 
     variadic: ClassVar[bool] = False  # made as Class(*layers, …): it has an __init__ of its own

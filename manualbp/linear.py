@@ -25,6 +25,7 @@ class Identity(Layer):
 
     ranks = (0, 1, 2, 3, 4)
     dyadic = True
+    of_complex = True
 
     def forward(self, params, x):
         self.takes(True, x, "(*)")

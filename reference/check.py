@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Layer, flatten, options_of, registry
+from manualbp.base import Layer, flatten, options_of, registry, tree_map
 
 from .diagnose import replays
 from .draw import architectures
@@ -30,10 +30,12 @@ from .judge import Judged, judge, judge_numbers
 from .judge_updates import judge_step
 from .report.report import Report
 from .sides import mistaken, numbers
+from .sides.around import pairs
 from .sides.backends import EAGER, usable
 from .sides.bring import Brought, bring, bring_pointwise
 from .sides.candidate import Candidate, Numbers
 from .sides.compiled import Compiled, function_side
+from .sides.complex import InPairs, LayerOfPairs, has_complex
 from .sides.devices import CPU
 from .sides.function import Function
 from .sides.hand import Hand
@@ -213,11 +215,15 @@ def on_layer(
     that was meant, in which the catalogue's mistakes are made to explain what is wrong."""
     buffers = tuple(sorted(layer.buffer_names() & flatten(trial.params).keys()))
     trial = replace(trial, buffers=buffers)
-    subject = OfLayer(layer, (trial.params, trial.x), trial.seed, buffers)
+    title = title or repr(layer)
     options = {k: float(v) for k, v in options_of(layer).items() if isinstance(v, (int, float))}
+    if has_complex(trial):
+        layer, right, torch = LayerOfPairs(layer, trial), None, InPairs(torch, trial) if torch else None
+        trial = trial.map(lambda tree: tree_map(pairs, tree))
+    subject = OfLayer(layer, (trial.params, trial.x), trial.seed, buffers)
     known = right is not None and type(right).__name__ in registry()
     replay = partial(replays.of_layer, right, trial.seed) if known else None
-    return judge(title or repr(layer), Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
+    return judge(title, Judged(Hand(layer, trial.seed), subject, torch, options, replay), [trial])
 
 
 def _twin(layer: Layer, seed: int, against: Any, way: str) -> Side | None:

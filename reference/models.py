@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from .compare.comparison import Comparison, compare
 from .compiled_model import examined
 from .cost import cost_of
 from .diagnose.evidence import Suspect
+from .draw.case import upstream
 from .draw.trial import LARGE, cast
 from .nodes import Alone, each_alone, first_wrong
 from .report.progress import Tell, silent, steps
@@ -264,12 +265,8 @@ def trial_of(own: Own, read: Read, seed: int, dtype: str) -> OfModel:
     trial = OfModel(*cast((x,), float), seed=seed, params=cast(unflatten(held), float), buffers=tuple(buffers))
     y, again = own.outputs(trial), own.outputs(trial)
     same_twice(own.model, y, again)
-    rng = np.random.default_rng(seed + 1)
-
-    def upstream(a: Any) -> Any:
-        return rng.standard_normal(a.shape) if a.dtype.kind == "f" else None
-
-    trial = replace(trial, dy=tree_map(upstream, y))
+    draw = np.random.default_rng(seed + 1).standard_normal
+    trial = replace(trial, dy=tree_map(partial(upstream, draw), y))
     return trial if dtype == "float64" else trial.cast(dtype)  # type: ignore[return-value]
 
 
@@ -278,7 +275,7 @@ def same_twice(model: nn.Module, y: Any, again: Any) -> None:
     first, second = [*arrays_in(y)], [*arrays_in(again)]
     if not first:
         raise ValueError(f"{type(model).__name__} gives no tensor on this sample: there is no gradient to compare")
-    same = [np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(first, second, strict=False)]
+    same = [np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(first, second, strict=False)]
     if len(first) != len(second) or not all(same):
         raise ValueError(
             f"{type(model).__name__} gives another result at the second call with the same input: it keeps a state "
@@ -311,7 +308,7 @@ def not_finite(read: Read, seed: int) -> tuple[str, ...]:
     """Where a number that is none, or infinite, first comes out of numbers that are."""
 
     def bad(tree: Any) -> bool:
-        real = [a for a in arrays_in(tree) if np.asarray(a).dtype.kind == "f"]
+        real = [a for a in arrays_in(tree) if np.asarray(a).dtype.kind in "fc"]
         return any(not np.isfinite(a).all() for a in real)
 
     with np.errstate(all="ignore"):

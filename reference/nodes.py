@@ -14,14 +14,14 @@ from manualbp.base import Layer, Tree, flatten, unflatten
 from .compare.comparison import Comparison, compare
 from .draw.trial import Trial
 from .sides.hand import Hand
-from .sides.model import Own, dense, gradient, keyed, pairs_of, precision
+from .sides.model import Own, dense, gradient, keyed, pairs_of, precision, precision_of
 from .sides.run import GRADIENT, OUTPUT, Run, leaves, named
 from .sides.side import Side
 from .twin import passes, randomness
 from .twin.layers import array, quiet, tensor
 from .twin.models import whole
 from .twin.reading import Again, Reader
-from .twin.step import Step, swapped, tensors_in
+from .twin.step import Step, continuous, in_precision, swapped, tensors_in
 
 Find = Callable[[torch.nn.Module], Layer | None]
 
@@ -39,7 +39,7 @@ class Call(Side):
     def run(self, trial: Trial) -> Run:
         inputs = to_leaves(trial.x)
         params = {n: leaf(a, n not in trial.buffers) for n, a in flatten(trial.params).items()}
-        dtype = getattr(torch, precision_of(trial).name)
+        dtype = getattr(torch, precision_alone(trial).name)
         call = self.again(self.substitute(inputs, params, trial))
         y = swapped(passes.tree(self.made(call, dtype, self.seed)), torch.Tensor.cpu)
         pairs = pairs_of(y, trial.dy)
@@ -55,7 +55,7 @@ class Call(Side):
 
     def substitute(self, inputs: Any, params: Mapping[str, torch.Tensor], trial: Trial) -> Callable[[Any], Any]:
         """Other tensors in the place of those of the call: one that it is given twice is two."""
-        dtype = getattr(torch, precision_of(trial).name)
+        dtype = getattr(torch, precision_alone(trial).name)
         fresh: dict[int, list[torch.Tensor]] = {}
         for old, new in zip(tensors_in(self.step.inputs), tensors_in(inputs), strict=True):
             fresh.setdefault(id(old), []).append(new.clone())
@@ -66,7 +66,7 @@ class Call(Side):
             if left := fresh.get(id(t)):
                 return (left.pop(0) if len(left) > 1 else left[0]).to(self.device)
             was = self.values.get(id(t), t)
-            return (was.to(dtype) if was.is_floating_point() else was.clone()).to(self.device)
+            return was.to(in_precision(was.dtype, dtype), copy=True).to(self.device)
 
         return other
 
@@ -191,7 +191,7 @@ def upstream(y: Tree, name: str, recorder: Recorder, path: tuple[int, ...] = ())
         return tuple(upstream(part, name, recorder, (*path, i)) for i, part in enumerate(y))
     y = np.asarray(y)
     g = recorder.upstream.get((name, path))
-    return None if y.dtype.kind != "f" else np.zeros_like(y) if g is None else array(g).astype(y.dtype)
+    return None if y.dtype.kind not in "fc" else np.zeros_like(y) if g is None else array(g).astype(y.dtype)
 
 
 def backward(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
@@ -204,9 +204,8 @@ def backward(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
             raise
 
 
-def precision_of(trial: Trial) -> np.dtype:
-    arrays = (*leaves(trial.x, "x").values(), *flatten(trial.params).values())
-    return next((a.dtype for a in map(np.asarray, arrays) if a.dtype.kind == "f"), np.dtype(float))
+def precision_alone(trial: Trial) -> np.dtype:
+    return precision_of((*leaves(trial.x, "x").values(), *flatten(trial.params).values()))
 
 
 def to_leaves(x: Tree) -> Any:
@@ -215,7 +214,7 @@ def to_leaves(x: Tree) -> Any:
 
 def leaf(a: Any, learned: bool = True) -> torch.Tensor:
     t = tensor(np.asarray(a))
-    return t.requires_grad_() if learned and t.is_floating_point() else t
+    return t.requires_grad_() if learned and continuous(t) else t
 
 
 def gradients(inputs: Any) -> Tree:

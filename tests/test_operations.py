@@ -269,7 +269,7 @@ def test_a_call_means_one_operation_but_for_those_of_which_the_inputs_decide():
             of.setdefault(call, []).append(name)
     several = {call: names for call, names in of.items() if len(names) > 1}
     assert {tuple(names) for names in several.values()} == {
-        ("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum"),
+        ("Abs", "Modulus"), ("Amax", "Max", "Maximum"), ("Amin", "Min", "Minimum"),
         ("Median", "MedianOfAll"), ("NanMedian", "NanMedianOfAll"),
     }  # fmt: skip
 

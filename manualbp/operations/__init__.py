@@ -16,12 +16,14 @@ from .base import Operation
 from .chance import GumbelSoftmax
 from .choice import Clamp, MaskedFill, Max, Maximum, Min, Minimum, Sort, Topk, Where
 from .comparison import AllOf, AnyOf, Argmax, Argmin, Argsort, Eq, Ge, Gt, Le, Lt, Ne, OneHot
+from .complex import Angle, AsComplex, Complex, Conj, Imag, Modulus, Real, ViewAsComplex, ViewAsReal
 from .constants import Detach, To
 from .copies import Expand, Flip, Pad, RepeatInterleave, Roll, Tile, Tril, Triu, Windows
 from .decompositions import Eigh, Eigvalsh, Lu, MatrixExp, Pinv, Qr, Svd, Svdvals
 from .distances import Cdist
 from .entropies import Entr, Xlog1py, Xlogy
 from .exponentials import Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Reciprocal, Rsqrt, Sqrt
+from .fourier import Fftn, Ifftn, Irfftn, Rfftn
 from .functions import Abs, Atan, Ceil, Cos, Erf, Floor, Round, Sign, Sin, Square, Tan, Trunc
 from .grids import AffineGrid, GridSample
 from .hyperbolic import Acosh, Asinh, Atanh, Cosh, Sinh
@@ -52,10 +54,12 @@ __all__ = [
     "AllOf",
     "Amax",
     "Amin",
+    "Angle",
     "AnyOf",
     "Argmax",
     "Argmin",
     "Argsort",
+    "AsComplex",
     "Asin",
     "Asinh",
     "Atan",
@@ -68,6 +72,8 @@ __all__ = [
     "Chunk",
     "Clamp",
     "CopySign",
+    "Complex",
+    "Conj",
     "Cos",
     "Cosh",
     "Cummax",
@@ -91,6 +97,7 @@ __all__ = [
     "Exp2",
     "Expand",
     "Expm1",
+    "Fftn",
     "Flip",
     "Floor",
     "FloorDivide",
@@ -104,9 +111,12 @@ __all__ = [
     "Gt",
     "GumbelSoftmax",
     "Hypot",
+    "Ifftn",
+    "Imag",
     "IndexAdd",
     "IndexSelect",
     "Inverse",
+    "Irfftn",
     "IsInf",
     "IsNan",
     "Kthvalue",
@@ -138,6 +148,7 @@ __all__ = [
     "MedianOfAll",
     "Min",
     "Minimum",
+    "Modulus",
     "MoveDim",
     "Mul",
     "NanMedian",
@@ -157,10 +168,12 @@ __all__ = [
     "Prod",
     "Qr",
     "Ravel",
+    "Real",
     "Reciprocal",
     "Remainder",
     "RepeatInterleave",
     "Reshape",
+    "Rfftn",
     "Roll",
     "Round",
     "Rsqrt",
@@ -200,6 +213,8 @@ __all__ = [
     "Unsqueeze",
     "Var",
     "VarMean",
+    "ViewAsComplex",
+    "ViewAsReal",
     "Where",
     "Windows",
     "Xlog1py",

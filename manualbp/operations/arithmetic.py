@@ -6,7 +6,7 @@ import numpy as np
 
 from ..base import Array, Tree, shape
 from ..sampling import Values
-from .base import Operation, alike, check_broadcast, gradient, partner, unreached
+from .base import Operation, alike, check_broadcast, conj, gradient, partner, unreached
 
 POSITIVE = "Sequential(Softplus(), Add(other=0.5))"  # what stands in random networks before what takes numbers above 0
 
@@ -16,7 +16,8 @@ class Pair(Operation, family=True):
     or where it is 1 long, repeats it. What is used several times collects a gradient from every use, so da and db are
     summed over the axes that a and b were repeated along (`unbroadcast`).
 
-    A number given as an option stands for a or b, and has no gradient. A subclass gives y = f(a, b) and the slopes.
+    A number given as an option stands for a or b, and has no gradient. A subclass gives y = f(a, b) and the slopes. Of
+    complex numbers the conjugates of the slopes count.
     """
 
     names: ClassVar[tuple[str, str]] = ("input", "other")  # the options that a and b may be
@@ -34,7 +35,7 @@ class Pair(Operation, family=True):
             raise ValueError(f"{self} has no input left; give {self.names[0]} or {self.names[1]}, or neither")
 
     @property
-    def numbers(self) -> tuple[float | None, float | None]:
+    def numbers(self) -> tuple[complex | None, complex | None]:
         """What options give for a and b."""
         first, second = self.names
         return getattr(self, first), getattr(self, second)
@@ -92,8 +93,8 @@ class Pair(Operation, family=True):
 class Binary(Pair, family=True):
     """A pair whose options are called as most of torch's: input and other."""
 
-    input: float | None = None
-    other: float | None = None
+    input: complex | None = None
+    other: complex | None = None
 
     dyadic = True
     options = {"input": (2.0, 1.0, 0.3), "other": (2.0, -1.0, 0.3)}
@@ -113,6 +114,7 @@ class Add(Binary):
 
     alpha: float = 1
 
+    of_complex = True
     calls = ("torch.add", "Tensor.add", "Tensor.add_", "Tensor.__add__", "Tensor.__radd__", "Tensor.__iadd__")
     options = Binary.options | {"alpha": (1, 2, 0.5, -3)}
 
@@ -137,6 +139,7 @@ class Sub(Binary):
 
     alpha: float = 1
 
+    of_complex = True
     calls = (
         "torch.sub", "torch.subtract", "torch.rsub", "Tensor.sub", "Tensor.sub_", "Tensor.__sub__", "Tensor.__rsub__",
         "Tensor.__isub__", "Tensor.subtract",
@@ -162,6 +165,7 @@ class Mul(Binary):
     Source    torch.mul
     """
 
+    of_complex = True
     calls = (
         "torch.mul", "torch.multiply", "Tensor.mul", "Tensor.mul_", "Tensor.__mul__", "Tensor.__rmul__",
         "Tensor.__imul__", "Tensor.multiply",
@@ -171,7 +175,7 @@ class Mul(Binary):
         return a * b
 
     def df(self, a, b, y, dy):
-        return b * dy, a * dy
+        return conj(b) * dy, conj(a) * dy
 
 
 class Quotient(Binary, family=True):
@@ -213,6 +217,7 @@ class Div(Quotient):
 
     rounding_mode: str | None = None
 
+    of_complex = True
     calls = (
         "torch.div", "torch.divide", "torch.true_divide", "Tensor.div", "Tensor.div_", "Tensor.__truediv__",
         "Tensor.__rtruediv__", "Tensor.__rdiv__", "Tensor.__itruediv__", "Tensor.true_divide", "Tensor.divide",
@@ -232,7 +237,7 @@ class Div(Quotient):
     def df(self, a, b, y, dy):
         if self.rounding_mode is not None:
             return np.zeros_like(dy), np.zeros_like(dy)
-        return dy / b, -(a / b) * dy / b
+        return dy / conj(b), -conj(a / b) * dy / conj(b)
 
 
 class FloorDivide(Quotient):
@@ -292,9 +297,10 @@ class Pow(Pair):
     Caveat    at a < 0 only whole exponents have a value, and db is NaN; at a = 0 < b < 1 da is ∞
     """
 
-    input: float | None = None
-    exponent: float | None = None
+    input: complex | None = None
+    exponent: complex | None = None
 
+    of_complex = True
     names = ("input", "exponent")
     calls = ("torch.pow", "Tensor.pow", "Tensor.pow_", "Tensor.__pow__", "Tensor.__rpow__", "Tensor.__ipow__")
     options = {"input": (2.0, 0.3, 5.0), "exponent": (2, 3, 1, 0, 0.5, -1, -0.5, 1.7)}
@@ -305,14 +311,14 @@ class Pow(Pair):
         return a**b
 
     def df(self, a, b, y, dy):
-        return (None if self.input is not None else self.by_base(a, b) * dy,
-                None if self.exponent is not None else self.by_exponent(a, b, y) * dy)  # fmt: skip
+        return (None if self.input is not None else conj(self.by_base(a, b)) * dy,
+                None if self.exponent is not None else conj(self.by_exponent(a, b, y)) * dy)  # fmt: skip
 
     def by_base(self, a: Any, b: Any) -> Any:
         """b aᵇ⁻¹, and 0 where b = 0."""
         if self.exponent is not None:
             return b * a ** (b - 1) if b else 0
-        return np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1)).astype(a.dtype)
+        return np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1)).astype(np.result_type(a, b))
 
     def by_exponent(self, a: Any, b: Any, y: Array) -> Any:
         """y log a, and 0 where a = 0 ≤ b."""
@@ -334,6 +340,7 @@ class Neg(Operation):
     Source    torch.neg
     """
 
+    of_complex = True
     calls = ("torch.neg", "torch.negative", "Tensor.neg", "Tensor.negative", "Tensor.neg_", "Tensor.__neg__")
     dyadic = True
 

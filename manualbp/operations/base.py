@@ -17,6 +17,10 @@ class Operation(Layer, family=True):
 
     Arguments of the torch function that are tensors are the inputs, in its order: one as it is, several in a tuple. All
     others are options under torch's names. Real inputs have a gradient, integers and masks have None.
+
+    Complex inputs z = a + ib, where `of_complex` says that there may be some, have dz = ∂L/∂a + i ∂L/∂b, as in torch.
+    Let y = f(z) have the derivative f′ = p + iq. A step ε of a moves y by (p + iq)ε, one of b moves it by i(p + iq)ε:
+    with dy = u + iv  dz = (up + vq) + i(vp − uq) = (p − iq)(u + iv), the conjugate of the slope times dy.
     """
 
     in_networks: ClassVar[bool] = True  # can it stand inside of random networks? Not what gives integers or a mask
@@ -42,9 +46,21 @@ def is_real(a: Any) -> bool:
     return isinstance(a, (np.ndarray, np.generic)) and a.dtype.char in REAL
 
 
+def conj(a: Any) -> Any:
+    """The conjugate of complex numbers; of real ones themselves."""
+    is_complex = a.dtype.kind == "c" if isinstance(a, np.ndarray) else np.iscomplexobj(a)
+    return a.conjugate() if is_complex else a
+
+
+def possible(d: Array, of: Array) -> Array:
+    """The part of d that the gradient by `of` can have: a real number has nowhere to move but along the real axis, so
+    that of a complex d there counts ∂L/∂a, the real part."""
+    return d.real if d.dtype.kind == "c" != of.dtype.kind else d
+
+
 def gradient(d: Any, of: Any) -> Array | None:
     """d summed over the axes that `of` was repeated along; None where `of` has no gradient."""
-    return unbroadcast(d, of.shape) if is_real(of) else None
+    return unbroadcast(possible(d, of), of.shape) if is_real(of) else None
 
 
 def unreached(x: Tree) -> Tree:
@@ -75,7 +91,7 @@ def broadcastable(shapes: Sequence[tuple[int, ...]]) -> bool:
 def check_broadcast(layer: Layer, arrays: Sequence[Any]) -> None:
     """ValueError, with the rule, unless these are numbers or arrays that fit one another."""
     for a in arrays:
-        if not isinstance(a, (int, float)):
+        if not isinstance(a, (int, float, complex)):
             layer.takes(True, a, "(*)", NUMBER)
     if not broadcastable([shape(a) for a in arrays]):
         raise ValueError(

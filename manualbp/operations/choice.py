@@ -168,6 +168,7 @@ class Where(Operation):
     other: float | None = None
 
     dyadic = True
+    of_complex = True
     calls = ("torch.where", "Tensor.where")
 
     @property
@@ -228,6 +229,7 @@ class MaskedFill(Operation):
     value: float | None = None
 
     dyadic = True
+    of_complex = True
     in_networks = False  # where −∞ would spread
     calls = ("torch.masked_fill", "Tensor.masked_fill", "Tensor.masked_fill_")
 

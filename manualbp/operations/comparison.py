@@ -30,6 +30,7 @@ class Eq(Compared):
     Source    torch.eq
     """
 
+    of_complex = True
     calls = ("torch.eq", "Tensor.eq", "Tensor.__eq__")
 
     def f(self, a, b):
@@ -46,6 +47,7 @@ class Ne(Compared):
     Source    torch.ne
     """
 
+    of_complex = True
     calls = ("torch.ne", "torch.not_equal", "Tensor.ne", "Tensor.__ne__")
 
     def f(self, a, b):

@@ -19,6 +19,7 @@ class To(Operation):
     dtype: str | None = None
 
     dyadic = True
+    of_complex = True
     calls = (
         "Tensor.to", "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.type_as", "Tensor.float",
         "Tensor.double", "Tensor.long", "Tensor.int", "Tensor.bool", "Tensor.type", "Tensor.cpu", "Tensor.cuda",
@@ -55,6 +56,7 @@ class Detach(Operation):
 
     dyadic = True
     is_gradient = False
+    of_complex = True
     calls = ("Tensor.detach", "Tensor.detach_", "Tensor.data")
 
     def forward(self, params, x):

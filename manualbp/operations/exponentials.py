@@ -20,6 +20,7 @@ class Exp(Function):
     Source    torch.exp
     """
 
+    of_complex = True
     calls = ("torch.exp", "Tensor.exp", "Tensor.exp_")
     guards = (SQUEEZED,)
 
@@ -81,6 +82,7 @@ class Log(Function):
     Caveat    log 0 = −∞ with slope ∞; y is NaN at x < 0, where torch and this still give the slope 1/x
     """
 
+    of_complex = True
     calls = ("torch.log", "Tensor.log", "Tensor.log_")
     positive = True
     guards = (POSITIVE,)
@@ -169,6 +171,7 @@ class Sqrt(Function):
     Caveat    the slope at 0 is ∞, so dx is NaN where dy is 0, too; NaN at x < 0
     """
 
+    of_complex = True
     calls = ("torch.sqrt", "Tensor.sqrt", "Tensor.sqrt_")
     positive = True
     guards = (POSITIVE,)
@@ -191,6 +194,7 @@ class Rsqrt(Function):
     Caveat    ∞ at 0 with slope −∞; NaN at x < 0
     """
 
+    of_complex = True
     calls = ("torch.rsqrt", "Tensor.rsqrt")
     positive = True
     guards = (POSITIVE,)
@@ -213,6 +217,7 @@ class Reciprocal(Function):
     Caveat    ∞ at 0 with slope −∞
     """
 
+    of_complex = True
     calls = ("torch.reciprocal", "Tensor.reciprocal")
     positive = True
     dyadic = True

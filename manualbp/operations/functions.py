@@ -7,12 +7,13 @@ import numpy as np
 
 from ..base import Array
 from ..elementary import erf, magnitude
-from .base import NUMBER, Operation, is_real, unreached
+from .base import NUMBER, Operation, conj, is_real, unreached
 
 
 class Function(Operation, family=True):
-    """y = f(x) for every entry by itself, so the Jacobian is diagonal: dxᵢ = f′(xᵢ) dyᵢ. A subclass gives f(x) and its
-    slope df(x, y). Where f has no finite value or slope, dx is what the formula makes of ∞ and NaN, as in torch."""
+    """y = f(x) for every entry by itself, so the Jacobian is diagonal: dxᵢ = f′(xᵢ) dyᵢ, of complex numbers with the
+    conjugate of f′(xᵢ). A subclass gives f(x) and its slope df(x, y). Where f has no finite value or slope, dx is what
+    the formula makes of ∞ and NaN, as in torch."""
 
     positive: ClassVar[bool] = False  # random examples of x lie above 0
 
@@ -33,7 +34,7 @@ class Function(Operation, family=True):
         if dy is None or not is_real(x):
             return unreached(x), {}
         with np.errstate(all="ignore"):
-            return dy * np.asarray(self.df(x, y), x.dtype), {}
+            return dy * conj(np.asarray(self.df(x, y), x.dtype)), {}
 
     def sample(self, values, shape):
         return values.positive(shape) if self.positive else values.real(shape)
@@ -49,6 +50,7 @@ class Square(Function):
     Source    torch.square
     """
 
+    of_complex = True
     calls = ("torch.square", "Tensor.square")
     dyadic = True
 
@@ -90,6 +92,7 @@ class Sin(Function):
     Source    torch.sin
     """
 
+    of_complex = True
     calls = ("torch.sin", "Tensor.sin")
 
     def f(self, x):
@@ -109,6 +112,7 @@ class Cos(Function):
     Source    torch.cos
     """
 
+    of_complex = True
     calls = ("torch.cos", "Tensor.cos")
 
     def f(self, x):
@@ -128,6 +132,7 @@ class Tan(Function):
     Source    torch.tan
     """
 
+    of_complex = True
     calls = ("torch.tan", "Tensor.tan")
     guards = ("Sin()",)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..base import INTEGER, Array, Layer, describe, shape, unbroadcast
 from ..sampling import Values
 from ..sparse import Embedding
-from .base import NUMBER, Operation, axis_of, check_range, is_real, unreached
+from .base import NUMBER, Operation, axis_of, check_range, is_real, possible, unreached
 
 Item = Any  # int, slice, None, … or the name of an array
 
@@ -34,6 +34,7 @@ class Indexed(Operation, family=True):
     index: str
 
     dyadic = True
+    of_complex = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -172,7 +173,7 @@ class SetItem(Indexed):
     Caveat    of several numbers put in one place one stays, while every one of them gets the gradient, as in torch
     """
 
-    value: float | None = None
+    value: complex | None = None
     accumulate: bool = False
 
     ranks = (1, 2, 3, 4)
@@ -206,7 +207,7 @@ class SetItem(Indexed):
         dx = dy.copy()
         if not self.accumulate:
             put(dx, (first, second), 0)
-        values = (dv if is_real(v) else None,) if self.value is None else ()
+        values = (possible(dv, v) if is_real(v) else None,) if self.value is None else ()
         rest = (None,) * (count - 1 - len(values))
         return ((dx, *values, *rest) if count > 1 else dx), {}
 
@@ -255,6 +256,7 @@ class IndexSelect(Operation):
 
     arity = 2
     dyadic = True
+    of_complex = True
     in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     calls = ("torch.index_select", "Tensor.index_select")
@@ -297,6 +299,7 @@ class IndexAdd(Operation):
 
     arity = 3
     dyadic = True
+    of_complex = True
     in_networks = False  # nothing there gives a vector of indices
     ranks = (1, 2, 3, 4)
     options = {"alpha": (1, 0.5, -2)}

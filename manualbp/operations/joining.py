@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..base import Array, Tree, describe
-from .base import NUMBER, Operation, alike, axis_of, is_real
+from .base import NUMBER, Operation, alike, axis_of, is_real, possible
 
 Lengths = tuple[int, ...]
 
@@ -15,6 +15,7 @@ class Joined(Operation, family=True):
 
     arity = 2
     dyadic = True
+    of_complex = True
 
     def parts(self, x: Tree) -> list[Array]:
         if not isinstance(x, tuple) or not x:
@@ -42,12 +43,12 @@ class Cat(Joined):
         axis = axis_of(self, self.dim, parts[0])
         if len({(a.ndim, *a.shape[:axis], *a.shape[axis + 1 :]) for a in parts}) > 1:
             raise ValueError(f"{self} joins arrays that differ along axis {self.dim} only; it got {describe(x)}")
-        return np.concatenate(parts, axis), (axis, tuple(a.shape[axis] for a in parts), tuple(map(is_real, x)))
+        return np.concatenate(parts, axis), (axis, tuple(a.shape[axis] for a in parts), x)
 
     def backward(self, params, cache, dy):
-        axis, lengths, real = cache
-        parts = np.split(dy, np.cumsum(lengths)[:-1], axis) if any(real) else lengths
-        return tuple(d if r else None for d, r in zip(parts, real)), {}
+        axis, lengths, x = cache
+        parts = np.split(dy, np.cumsum(lengths)[:-1], axis) if dy is not None else lengths
+        return tuple(possible(d, a) if is_real(a) else None for d, a in zip(parts, x)), {}
 
     @classmethod
     def example(cls, choose, shape):
@@ -77,12 +78,12 @@ class Stack(Joined):
         if len({a.shape for a in parts}) > 1:
             raise ValueError(f"{self} takes arrays of one shape; it got {describe(x)}")
         self.takes(-parts[0].ndim - 1 <= self.dim <= parts[0].ndim, parts[0], "(*), so that y has an axis dim", NUMBER)
-        return np.stack(parts, self.dim), (tuple(map(is_real, x)),)
+        return np.stack(parts, self.dim), (x,)
 
     def backward(self, params, cache, dy):
-        (real,) = cache
-        parts = np.moveaxis(dy, self.dim, 0) if any(real) else real
-        return tuple(d if r else None for d, r in zip(parts, real)), {}
+        (x,) = cache
+        parts = np.moveaxis(dy, self.dim, 0) if dy is not None else x
+        return tuple(possible(d, a) if is_real(a) else None for d, a in zip(parts, x)), {}
 
     @classmethod
     def example(cls, choose, shape):
@@ -97,6 +98,7 @@ class Parted(Operation, family=True):
     used, dyₖ None, gives 0. A subclass says how long the parts are."""
 
     dyadic = True
+    of_complex = True
     ranks = (1, 2, 3, 4)
 
     def lengths(self, size: int) -> Lengths:
@@ -194,6 +196,7 @@ class Unbind(Operation):
     dim: int = 0
 
     dyadic = True
+    of_complex = True
     ranks = (1, 2, 3, 4)
     calls = ("torch.unbind", "Tensor.unbind", "Tensor.__iter__")
 

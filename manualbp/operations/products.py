@@ -6,7 +6,7 @@ import numpy as np
 
 from ..base import Array, Layer, describe, shape, unbroadcast
 from ..linear import rows
-from .base import Operation, broadcastable, partner
+from .base import Operation, broadcastable, conj, partner
 
 
 def product(a: Array, b: Array) -> Array:
@@ -17,7 +17,9 @@ def product(a: Array, b: Array) -> Array:
 
 
 def back(a: Array, b: Array, dy: Array) -> tuple[Array, Array]:
-    """The gradients of `product`: da = dy bᵀ,  db = aᵀ dy,  each summed over the axes that it was repeated along."""
+    """The gradients of `product`: da = dy bᵀ,  db = aᵀ dy,  each summed over the axes that it was repeated along; of
+    complex matrices with the conjugates of a and b."""
+    a, b = conj(a), conj(b)
     da = product(dy, b.swapaxes(-1, -2))
     if b.ndim == 2 and a.ndim > 2:  # the sum over the batch is one over rows
         return da, rows(a).T @ rows(dy)
@@ -48,6 +50,7 @@ class Matmul(Operation):
     arity = 2
     ranks = (1, 2, 3, 4)
     dyadic = True
+    of_complex = True
     guards = (None, "SwapAxes(-1, -2)")  # x xᵀ exists for every x
     calls = (
         "torch.matmul", "Tensor.matmul", "Tensor.__matmul__", "Tensor.__rmatmul__", "torch.mm", "Tensor.mm",
@@ -92,6 +95,7 @@ class Outer(Operation):
     arity = 2
     ranks = (1,)
     dyadic = True
+    of_complex = True
     calls = ("torch.outer", "Tensor.outer", "torch.ger")
 
     def forward(self, params, x):
@@ -102,7 +106,7 @@ class Outer(Operation):
 
     def backward(self, params, cache, dy):
         a, b = cache
-        return (dy @ b, dy.T @ a), {}
+        return (dy @ conj(b), dy.T @ conj(a)), {}
 
     def sample(self, values, shape):
         return values.real(shape), values.real((int(values.rng.integers(1, 5)),))
@@ -168,6 +172,7 @@ class Addmm(Operation):
     arity = 3
     ranks = (2, 3)
     dyadic = True
+    of_complex = True
     options = {"beta": (1, 0.5, 2), "alpha": (1, 0.5, -2)}
     calls = ("torch.addmm", "Tensor.addmm", "torch.baddbmm", "Tensor.baddbmm")
 
@@ -205,6 +210,7 @@ class Einsum(Operation):
     equation: str
 
     dyadic = True
+    of_complex = True
     ranks = (2,)
     calls = ("torch.einsum",)
     cases: ClassVar[dict[str, tuple[str, ...]]] = {  # equation -> the shapes of further inputs for a first (A, B)
@@ -263,7 +269,7 @@ class Einsum(Operation):
     def of(self, k: int, wide: tuple, terms: list[str], out: str, dy: Array) -> Array:
         """dxₖ before it is summed over what was repeated."""
         own = "".join(dict.fromkeys(terms[k]))  # every letter once
-        others = [(t, a) for i, (t, a) in enumerate(zip(terms, wide)) if i != k]
+        others = [(t, conj(a)) for i, (t, a) in enumerate(zip(terms, wide)) if i != k]
         alone = [c for c in own if c not in out and not any(c in t for t, _ in others)]
         sizes = dict(zip(terms[k], wide[k].shape))
         factors = [(out, dy), *others, *((c, np.ones(sizes[c], dy.dtype)) for c in alone)]

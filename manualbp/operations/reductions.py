@@ -62,6 +62,7 @@ class SumOver(Reduction):
     """
 
     dyadic = True
+    of_complex = True
     calls = ("torch.sum", "Tensor.sum")
 
     def f(self, x, axes):
@@ -82,6 +83,7 @@ class Mean(Reduction):
     """
 
     dyadic = True
+    of_complex = True
     calls = ("torch.mean", "Tensor.mean")
 
     def f(self, x, axes):
@@ -241,6 +243,7 @@ class Cumsum(Along):
     """
 
     dyadic = True
+    of_complex = True
     calls = ("torch.cumsum", "Tensor.cumsum")
 
     def forward(self, params, x):

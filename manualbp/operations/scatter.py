@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base import INTEGER, Array, describe, shape
 from ..sampling import Values
-from .base import NUMBER, Operation, axis_of, check_broadcast, check_range, gradient, is_real, unreached
+from .base import NUMBER, Operation, axis_of, check_broadcast, check_range, gradient, is_real, possible, unreached
 
 
 class AlongAxis(Operation, family=True):
@@ -18,6 +18,7 @@ class AlongAxis(Operation, family=True):
     dim: int
 
     dyadic = True
+    of_complex = True
     in_networks = False  # what would make indices there jumps
     ranks = (1, 2, 3, 4)
 
@@ -109,7 +110,7 @@ class Scattered(AlongAxis, family=True):
         grads = [unreached(s) for s in source]
         for ds in grads:
             if ds is not None:
-                ds[part] = dy[places]
+                ds[part] = possible(dy[places], ds)
         return (self.left(dy, places), None, *grads), {}
 
 

@@ -15,6 +15,7 @@ class Moved(Operation, family=True):
     """y holds entries of x in other places: y = f(x). dx holds those of dy where they came from: dx = back(dy, x)."""
 
     dyadic = True
+    of_complex = True
 
     def f(self, x: Array) -> Array:
         raise NotImplementedError

@@ -17,10 +17,10 @@ In float32 the terms are 2⁻²³ S, η/ε = 2⁻¹⁰³, |t32 − t64| and |h32
 All are the largest entries of the tensor. The strict bound is a part of every other, so what stays within it passes
 whatever more runs would say; they are made only where it is exceeded. A wrong formula does not loosen the bound, since
 every precision shares the mistake. So where longdouble is as near to torch as its bits promise, what float64 leaves is
-rounding, whatever its size, as that of log(1 − h) near h = 1. Else what the judged side does in another precision counts
-at most √ε S, half of the digits (2⁻¹⁶ S in float32), or CAP times what torch's rounding and the strict bound come to
-(`capped`), so that code which is bad in a precision that it was not made for gets no more room for it, nor what TF32
-leaves of float32.
+rounding, whatever its size, as that of log(1 − h) near h = 1. Else what the judged side does in another precision
+counts at most √ε S, half of the digits (2⁻¹⁶ S in float32), or CAP times what torch's rounding and the strict bound
+come to (`capped`), so that code which is bad in a precision that it was not made for gets no more room for it, nor what
+TF32 leaves of float32.
 """
 
 import numpy as np

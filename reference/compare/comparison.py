@@ -11,6 +11,7 @@ from manualbp.base import Array, Layer, Params, Tree
 
 from ..draw.case import Case
 from ..draw.trial import Trial
+from ..sides.complex import in_pairs
 from ..sides.hand import Hand
 from ..sides.module import twin_of
 from ..sides.run import OUTPUT, UPDATE, Name, Run, in_order
@@ -77,8 +78,9 @@ def compare(hand: Side, torch: Side, trial: Trial) -> Comparison:
 
     The strict bound first. Where it is exceeded: on small integers ==, if it is certain that nothing rounds there; else
     the rounding that the judged side shows in longdouble; then that of both sides in every precision; at last what data
-    moved by their last bits show.
+    moved by their last bits show. Complex numbers are compared as pairs of real ones.
     """
+    hand, torch, trial = in_pairs(hand, torch, trial)
     runs = hand.run(trial), torch.run(trial)
     done = partial(Comparison, dtype=trial.dtype, runs=runs)
     tensors = _against(runs, lambda n, a, b: strict(largest(b), trial.dtype))

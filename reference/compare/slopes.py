@@ -18,6 +18,7 @@ import numpy as np
 from manualbp.base import Layer, Params, Tree, flatten, run, unflatten
 
 from ..draw.trial import Trial, cast
+from ..sides.complex import has_complex
 from ..sides.hand import Hand
 from ..sides.record import walk
 from ..sides.run import GRADIENT, Name, leaves
@@ -51,7 +52,8 @@ def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | Non
     trial = Trial(x, params=params, dy=dy).cast(np.longdouble)
     wide = trial.params, trial.x, trial.dy
     gradients, narrow = Hand(layer, seed).run(trial), Hand(layer, seed).run(trial.cast(np.float64))
-    slope = _complex_step if all(part.analytic for part in walk(layer)) else _differences
+    analytic = all(part.analytic for part in walk(layer)) and not has_complex(trial)
+    slope = _complex_step if analytic else _differences
     rng = np.random.default_rng(0 if seed is None else seed)
     # Under saturation 1 − y² is 0 while the derivative is 10⁻²⁸: what backward cancels is of the upstream's size.
     top = max(largest(a) for a in [*gradients.values(), *leaves(dy, "dy").values()] if a is not None)
@@ -60,9 +62,9 @@ def derivatives(layer: Layer, params: Params, x: Tree, dy: Tree, seed: int | Non
         g64 = narrow[name]
         if name.role != GRADIENT or g is None or g64 is None or not np.isfinite(g).all():
             continue  # no gradient, or no derivative: as of log p at p = 0
-        v = rng.standard_normal(g.shape).astype(np.longdouble)
+        v = direction(rng, g)
         forward, uncertainty = slope(lambda h, n=name, v=v: _loss(layer, *wide, seed, n.path, h, v))
-        a80, a64 = (float((a * v).sum()) for a in (g, g64))
+        a80, a64 = (float(along(a, v)) for a in (g, g64))
         if not np.isfinite(a80):  # beyond double precision
             continue
         bound = FACTOR * (abs(a80 - a64) + EPS * float(np.abs(g * v).sum()) + uncertainty + TINY * top)
@@ -81,7 +83,18 @@ def _loss(
     with np.errstate(all="ignore"):
         y, _ = run(layer, params, x, None if seed is None else np.random.default_rng(seed))
         pairs = [(a, d) for a, d in zip(leaves(y, "y").values(), leaves(dy, "y").values()) if d is not None]
-        return sum((d * a).sum() for a, d in pairs), float(sum(np.abs(d * a).sum() for a, d in pairs))
+        return sum(along(d, a) for a, d in pairs), float(sum(np.abs(d * a).sum() for a, d in pairs))
+
+
+def direction(rng: np.random.Generator, g: Any) -> Any:
+    """A random one for what has this gradient."""
+    v = rng.standard_normal(g.shape).astype(np.longdouble)
+    return v + 1j * rng.standard_normal(g.shape) if g.dtype.kind == "c" else v
+
+
+def along(d: Any, a: Any) -> Any:
+    """Σ d ⊙ a; for a gradient d by complex numbers over both of their parts, Σ Re d Re a + Im d Im a."""
+    return (d.real * a.real + d.imag * a.imag).sum() if d.dtype.kind == "c" else (d * a).sum()
 
 
 def move(params: Params, x: Tree, path: str, by: Any) -> tuple[Params, Tree]:

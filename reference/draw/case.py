@@ -1,11 +1,13 @@
 """A case: everything that one comparison depends on, as a value whose text rebuilds it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualbp.base import Layer, Params, Tree, as_call, run, tree_map
+from manualbp.base import Array, Layer, Params, Tree, as_call, run, tree_map
 from manualbp.optim.base import Optimizer
 from manualbp.sampling import Values
 
@@ -41,8 +43,7 @@ class Case:
         )
         with np.errstate(all="ignore"):
             y, _ = run(running or self.layer, params, x, np.random.default_rng(self.seed))
-        unscaled = Values(rng, self.exact)
-        dy = tree_map(lambda a: unscaled.real(np.shape(a)) if np.asarray(a).dtype.kind == "f" else None, y)
+        dy = tree_map(partial(upstream, Values(rng, self.exact).real), y)
         return Trial(x, integers=self.exact, seed=self.seed, params=params, dy=cast(dy, self.dtype))
 
     def data(self) -> tuple[Params, Tree, Tree]:
@@ -55,3 +56,9 @@ class Case:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
+
+
+def upstream(draw: Callable[[tuple[int, ...]], Array], y: Any) -> Array | None:
+    """A random upstream gradient for an output, complex where that is; None where it has none."""
+    kind = np.asarray(y).dtype.kind
+    return draw(np.shape(y)) if kind == "f" else draw(np.shape(y)) + 1j * draw(np.shape(y)) if kind == "c" else None

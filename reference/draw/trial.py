@@ -107,10 +107,12 @@ def numbers(trial: Trial, extra: Mapping[str, float] | None = None) -> dict[str,
 
 
 def cast(tree: Any, dtype: Any) -> Any:
-    """Real arrays in another dtype; integers, masks and None as they are."""
+    """Real arrays in another dtype, complex ones in the precision of that; integers, masks and None as they are."""
 
     def convert(a: Any) -> Any:
         a = np.asarray(a)
+        if a.dtype.kind == "c" != np.dtype(dtype).kind:
+            return a.astype(np.result_type(dtype, np.complex64))
         return a if a.dtype.char in INTEGER else a.astype(dtype)
 
     return tree_map(convert, tree)

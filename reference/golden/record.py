@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from manualbp.base import Array, flatten
+from manualbp.operations.complex import Complexes
 
 from ..compare import nudge
 from ..compare.bound import EPS, FACTOR, RATIO, distance, largest, strict
@@ -23,6 +24,7 @@ from ..compare.comparison import compare, rounding
 from ..draw.trial import LARGE, Trial
 from ..models import precision_named, read_in_both, some_match, trial_of
 from ..nodes import Find, Recorder, recorded, sides_alone
+from ..sides.complex import has_complex
 from ..sides.model import Graphed, Own
 from ..sides.run import GRADIENT, Name, Run
 from ..sides.side import Side
@@ -73,6 +75,7 @@ def recording_of(
         some_match(only, [*(node.name for node in read.graph.layers), *dict(model.named_parameters())])
         own = Own(model, args, kwargs, seed if read.graph.random else None, draws)
         trial = trial_of(own, reads["float64"], seed, dtype)
+        refuse_complex(trial, read)
         found = compare(Graphed(reads, seed, wide=trial.size < LARGE), own, trial)
         whole = part_of(Graphed(reads, seed, wide=trial.size < LARGE), own, trial, found.runs, only, light, LOOKS)
         nodes = {} if only_parameters(only, read) else nodes_of(own, trial, read, only, seed, light, track)
@@ -85,6 +88,15 @@ def recording_of(
         type(model).__name__, source or {}, environment("cpu", dtype), seed, dtype, found.verdict, *shapes, whole,
         nodes, read.graph, only=only, light=light, checksums=checksums(trial, draws) if light else {}, **kept,
     )  # fmt: skip
+
+
+def refuse_complex(trial: Trial, read: Read) -> None:
+    """ValueError for a model of complex numbers."""
+    if has_complex(trial) or any(isinstance(layer, Complexes) for _, layer in read.graph.walk()):
+        raise ValueError(
+            "a recording is of real numbers alone, as its files and those who read them: this model computes with "
+            "complex ones. check_model compares it here and now"
+        )
 
 
 def only_parameters(only: str, read: Read) -> bool:

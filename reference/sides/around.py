@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from manualbp.base import tree_map
+from manualbp.operations.complex import united
 
 from .gradients import plain
 from .subject import Around, Subject
@@ -102,7 +103,7 @@ class OfComplex(Around):
 def joined(a: Any) -> Any:
     """Complex numbers of pairs along the last axis."""
     a = np.asarray(a)
-    return (a[..., 0] + 1j * a[..., 1]).astype(np.complex64 if a.dtype == np.float32 else np.complex128)
+    return united(a[..., 0], a[..., 1])
 
 
 def pairs(y: Any) -> Any:

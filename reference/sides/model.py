@@ -1,6 +1,6 @@
 """A model of somebody's own, as it is, beside the graph that was read from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..draw.trial import Trial, cast
 from ..twin import passes, randomness
 from ..twin.layers import array, quiet, tensor
 from ..twin.models import Read, named_arguments, refused
+from ..twin.step import continuous
 from . import record
 from .raised import RefusedError
 from .run import BUFFER, GRADIENT, OUTPUT, Run, named
@@ -38,8 +39,13 @@ class OfModel(Trial):
 
 def precision(trial: Trial) -> np.dtype:
     """The precision that a trial is given in."""
-    real = [a.dtype for a in (*trial.x.values(), *flatten(trial.params).values()) if np.asarray(a).dtype.kind == "f"]
-    return real[0] if real else np.dtype(float)
+    return precision_of((*trial.x.values(), *flatten(trial.params).values()))
+
+
+def precision_of(arrays: Iterable[Any]) -> np.dtype:
+    """The real dtype of the first real array, or of the first complex one."""
+    given = {a.dtype.kind: np.zeros((), a.dtype).real.dtype for a in reversed([*map(np.asarray, arrays)])}
+    return given.get("f", given.get("c", np.dtype(float)))
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Graphed(Side):
                 raise RefusedError("backward", e) from e
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
-        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
+        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind in "fc"}
         learned = flatten(trial.params).keys() - {*trial.buffers}  # not a constant that is the weight of a layer
         by_param = {n: dense(g) for n, g in flatten(grads).items() if n in learned}
         buffers = {n: after[n] for n in trial.buffers}
@@ -101,7 +107,7 @@ class Own(Side):
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
             raise ValueError(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
-        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.is_floating_point()}
+        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if continuous(t)}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
 

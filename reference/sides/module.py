@@ -14,6 +14,7 @@ from manualbp.base import Layer, Tree, flatten, options_of
 from ..draw.trial import Trial
 from ..twin import modules, randomness
 from ..twin.layers import array, quiet, tensor, to_torch
+from ..twin.step import continuous
 from .cuts import Cuts
 from .run import BUFFER, GRADIENT, OUTPUT, Run, flat, leaves, named
 from .side import Side
@@ -109,7 +110,7 @@ def to_tensors(x: Tree, device: str = "cpu", requires_grad: bool = False) -> Any
     if not isinstance(x, (np.ndarray, np.generic)):
         return x
     t = tensor(np.asarray(x), device)
-    return t.requires_grad_() if requires_grad and t.is_floating_point() else t
+    return t.requires_grad_() if requires_grad and continuous(t) else t
 
 
 def _arrays(tree: Any) -> Tree:

@@ -152,6 +152,6 @@ def short(tree: Any) -> Any:
 
     def cut(a: Any) -> Any:
         a = np.asarray(a)
-        return np.round(a, 2) if a.dtype.kind == "f" else a
+        return np.round(a, 2) if a.dtype.kind in "fc" else a
 
     return tree_map(cut, tree)

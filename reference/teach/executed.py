@@ -72,7 +72,7 @@ def compared(name: str, a: Any, b: Any) -> Number:
         return Number(name, shown(a), "–", "")
     b = np.asarray(b)
     off = float(not np.array_equal(a, b))
-    if a.dtype.kind == "f":
+    if a.dtype.kind in "fc":
         with np.errstate(invalid="ignore"):
             off = float(np.max(np.abs(np.nan_to_num(a - b)), initial=0.0))
     return Number(name, shown(a), shown(b), f"{off:.0e}" if off else "0")
@@ -81,7 +81,7 @@ def compared(name: str, a: Any, b: Any) -> Number:
 def shown(a: Any) -> str:
     """At most a dozen numbers of an array, in four digits."""
     flat = np.ravel(a)
-    text = ", ".join(f"{v + 0.0:.4g}" if flat.dtype.kind == "f" else str(v) for v in flat[:12])
+    text = ", ".join(f"{v + 0.0:.4g}" if flat.dtype.kind in "fc" else str(v) for v in flat[:12])
     return (text + (", …" if flat.size > 12 else "")).replace("-", "−")
 
 
@@ -98,7 +98,7 @@ def literal(tree: Any) -> str:
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
     if 0 in a.shape:
         return f"np.zeros({a.shape}, {a.dtype.name!r})"
-    return f"np.array({text})" if a.dtype.kind in "fib" and a.dtype != np.int32 else f"np.array({text}, {a.dtype})"
+    return f"np.array({text})" if a.dtype.kind in "fibc" and a.dtype != np.int32 else f"np.array({text}, {a.dtype})"
 
 
 def hand_code(layer: Layer, params: Any, x: Any, dy: Any) -> str:

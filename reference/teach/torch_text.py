@@ -15,6 +15,7 @@ from ..sides.module import to_tensors
 from ..twin.layers import to_torch
 from ..twin.modules import Whole, as_tuple, call
 from ..twin.operations import Operation
+from ..twin.step import continuous
 from . import torch_words
 
 PARAMETERS = 2  # whose gradients are shown
@@ -94,7 +95,7 @@ def gives(text: str, layer: Layer, trial: Trial, y: Any) -> bool:
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     """But for the rounding of another of torch's kernels, as for labels that are integers."""
-    alike = a.dtype == b.dtype and a.shape == b.shape and a.is_floating_point()
+    alike = a.dtype == b.dtype and a.shape == b.shape and continuous(a)
     return torch.equal(a, b) or (alike and torch.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True))
 
 
@@ -167,4 +168,4 @@ def inner(tree: Any, name: str) -> str:
 
 
 def is_real(a: Any) -> bool:
-    return isinstance(a, (np.ndarray, np.generic)) and a.dtype.kind == "f"
+    return isinstance(a, (np.ndarray, np.generic)) and a.dtype.kind in "fc"

@@ -9,6 +9,7 @@ import torch
 from .expanded_matrices import MATRICES
 from .expanded_places import PLACES
 from .expanded_shapes import SHAPES, both
+from .expanded_signal import SIGNAL
 
 
 def with_mean(spread: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,7 +128,8 @@ def extremes(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 EXPANDED: Mapping[str, Callable[..., Any]] = {
-    **SHAPES, **PLACES, **MATRICES,
+    **SHAPES, **PLACES, **MATRICES, **SIGNAL,
+    "torch.polar": lambda abs, angle: torch.complex(abs * torch.cos(angle), abs * torch.sin(angle)),
     **both(addcmul=lambda input, tensor1, tensor2, value=1: input + value * (tensor1 * tensor2)),
     **both(addcdiv=lambda input, tensor1, tensor2, value=1: input + value * (tensor1 / tensor2)),
     **both(lerp=lambda input, end, weight: input + weight * (end - input), frac=lambda x: x - x.trunc()),
@@ -142,4 +144,11 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **both(msort=lambda x: x.sort(0).values),
     "torch.var_mean": with_mean(torch.var), "torch.std_mean": with_mean(torch.std), "torch.special.logit": logit,
     "torch.special.ndtr": lambda x: (1 + torch.erf(x / math.sqrt(2))) * 0.5, "torch.special.multigammaln": mvlgamma,
+}  # fmt: skip
+
+OF_COMPLEX: Mapping[str, Callable[..., Any]] = {  # calls that are of several operations where numbers are complex
+    **dict.fromkeys(("mH", "H", "adjoint"), lambda x: x.mT.conj()),
+    **dict.fromkeys(("norm", "vector_norm"), lambda x, *rest, **over: torch.linalg.vector_norm(x.abs(), *rest, **over)),
+    "linear": lambda input, weight, bias=None: input @ weight.mT if bias is None else input @ weight.mT + bias,
+    "vdot": lambda input, other: torch.dot(input.conj(), other),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from manualbp.graph import Graph, Node
 from . import parametrized, passes
 from .layers import array, hooked, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
-from .step import UnreadableError, located
+from .step import UnreadableError, continuous, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
@@ -76,13 +76,8 @@ def check(model: nn.Module) -> None:
                 f"{name} is on {t.device}: the run by hand is on the CPU, so give model.cpu(). Its run on a device is "
                 f"held beside that by `manualbp record` and `manualbp replay … --device {t.device.type}`"
             )
-        if t.is_floating_point() and t.dtype not in (torch.float32, torch.float64):
+        if continuous(t) and t.dtype not in passes.PRECISIONS:
             raise TypeError(f"{name} is {t.dtype}, which NumPy does not compute in: give model.float()")
-        if t.is_complex():
-            raise TypeError(
-                f"{name} is {t.dtype}, and layers here take real numbers: keep its real and imaginary part as two "
-                f"tensors, as in (a + ib)(c + id) = (ac − bd) + i(ad + bc)"
-            )
         if t._backward_hooks:
             raise TypeError(f"{name} has a hook on its gradient: remove it and ask again")
 
@@ -149,12 +144,14 @@ def whole(module: nn.Module) -> Layer | None:
 
 def dtype_of(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> torch.dtype:
     """The one floating dtype of a model: that of its parameters, or of the sample where it has none."""
-    dtypes = {t.dtype: n for n, t in (*model.named_parameters(), *model.named_buffers()) if t.is_floating_point()}
+    held = (*model.named_parameters(), *model.named_buffers())
+    dtypes = {t.dtype: n for n, t in held if t.is_floating_point()}
     if len(dtypes) > 1:
         told = ", ".join(f"{n} is {dtype}" for dtype, n in dtypes.items())
         raise TypeError(f"a graph has one floating dtype, but {told}: give model.float() or model.double()")
-    given = [t.dtype for t in passes.tensors_in((args, dict(kwargs))) if t.is_floating_point()]
-    return next(iter(dtypes), next(iter(given), torch.get_default_dtype()))
+    given = [t.dtype.to_real() for t in passes.tensors_in((args, dict(kwargs))) if continuous(t)]
+    of_complex = [t.dtype.to_real() for _, t in held if t.is_complex()]  # which model.double() leaves as they are
+    return next(iter(dtypes), next(iter((*given, *of_complex)), torch.get_default_dtype()))
 
 
 def named_arguments(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Sample:

@@ -117,6 +117,10 @@ def where(c: Any, *left: Any, input: Any, other: Any) -> Any:
     return torch.where(c, a, b)
 
 
+def transform(f: Callable) -> Callable:
+    return lambda x, s, dim, norm: f(x, s, (dim,) if isinstance(dim, int) else dim, norm)
+
+
 def signs(U: Any) -> Any:
     """Of every column the sign of its first entry of half the largest size or more: LAPACK leaves it open."""
     size = U.detach().abs()
@@ -197,6 +201,19 @@ TABLE: dict[str, Callable] = {
     "Floor": torch.floor,
     "Ceil": torch.ceil,
     "Round": torch.round,
+    "Real": torch.real,
+    "Imag": torch.imag,
+    "Conj": torch.conj,
+    "Modulus": torch.abs,
+    "Angle": torch.angle,
+    "ViewAsReal": lambda z: torch.view_as_real(z.resolve_conj()),
+    "ViewAsComplex": lambda x: torch.view_as_complex(x.contiguous()),
+    "Complex": torch.complex,
+    "AsComplex": lambda x: x.to(x.dtype.to_complex()),
+    "Fftn": transform(torch.fft.fftn),
+    "Ifftn": transform(torch.fft.ifftn),
+    "Rfftn": transform(torch.fft.rfftn),
+    "Irfftn": transform(torch.fft.irfftn),
     "Reshape": torch.reshape,
     "Ravel": torch.flatten,
     "Squeeze": squeeze,

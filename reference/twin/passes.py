@@ -17,7 +17,7 @@ from torch.utils import checkpoint
 from . import modules, parametrized
 from .calls import name_of
 from .randomness import where_asked
-from .step import swapped, tensors_in
+from .step import continuous, in_precision, swapped, tensors_in
 
 DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint torch.randint_like torch.randperm
     torch.bernoulli Tensor.bernoulli torch.multinomial Tensor.multinomial torch.normal torch.poisson torch.binomial
@@ -26,7 +26,7 @@ DRAWS = """torch.rand torch.randn torch.rand_like torch.randn_like torch.randint
     torch.nn.init.kaiming_normal_"""
 REPARAMETRIZED = {"torch._standard_gamma", "torch._sample_dirichlet"}  # with a gradient by what says how to draw
 RANDOM = {*DRAWS.split(), *REPARAMETRIZED}
-PRECISIONS = torch.float32, torch.float64
+PRECISIONS = torch.float32, torch.float64, torch.complex64, torch.complex128
 OF_MODULES = vars(nn.Module()).keys()  # parameters, buffers, hooks
 OF_A_DTYPE = type(torch.FloatTensor)
 SHARED = {  # torch's functions that draw, which `randomness.shared` replaces where they are looked up
@@ -122,8 +122,9 @@ class OwnRun(TorchFunctionMode):
         if name == "Tensor.type" and len(args) == 2 and isinstance(args[1], str):
             args = (args[0], getattr(torch, args[1].removeprefix("torch.")))
         args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
-        if name in ("Tensor.float", "Tensor.double"):
-            name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], self.dtype), {}
+        if name in ("Tensor.float", "Tensor.double", "Tensor.cfloat", "Tensor.cdouble"):
+            to = self.dtype.to_complex() if name[7] == "c" else self.dtype
+            name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], to), {}
         if name in RANDOM:
             return self.draw(name, func, args, kwargs)
         return self.compute(name, func, args, kwargs)
@@ -136,20 +137,23 @@ class OwnRun(TorchFunctionMode):
         """An argument in the run's precision, whichever a model names, and whichever a tensor was made in that is no
         parameter, buffer or input: a plain attribute, a global, an array of NumPy."""
         if isinstance(value, torch.Tensor):
-            other = id(value) in self.converted or (value.dtype in PRECISIONS and value.dtype != self.dtype)
+            other = id(value) in self.converted or self.other_precision(value)
             return self.tensor(value) if other else value
         if isinstance(value, (torch.dtype, OF_A_DTYPE)):
             dtype = value if isinstance(value, torch.dtype) else value.dtype  # of torch.FloatTensor
-            return self.dtype if dtype in PRECISIONS else dtype
+            return in_precision(dtype, self.dtype) if dtype in PRECISIONS else dtype
         if isinstance(value, dict):
             return {n: self.in_dtype(v) for n, v in value.items()}
         return type(value)(map(self.in_dtype, value)) if type(value) in (tuple, list) else value
+
+    def other_precision(self, t: torch.Tensor) -> bool:
+        return t.dtype in PRECISIONS and t.dtype != in_precision(t.dtype, self.dtype)
 
     def tensor(self, t: torch.Tensor) -> torch.Tensor:
         """The one copy of a tensor in the run's precision; what is written to it stays in it."""
         known, version, copy = self.converted.get(id(t), (None, 0, t))
         if known is None or version != t._version:
-            copy = t.to(self.dtype if t.dtype in PRECISIONS else t.dtype, copy=True)
+            copy = t.to(in_precision(t.dtype, self.dtype) if t.dtype in PRECISIONS else t.dtype, copy=True)
             self.converted[id(t)] = t, t._version, copy
         return copy
 
@@ -179,7 +183,7 @@ class OwnRun(TorchFunctionMode):
             raise ValueError("the model draws more random numbers in one run than in another: seed its own decisions")
         saved = self.draws[self.drawn]
         self.drawn += 1
-        saved = saved.to(self.dtype if saved.is_floating_point() else saved.dtype, copy=True)
+        saved = saved.to(in_precision(saved.dtype, self.dtype), copy=True)
         return saved if target is None else target.copy_(saved)
 
 
@@ -238,13 +242,13 @@ def given(
 
     made = tuple(copied(v, n) for n, v in args)
     named = {n: copied(v, n) for n, v in kwargs.items()}
-    held = {n: t.detach().to(dtype if t.is_floating_point() else t.dtype, copy=True) for n, t in buffers.items()}
+    held = {n: t.detach().to(in_precision(t.dtype, dtype), copy=True) for n, t in buffers.items()}
     return PassInputs({n: leaf(t, dtype) for n, t in params.items()}, held, made, named, leaves), seen
 
 
 def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     t = t.detach()
-    return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
+    return t.to(in_precision(t.dtype, dtype), copy=True).requires_grad_() if continuous(t) else t.clone()
 
 
 def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -280,11 +284,11 @@ def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The model itself, and what is real in its plain attributes, in a precision: where no run of its own converts."""
 
     def other(t: torch.Tensor) -> torch.Tensor:
-        return t.to(dtype) if t.dtype in PRECISIONS else t
+        return t.to(in_precision(t.dtype, dtype)) if t.dtype in PRECISIONS else t
 
-    for m in model.to(dtype).modules():
+    for m in model._apply(other).modules():
         for name, value in plain_attributes(m).items():
-            if any(t.dtype in PRECISIONS and t.dtype != dtype for t in tensors_in(value)):
+            if any(other(t) is not t for t in tensors_in(value)):
                 vars(m)[name] = swapped(value, other)
     return model
 

@@ -16,11 +16,11 @@ from manualbp.base import options_of, registry
 from manualbp.graph import Graph, Names, Node, leaves_of
 
 from . import calls, parametrized
-from .expanded import expansion
+from .expanded import OF_COMPLEX, expansion
 from .operations import SIGNED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
 from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
-from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
+from .step import LostTensorError, Step, UnknownCallError, UnreadableError, continuous, located, swapped, tensors_in
 from .values import Values, origin
 
 Again = Callable[[Callable[[Any], Any]], Callable[[], Any]]  # a call to make again, its tensors replaced by f of each
@@ -51,7 +51,7 @@ class Reader(Values):
         """Detach what has no gradient although it was computed from what has: under no_grad, or by detach."""
         if any(t.requires_grad for t in before):
             for t in tensors_in(y):
-                if t.is_floating_point() and not t.requires_grad:
+                if continuous(t) and not t.requires_grad:
                     self.know(t, self.add(self.here("detach"), registry()["Detach"](), self.name(t)))
 
     # Calls
@@ -101,6 +101,8 @@ class Reader(Values):
     ) -> Any:
         """One call as a node; in place, what it changes is the node's value from then on."""
         self.refuse_change(name, target)
+        if any(t.is_complex() for t in given) and calls.last(name) in OF_COMPLEX:
+            return self.through(func, OF_COMPLEX[calls.last(name)], args, kwargs)
         if body := expansion(name):
             return self.through(func, body, args, kwargs)
         func = SIGNED.get(name, func)
@@ -146,6 +148,7 @@ class Reader(Values):
         """The layer of a call, what it takes and where its parameters are."""
         try:
             step = calls.step_of(name, args, kwargs, self.dtype)
+            real_alone(step)
             self.look_for_options(name, step, given)
             return step, self.named(step.inputs), self.pairs(step)
         except UnknownCallError as e:
@@ -269,6 +272,7 @@ class Reader(Values):
         own |= {n: t for n, t in m.named_buffers(remove_duplicate=False) if n not in options}
         try:
             step = calls.call_arguments(layer, m, args, kwargs)
+            real_alone(Step(step.layer, (step.inputs, tuple(own.values()))))
             self.named((step.inputs, tuple(own.values())))
         except (UnknownCallError, TypeError):
             return None  # what is wrong shows when it is read through
@@ -353,6 +357,15 @@ class Reader(Values):
             return {name for _, name in node.params}
         prefix = node.where("")
         return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
+
+
+def real_alone(step: Step) -> None:
+    """UnknownCallError for complex numbers given to a layer that has no gradient by them."""
+    if not step.layer.of_complex and any(t.is_complex() for t in tensors_in((step.inputs, step.params))):
+        raise UnknownCallError(
+            f"{type(step.layer).__name__} has no gradient by complex numbers (of_complex is False), but by z.real, "
+            f"z.imag and z.abs()"
+        )
 
 
 DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}

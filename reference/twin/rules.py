@@ -9,7 +9,7 @@ from .step import Step, UnknownCallError, make
 
 CASTS = {
     "float": torch.float32, "double": torch.float64, "long": torch.int64, "int": torch.int32, "bool": torch.bool,
-    "half": torch.float16, "bfloat16": torch.bfloat16,
+    "half": torch.float16, "bfloat16": torch.bfloat16, "cfloat": torch.complex64, "cdouble": torch.complex128,
 }  # fmt: skip
 
 
@@ -20,7 +20,11 @@ def to(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> 
         wanted = value if isinstance(value, torch.dtype) else value.dtype if isinstance(value, torch.Tensor) else wanted
     if wanted is None or wanted == x.dtype:
         return Step(make("Identity"), x)
-    if wanted.is_floating_point and wanted != dtype:
+    if wanted == dtype.to_complex():
+        return Step(make("AsComplex"), x)
+    if x.is_complex() and not wanted.is_complex:
+        raise UnknownCallError("of complex numbers as real ones the imaginary part is lost: write z.real")
+    if wanted.is_complex or (wanted.is_floating_point and wanted != dtype):
         raise UnknownCallError(f"a graph has one floating dtype, here {dtype}, so nothing in it becomes {wanted}")
     return Step(make("To", dtype=wanted), x)
 
@@ -75,7 +79,8 @@ def set_item(name: str, dtype: torch.dtype, x: Any, /, index: Any, value: Any, a
     text, tensors = indexed(index)
     if isinstance(value, torch.Tensor):
         return Step(make("SetItem", index=text, accumulate=accumulate), (x, value, *tensors))
-    layer = make("SetItem", index=text, value=float(value), accumulate=accumulate)
+    number = value if isinstance(value, complex) else float(value)
+    layer = make("SetItem", index=text, value=number, accumulate=accumulate)
     return Step(layer, (x, *tensors) if tensors else x)
 
 
@@ -224,12 +229,47 @@ def cdist(name: str, dtype: torch.dtype, x1: Any, x2: Any, p: float = 2.0, compu
     return Step(make("Cdist", p=float(p)), (x1, x2))
 
 
+def of_parts(complex_class: str, real_class: str) -> Callable[..., Step]:
+    """What is one thing of complex numbers and another of real ones."""
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /) -> Step:
+        return Step(make(complex_class if x.is_complex() else real_class), x)
+
+    return rule
+
+
+def transform(cls: str, axes: str) -> Callable[..., Step]:
+    """A Fourier transform along one axis, with its length n, along two, or along several."""
+    first, along = ("n", (-1,)) if axes == "one" else ("s", (-2, -1) if axes == "two" else None)
+
+    def rule(name: str, dtype: torch.dtype, x: Any, /, *rest: Any, **options: Any) -> Step:
+        given = {"dim": along} | dict(zip((first, "dim", "norm"), rest)) | options
+        dim, s = (given.get(n) if given.get(n) is None else tuple(_several(given[n])) for n in ("dim", first))
+        return Step(make(cls, s=s, dim=dim, norm=given.get("norm")), x)
+
+    return rule
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, (tuple, list)) else (value,)
+
+
+TRANSFORMS = {
+    f"{kind}{end}": transform(f"{kind.capitalize()}n", axes)
+    for kind in ("fft", "ifft", "rfft", "irfft")
+    for end, axes in (("", "one"), ("2", "two"), ("n", "all"))
+}
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
     **dict.fromkeys(("norm", "vector_norm"), norm),
+    **TRANSFORMS,
+    **dict.fromkeys(("abs", "absolute", "__abs__"), of_parts("Modulus", "Abs")),
+    **dict.fromkeys(("conj", "conj_physical"), of_parts("Conj", "Identity")),
+    "real": of_parts("Real", "Identity"),
     "index_put": index_put, "index_put_": index_put, "repeat_interleave": repeat_interleave,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),

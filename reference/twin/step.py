@@ -58,6 +58,18 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
         yield from tensors_in((value.start, value.stop, value.step))
 
 
+def continuous(t: torch.Tensor) -> bool:
+    """Can it have a gradient?"""
+    return t.is_floating_point() or t.is_complex()
+
+
+def in_precision(dtype: torch.dtype, precision: torch.dtype) -> torch.dtype:
+    """A real or complex dtype in float32 or float64; others as they are."""
+    if dtype in (torch.complex64, torch.complex128):
+        return precision.to_complex()
+    return precision if dtype.is_floating_point else dtype
+
+
 def make(name: str, **options: Any) -> Layer:
     """A layer by its class's name; UnknownCallError where there is none yet."""
     if name not in registry():

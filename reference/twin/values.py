@@ -15,11 +15,16 @@ from manualbp.operations import GetItem, Reshape, SetItem
 
 from . import calls, unlisted
 from .passes import PRECISIONS, OwnRun, PassInputs
-from .step import LostTensorError
+from .step import LostTensorError, continuous
 
 WRITTEN = (
     "a tensor is used after several views of it, or what it is a view of, were changed in place: write x = x.clone() "
     "before the change, or the change without an underscore"
+)
+
+OTHERWISE = (
+    "a tensor is used after it was changed in place as complex numbers where it is of real ones, or the reverse, or as "
+    "their conjugates: write x = x.clone() before the change, or put the parts together by torch.complex"
 )
 
 
@@ -63,7 +68,7 @@ class Values(OwnRun):
         self.parameters, self.buffers = set(given.params), set(given.buffers)
         self.taken |= self.parameters | self.buffers
         for name, t in (given.params | given.buffers | seen).items():
-            self.know(t, name, fixed=name in given.buffers and not t.is_floating_point())
+            self.know(t, name, fixed=name in given.buffers and not continuous(t))
         self.inputs = set(seen)
         self.taken |= self.inputs
 
@@ -114,7 +119,7 @@ class Values(OwnRun):
         return value.name
 
     def constant(self, t: torch.Tensor) -> Value:
-        if t.dtype not in PRECISIONS and (t.is_floating_point() or t.is_complex()):
+        if t.dtype not in PRECISIONS and continuous(t):
             raise LostTensorError(
                 f"it takes a tensor of {t.dtype}, and a graph has one real dtype: make it torch.float32"
             )
@@ -130,6 +135,8 @@ class Values(OwnRun):
             raise LostTensorError(unlisted.why(self.model, self.as_given(t)) if value.fixed else WRITTEN)
         self.values[id(t)] = replace(value, version=t._version, fixed=False, gradient=t.requires_grad)
         mine, theirs = places(t), places(sharing[0])  # place in memory -> number of the entry
+        if kind(t) != kind(sharing[0]):
+            raise LostTensorError(OTHERWISE)
         if len(sharing) > 1 or len(mine) < t.numel() or len(theirs) < sharing[0].numel():
             raise LostTensorError(WRITTEN)
         if theirs.keys() <= mine.keys():
@@ -170,6 +177,11 @@ class Values(OwnRun):
 def origin(t: torch.Tensor) -> torch.Tensor:
     """What it is a view of, or itself."""
     return t if t._base is None else t._base
+
+
+def kind(t: torch.Tensor) -> tuple:
+    """How it reads its memory."""
+    return t.dtype, t.is_conj(), t.is_neg()
 
 
 def places(t: torch.Tensor) -> dict[int, int]:

@@ -16,6 +16,7 @@ from manualbp.base import registry
 from manualbp.checkpoint import replace_whole, save
 from manualbp.loss import Loss
 from manualbp.operations import Operation
+from manualbp.operations.complex import Complexes
 from manualbp.optim.base import Optimizer
 
 from ..faults import KNOWN
@@ -28,7 +29,8 @@ Tensors = dict[str, Array]
 @functools.cache
 def classes() -> dict[str, type]:
     """Every class that vectors are made for, by name."""
-    return dict(sorted((registry() | registry(Optimizer)).items()))
+    known = registry() | registry(Optimizer)
+    return {n: cls for n, cls in sorted(known.items()) if not issubclass(cls, Complexes)}  # JSON has real numbers
 
 
 def kind_of(cls: type) -> str:
