@@ -317,6 +317,8 @@ def not_finite(read: Read, seed: int) -> tuple[str, ...]:
     with np.errstate(all="ignore"):
         log = record.inputs(read.graph, read.params, read.x, seed)
     first = next(((name, layer) for name, layer, x, y in log if bad(y) and not bad(x)), None)
+    if given := [n for n, a in zip(read.graph.inputs, arrays_in(read.x)) if bad(a)]:
+        return (f"the sample holds NaN or an infinity, in {', '.join(given)}: gradients that pass there say little",)
     masks = first is not None and isinstance(first[1], (MaskedFill, Where))  # −∞ before a softmax is meant
     return () if first is None or masks else (f"NaN or an infinity first comes out of {first[0]}: {first[1]}",)
 

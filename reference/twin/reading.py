@@ -346,9 +346,11 @@ class Reader(Values):
         )
 
     def owned(self, node: Node) -> set[str]:
-        """The names of parameters and buffers that are a node's own."""
+        """The names of parameters and buffers that are a node's own. A constant in the place of a layer's parameter, as
+        the kernel of a blur, is not: it has no gradient."""
         if isinstance(node.params, tuple):
-            return {name for _, name in node.params}
+            buffers = node.layer.buffer_names()
+            return {name for local, name in node.params if name in self.parameters or local in buffers}
         prefix = node.where("")
         return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
 
