@@ -180,19 +180,28 @@ def examine(
         return gathered(given, only, tell)
 
     alone, stopped = each() if found.wrong or raised or by_layer else ({}, ())
-    report = reported(given, found, alone, raised, raised + stopped)
+    report = reported(given, found, alone, raised, stopped)
     if ways.torch == EAGER:
         return report
     return examined(report, given.own, hand, given.trial, lambda needed: each()[0] if by_layer or needed else {}, ways)
 
 
-def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, tuple[str, ...]]:
-    """The whole model compared; or nothing, and a sentence, where the graph's backward pass ends in an error."""
+def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, Exception | None]:
+    """The whole model compared; or nothing, and the error that the graph's backward pass ends in."""
     try:
-        return compare(hand, given.own, given.trial), ()
+        return compare(hand, given.own, given.trial), None
     except RefusedError as e:
-        error = f"{type(e.error).__name__}: {e.error}"
-        return Comparison(()), (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
+        if e.who == "forward":  # which no node alone would say more of
+            raise own_fault(given, e.error) from e.error
+        return Comparison(()), e.error
+
+
+def own_fault(given: Prepared, error: Exception) -> RuntimeError:
+    """A crash of the run by hand that no node is to blame for: it says nothing of the model."""
+    return RuntimeError(
+        f"by hand this {type(given.own.model).__name__} ends in {type(error).__name__}: {str(error):.200}. No node of it "
+        f"that was compared is wrong, so this is a fault of manualbp itself and no verdict on the model: please report it"
+    )
 
 
 def gathered(given: Prepared, only: str, tell: Tell) -> tuple[dict[str, Alone], tuple[str, ...]]:
@@ -209,15 +218,20 @@ def gathered(given: Prepared, only: str, tell: Tell) -> tuple[dict[str, Alone], 
 
 
 def reported(
-    given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: tuple[str, ...], notes: tuple[str, ...]
+    given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: Exception | None, notes: tuple[str, ...]
 ) -> ModelReport:
     """What was found of the whole and of its nodes, with the first fault and its name."""
     model, read = given.own.model, given.read
     nodes = {n: each.found for n, each in alone.items()}
+    if raised is not None and not any(c.wrong for c in nodes.values()):
+        raise own_fault(given, raised) from raised
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], given.seed) if node else ()
-    wrong = bool(found.wrong or raised) or any(c.wrong for c in nodes.values())
+    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
     notes = told(model, read) + not_finite(read, given.seed) + notes
+    if raised is not None:
+        error = f"{type(raised).__name__}: {raised}"
+        notes += (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(

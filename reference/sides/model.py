@@ -62,7 +62,10 @@ class Graphed(Side):
         params = unflatten(cast(flatten(read.params), dtype) | flatten(trial.params))
         x = tuple(trial.x[n] for n in graph.inputs)
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of
-            y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
+            try:
+                y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
+            except Exception as e:  # torch computes it, so this is no fault of the model
+                raise RefusedError("forward", e) from e
             dy = dict(zip(graph.keys, trial.dy, strict=True)) if graph.keys else trial.dy
             try:
                 dx, grads = graph.backward(params, cache, dy)

@@ -1,0 +1,99 @@
+"""What a model is called with, and what it makes for itself: no tensor at all, arrays, caches that are still empty,
+sizes that are tensors."""
+
+import numpy as np
+import pytest
+import torch
+from models import Does
+from torch import nn
+
+import manualbp as m
+from manualbp.base import flatten
+from reference import check_model
+from reference.models import examine_model
+
+
+class Drawing(nn.Module):
+    """A generator that draws what it starts from."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+
+    def forward(self, n):
+        return self.net(torch.randn(n, 4))
+
+
+class Spelling(nn.Module):
+    """Words in, not tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.letters, self.out = nn.Embedding(26, 3), nn.Linear(3, 2)
+
+    def forward(self, words):
+        return torch.stack(
+            [self.out(self.letters(torch.tensor([ord(c) - 97 for c in word])).mean(0)) for word in words]
+        )
+
+
+class Factors(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(2, 4))
+
+    def forward(self):
+        return (self.a @ self.b).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("model", "sample"), [(Drawing(), (6,)), (Spelling(), (["sea", "sky"],)), (Factors(), ())], ids=lambda v: str(v)[:9]
+)
+def test_a_model_without_a_tensor_among_its_inputs(model, sample):
+    report = check_model(model, *sample, by_layer=True)
+    assert report, str(report)
+    assert len([t for t in report.tensors if t.is_gradient]) == len([*model.parameters()])
+
+
+def test_a_graph_without_inputs_is_a_layer_like_others():
+    node = m.graph.Node
+    graph = m.Graph(node("y", m.operations.Matmul(), ("a", "b")), inputs=(), parameters=(("a", (3, 2)), ("b", (2, 4))))
+    params = graph.init(np.random.default_rng(0))
+    y, cache = graph.forward(params, ())
+    dx, grads = graph.backward(params, cache, np.ones_like(y))
+    assert dx == ()
+    assert np.allclose(flatten(grads)["a"], np.ones((3, 4)) @ params["b"].T)
+
+
+def test_a_crash_of_the_run_by_hand_is_no_verdict_on_the_model(monkeypatch):
+    def broken(*_):
+        raise IndexError("tuple index out of range")
+
+    monkeypatch.setattr(m.Graph, "_down", broken)
+    with pytest.raises(RuntimeError, match="ends in IndexError: tuple index .* a fault of manualbp itself"):
+        examine_model(Does(torch.tanh), (torch.randn(3, 4),), {})
+
+
+class Growing(nn.Module):
+    """Keys in a cache that starts empty, as generation has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.k, self.q = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        keys = torch.tensor([], dtype=x.dtype)
+        for part in x.split(2, 1):
+            keys = torch.cat([keys, self.k(part)], dim=-2)
+        return self.q(x) @ keys.mT
+
+
+def test_an_empty_cache_counts_for_nothing_in_cat():
+    report = check_model(Growing(), torch.randn(2, 5, 4), by_layer=True)
+    assert report, str(report)
+    for parts in ([(0,), (2, 3)], [(2, 3), (0,)], [(0,), (0,)], [(0,), (0, 3), (2, 3), (0,)]):
+        x = tuple(np.ones(n) for n in parts)
+        y, cache = m.operations.Cat(0).forward({}, x)
+        assert y.shape == torch.cat([torch.from_numpy(a) for a in x]).shape
+        dx, _ = m.operations.Cat(0).backward({}, cache, y)
+        assert [d.shape for d in dx] == parts
