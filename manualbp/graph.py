@@ -83,7 +83,8 @@ class Graph(Container):
     Backward  L depends on a value through every node that uses it, and where paths meet their gradients add:
               dvᵢ = Σₖ dvₖ · ∂fₖ/∂vᵢ  over the nodes k that take vᵢ,  dv = dy for outputs;  from the last node to
               the first, each dvₖ is whole before it is used. Parameters are values like others: dθ = Σₖ dvₖ · ∂fₖ/∂θ
-    Shapes    x: what `inputs` names, an array or a tuple, () for none;  y: what `outputs` names, a tuple, or a dict under `keys`
+    Shapes    x: what `inputs` names, an array or a tuple, () for none;
+              y: what `outputs` names, an array or a tuple, or a dict under `keys`
     Errors    ValueError if a name is used before it exists, or twice, or x has another number of entries; those of
               its layers
     Source    the multivariate chain rule; Baydin, Pearlmutter, Radul, Siskind 2018, JMLR 18, section 3.2 (reverse mode)

@@ -199,8 +199,8 @@ def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, Exception | N
 def own_fault(given: Prepared, error: Exception) -> RuntimeError:
     """A crash of the run by hand that no node is to blame for: it says nothing of the model."""
     return RuntimeError(
-        f"by hand this {type(given.own.model).__name__} ends in {type(error).__name__}: {str(error):.200}. No node of it "
-        f"that was compared is wrong, so this is a fault of manualbp itself and no verdict on the model: please report it"
+        f"by hand this {type(given.own.model).__name__} ends in {type(error).__name__}: {error!s:.200}. No node of it "
+        f"is found wrong, so this is a fault of manualbp itself and no verdict on the model: please report it"
     )
 
 

@@ -4,6 +4,7 @@ sizes that are tensors."""
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from models import Does
 from torch import nn
 
@@ -70,7 +71,7 @@ def test_a_crash_of_the_run_by_hand_is_no_verdict_on_the_model(monkeypatch):
         raise IndexError("tuple index out of range")
 
     monkeypatch.setattr(m.Graph, "_down", broken)
-    with pytest.raises(RuntimeError, match="ends in IndexError: tuple index .* a fault of manualbp itself"):
+    with pytest.raises(RuntimeError, match=r"ends in IndexError: tuple index .* a fault of manualbp itself"):
         examine_model(Does(torch.tanh), (torch.randn(3, 4),), {})
 
 
@@ -97,3 +98,70 @@ def test_an_empty_cache_counts_for_nothing_in_cat():
         assert y.shape == torch.cat([torch.from_numpy(a) for a in x]).shape
         dx, _ = m.operations.Cat(0).backward({}, cache, y)
         assert [d.shape for d in dx] == parts
+
+
+class Lengths(nn.Module):
+    """A mask by the longest of some lengths, and padding by a number that is a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 4)
+        self.register_buffer("pad", torch.tensor(2))
+
+    def forward(self, x, n):
+        places = torch.arange(n.max())
+        mask = (places < n[:, None]) * torch.full((2, 1), n.min()) + torch.zeros(n.max()) + torch.ones(len(n), n.max())
+        y = self.l(x) * mask[..., None] * torch.linspace(0, n.max(), 4)
+        return F.pad(y, (self.pad, self.pad - 1), mode="reflect"), F.pad(y, (self.pad, 0))
+
+
+def test_a_tensor_as_a_size_is_a_number_of_the_sample():
+    report = check_model(Lengths(), torch.randn(2, 5, 4), torch.tensor([3, 5]), by_layer=True)
+    assert report, str(report)
+    assert any("torch.arange reads a value of the sample" in note for note in report.notes)
+
+
+def test_named_tuples_stay_named():
+    def f(x):
+        r, e = torch.aminmax(x), x.max(1)
+        return (x - r.min) / (r.max - r.min) + e.values[:, None]
+
+    report = check_model(Does(f), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+
+
+class Arrays(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(3, 2)
+
+    def forward(self, a):
+        return self.l(torch.from_numpy(a).float())
+
+
+def test_a_model_that_wants_an_array_is_told_what_to_give():
+    with pytest.raises(
+        ValueError, match="An array of NumPy in a sample is handed over as a tensor: make a tensor of it"
+    ):
+        check_model(Arrays(), np.ones((4, 3)))
+
+
+class Following(nn.Module):
+    """A teacher that follows in forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.student, self.teacher = nn.Linear(4, 3), nn.Linear(4, 3).requires_grad_(False)
+
+    def forward(self, x):
+        with torch.no_grad():
+            for s, t in zip(self.student.parameters(), self.teacher.parameters(), strict=True):
+                t.mul_(0.9).add_(s, alpha=0.1)
+        return (self.student(x) - self.teacher(x)).square().sum()
+
+
+def test_a_parameter_that_follows_another_in_forward_is_told_a_way_on():
+    with pytest.raises(
+        TypeError, match=r"mul_ changes the parameter teacher\.weight .*: change it after the step, .* buffer"
+    ):
+        check_model(Following(), torch.randn(2, 4))

@@ -330,6 +330,18 @@ def hooked(x):
     return x
 
 
+def hooked_where_it_came_from(x):
+    y = x * 2
+    assert "Mul" in y.grad_fn.name()
+    y.grad_fn.register_hook(lambda into, out: None)
+    return y
+
+
+def halved_when_saved(x):
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t / 2, lambda t: t):
+        return x * x
+
+
 def autocast(x):
     with torch.autocast("cpu"):
         return x @ x.T
@@ -359,7 +371,8 @@ def through_data(x):
 @pytest.mark.parametrize(
     ("f", "told"),
     [
-        (hooked, "hook"), (autocast, "autocast"), (Doubled.apply, "backward of its own"), (stale, "changed in place"),
+        (hooked, "hook"), (hooked_where_it_came_from, "hook"), (halved_when_saved, "saved_tensors_hooks"),
+        (autocast, "autocast"), (Doubled.apply, "backward of its own"), (stale, "changed in place"),
         (through_data, "x.data"),
     ],
     ids=lambda v: getattr(v, "__name__", None),
@@ -410,6 +423,9 @@ def test_backward_hooks_and_hooks_on_parameters():
     model = nn.Sequential(nn.Linear(2, 2))
     model[0].weight.register_hook(lambda g: g)
     assert "0.weight has a hook" in refusal(model)
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.register_post_accumulate_grad_hook(lambda p: None)
+    assert "0.weight has a hook" in refusal(model)
 
 
 def test_models_that_a_run_by_hand_cannot_be_of():
@@ -441,14 +457,15 @@ def test_a_lazy_module_that_was_never_called():
 
 
 def test_a_model_that_gives_another_result_at_the_second_call():
+    calls = iter(range(100))
+
     class Counting(nn.Module):
         def __init__(self):
             super().__init__()
-            self.fc, self.calls = nn.Linear(2, 2), 0
+            self.fc = nn.Linear(2, 2)
 
         def forward(self, x):
-            self.calls += 1
-            return self.fc(x) * self.calls
+            return self.fc(x) * next(calls)
 
     with pytest.raises(ValueError, match="second call"):
         check_model(Counting(), torch.randn(1, 2))

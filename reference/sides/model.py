@@ -102,7 +102,9 @@ class Own(Side):
             if pairs:
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
-            raise ValueError(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
+            raise ValueError(
+                f"autograd itself cannot go back through this {type(self.model).__name__}: {e}{of_inputs(e)}"
+            ) from e
         grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.is_floating_point()}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
@@ -128,6 +130,16 @@ class Own(Side):
         buffers = {n: t for n, t in flat.items() if n in trial.buffers}
         positional, by_name = named_arguments(self.model, self.args, self.kwargs)
         return passes.given(dtype, params, buffers, positional, by_name, trial.x)
+
+
+def of_inputs(e: RuntimeError) -> str:
+    """What else may be the cause where a model trains without this error."""
+    if "inplace operation" not in str(e):
+        return ""
+    return (
+        " Every real input of a sample is given a gradient here: where the model trains without this error, what it "
+        "changes in place was made of an input alone. Write x = x / s for x /= s, or begin with x = x.detach()"
+    )
 
 
 def pairs_of(y: Any, dy: Tree) -> list[tuple[torch.Tensor, torch.Tensor]]:

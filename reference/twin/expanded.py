@@ -215,6 +215,10 @@ def scatter_extreme(x: Any, dim: int, index: Any, src: Any, reduce: str, include
     return (y if include_self else torch.where(comes.any(1), y, x)).movedim(0, dim)
 
 
+def aminmax(x: Any, **over: Any) -> Any:
+    return torch.return_types.aminmax((x.amin(**over), x.amax(**over)))  # type: ignore
+
+
 def scatter_reduce_(x: Any, *args: Any, **options: Any) -> Any:
     x[...] = scatter_reduce(x, *args, **options)
     return x
@@ -257,5 +261,5 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("torch.fliplr", "Tensor.fliplr"), lambda x: x.flip(1)),
     **dict.fromkeys(("torch.flipud", "Tensor.flipud"), lambda x: x.flip(0)),
     **dict.fromkeys(("torch.take", "Tensor.take"), lambda x, index: x.reshape(-1)[index]),
-    **dict.fromkeys(("torch.aminmax", "Tensor.aminmax"), lambda x, **over: (x.amin(**over), x.amax(**over))),
+    **dict.fromkeys(("torch.aminmax", "Tensor.aminmax"), aminmax),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from manualbp.graph import Graph, Node
 from . import parametrized, passes
 from .layers import array, hooked, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
+from .refusals import INFERENCE
 from .step import UnreadableError, located
 
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
@@ -56,6 +57,8 @@ def check(model: nn.Module) -> None:
     """TypeError, with the way on, for a model that no run can be trusted to show."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"from_torch takes a torch.nn.Module, as in from_torch(nn.Linear(2, 3)); it got {model!r:.60}")
+    if torch.is_inference_mode_enabled():
+        raise TypeError(INFERENCE)
     for path, m in model.named_modules():
         at = f"{path or 'the model'} ({type(m).__name__})"
         if isinstance(m, torch.jit.ScriptModule):
@@ -83,7 +86,7 @@ def check(model: nn.Module) -> None:
                 f"{name} is {t.dtype}, and layers here take real numbers: keep its real and imaginary part as two "
                 f"tensors, as in (a + ib)(c + id) = (ac − bd) + i(ad + bc)"
             )
-        if t._backward_hooks:
+        if t._backward_hooks or getattr(t, "_post_accumulate_grad_hooks", None):
             raise TypeError(f"{name} has a hook on its gradient: remove it and ask again")
 
 
@@ -220,6 +223,11 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
         advice = (
             "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
             "tensor float32, or a buffer (register_buffer) of a model.float()"
+        )
+    elif "expected np.ndarray" in str(e):
+        advice = (
+            "An array of NumPy in a sample is handed over as a tensor: make a tensor of it outside of forward, and "
+            "give that"
         )
     said = str(e)[:300].rstrip(".")
     return ValueError(f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}")

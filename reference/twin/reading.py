@@ -18,7 +18,7 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 from . import calls, parametrized
 from .expanded import EXPANDED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
-from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
+from .refusals import HOOK, IMPLICIT, MOVES, PACKED, Missing, Watched, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
 from .values import Values, origin
 
@@ -63,6 +63,8 @@ class Reader(Values):
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         if self.inside:
             return super().compute(name, func, args, kwargs)
+        if name == "Tensor.grad_fn" and func(*args) is not None:
+            return Watched(func(*args), lambda: self.unread(HOOK))
         if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
@@ -178,7 +180,7 @@ class Reader(Values):
                 f"{calls.shown(name)} changes a tensor by its .data, behind autograd's back: change the tensor itself"
             )
         if (held := self.held(target)) in self.parameters:
-            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass")
+            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass{MOVES}")
 
     def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""

@@ -33,9 +33,11 @@ class LostTensorError(UnknownCallError):
 
 
 def plain_value(value: Any) -> Any:
-    """torch.Size, lists and dtypes as an option has them."""
+    """torch.Size, lists, dtypes and tensors of one number as an option has them."""
     if isinstance(value, (tuple, list)):
         return tuple(map(plain_value, value))
+    if isinstance(value, torch.Tensor) and value.ndim == 0:
+        return value.item()
     return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
 
 
