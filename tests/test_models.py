@@ -507,6 +507,71 @@ def test_one_class_makes_a_call_readable():
         Sinc.calls = ()
 
 
+class Straight(torch.autograd.Function):
+    """Rounded to steps, and the gradient straight through, by a factor."""
+
+    @staticmethod
+    def forward(ctx, x, step, factor=1.0):
+        ctx.factor = factor
+        return (x / step).round() * step
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.factor, None, None
+
+
+def straight(slope):
+    from manualbp.operations import Operation
+
+    class StraightByHand(Operation):
+        step: float
+        factor: float = 1.0
+
+        calls = ("Straight",)
+
+        def forward(self, params, x):
+            return np.rint(x / self.step) * self.step, ()
+
+        def backward(self, params, cache, dy):
+            return dy * self.factor * slope, {}
+
+    return StraightByHand
+
+
+def test_a_function_of_ones_own_is_read_by_an_operation_that_says_so():
+    model = nn.Sequential(nn.Linear(4, 3), Does(lambda x: Straight.apply(x, 0.5) + Straight.apply(x, 0.25, 2.0)))
+    x, own = torch.randn(3, 4), straight(1.0)
+    model[1].fc = nn.Identity()
+    try:
+        report = check_model(model, x, by_layer=True)
+    finally:
+        own.calls = ()
+    assert report, str(report)
+    assert {"1.Straight", "1.Straight_1"} <= report.nodes.keys()
+    assert any("check_function(Straight, against=" in note for note in report.notes)
+
+
+def test_a_function_whose_backward_is_another_is_seen_in_its_node():
+    own = straight(3.0)
+    try:
+        report = check_model(Does(lambda x: Straight.apply(x, 0.5).exp()), torch.randn(3, 4))
+    finally:
+        own.calls = ()
+    assert report.verdict == "wrong"
+    assert report.culprit == "Straight, its dx"
+
+
+def test_a_function_without_a_class_names_what_can_be_done():
+    text = refusal(Does(lambda x: Straight.apply(x, 0.5)), torch.randn(2, 4))
+    for wanted in (
+        "class StraightByHand(",
+        'calls = ("Straight",)',
+        "check_function(Straight, against=",
+        "test_models",
+    ):
+        assert wanted in text
+
+
 def test_a_wrong_variant_of_an_operation_is_not_what_a_call_is():
     class Wrong(m.operations.Mul):
         def backward(self, params, cache, dy):

@@ -18,7 +18,7 @@ from manualbp.graph import Graph, Names, Node, leaves_of
 from . import calls, parametrized
 from .expanded import EXPANDED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
-from .refusals import HOOK, IMPLICIT, MOVES, PACKED, Missing, Watched, inside, place, told, unreadable
+from .refusals import HOOK, IMPLICIT, MOVES, OF_A_FUNCTION, PACKED, Missing, Watched, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, UnreadableError, located, swapped, tensors_in
 from .values import Values, origin
 
@@ -292,7 +292,9 @@ class Reader(Values):
                 self.values[id(t)] = replace(value, version=t._version)
 
     def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """A torch.autograd.Function, which has a backward of its own."""
+        """A torch.autograd.Function, which has a backward of its own: read where an Operation says that it is this."""
+        if not self.inside and cls.__name__ in calls.operations():
+            return self.by_operation(original, cls, self.in_dtype(args), kwargs)
         y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
         constant = all(map(self.fixed, given)) and not any(t.requires_grad for t in tensors_in(y))
@@ -300,6 +302,30 @@ class Reader(Values):
             reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
             missing = Missing(cls.__name__, reason, place(self.stack[-1]))
             self.keep(self.add(self.here(cls.__name__), missing, self.known_names(given)), y)
+        return y
+
+    def by_operation(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The operation that somebody has written for a Function as a node, which is compared with that one's own
+        backward."""
+        with torch._C.DisableTorchFunction():
+            try:
+                step = calls.bound(calls.operations()[cls.__name__], (), {}, args, kwargs, self.dtype)
+                inputs = self.named(step.inputs)
+            except UnknownCallError as e:
+                raise self.unread(str(e)) from e
+            before = self.saved([*tensors_in((args, kwargs))])
+        y = self.uninterrupted(lambda: original(*args, **kwargs))
+
+        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
+            given, named = swapped(args, other), swapped(kwargs, other)
+            return lambda: original(*given, **named)
+
+        with torch._C.DisableTorchFunction():
+            name = self.add(self.here(cls.__name__), step.layer, inputs)
+            self.note(name, step, again, before)
+            self.keep(name, y)
+            self.cut(y, [*tensors_in((args, kwargs))])
+        self.notes[OF_A_FUNCTION.format(cls.__name__)] = None
         return y
 
     @contextmanager

@@ -42,6 +42,10 @@ REFUSED = {
     **dict.fromkeys(("Tensor.backward", "torch.backward"), BACKWARD),
     "torch.grad": GRADIENT,
 }
+OF_A_FUNCTION = (
+    "{0} is compared with the backward that this torch.autograd.Function has; check_function({0}, against=…, inputs=…) "
+    "judges that one"
+)
 MOVES = (
     ", which by hand leaves its parameters as they are: change it after the step, outside of forward, or where it is "
     "never trained, as in a teacher that follows, keep it as a buffer (register_buffer)"
@@ -115,7 +119,8 @@ def told(missing: list[Missing]) -> str:
     lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
     if (first := next((m.call for m in missing if not m.lost), None)) is None:
         return "\n".join(["from_torch cannot read this model:", *lines])
-    cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
+    own = "." not in first  # a Function of the user's, whose name is taken
+    cls = f"{first}ByHand" if own else "".join(p.capitalize() for p in calls.last(first).strip("_").split("_"))
     return "\n".join([
         f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",
         *lines,
@@ -124,6 +129,7 @@ def told(missing: list[Missing]) -> str:
         f'        calls = ("{first}",)',
         "        def forward(self, params, x): ...  # y, cache",
         "        def backward(self, params, cache, dy): ...  # dx, {}",
+        *([OF_A_FUNCTION.format(first).replace("is compared", "is then compared")] if own else []),
     ])  # fmt: skip
 
 
