@@ -58,6 +58,10 @@ class ModelReport(Report):
     nodes: Mapping[str, Comparison] = field(default_factory=dict)
     names: tuple[str, str] = ("by hand", "PyTorch")
 
+    @property
+    def said(self) -> tuple[str, str]:
+        return self.names
+
     def __getitem__(self, i: int) -> "ModelReport":
         """As the list that `check_model` gave before 0.2, whose first report was that of the whole model."""
         return [self][i]

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from models import Does
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 import manualbp as m
 from manualbp.base import flatten
@@ -165,3 +166,25 @@ def test_a_parameter_that_follows_another_in_forward_is_told_a_way_on():
         TypeError, match=r"mul_ changes the parameter teacher\.weight .*: change it after the step, .* buffer"
     ):
         check_model(Following(), torch.randn(2, 4))
+
+
+COUNTS = torch.tensor([2, 0, 3])
+CALLS = {
+    "as often as each says": lambda x: torch.repeat_interleave(x, COUNTS, dim=0),
+    "…, counted before": lambda x: x.repeat_interleave(COUNTS, dim=0, output_size=5),
+    "…, over all entries": lambda x: x.repeat_interleave(torch.arange(12)) * 2,
+    "…, once for all": lambda x: x.repeat_interleave(COUNTS[:1], dim=-1),
+    "by one number": lambda x: x.repeat_interleave(2, dim=1) + x.repeat_interleave(2).sum(),
+    "classes as many as there are": lambda x: F.one_hot(x.argmax(1)) * x.sum(1, keepdim=True),
+    "one row of weights": lambda x: F.linear(x, x[0].exp()),
+    "padded": lambda x: pad_sequence([x[0], x[1, :2], x[2, :3].exp()], batch_first=True, padding_value=0.5),
+    "padded, in time, to the left": lambda x: pad_sequence([x, x[1:]], padding_side="left"),
+    "padded integers": lambda x: x * pad_sequence([x[0].argsort(), x[1, :2].argsort()])[:, 0],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("call", CALLS)
+def test_calls_whose_sizes_the_sample_says(call, dtype):
+    report = check_model(Does(CALLS[call]), torch.randn(3, 4), by_layer=True, dtype=dtype)
+    assert report, str(report)

@@ -215,6 +215,19 @@ def scatter_extreme(x: Any, dim: int, index: Any, src: Any, reduce: str, include
     return (y if include_self else torch.where(comes.any(1), y, x)).movedim(0, dim)
 
 
+def pad_sequence(
+    sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Any:
+    """All as long as the longest, side by side."""
+    longest = max(len(s) for s in sequences)
+    ends = [(0, longest - len(s)) if padding_side == "right" else (longest - len(s), 0) for s in sequences]
+    padded = [
+        torch.nn.functional.pad(s, ((0, 0) * (s.ndim - 1)) + end, value=padding_value)
+        for s, end in zip(sequences, ends, strict=True)
+    ]
+    return torch.stack(padded, 0 if batch_first else 1)
+
+
 def aminmax(x: Any, **over: Any) -> Any:
     return torch.return_types.aminmax((x.amin(**over), x.amax(**over)))  # type: ignore
 
@@ -230,6 +243,7 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch.std_mean": with_mean(torch.std),
     "torch.broadcast_tensors": broadcast_tensors,
     "torch.pdist": pdist,
+    "torch.pad_sequence": pad_sequence,
     "torch.addcmul": lambda input, tensor1, tensor2, value=1: input + value * (tensor1 * tensor2),
     "torch.addcdiv": lambda input, tensor1, tensor2, value=1: input + value * (tensor1 / tensor2),
     **dict.fromkeys(("torch.lerp", "Tensor.lerp"), lambda input, end, weight: input + weight * (end - input)),

@@ -10,6 +10,8 @@ from .step import Step, UnknownCallError, held, make
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Step:
+    if weight.ndim == 1 and bias is None:
+        return Step(make("Matmul"), (input, weight))
     if weight.ndim != 2:
         raise UnknownCallError(f"F.linear with a weight of {weight.ndim} axes has no class here")
     layer = make("Linear", in_features=weight.shape[1], out_features=weight.shape[0], bias=bias is not None)

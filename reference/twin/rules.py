@@ -180,13 +180,32 @@ def where(name: str, dtype: torch.dtype, /, *args: Any, **options: Any) -> Step:
     return Step(make("Where", **numbers), tensors if len(tensors) > 1 else tensors[0])
 
 
+def repeat_interleave(
+    name: str, dtype: torch.dtype, x: Any, /, repeats: Any, dim: int | None = None, output_size: Any = None
+) -> Step:
+    """Each as often as one number says, or, as a choice of entries, as often as its own."""
+    if not isinstance(repeats, torch.Tensor):
+        return Step(make("RepeatInterleave", repeats=repeats, dim=dim), x)
+    size = x.numel() if dim is None else x.shape[dim]
+    entries = torch.repeat_interleave(torch.arange(size), repeats)
+    if dim is not None:
+        return Step(make("IndexSelect", dim=dim), (x, entries))
+    places = torch.unravel_index(entries, x.shape)
+    return Step(make("GetItem", index=", ".join(f"i{k}" for k in range(x.ndim))), (x, *places))
+
+
+def one_hot(name: str, dtype: torch.dtype, x: Any, /, num_classes: int = -1) -> Step:
+    """As many classes as are given, or as the sample has."""
+    return Step(make("OneHot", num_classes=int(x.max()) + 1 if num_classes == -1 else num_classes), x)
+
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaped("Expand", "size")),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), clamp),
     **dict.fromkeys(("norm", "vector_norm"), norm),
-    "index_put": index_put,
+    "index_put": index_put, "repeat_interleave": repeat_interleave, "one_hot": one_hot,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),
     "min": extreme("Minimum", "Min", "Amin"), "var": spread_of("Var"), "std": spread_of("Std"), "pad": pad,
