@@ -13,6 +13,7 @@ import manualbp as m
 from manualbp.base import flatten
 from reference import check_model
 from reference.models import examine_model
+from reference.twin.step import UnknownCallError, make
 
 
 class Drawing(nn.Module):
@@ -188,3 +189,20 @@ CALLS = {
 def test_calls_whose_sizes_the_sample_says(call, dtype):
     report = check_model(Does(CALLS[call]), torch.randn(3, 4), by_layer=True, dtype=dtype)
     assert report, str(report)
+
+
+def test_a_refusal_of_the_checks_own_gives_no_advice_on_samples():
+    draws = iter([1, 2, 2, 2])
+
+    def f(x):
+        for _ in range(next(draws)):
+            x = x * torch.rand(4)
+        return x
+
+    with pytest.raises(ValueError, match=r"seed its own decisions\.$"):
+        check_model(Does(f), torch.randn(3, 4))
+
+
+def test_an_option_that_a_class_refuses_makes_a_call_unknown_and_no_error_of_the_model():
+    with pytest.raises(UnknownCallError, match="padding"):
+        make("ReflectionPad1d", padding="nothing")

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from .reading import Reader
 from .refusals import INFERENCE
 from .step import UnreadableError, located
 
+HERE = str(Path(__file__).resolve().parents[1])
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
 
@@ -229,5 +231,17 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
             "An array of NumPy in a sample is handed over as a tensor: make a tensor of it outside of forward, and "
             "give that"
         )
+    elif of_ours(e):
+        advice = ""
     said = str(e)[:300].rstrip(".")
-    return ValueError(f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}")
+    told = f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}"
+    return ValueError(told.rstrip())
+
+
+def of_ours(e: Exception) -> bool:
+    """Is it a sentence of this project's own, which says what to do?"""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    file = "" if tb is None else tb.tb_frame.f_code.co_filename
+    return isinstance(e, ValueError) and file.startswith(HERE)

@@ -64,7 +64,10 @@ def make(name: str, **options: Any) -> Layer:
     """A layer by its class's name; UnknownCallError where there is none yet."""
     if name not in registry():
         raise UnknownCallError(f"nn.{name} has no class here")
-    return registry()[name](**{n: plain_value(v) for n, v in options.items()})
+    try:
+        return registry()[name](**{n: plain_value(v) for n, v in options.items()})
+    except (TypeError, ValueError) as e:  # an option that the class has not, or not so
+        raise UnknownCallError(str(e)) from e
 
 
 def held(**params: Any) -> dict[str, Any]:
