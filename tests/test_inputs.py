@@ -206,3 +206,23 @@ def test_a_refusal_of_the_checks_own_gives_no_advice_on_samples():
 def test_an_option_that_a_class_refuses_makes_a_call_unknown_and_no_error_of_the_model():
     with pytest.raises(UnknownCallError, match="padding"):
         make("ReflectionPad1d", padding="nothing")
+
+
+class Grouped(nn.Module):
+    """Experts on consecutive rows, in one call that torch has for float32 alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Parameter(torch.randn(3, 4, 8))
+
+    def forward(self, x, ends):
+        return torch._grouped_mm(x, self.up, offs=ends)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_product_by_groups_of_rows(dtype):
+    model, x, ends = Grouped(), torch.randn(8, 4), torch.tensor([3, 3, 8], dtype=torch.int32)
+    report = check_model(model, x, ends, by_layer=True, dtype=dtype)
+    assert report, str(report)
+    y = next(t for t in report.tensors if t.name == "y")
+    assert np.allclose(y.hand, model(x, ends).detach().numpy(), rtol=1e-4, atol=1e-4)

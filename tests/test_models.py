@@ -15,12 +15,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import manualbp as m
 from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
-from reference.chain import explain_model
+from reference.chain import chain_of, explain_model
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.faults import corrupt, faults
-from reference.models import examine_model
+from reference.models import examine_model, prepared
 
 NAMES = [*samples()]
 SELF_MADE = re.compile(r"\[|detach|setitem")  # nodes that stand for no call: an entry of a tuple, what no_grad cuts off
@@ -628,6 +628,38 @@ def test_the_chain_rule_has_every_step_and_where_gradients_meet():
     assert "BatchNorm2d\n  Forward" in text
     lines = [line.split() for line in text.splitlines() if line.startswith("  blocks.0.add ")]
     assert lines[0][-3:-1] == [lines[0][-2]] * 2, lines  # the gradient's length, by hand and by torch
+
+
+class Gated(nn.Module):
+    """A value that a mask, a place and a detached copy are made of, too: these pass no gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = self.l(x) * (x > 0)
+        place = h.argmax(1, keepdim=True)
+        return h.gather(1, place) * place - (h + h.detach()) * (place > 1)
+
+
+def test_what_passes_no_gradient_is_not_counted_where_gradients_meet():
+    given = prepared(Gated(), (torch.randn(3, 4),), {})
+    chain = chain_of(given)
+    meets = {line.name: line.meets for line in chain.lines if line.meets}
+    assert meets == {"mul": ("gather", "add")}
+    assert chain.met_at_inputs == {}
+
+
+def test_a_models_report_says_by_hand_and_not_yours():
+    model, sample = samples()["unet"]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: corrupt(layer, faults()["B06"]) if n == "mid" else layer)
+
+    report = examine_model(model, sample, {}, change=change, by_layer=True)
+    assert "What the mistake looks like (yours: by hand):" in str(report)
+    assert ": yours " not in str(report)
 
 
 def test_one_step_is_shown_with_its_derivation_and_its_numbers():

@@ -215,6 +215,15 @@ def scatter_extreme(x: Any, dim: int, index: Any, src: Any, reduce: str, include
     return (y if include_self else torch.where(comes.any(1), y, x)).movedim(0, dim)
 
 
+def grouped_mm(x: Any, w: Any, *, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
+    """Rows of x up to each of `offs`, by the matrix of their own."""
+    if x.ndim != 2 or w.ndim != 3 or offs is None or bias is not None:
+        raise UnknownCallError("grouped_mm has a class here for rows and one matrix for each group of them, no bias")
+    ends = offs.tolist()
+    parts = [x[start:end] @ w[i] for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))]
+    return torch.cat([*parts, torch.zeros(len(x) - ends[-1], w.shape[2])])
+
+
 def pad_sequence(
     sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Any:
@@ -244,6 +253,7 @@ EXPANDED: Mapping[str, Callable[..., Any]] = {
     "torch.broadcast_tensors": broadcast_tensors,
     "torch.pdist": pdist,
     "torch.pad_sequence": pad_sequence,
+    **dict.fromkeys(("torch._grouped_mm", "torch.nn.functional.grouped_mm"), grouped_mm),
     "torch.addcmul": lambda input, tensor1, tensor2, value=1: input + value * (tensor1 * tensor2),
     "torch.addcdiv": lambda input, tensor1, tensor2, value=1: input + value * (tensor1 / tensor2),
     **dict.fromkeys(("torch.lerp", "Tensor.lerp"), lambda input, end, weight: input + weight * (end - input)),

@@ -16,6 +16,7 @@ from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
+from .expanded import grouped_mm
 from .kept import kept
 from .randomness import where_asked
 from .step import swapped, tensors_in
@@ -41,12 +42,14 @@ SHARED = {  # torch's functions that draw, which `randomness.shared` replaces wh
 
 # Functions that are off in torch's own float64: `modules` and `parametrized` say how, and tests/test_torch_limits.py
 # shows it.
+GROUPED = getattr(torch, "_grouped_mm", None), getattr(F, "grouped_mm", None)  # which takes no float64
 MENDED: Mapping[Any, Any] = {
     F.hardsigmoid: lambda x: modules.Hardsigmoid()(x),
     torch.matrix_exp: parametrized.exponential,
     F.soft_margin_loss: lambda x, t, *rest, reduction="mean", **_: modules.SoftMarginLoss(reduction)(x, t),
     F.poisson_nll_loss: modules.poisson_nll_loss,
     F.celu: lambda x, alpha=1.0: modules.CELU(alpha)(x),
+    **({f: grouped_mm for f in GROUPED if f is not None}),
     F.batch_norm: lambda x, *rest, **options: modules.plain(F.batch_norm(modules.plain(x), *rest, **options)),
 }
 
