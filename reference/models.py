@@ -33,14 +33,19 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.model import Graphed, OfModel, Own, precision
+from .sides.model import Graphed, InPlaceError, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
 from .torches import PLAIN, Torches
 from .twin import passes
 from .twin.layers import array
 from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
+from .twin.step import swapped
 
+STILL = (
+    "no gradient by the inputs is compared: the model changes in place what is made of them, which torch refuses where "
+    "they have one"
+)
 Change = Callable[[Graph], Graph]
 MOST = 20  # names of nodes that a message shows
 
@@ -149,9 +154,17 @@ def examine_model(
     dtype: Any = "float64", change: Change = lambda graph: graph, ways: Torches = PLAIN,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
-    given = prepared(model, args, kwargs, seed, dtype, change)
-    with watched(given, by_layer, only) as tell:
-        return examine(given, by_layer, only, tell, ways)
+
+    def once(args: tuple, kwargs: Mapping[str, Any]) -> ModelReport:
+        given = prepared(model, args, kwargs, seed, dtype, change)
+        with watched(given, by_layer, only) as tell:
+            return examine(given, by_layer, only, tell, ways)
+
+    try:
+        return once(args, kwargs)
+    except InPlaceError:
+        report = once(swapped(args, passes.still), swapped(dict(kwargs), passes.still))
+        return replace(report, notes=(*report.notes, STILL))
 
 
 @contextmanager

@@ -324,9 +324,22 @@ class Scaled(nn.Module):
         return self.l(x)
 
 
-def test_an_error_that_comes_of_the_gradient_by_inputs_is_told_so():
-    with pytest.raises(ValueError, match=r"Every real input of a sample is given a gradient here.* x = x\.detach\(\)"):
-        check_model(Scaled(), torch.randn(3, 4))
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_inputs_get_no_gradient_where_only_that_makes_an_error(dtype):
+    report = check_model(Scaled(), torch.randn(3, 4), by_layer=True, dtype=dtype)
+    assert report, str(report)
+    assert {t.name for t in report.tensors} == {"y", "l.weight.grad", "l.bias.grad"}
+    assert any("no gradient by the inputs is compared" in note for note in report.notes)
+
+
+def test_what_torch_cannot_go_back_through_is_refused():
+    def f(h):
+        y = h.exp()
+        y += 1
+        return y
+
+    with pytest.raises(ValueError, match="autograd itself cannot go back through this Does"):
+        check_model(Does(f), torch.randn(3, 4))
 
 
 class SpatialTransformer(nn.Module):

@@ -22,6 +22,10 @@ from .run import BUFFER, GRADIENT, OUTPUT, Run, named
 from .side import Side
 
 
+class InPlaceError(ValueError):
+    """What a gradient needs was changed in place. It may be that by an input alone, which has none in training."""
+
+
 class OfModel(Trial):
     """A trial of a model: x is a dict of its inputs by name, and its parameters count among what is compared.
 
@@ -73,7 +77,7 @@ class Graphed(Side):
                 raise RefusedError("backward", e) from e
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
-        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f"}
+        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind == "f" and n not in read.still}
         by_param = {n: dense(g) for n, g in flatten(grads).items() if n not in trial.buffers}
         buffers = {n: after[n] for n in trial.buffers}
         return named(OUTPUT, flatten(y, "y")) | named(GRADIENT, by_input | by_param) | named(BUFFER, buffers)
@@ -102,10 +106,9 @@ class Own(Side):
             if pairs:
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
-            raise ValueError(
-                f"autograd itself cannot go back through this {type(self.model).__name__}: {e}{of_inputs(e)}"
-            ) from e
-        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.is_floating_point()}
+            kind = InPlaceError if "inplace operation" in str(e) else ValueError
+            raise kind(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
+        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.requires_grad}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
 
@@ -130,16 +133,6 @@ class Own(Side):
         buffers = {n: t for n, t in flat.items() if n in trial.buffers}
         positional, by_name = named_arguments(self.model, self.args, self.kwargs)
         return passes.given(dtype, params, buffers, positional, by_name, trial.x)
-
-
-def of_inputs(e: RuntimeError) -> str:
-    """What else may be the cause where a model trains without this error."""
-    if "inplace operation" not in str(e):
-        return ""
-    return (
-        " Every real input of a sample is given a gradient here: where the model trains without this error, what it "
-        "changes in place was made of an input alone. Write x = x / s for x /= s, or begin with x = x.detach()"
-    )
 
 
 def pairs_of(y: Any, dy: Tree) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -28,13 +28,14 @@ Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional argume
 @dataclass(frozen=True)
 class Read:
     """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs, `sizes` how many numbers
-    every node gives."""
+    every node gives, `still` the real inputs by which no gradient is asked for."""
 
     graph: Graph
     params: Params
     x: Any
     notes: tuple[str, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
+    still: frozenset[str] = frozenset()
 
 
 def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Layer, Params]:
@@ -202,7 +203,8 @@ def read_by_running(
     fresh = passes.given(dtype, *passes.state_of(model), positional, by_name)[0]  # before the pass moved its buffers
     params = {n: array((fresh.params | fresh.buffers).get(n, t)) for n, t in held.items()}
     x = tuple(array(t) for t in fresh.inputs.values())
-    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes)
+    still = frozenset(n for n, t in fresh.inputs.items() if t.is_floating_point() and not t.requires_grad)
+    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes, still)
 
 
 def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueError:

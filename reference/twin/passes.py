@@ -234,12 +234,13 @@ def given(
     seen: dict[str, torch.Tensor] = {}
 
     def copied(value: Any, name: str) -> Any:
+        learned = not getattr(value, "still", False)
         if instead is not None and name in instead:
             value = np.array(instead[name])
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if isinstance(value, torch.Tensor):
-            leaves[name] = leaf(value, dtype)
+            leaves[name] = leaf(value, dtype, learned)
             seen[name] = leaves[name].clone()
             return seen[name]
         if isinstance(value, dict):
@@ -255,9 +256,16 @@ def given(
     return PassInputs({n: leaf(t, dtype) for n, t in params.items()}, held, made, named, leaves), seen
 
 
-def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def leaf(t: torch.Tensor, dtype: torch.dtype, learned: bool = True) -> torch.Tensor:
     t = t.detach()
-    return t.to(dtype, copy=True).requires_grad_() if t.is_floating_point() else t.clone()
+    return t.to(dtype, copy=True).requires_grad_(learned) if t.is_floating_point() else t.clone()
+
+
+def still(t: torch.Tensor) -> torch.Tensor:
+    """The same input, by which no gradient is asked for."""
+    t = t.detach().clone()
+    t.still = True  # type: ignore[attr-defined]
+    return t
 
 
 def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[str, torch.Tensor]]:
