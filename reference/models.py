@@ -104,8 +104,9 @@ def check_model(
     dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
     torch         how torch runs it: "eager", as it is; "export", or a backend of torch.compile, as "inductor"
 
-    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad. Of a
-    large one the cost is said on the error stream before it starts; Ctrl-C then keeps the nodes that were compared.
+    The model stays as it is: it runs on copies of its parameters and buffers, what it changes in its attributes is put
+    back, and nothing is written to .grad. Of a large one the cost is said on the error stream before it starts; Ctrl-C
+    then keeps the nodes that were compared.
 
     >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
     """

@@ -2,14 +2,14 @@
 
 import functools
 import sys
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
-CONTAINERS = (dict, list, set, deque)
+CONTAINERS = {dict, list, set, deque, OrderedDict, defaultdict, Counter}  # a class of one's own may refuse to be filled
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def kept(model: nn.Module) -> Iterator[None]:
     modules = [*model.modules()]
     before = [(m, vars(m).copy()) for m in modules]
     held = {id(c): (c, c.copy()) for _, own in before for c in containers(own)}
-    made = {f: f.cache_info().misses for m in modules for f in tables(type(m))}
+    made = {f: f.cache_info().misses for cls in {type(m) for m in modules} for f in tables(cls)}
     try:
         yield
     finally:
@@ -37,7 +37,7 @@ def containers(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
     """The dicts, lists and sets among attributes, and in one another, each once."""
     seen = set() if seen is None else seen
     for part in value.values() if isinstance(value, Mapping) else value:
-        if isinstance(part, CONTAINERS) and hasattr(part, "copy") and id(part) not in seen:
+        if type(part) in CONTAINERS and id(part) not in seen:
             seen.add(id(part))
             yield part
             yield from containers(part, seen)
