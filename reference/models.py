@@ -33,7 +33,7 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.model import Graphed, InPlaceError, OfModel, Own, precision
+from .sides.model import AskedError, Graphed, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
 from .torches import PLAIN, Torches
@@ -43,8 +43,8 @@ from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
 from .twin.step import swapped
 
 STILL = (
-    "no gradient by the inputs is compared: the model changes in place what is made of them, which torch refuses where "
-    "they have one"
+    "no gradient by the inputs is compared, since torch has none: the model changes in place what is made of them, or "
+    "calls a function without a derivative"
 )
 Change = Callable[[Graph], Graph]
 MOST = 20  # names of nodes that a message shows
@@ -163,7 +163,7 @@ def examine_model(
 
     try:
         return once(args, kwargs)
-    except InPlaceError:
+    except AskedError:
         report = once(swapped(args, passes.still), swapped(dict(kwargs), passes.still))
         return replace(report, notes=(*report.notes, STILL))
 

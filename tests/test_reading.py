@@ -332,6 +332,21 @@ def test_inputs_get_no_gradient_where_only_that_makes_an_error(dtype):
     assert any("no gradient by the inputs is compared" in note for note in report.notes)
 
 
+class Binned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.l(x * (x // 0.5))
+
+
+def test_a_function_of_the_input_that_has_no_derivative():
+    report = check_model(Binned(), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+    assert {t.name for t in report.tensors} == {"y", "l.weight.grad", "l.bias.grad"}
+
+
 def test_what_torch_cannot_go_back_through_is_refused():
     def f(h):
         y = h.exp()

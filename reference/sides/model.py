@@ -21,9 +21,11 @@ from .raised import RefusedError
 from .run import BUFFER, GRADIENT, OUTPUT, Run, named
 from .side import Side
 
+OF_INPUTS = "inplace operation", "is not implemented"  # said by torch of what it cannot go back through
 
-class InPlaceError(ValueError):
-    """What a gradient needs was changed in place. It may be that by an input alone, which has none in training."""
+
+class AskedError(ValueError):
+    """An error of torch's in going back, which may be one only since a gradient by the inputs is asked for."""
 
 
 class OfModel(Trial):
@@ -106,7 +108,7 @@ class Own(Side):
             if pairs:
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
-            kind = InPlaceError if "inplace operation" in str(e) else ValueError
+            kind = AskedError if any(said in str(e) for said in OF_INPUTS) else ValueError
             raise kind(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
         grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.requires_grad}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
