@@ -4,20 +4,23 @@ Those made of straight pieces stand in activation_piecewise.py, all but ReLU.
 """
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from .base import Array, Layer, shape
-from .elementary import log_sigmoid, magnitude, normal_cdf, sigmoid, softplus
+from .elementary import log_sigmoid, magnitude, normal_cdf, sigmoid, softplus, weighed
 
 
 class Elementwise(Layer, family=True):
     """y = f(x) for every entry by itself, so the Jacobian is diagonal: dxᵢ = f′(xᵢ) dyᵢ.
 
     A subclass gives f(x) and its slope df(x, y), where y = f(x), or what `evaluate` keeps in its place, may save work.
-    At a kink the slope is torch's choice.
+    At a kink the slope is torch's choice. Where `flat` pieces have the slope 0, dx is 0 whatever dy is.
     f(NaN) is NaN. Its slope is left open, as in torch, where it depends on the entry's place in memory.
     """
+
+    flat: ClassVar[bool] = False  # is f made of pieces, of which some are constant?
 
     ranks = (0, 1, 2, 3, 4)
 
@@ -42,7 +45,7 @@ class Elementwise(Layer, family=True):
         x, y = cache
         with np.errstate(invalid="ignore"):
             slope = np.asarray(self.df(x, y), x.dtype)  # a choice between Python numbers would be float64 or int64
-        return dy * slope, {}
+            return (weighed(slope, dy) if self.flat else dy * slope), {}
 
 
 class Weighted(Elementwise, family=True):
@@ -223,20 +226,21 @@ class ReLU(Elementwise):
     """Cut negative values off.
 
     Forward   y = max(x, 0)
-    Backward  dx = [x > 0] dy
+    Backward  dx = 0 for x ≤ 0,  dy elsewhere
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    torch.nn.ReLU
-    Caveat    no derivative at 0; torch takes 0 there
+    Caveat    no derivative at 0; torch takes 0 there, and dy where x is NaN
     """
 
+    flat = True
     dyadic = True
 
     def f(self, x):
         return np.maximum(x, 0)
 
     def df(self, x, y):
-        return x > 0
+        return ~(x <= 0)
 
 
 SELU_ALPHA = 1.6732632423543772

@@ -21,6 +21,7 @@ class Hardshrink(Elementwise):
 
     lambd: float = 0.5
 
+    flat = True
     dyadic = True
     options = {"lambd": (0.5, 1.0, 0.3)}
 
@@ -42,6 +43,8 @@ class Hardsigmoid(Elementwise):
     Caveat    kinks at ±3; torch takes 0 there. Its slope is 1/6 rounded to float32 even in float64 (3·10⁻⁸ off)
     """
 
+    flat = True
+
     def f(self, x):
         return np.clip(x + 3, 0, 6) / 6
 
@@ -59,6 +62,8 @@ class Hardswish(Elementwise):
     Source    Howard et al. 2019, arXiv:1905.02244, §5.2; torch.nn.Hardswish
     Caveat    kinks at ±3; torch takes the outer slopes there, 0 and 1
     """
+
+    flat = True
 
     def f(self, x):
         return x * np.clip(x + 3, 0, 6) / 6
@@ -81,6 +86,7 @@ class Hardtanh(Elementwise):
     min_val: float = -1.0
     max_val: float = 1.0
 
+    flat = True
     dyadic = True
     options = {"min_val": (-1.0, -0.5, -0.3), "max_val": (1.0, 2.0, 0.7)}
 
@@ -123,7 +129,8 @@ class PReLU(Layer):
     """LeakyReLU whose slope is learned: one for all, or one for each channel.
 
     Forward   y = x for x > 0,  wx for x ≤ 0
-    Backward  dx = dy for x > 0,  w dy for x ≤ 0;  ∂y/∂w = min(x, 0), so  dw = Σ dy min(x, 0)  over all that shares w
+    Backward  dx = dy for x > 0,  w dy for x ≤ 0;  ∂y/∂w = 0 for x > 0,  x for x ≤ 0, so
+              dw = Σ dy x  over all x ≤ 0 that share w
     Shapes    x, y: (N, num_parameters, *), or (*) if num_parameters = 1; weight: (num_parameters,)
     Errors    ValueError if axis 1 of x is not num_parameters long (and that is not 1)
     Source    He, Zhang, Ren, Sun 2015, arXiv:1502.01852, eq. 1; torch.nn.PReLU
@@ -149,7 +156,7 @@ class PReLU(Layer):
     def backward(self, params, cache, dy):
         x, w = cache
         dx = np.where(x > 0, dy, w * dy)
-        dw = unbroadcast(dy * np.minimum(x, 0), w.shape)
+        dw = unbroadcast(np.where(x > 0, 0, dy * x), w.shape)
         return dx, {"weight": np.reshape(dw, params["weight"].shape)}
 
     @classmethod
@@ -168,6 +175,7 @@ class ReLU6(Elementwise):
     Caveat    kinks at 0 and 6; torch takes 0 at both
     """
 
+    flat = True
     dyadic = True
 
     def f(self, x):
@@ -231,6 +239,7 @@ class Softshrink(Elementwise):
 
     lambd: float = 0.5
 
+    flat = True
     dyadic = True
     options = {"lambd": (0.5, 1.0, 0.3)}
 
@@ -250,16 +259,17 @@ class Threshold(Elementwise):
     """Replace what does not exceed a threshold.
 
     Forward   y = x for x > threshold,  value elsewhere
-    Backward  dx = dy for x > threshold,  0 elsewhere
+    Backward  dx = 0 for x ≤ threshold,  dy elsewhere
     Shapes    x, y: (*)
     Errors    ValueError if x is no array of real numbers
     Source    torch.nn.Threshold
-    Caveat    x = threshold is replaced and gets no gradient
+    Caveat    x = threshold is replaced and gets no gradient; where x is NaN it passes
     """
 
     threshold: float
     value: float
 
+    flat = True
     dyadic = True
     options = {"threshold": (0.5, -1.0, 0.3), "value": (2.0, 0.25, -0.7)}
 
@@ -267,4 +277,4 @@ class Threshold(Elementwise):
         return np.where(np.real(x) <= self.threshold, self.value, x)
 
     def df(self, x, y):
-        return x > self.threshold
+        return ~(x <= self.threshold)

@@ -74,6 +74,14 @@ def magnitude(x: Array) -> Array:
     return np.abs(x) if x.dtype.kind == "f" else np.where(np.real(x) < 0, -x, x)
 
 
+def weighed(slope: Array, dy: Array) -> Array:
+    """dy · slope, and 0 where the slope is 0, whatever dy is there: as where f is constant, so that y takes no part in
+    what goes on. A product would be NaN where dy is infinite, as that of √y at y = 0 is."""
+    with np.errstate(invalid="ignore"):
+        dx = dy * slope
+    return np.where(np.equal(slope, 0), 0, dx) if np.not_equal(dx, dx).any() else dx
+
+
 def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
     """log Σ eˣ = m + log Σ e^(x − m) for any m; with m = max x no exponential exceeds 1.  Slope softmax(x).
 

@@ -83,7 +83,8 @@ class Graph(Container):
     Backward  L depends on a value through every node that uses it, and where paths meet their gradients add:
               dvᵢ = Σₖ dvₖ · ∂fₖ/∂vᵢ  over the nodes k that take vᵢ,  dv = dy for outputs;  from the last node to
               the first, each dvₖ is whole before it is used. Parameters are values like others: dθ = Σₖ dvₖ · ∂fₖ/∂θ
-    Shapes    x: what `inputs` names, an array or a tuple;  y: what `outputs` names, a tuple, or a dict under `keys`
+    Shapes    x: what `inputs` names, an array or a tuple, () for none;
+              y: what `outputs` names, an array or a tuple, or a dict under `keys`
     Errors    ValueError if a name is used before it exists, or twice, or x has another number of entries; those of
               its layers
     Source    the multivariate chain rule; Baydin, Pearlmutter, Radul, Siskind 2018, JMLR 18, section 3.2 (reverse mode)
@@ -108,7 +109,7 @@ class Graph(Container):
     ) -> None:  # fmt: skip
         if wrong := next((node for node in layers if not isinstance(node, Node)), None):
             raise TypeError(f"Graph takes nodes, as in Graph(Node('h', Tanh(), 'x')); it got {describe(wrong)}")
-        outputs = (layers[-1].name if layers else inputs[0]) if outputs is None else outputs
+        outputs = (layers[-1].name if layers else next(iter(inputs), None)) if outputs is None else outputs
         given = (layers, inputs, outputs, keys, parameters, constants, moved)
         for field, value in zip(dataclasses.fields(self), given, strict=True):
             object.__setattr__(self, field.name, value)
@@ -169,7 +170,7 @@ class Graph(Container):
         firsts = [next((node for node in self.layers if node.inputs == name), None) for name in self.inputs]
         drawn = tuple(values.real(shape) if node is None else node.layer.sample(values, shape) for node in firsts)
         given = tuple(first_array(x) for x in drawn)
-        return given if len(given) > 1 else given[0]
+        return given[0] if len(given) == 1 else given
 
     def forward(self, params, x, rng=None):
         values = self._named(params, x)
@@ -208,7 +209,7 @@ class Graph(Container):
         d = self._down(params, cache, dy, self.inputs)
         x = (cache[1],) if len(self.inputs) == 1 else cache[1]
         dx = tuple(zero_where_none(d.get(name), value) for name, value in zip(self.inputs, x, strict=True))
-        return dx if len(dx) > 1 else dx[0], self._learned(params, d)
+        return dx[0] if len(dx) == 1 else dx, self._learned(params, d)
 
     def gradients(self, params, cache, dy):
         return self._learned(params, self._down(params, cache, dy))

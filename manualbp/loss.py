@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .base import INTEGER, REAL, Array, Layer, Tree, describe, options_of, shape, unbroadcast
-from .elementary import magnitude
+from .elementary import magnitude, weighed
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -31,6 +31,7 @@ class Loss(Layer, family=True):
     options = {"reduction": REDUCTIONS}
     inputs: ClassVar[str] = "input target"
     reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
+    flat: ClassVar[bool] = False  # is v made of pieces, of which some are constant?
     after: ClassVar[str | None] = None  # the layer before the loss that brings its input into its domain
 
     def __post_init__(self) -> None:
@@ -83,14 +84,16 @@ class Loss(Layer, family=True):
         ready = self.ready(*x)
         dv = unreduce(dy, v_shape, self.reduction, self.count(x[0], v_shape))
         dv = self.spread(dv, x[0])
-        return tuple(map(_gradient, x, ready, self.slopes(*ready), [dv] * len(x))), {}
+        slopes = self.slopes(*ready)
+        parts = [None if s is None else weighed(s, dv) if self.flat else dv * s for s in slopes]
+        return tuple(map(_gradient, x, ready, parts)), {}
 
 
-def _gradient(x: Tree, ready: Array, slope: Array | None, dv: Array) -> Array | None:
+def _gradient(x: Tree, ready: Array, part: Array | None) -> Array | None:
     """dv ∂v/∂x in x's shape; 0 where v does not vary with x, None where x holds integers."""
     if not is_real(x):
         return None
-    return np.zeros_like(x) if slope is None else unbroadcast(dv * slope, ready.shape).reshape(x.shape)
+    return np.zeros_like(x) if part is None else unbroadcast(part, ready.shape).reshape(x.shape)
 
 
 def reduce(v: Array, reduction: str, n: Any) -> Array:

@@ -42,6 +42,8 @@ class Hinged(Loss, family=True):
     """A loss with a hinge max(z, 0). It has no derivative at z = 0, where any slope from 0 to 1 is a subgradient: the
     one of least norm is taken, as torch does from 2.14 on. Until 2.13 torch took 1 there."""
 
+    flat = True
+
     def above(self, z: Array) -> Array:
         """[z > 0], the slope of max(z, 0)."""
         return z.real > 0

@@ -8,6 +8,7 @@ import numpy as np
 from .base import Layer, add, unbroadcast
 from .composite import Backward, Composite, Forward
 from .distance import CosineSimilarity, PairwiseDistance
+from .elementary import weighed
 from .loss import Loss, reduce, unreduce
 from .loss_margin import Hinged
 
@@ -50,7 +51,7 @@ class Triplet(Composite, Hinged, family=True):
     @np.errstate(invalid="ignore")
     def backward(self, params, cache, dy):
         caches, x, near, far, *other, z = cache
-        dz = unreduce(dy, z.shape, self.reduction, z.size) * self.above(z)
+        dz = weighed(self.above(z), unreduce(dy, z.shape, self.reduction, z.size))
         dd = (dz, -dz)
         if self.swap:
             to_far = ((far.real < other[0].real) + (far.real <= other[0].real).astype(dz.dtype)) / 2

@@ -21,10 +21,11 @@ from torch import nn
 from manualbp.base import Tree, flatten, run
 from manualbp.container import Select
 from manualbp.graph import Graph, Node, leaves_of
+from manualbp.operations import Detach
 
 from .compare.comparison import Comparison
 from .folding import FoldedModule, folded, parts_of, within
-from .models import MOST, ModelReport, Prepared, examine, prepared, watched
+from .models import MOST, ModelReport, Prepared, arrays_in, examine, prepared, watched
 from .nodes import recorded
 from .report.progress import Tell, silent
 from .sides.record import Spy
@@ -63,6 +64,7 @@ class Chain:
     lines: tuple[ChainStep, ...]
     modules: Mapping[str, str]
     real: frozenset[str]  # inputs that have a gradient
+    passing: frozenset[str]  # steps that pass one on: no mask, no place, nothing that is detached
     dy: Tree  # the upstream gradient, drawn
 
     @property
@@ -76,7 +78,8 @@ class Chain:
     @property
     def met_at_inputs(self) -> dict[str, tuple[str, ...]]:
         """The inputs that several steps use, with these: their gradients add there."""
-        users = {n: tuple(node.name for node in self.graph.layers if n in leaves_of(node.inputs)) for n in self.real}
+        passing = [node for node in self.graph.layers if node.name in self.passing]
+        users = {n: tuple(node.name for node in passing if n in leaves_of(node.inputs)) for n in self.real}
         return {n: steps for n, steps in sorted(users.items()) if len(steps) > 1}
 
     @property
@@ -126,11 +129,13 @@ def chain_of(given: Prepared, only: str = "*", tell: Tell = silent) -> Chain:
     """The chain rule of a model that was read."""
     report = examine(given, by_layer=True, only=only, tell=tell)
     graph, seen = given.graph, gradients(given)
+    having = {n for n, v in seen.items() if v.hand is not None and any(True for _ in arrays_in(v.hand))}
+    passing = frozenset(node.name for node in graph.layers if node.name in having and type(node.layer) is not Detach)
     users: dict[str, list[str]] = {}
-    for node in graph.layers:
-        for name in leaves_of(node.inputs):
+    for node in (n for n in graph.layers if n.name in passing):
+        for name in (n for n in leaves_of(node.inputs) if n in having):
             users.setdefault(name, []).append(node.name)
-    for name in leaves_of(graph.outputs):
+    for name in (n for n in leaves_of(graph.outputs) if n in having):
         users.setdefault(name, []).append("the loss")
     sizes_of = {n: p.numel() for n, p in given.own.model.named_parameters()}
     lines = tuple(
@@ -143,7 +148,7 @@ def chain_of(given: Prepared, only: str = "*", tell: Tell = silent) -> Chain:
     )  # fmt: skip
     modules = {path: type(m).__name__ for path, m in given.own.model.named_modules()}
     real = frozenset(n for n, a in given.trial.x.items() if a.dtype.kind == "f")
-    return Chain(report, lines, modules, real, given.trial.dy)
+    return Chain(report, lines, modules, real, passing, given.trial.dy)
 
 
 def parameters_of(node: Node, known: Mapping[str, int]) -> dict[str, int]:

@@ -90,7 +90,8 @@ def verify(
         manualbp verify --cases 500 --layer LSTM --layer LayerNorm --seed 7
 
     With FILE.py:model, the model in that file (made of supported layers) is back-propagated by hand, layer by layer;
-    its input is drawn of the shape --shape 8,3,32,32, or taken from `sample` in the same file:
+    its input is drawn of the shape --shape 8,3,32,32, or taken from `sample` in the same file: a tensor, a tuple of
+    arguments, a dict of arguments by name, or a function that gives one of these:
 
         manualbp verify net.py:model --shape 4,10
 

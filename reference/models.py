@@ -34,14 +34,19 @@ from .report.progress import Tell, silent, steps
 from .report.report import Report
 from .sides import record
 from .sides.backends import EAGER, usable
-from .sides.model import Graphed, OfModel, Own, precision
+from .sides.model import AskedError, Graphed, OfModel, Own, precision
 from .sides.module import twin_of
 from .sides.raised import RefusedError, for_users
 from .torches import PLAIN, Torches
 from .twin import passes
 from .twin.layers import array
 from .twin.models import Read, check, dtype_of, named_arguments, read_by_running
+from .twin.step import swapped
 
+STILL = (
+    "no gradient by the inputs is compared, since torch has none: the model changes in place what is made of them, or "
+    "calls a function without a derivative"
+)
 Change = Callable[[Graph], Graph]
 MOST = 20  # names of nodes that a message shows
 
@@ -58,6 +63,10 @@ class ModelReport(Report):
     graph: Graph = field(default_factory=lambda: Graph())
     nodes: Mapping[str, Comparison] = field(default_factory=dict)
     names: tuple[str, str] = ("by hand", "PyTorch")
+
+    @property
+    def said(self) -> tuple[str, str]:
+        return self.names
 
     def __getitem__(self, i: int) -> "ModelReport":
         """As the list that `check_model` gave before 0.2, whose first report was that of the whole model."""
@@ -96,8 +105,9 @@ def check_model(
     dtype         the precision that it is judged in: "float64" or "float32", or torch's dtype of that name
     torch         how torch runs it: "eager", as it is; "export", or a backend of torch.compile, as "inductor"
 
-    The model stays as it is: it runs on copies of its parameters and buffers, and nothing is written to .grad. Of a
-    large one the cost is said on the error stream before it starts; Ctrl-C then keeps the nodes that were compared.
+    The model stays as it is: it runs on copies of its parameters and buffers, what it changes in its attributes is put
+    back, and nothing is written to .grad. Of a large one the cost is said on the error stream before it starts; Ctrl-C
+    then keeps the nodes that were compared.
 
     >>> check_model(torchvision.models.resnet18(), torch.randn(2, 3, 64, 64))
     """
@@ -146,9 +156,17 @@ def examine_model(
     dtype: Any = "float64", change: Change = lambda graph: graph, ways: Torches = PLAIN,
 ) -> ModelReport:  # fmt: skip
     """What `check_model` does. `change`: another graph in the place of the one read, as one with a fault in it."""
-    given = prepared(model, args, kwargs, seed, dtype, change)
-    with watched(given, by_layer, only) as tell:
-        return examine(given, by_layer, only, tell, ways)
+
+    def once(args: tuple, kwargs: Mapping[str, Any]) -> ModelReport:
+        given = prepared(model, args, kwargs, seed, dtype, change)
+        with watched(given, by_layer, only) as tell:
+            return examine(given, by_layer, only, tell, ways)
+
+    try:
+        return once(args, kwargs)
+    except AskedError:
+        report = once(swapped(args, passes.still), swapped(dict(kwargs), passes.still))
+        return replace(report, notes=(*report.notes, STILL))
 
 
 @contextmanager
@@ -181,19 +199,28 @@ def examine(
         return gathered(given, only, tell)
 
     alone, stopped = each() if found.wrong or raised or by_layer else ({}, ())
-    report = reported(given, found, alone, raised, raised + stopped)
+    report = reported(given, found, alone, raised, stopped)
     if ways.torch == EAGER:
         return report
     return examined(report, given.own, hand, given.trial, lambda needed: each()[0] if by_layer or needed else {}, ways)
 
 
-def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, tuple[str, ...]]:
-    """The whole model compared; or nothing, and a sentence, where the graph's backward pass ends in an error."""
+def the_whole(hand: Graphed, given: Prepared) -> tuple[Comparison, Exception | None]:
+    """The whole model compared; or nothing, and the error that the graph's backward pass ends in."""
     try:
-        return compare(hand, given.own, given.trial), ()
+        return compare(hand, given.own, given.trial), None
     except RefusedError as e:
-        error = f"{type(e.error).__name__}: {e.error}"
-        return Comparison(()), (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
+        if e.who == "forward":  # which no node alone would say more of
+            raise own_fault(given, e.error) from e.error
+        return Comparison(()), e.error
+
+
+def own_fault(given: Prepared, error: Exception) -> RuntimeError:
+    """A crash of the run by hand that no node is to blame for: it says nothing of the model."""
+    return RuntimeError(
+        f"by hand this {type(given.own.model).__name__} ends in {type(error).__name__}: {error!s:.200}. No node of it "
+        f"is found wrong, so this is a fault of manualbp itself and no verdict on the model: please report it"
+    )
 
 
 def gathered(given: Prepared, only: str, tell: Tell) -> tuple[dict[str, Alone], tuple[str, ...]]:
@@ -210,15 +237,20 @@ def gathered(given: Prepared, only: str, tell: Tell) -> tuple[dict[str, Alone], 
 
 
 def reported(
-    given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: tuple[str, ...], notes: tuple[str, ...]
+    given: Prepared, found: Comparison, alone: Mapping[str, Alone], raised: Exception | None, notes: tuple[str, ...]
 ) -> ModelReport:
     """What was found of the whole and of its nodes, with the first fault and its name."""
     model, read = given.own.model, given.read
     nodes = {n: each.found for n, each in alone.items()}
+    if raised is not None and not any(c.wrong for c in nodes.values()):
+        raise own_fault(given, raised) from raised
     node, culprit, side = first_wrong(found, nodes)
     suspects = named(alone[node], given.seed) if node else ()
-    wrong = bool(found.wrong or raised) or any(c.wrong for c in nodes.values())
+    wrong = bool(found.wrong) or any(c.wrong for c in nodes.values())
     notes = told(model, read) + not_finite(read, given.seed) + notes
+    if raised is not None:
+        error = f"{type(raised).__name__}: {raised}"
+        notes += (f"by hand the whole model ends in {error:.200}: the nodes alone say which is wrong",)
     if found.wrong and nodes and not any(c.wrong for c in nodes.values()):
         notes += ("every node alone is right: the fault is in how they are joined, or rounding piles up",)
     return ModelReport(
@@ -314,6 +346,8 @@ def not_finite(read: Read, seed: int) -> tuple[str, ...]:
     with np.errstate(all="ignore"):
         log = record.inputs(read.graph, read.params, read.x, seed)
     first = next(((name, layer) for name, layer, x, y in log if bad(y) and not bad(x)), None)
+    if given := [n for n, a in zip(read.graph.inputs, arrays_in(read.x)) if bad(a)]:
+        return (f"the sample holds NaN or an infinity, in {', '.join(given)}: gradients that pass there say little",)
     masks = first is not None and isinstance(first[1], (MaskedFill, Where))  # −∞ before a softmax is meant
     return () if first is None or masks else (f"NaN or an infinity first comes out of {first[0]}: {first[1]}",)
 

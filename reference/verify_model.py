@@ -1,7 +1,7 @@
 """`manualbp verify FILE.py:model`: a model of the user, back-propagated by hand beside itself, node by node."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ def run(
 ) -> int:  # fmt: skip
     """The report on the screen and in files; the exit code."""
     module, model = model_of(target)
-    samples = sample_of(module, list(shapes), seed)
-    report = examine_model(model, samples, {}, seed, by_layer=True, only=only, dtype=dtype, ways=ways)
+    sample = sample_of(module, model, list(shapes), seed)
+    report = examine_model(model, *sample, seed, by_layer=True, only=only, dtype=dtype, ways=ways)
     return show(target, report, console, json_file, junit_file)
 
 
@@ -56,7 +56,7 @@ def explained(
     if picture_file:
         picture.layout()
     module, model = model_of(target)
-    given = prepared(model, sample_of(module, list(shapes), 0), {})
+    given = prepared(model, *sample_of(module, model, list(shapes), 0))
     only = pattern(given, node, only)
     with watched(given, True, only) as tell:
         chain = chain_of(given, only, tell)
@@ -86,8 +86,12 @@ def model_of(target: str) -> tuple[Any, nn.Module]:
     return module, found
 
 
-def sample_of(module: Any, shapes: list[str], seed: int) -> tuple[Any, ...]:
-    """The inputs: drawn of the shapes given, or `sample` of the file."""
+Sample = tuple[tuple[Any, ...], dict[str, Any]]  # positional arguments, and those by name
+
+
+def sample_of(module: Any, model: nn.Module, shapes: list[str], seed: int) -> Sample:
+    """The inputs: drawn of the shapes given, or `sample` of the file: a tensor, a tuple of arguments, a dict of those
+    by name, or a function that gives one of these."""
     rng = np.random.default_rng(seed)
     try:
         sizes = [tuple(int(n) for n in shape.split(",")) for shape in shapes]
@@ -95,14 +99,25 @@ def sample_of(module: Any, shapes: list[str], seed: int) -> tuple[Any, ...]:
         told = ", ".join(shapes)
         raise ValueError(f"--shape takes numbers with commas between, as 8,3,32,32; it got {told}") from None
     if sizes:
-        return tuple(torch.from_numpy(rng.standard_normal(size)) for size in sizes)
+        return tuple(torch.from_numpy(rng.standard_normal(size)) for size in sizes), {}
     if not hasattr(module, "sample"):
         raise ValueError(
             "the shape of the model's input is not known: give --shape 8,3,32,32 (once for each input), "
-            "or a `sample` in the file"
+            "or a `sample` in the file: a tensor, a tuple of arguments, or a dict of those by name"
         )
     sample = module.sample() if inspect.isfunction(module.sample) else module.sample
-    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
+    if isinstance(sample, Mapping) and by_name(model, sample):
+        return (), dict(sample)
+    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,), {}
+
+
+def by_name(model: nn.Module, sample: Mapping[Any, Any]) -> bool:
+    """Does the model's forward take these as arguments, and not the dict as one?"""
+    try:
+        inspect.signature(model.forward).bind(**sample)
+    except TypeError:
+        return False
+    return True
 
 
 def table(report: ModelReport) -> Table:

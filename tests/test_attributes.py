@@ -1,5 +1,8 @@
 """What a model keeps beside its parameters and buffers, of any precision: tables, caches, lists; what it lists not."""
 
+import collections
+import functools
+
 import pytest
 import torch
 from models import Does
@@ -144,3 +147,45 @@ def test_what_a_module_counts_in_a_plain_list_stays_as_it_is(dtype):
     assert check_model(model, torch.randn(5, 4), dtype=dtype, by_layer=True)
     assert not model.kept[0].running_mean.any()
     assert model.kept[0].num_batches_tracked == 0
+
+
+@functools.lru_cache
+def angles(n):
+    return torch.arange(n).float().cos()
+
+
+class Everything(nn.Module):
+    """What a training loop may count on: numbers, sets, dicts in dicts, modules that forward makes, modes, a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.drop, self.late = nn.Linear(4, 4), nn.Dropout(), None
+        self.step, self.name, self.seen, self.recent = 0, "new", {0}, collections.deque([1], maxlen=2)
+        self.counts = {"a": [0], "b": {"n": 0}}
+
+    @functools.cache  # noqa: B019
+    def scale(self):
+        return torch.ones(4) * 2
+
+    def forward(self, x):
+        self.step += 1
+        self.name = f"after {self.step}"
+        self.seen.add(self.step)
+        self.recent.append(self.step)
+        self.counts["a"][0] += 1
+        self.counts["b"]["n"] += 1
+        self.drop.eval()
+        if self.late is None:
+            self.late = nn.Tanh()
+        return self.late(self.linear(self.drop(x))) * angles(4) * self.scale() * self.step
+
+
+def test_a_model_stays_as_it_is_in_all_its_attributes():
+    model, x = Everything(), torch.randn(3, 4)
+    report = check_model(model, x, by_layer=True)
+    assert report, str(report)
+    assert (model.step, model.name, model.seen, [*model.recent]) == (0, "new", {0}, [1])
+    assert (model.counts, model.late, model.drop.training) == ({"a": [0], "b": {"n": 0}}, None, True)
+    assert "late" not in model._modules
+    assert model(x).dtype == torch.float32
+    assert model.step == 1

@@ -110,3 +110,47 @@ def test_a_name_that_a_file_asks_for_in_vain_is_no_package_to_install(run, tmp_p
     code, _, err = run("verify", f"{tmp_path / 'asking.py'}:model", "--shape", "2,4")
     assert code == 2
     assert err.startswith("manualbp: cannot import name 'nothing' from 'json'")
+
+
+NAMED = """
+import torch
+from torch import nn
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.out = nn.Embedding(9, 4), nn.Linear(4, 2)
+    def forward(self, ids=None, mask=None, given=None):
+        return self.out((self.words(ids) * mask[..., None]).sum(1))
+class Batched(Tagger):
+    def forward(self, batch):
+        return super().forward(**batch)
+model, batched = Tagger(), Batched()
+sample = dict(ids=torch.randint(0, 9, (2, 5)), mask=torch.ones(2, 5))
+"""
+
+
+@pytest.mark.parametrize("name", ["model", "batched"])
+def test_a_sample_may_be_a_dict_of_arguments_by_name(run, tmp_path, name):
+    file = tmp_path / f"named_{name}.py"
+    file.write_text(NAMED)
+    code, out, err = run("verify", f"{file}:{name}")
+    assert code == 0, out + err
+    assert "words.weight" in out
+
+
+def test_what_a_sample_may_be_is_said(run, tmp_path):
+    file = tmp_path / "bare.py"
+    file.write_text("from torch import nn\nmodel = nn.Linear(4, 3)\n")
+    assert "a dict of those by name" in run("verify", f"{file}:model")[2]
+    assert "a dict of arguments by name" in " ".join(run("verify", "--help")[1].split())
+
+
+def test_a_light_recording_of_arguments_by_name(run, tmp_path):
+    file = tmp_path / "recorded.py"
+    file.write_text(
+        NAMED.replace("torch.randint(0, 9, (2, 5))", "torch.arange(8).view(2, 4)").replace("(2, 5)", "(2, 4)")
+    )
+    for how in ([], ["--light"]):
+        folder = str(tmp_path / f"golden{len(how)}")
+        assert run("record", f"{file}:model", "-o", folder, *how)[0] == 0
+        assert run("replay", folder)[0] == 0

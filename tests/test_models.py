@@ -15,12 +15,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import manualbp as m
 from manualbp.base import Layer, flatten, run
 from reference import check_model, from_torch
-from reference.chain import explain_model
+from reference.chain import chain_of, explain_model
 from reference.compare.comparison import compare_case
 from reference.draw.case import Case
 from reference.draw.expression import parse
 from reference.faults import corrupt, faults
-from reference.models import examine_model
+from reference.models import examine_model, prepared
 
 NAMES = [*samples()]
 SELF_MADE = re.compile(r"\[|detach|setitem")  # nodes that stand for no call: an entry of a tuple, what no_grad cuts off
@@ -330,6 +330,18 @@ def hooked(x):
     return x
 
 
+def hooked_where_it_came_from(x):
+    y = x * 2
+    assert "Mul" in y.grad_fn.name()
+    y.grad_fn.register_hook(lambda into, out: None)
+    return y
+
+
+def halved_when_saved(x):
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t / 2, lambda t: t):
+        return x * x
+
+
 def autocast(x):
     with torch.autocast("cpu"):
         return x @ x.T
@@ -359,7 +371,8 @@ def through_data(x):
 @pytest.mark.parametrize(
     ("f", "told"),
     [
-        (hooked, "hook"), (autocast, "autocast"), (Doubled.apply, "backward of its own"), (stale, "changed in place"),
+        (hooked, "hook"), (hooked_where_it_came_from, "hook"), (halved_when_saved, "saved_tensors_hooks"),
+        (autocast, "autocast"), (Doubled.apply, "backward of its own"), (stale, "changed in place"),
         (through_data, "x.data"),
     ],
     ids=lambda v: getattr(v, "__name__", None),
@@ -410,6 +423,9 @@ def test_backward_hooks_and_hooks_on_parameters():
     model = nn.Sequential(nn.Linear(2, 2))
     model[0].weight.register_hook(lambda g: g)
     assert "0.weight has a hook" in refusal(model)
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.register_post_accumulate_grad_hook(lambda p: None)
+    assert "0.weight has a hook" in refusal(model)
 
 
 def test_models_that_a_run_by_hand_cannot_be_of():
@@ -438,14 +454,15 @@ def test_a_lazy_module_that_was_never_called():
 
 
 def test_a_model_that_gives_another_result_at_the_second_call():
+    calls = iter(range(100))
+
     class Counting(nn.Module):
         def __init__(self):
             super().__init__()
-            self.fc, self.calls = nn.Linear(2, 2), 0
+            self.fc = nn.Linear(2, 2)
 
         def forward(self, x):
-            self.calls += 1
-            return self.fc(x) * self.calls
+            return self.fc(x) * next(calls)
 
     with pytest.raises(ValueError, match="second call"):
         check_model(Counting(), torch.randn(1, 2))
@@ -490,6 +507,71 @@ def test_one_class_makes_a_call_readable():
         assert check_model(Does(torch.i0), torch.randn(2, 4))
     finally:
         Bessel.calls = ()
+
+
+class Straight(torch.autograd.Function):
+    """Rounded to steps, and the gradient straight through, by a factor."""
+
+    @staticmethod
+    def forward(ctx, x, step, factor=1.0):
+        ctx.factor = factor
+        return (x / step).round() * step
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.factor, None, None
+
+
+def straight(slope):
+    from manualbp.operations import Operation
+
+    class StraightByHand(Operation):
+        step: float
+        factor: float = 1.0
+
+        calls = ("Straight",)
+
+        def forward(self, params, x):
+            return np.rint(x / self.step) * self.step, ()
+
+        def backward(self, params, cache, dy):
+            return dy * self.factor * slope, {}
+
+    return StraightByHand
+
+
+def test_a_function_of_ones_own_is_read_by_an_operation_that_says_so():
+    model = nn.Sequential(nn.Linear(4, 3), Does(lambda x: Straight.apply(x, 0.5) + Straight.apply(x, 0.25, 2.0)))
+    x, own = torch.randn(3, 4), straight(1.0)
+    model[1].fc = nn.Identity()
+    try:
+        report = check_model(model, x, by_layer=True)
+    finally:
+        own.calls = ()
+    assert report, str(report)
+    assert {"1.Straight", "1.Straight_1"} <= report.nodes.keys()
+    assert any("check_function(Straight, against=" in note for note in report.notes)
+
+
+def test_a_function_whose_backward_is_another_is_seen_in_its_node():
+    own = straight(3.0)
+    try:
+        report = check_model(Does(lambda x: Straight.apply(x, 0.5).exp()), torch.randn(3, 4))
+    finally:
+        own.calls = ()
+    assert report.verdict == "wrong"
+    assert report.culprit == "Straight, its dx"
+
+
+def test_a_function_without_a_class_names_what_can_be_done():
+    text = refusal(Does(lambda x: Straight.apply(x, 0.5)), torch.randn(2, 4))
+    for wanted in (
+        "class StraightByHand(",
+        'calls = ("Straight",)',
+        "check_function(Straight, against=",
+        "test_models",
+    ):
+        assert wanted in text
 
 
 def test_a_wrong_variant_of_an_operation_is_not_what_a_call_is():
@@ -548,6 +630,38 @@ def test_the_chain_rule_has_every_step_and_where_gradients_meet():
     assert "BatchNorm2d\n  Forward" in text
     lines = [line.split() for line in text.splitlines() if line.startswith("  blocks.0.add ")]
     assert lines[0][-3:-1] == [lines[0][-2]] * 2, lines  # the gradient's length, by hand and by torch
+
+
+class Gated(nn.Module):
+    """A value that a mask, a place and a detached copy are made of, too: these pass no gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = self.l(x) * (x > 0)
+        place = h.argmax(1, keepdim=True)
+        return h.gather(1, place) * place - (h + h.detach()) * (place > 1)
+
+
+def test_what_passes_no_gradient_is_not_counted_where_gradients_meet():
+    given = prepared(Gated(), (torch.randn(3, 4),), {})
+    chain = chain_of(given)
+    meets = {line.name: line.meets for line in chain.lines if line.meets}
+    assert meets == {"mul": ("gather", "add")}
+    assert chain.met_at_inputs == {}
+
+
+def test_a_models_report_says_by_hand_and_not_yours():
+    model, sample = samples()["unet"]
+
+    def change(graph):
+        return graph.map_named(lambda n, layer: corrupt(layer, faults()["B06"]) if n == "mid" else layer)
+
+    report = examine_model(model, sample, {}, change=change, by_layer=True)
+    assert "What the mistake looks like (yours: by hand):" in str(report)
+    assert ": yours " not in str(report)
 
 
 def test_one_step_is_shown_with_its_derivation_and_its_numbers():

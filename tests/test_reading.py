@@ -256,7 +256,6 @@ def by_numpy(x):
             lambda x: x * torch.ones(4, dtype=torch.bfloat16),
             r"a tensor of torch\.bfloat16.*make it torch\.float32",
         ),
-        (torch.inference_mode()(lambda x: x * 2), r"under torch\.inference_mode.*torch\.no_grad\(\) does"),
         (by_numpy, r"read-only\. x\.numpy\(\) shares its memory with x, .* x\.numpy\(\)\.copy\(\)"),
         (lambda x: x @ torch.eye(4, dtype=torch.float16), "register_buffer"),
     ],
@@ -264,6 +263,98 @@ def by_numpy(x):
 def test_what_is_not_read_is_told_with_its_cause(f, told):
     with pytest.raises((TypeError, ValueError), match=told):
         check_model(Does(f), torch.randn(4, 4))
+
+
+def test_a_check_under_inference_mode_is_refused_with_what_to_do():
+    with (
+        torch.inference_mode(),
+        pytest.raises((TypeError, ValueError), match=r"inference_mode.*torch\.no_grad\(\) does"),
+    ):
+        check_model(Does(lambda x: x * 2), torch.randn(4, 4))
+
+
+class Taught(nn.Module):
+    """A teacher whose answers have no gradient."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.teacher, self.student, self.mode = nn.Linear(4, 3), nn.Linear(4, 3), mode
+
+    def forward(self, x):
+        with self.mode():
+            t = torch.tanh(self.teacher(x))
+        return (self.student(x) - t.clone()).square().mean()
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_what_runs_without_a_gradient_inside_of_a_model(mode):
+    report = check_model(Taught(mode), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+    zero = next(t for t in report.tensors if t.name == "teacher.weight.grad")
+    assert not zero.hand.any()
+
+
+def offloaded(x):
+    with torch.autograd.graph.save_on_cpu():
+        return x * x.exp()
+
+
+def flagged(x):
+    h = x[:, None]
+    h.requires_grad = True
+    return h.exp()
+
+
+@pytest.mark.parametrize("f", [offloaded, flagged])
+def test_what_changes_no_number_is_read(f):
+    report = check_model(Does(f), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+
+
+class Scaled(nn.Module):
+    """An input that is changed in place: an error of torch's only where that input has a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = x - x.mean(1, keepdim=True)
+        x /= x.std(1, keepdim=True)
+        return self.l(x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_inputs_get_no_gradient_where_only_that_makes_an_error(dtype):
+    report = check_model(Scaled(), torch.randn(3, 4), by_layer=True, dtype=dtype)
+    assert report, str(report)
+    assert {t.name for t in report.tensors} == {"y", "l.weight.grad", "l.bias.grad"}
+    assert any("no gradient by the inputs is compared" in note for note in report.notes)
+
+
+class Binned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.l(x * (x // 0.5))
+
+
+def test_a_function_of_the_input_that_has_no_derivative():
+    report = check_model(Binned(), torch.randn(3, 4), by_layer=True)
+    assert report, str(report)
+    assert {t.name for t in report.tensors} == {"y", "l.weight.grad", "l.bias.grad"}
+
+
+def test_what_torch_cannot_go_back_through_is_refused():
+    def f(h):
+        y = h.exp()
+        y += 1
+        return y
+
+    with pytest.raises(ValueError, match="autograd itself cannot go back through this Does"):
+        check_model(Does(f), torch.randn(3, 4))
 
 
 class SpatialTransformer(nn.Module):

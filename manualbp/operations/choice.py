@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..base import Array, Tree
+from ..elementary import weighed
 from .arithmetic import Binary
 from .base import (
     NUMBER,
@@ -124,7 +125,7 @@ class Clamp(Operation):
             return unreached(inputs), {}
         low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
         shares = zip((x, lower, upper), self.shares(x, low, high))
-        grads = [None if v is None else gradient((dy * share).astype(dy.dtype), v) for v, share in shares]
+        grads = [None if v is None else gradient(weighed(share, dy).astype(dy.dtype), v) for v, share in shares]
         return (tuple(grads[: len(inputs)]) if isinstance(inputs, tuple) else grads[0]), {}
 
     def shares(self, x: Any, lower: Any, upper: Any) -> tuple[Array, ...]:

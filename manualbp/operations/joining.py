@@ -30,9 +30,9 @@ class Cat(Joined):
 
     Forward   y = [x₁ | x₂ | …] along dim
     Backward  every entry of y is one of some xₖ: dxₖ = the slice of dy where xₖ lies
-    Shapes    xₖ: (*, Sₖ, *), y: (*, ΣSₖ, *)
+    Shapes    xₖ: (*, Sₖ, *), or (0,), which counts for nothing; y: (*, ΣSₖ, *)
     Errors    ValueError if the shapes differ along another axis, or have no axis dim
-    Source    torch.cat
+    Source    torch.cat; a cache that is still empty is of shape (0,)
     """
 
     calls = ("torch.cat", "torch.concat", "torch.concatenate")
@@ -40,25 +40,28 @@ class Cat(Joined):
 
     def forward(self, params, x):
         parts = self.parts(x)
-        axis = axis_of(self, self.dim, parts[0])
-        if len({(a.ndim, *a.shape[:axis], *a.shape[axis + 1 :]) for a in parts}) > 1:
+        joined = [a for a in parts if a.shape != (0,)] or parts[:1]
+        axis = axis_of(self, self.dim, joined[0])
+        if len({(a.ndim, *a.shape[:axis], *a.shape[axis + 1 :]) for a in joined}) > 1:
             raise ValueError(f"{self} joins arrays that differ along axis {self.dim} only; it got {describe(x)}")
-        return np.concatenate(parts, axis), (axis, tuple(a.shape[axis] for a in parts), x)
+        lengths = tuple(0 if a.shape == (0,) else a.shape[axis] for a in parts)
+        return np.concatenate(joined, axis), (axis, lengths, x)
 
     def backward(self, params, cache, dy):
         axis, lengths, x = cache
         parts = np.split(dy, np.cumsum(lengths)[:-1], axis) if dy is not None else lengths
-        return tuple(possible(d, a) if is_real(a) else None for d, a in zip(parts, x)), {}
+        return tuple(possible(d, a).reshape(a.shape) if is_real(a) else None for d, a in zip(parts, x)), {}
 
     @classmethod
     def example(cls, choose, shape):
         return cls(choose(*range(len(shape)), *range(-1, -len(shape) - 1, -1)))
 
     def sample(self, values, shape):
-        """One to three arrays of different lengths; the first may be of length 0."""
+        """One to three arrays of different lengths, 0 among them; sometimes one of shape (0,) before them."""
         axis = self.dim % len(shape)
         lengths = [shape[axis], *values.rng.integers(0, 4, values.rng.integers(3))]
-        return tuple(values.real((*shape[:axis], int(n), *shape[axis + 1 :])) for n in lengths)
+        arrays = tuple(values.real((*shape[:axis], int(n), *shape[axis + 1 :])) for n in lengths)
+        return (values.real((0,)), *arrays) if values.rng.integers(8) == 0 else arrays
 
 
 class Stack(Joined):

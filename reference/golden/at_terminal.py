@@ -38,12 +38,12 @@ def record_file(asked: RecordRequest, folder: str, console: Console) -> int:
     """Write the recording of a model in a file; the exit code: 1 where the code by hand gives other numbers."""
     choose("--dtype", asked.dtype, ("float64", "float32"))
     format.check_folder(folder)
-    model, sample = loaded(asked.target, asked.shapes, asked.seed)
+    model, (args, kwargs) = loaded(asked.target, asked.shapes, asked.seed)
     source = source_of(asked, folder)
     keep_others(folder, source)
     found = record(
-        model, *sample, folder=folder, seed=asked.seed, only=asked.only, dtype=asked.dtype, light=asked.light,
-        source=source, track=bar(console, "steps"),
+        model, *args, folder=folder, seed=asked.seed, only=asked.only, dtype=asked.dtype, light=asked.light,
+        source=source, track=bar(console, "steps"), **kwargs,
     )  # fmt: skip
     size = sum(file.stat().st_size for file in Path(folder).iterdir())
     steps = f"{len(found.graph.layers)} steps, {len(found.nodes)} of them alone"  # others read an entry of a tuple
@@ -71,11 +71,11 @@ class _Verdict:
     verdict: str
 
 
-def loaded(target: str, shapes: Iterable[str], seed: int) -> tuple[nn.Module, tuple[Any, ...]]:
+def loaded(target: str, shapes: Iterable[str], seed: int) -> tuple[nn.Module, verify_model.Sample]:
     """The model of a file and its sample, both made with the random numbers of a seed."""
     with seeded(seed):
         module, model = verify_model.model_of(target)
-        return model, verify_model.sample_of(module, list(shapes), seed)
+        return model, verify_model.sample_of(module, model, list(shapes), seed)
 
 
 def source_of(asked: RecordRequest, folder: str) -> dict[str, Any]:
@@ -106,10 +106,11 @@ def replay_folder(
     elif target is not None and (target.endswith(".safetensors") or Path(target).is_dir()):
         report = replay(folder, numbers=target, track=track)
     else:
-        model, sample = loaded(target or address(recording, folder), recording.source.get("shapes", ()), recording.seed)
+        shapes = recording.source.get("shapes", ())
+        model, sample = loaded(target or address(recording, folder), shapes, recording.seed)
+        args, kwargs = sample if recording.light else ((), {})
         report = replay(
-            folder, model, *(sample if recording.light else ()), device=way.device, torch=way.backend, limit=way.limit,
-            track=track,
+            folder, model, *args, device=way.device, torch=way.backend, limit=way.limit, track=track, **kwargs
         )  # fmt: skip
     report = replace(report, notes=(*report.notes, *other_file(recording, folder)))
     return verify_model.show(folder, replace(report, names=("now", "recorded")), console, json, junit)

@@ -70,6 +70,11 @@ class Report:
         return self.stands
 
     @property
+    def said(self) -> tuple[str, str]:
+        """What the two sides are called where both numbers are shown."""
+        return "yours", "right"
+
+    @property
     def ratio(self) -> float:
         """The largest err/bound."""
         return max((t.ratio for t in self.tensors), default=0.0)
@@ -88,7 +93,12 @@ class Report:
             lines += ["", *self._table()]
         lines += self._worst()
         if self.suspects:
-            lines += ["", "What the mistake looks like:", *(f"{i}. {s}" for i, s in enumerate(self.suspects[:3], 1))]
+            whose = "" if self.said[0] == "yours" else f" (yours: {self.said[0]})"
+            lines += [
+                "",
+                f"What the mistake looks like{whose}:",
+                *(f"{i}. {s}" for i, s in enumerate(self.suspects[:3], 1)),
+            ]
         elif self.verdict == "wrong" and self.wrong_side != "contract":
             lines += ["", "No known mistake explains this; the facts above are what is certain."]
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes), ""])
@@ -109,9 +119,8 @@ class Report:
             return []
         where, yours, right = worst
         place = f"[{', '.join(map(str, where))}]" if where else ""
-        return [
-            f"First culprit: {self.culprit}, worst at {self.culprit}{place}: yours {yours:.17g}, right {right:.17g}"
-        ]
+        told = f"{self.said[0]} {yours:.17g}, {self.said[1]} {right:.17g}"
+        return [f"First culprit: {self.culprit}, worst at {self.culprit}{place}: {told}"]
 
     def __repr__(self) -> str:
         return str(self)

@@ -9,14 +9,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .gradients import array
 
 KINKED = {
-    "abs", "sgn", "sign", "relu", "relu_", "threshold", "leaky_relu", "prelu", "_prelu_kernel", "rrelu_with_noise",
-    "hardtanh", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "elu", "clamp", "clamp_", "clamp_min",
-    "clamp_min_", "clamp_max", "clamp_max_", "max", "min", "amax", "amin", "maximum", "minimum", "fmax", "fmin", "aminmax",
-    "argmax", "argmin", "argsort", "sort", "topk", "median", "nanmedian", "kthvalue", "mode", "cummax", "cummin", "round",
-    "floor", "ceil", "trunc", "frac", "remainder", "fmod", "heaviside", "gt", "lt", "ge", "le", "eq", "ne", "isclose",
-    "bucketize", "searchsorted", "unique", "_unique2", "smooth_l1_loss", "huber_loss", "multi_margin_loss",
-    "multilabel_margin_loss_forward", "max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d",
-    "adaptive_max_pool3d", "linalg_vector_norm", "norm", "_cdist_forward", "_pdist_forward", "angle", "atan2", "nan_to_num",
+    "abs", "sgn", "sign", "relu", "relu_", "threshold", "leaky_relu", "prelu", "_prelu_kernel",
+    "rrelu_with_noise", "hardtanh", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "elu", "clamp",
+    "clamp_", "clamp_min", "clamp_min_", "clamp_max", "clamp_max_", "max", "min", "amax", "amin", "maximum",
+    "minimum", "fmax", "fmin", "aminmax", "argmax", "argmin", "argsort", "sort", "topk", "median", "nanmedian",
+    "kthvalue", "mode", "cummax", "cummin", "round", "floor", "ceil", "trunc", "frac", "remainder", "fmod",
+    "heaviside", "gt", "lt", "ge", "le", "eq", "ne", "isclose", "bucketize", "searchsorted", "unique",
+    "_unique2", "smooth_l1_loss", "huber_loss", "multi_margin_loss", "multilabel_margin_loss_forward",
+    "max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d",
+    "linalg_vector_norm", "norm", "_cdist_forward", "_pdist_forward", "angle", "atan2", "nan_to_num",
 }  # fmt: skip
 
 

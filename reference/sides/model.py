@@ -16,11 +16,16 @@ from ..draw.trial import Trial, cast
 from ..twin import passes, randomness
 from ..twin.layers import array, quiet, tensor
 from ..twin.models import Read, named_arguments, refused
-from ..twin.step import continuous
 from . import record
 from .raised import RefusedError
 from .run import BUFFER, GRADIENT, OUTPUT, Run, named
 from .side import Side
+
+OF_INPUTS = "inplace operation", "is not implemented"  # said by torch of what it cannot go back through
+
+
+class AskedError(ValueError):
+    """An error of torch's in going back, which may be one only since a gradient by the inputs is asked for."""
 
 
 class OfModel(Trial):
@@ -68,7 +73,10 @@ class Graphed(Side):
         params = unflatten(cast(flatten(read.params), dtype) | flatten(trial.params))
         x = tuple(trial.x[n] for n in graph.inputs)
         with np.errstate(all="ignore"):  # what overflows is compared, not warned of
-            y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
+            try:
+                y, cache = run(graph, params, x if len(x) != 1 else x[0], np.random.default_rng(self.seed))
+            except Exception as e:  # torch computes it, so this is no fault of the model
+                raise RefusedError("forward", e) from e
             dy = dict(zip(graph.keys, trial.dy, strict=True)) if graph.keys else trial.dy
             try:
                 dx, grads = graph.backward(params, cache, dy)
@@ -76,7 +84,7 @@ class Graphed(Side):
                 raise RefusedError("backward", e) from e
             after = flatten(graph.track(params, cache))
         by_input = zip(graph.inputs, dx if len(x) != 1 else (dx,), strict=True)
-        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind in "fc"}
+        by_input = {n: g for n, g in by_input if trial.x[n].dtype.kind in "fc" and n not in read.still}
         learned = flatten(trial.params).keys() - {*trial.buffers}  # not a constant that is the weight of a layer
         by_param = {n: dense(g) for n, g in flatten(grads).items() if n in learned}
         buffers = {n: after[n] for n in trial.buffers}
@@ -106,8 +114,9 @@ class Own(Side):
             if pairs:
                 torch.autograd.backward([t for t, _ in pairs], [d for _, d in pairs])
         except RuntimeError as e:
-            raise ValueError(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
-        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if continuous(t)}
+            kind = AskedError if any(said in str(e) for said in OF_INPUTS) else ValueError
+            raise kind(f"autograd itself cannot go back through this {type(self.model).__name__}: {e}") from e
+        grads = {n: gradient(t) for n, t in (given.inputs | given.params).items() if t.requires_grad}
         after = {n: array(t) for n, t in left.items() if n in trial.buffers}
         return named(OUTPUT, flatten(keyed(leaves, keys), "y")) | named(GRADIENT, grads) | named(BUFFER, after)
 

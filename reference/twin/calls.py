@@ -35,8 +35,9 @@ METADATA |= {f"{of}.{n}" for n in FACTORIES.split() for of in ("Tensor", "torch"
 VALUES = """item tolist __bool__ __int__ __float__ __index__ __complex__ numpy __array__ __contains__ is_nonzero"""
 VALUES_OF = """equal allclose is_nonzero nonzero argwhere count_nonzero bucketize searchsorted unique unique_consecutive
     bincount histc isin matrix_rank"""  # whole numbers, or none that has a gradient
+SIZED = "arange zeros ones full empty eye linspace logspace range"  # take a tensor as a size or a value
 READS_A_VALUE = {f"Tensor.{n}" for n in (VALUES + " " + VALUES_OF).split()}  # the graph holds for the sample's value
-READS_A_VALUE |= {f"torch.{n}" for n in VALUES_OF.split()} | {"torch.linalg.matrix_rank"}
+READS_A_VALUE |= {f"torch.{n}" for n in f"{VALUES_OF} {SIZED}".split()} | {"torch.linalg.matrix_rank"}
 
 SAME = {  # gives back the numbers it is given
     "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",

@@ -10,6 +10,7 @@ from .expanded_matrices import MATRICES
 from .expanded_places import PLACES
 from .expanded_shapes import SHAPES, both
 from .expanded_signal import SIGNAL
+from .step import UnknownCallError
 
 
 def with_mean(spread: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,8 +128,32 @@ def extremes(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
     return torch.return_types.aminmax((torch.amin(x, axes, keepdim), torch.amax(x, axes, keepdim)))
 
 
+def grouped_mm(x: Any, w: Any, *, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
+    """Rows of x up to each of `offs`, by the matrix of their own."""
+    if x.ndim != 2 or w.ndim != 3 or offs is None or bias is not None:
+        raise UnknownCallError("grouped_mm has a class here for rows and one matrix for each group of them, no bias")
+    ends = offs.tolist()
+    parts = [x[start:end] @ w[i] for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))]
+    return torch.cat([*parts, torch.zeros(len(x) - ends[-1], w.shape[2])])
+
+
+def pad_sequence(
+    sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Any:
+    """All as long as the longest, side by side."""
+    longest = max(len(s) for s in sequences)
+    ends = [(0, longest - len(s)) if padding_side == "right" else (longest - len(s), 0) for s in sequences]
+    padded = [
+        torch.nn.functional.pad(s, ((0, 0) * (s.ndim - 1)) + end, value=padding_value)
+        for s, end in zip(sequences, ends, strict=True)
+    ]
+    return torch.stack(padded, 0 if batch_first else 1)
+
+
 EXPANDED: Mapping[str, Callable[..., Any]] = {
     **SHAPES, **PLACES, **MATRICES, **SIGNAL,
+    "torch.pad_sequence": pad_sequence,
+    **dict.fromkeys(("torch._grouped_mm", "torch.nn.functional.grouped_mm"), grouped_mm),
     "torch.polar": lambda abs, angle: torch.complex(abs * torch.cos(angle), abs * torch.sin(angle)),
     **both(addcmul=lambda input, tensor1, tensor2, value=1: input + value * (tensor1 * tensor2)),
     **both(addcdiv=lambda input, tensor1, tensor2, value=1: input + value * (tensor1 / tensor2)),

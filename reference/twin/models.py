@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,21 +18,24 @@ from manualbp.graph import Graph, Node
 from . import parametrized, passes
 from .layers import array, hooked, identities, read_as_it_is, to_torch, unreadable
 from .reading import Reader
+from .refusals import INFERENCE
 from .step import UnreadableError, continuous, located
 
+HERE = str(Path(__file__).resolve().parents[1])
 Sample = tuple[list[tuple[str, Any]], dict[str, Any]]  # named positional arguments, and those by name
 
 
 @dataclass(frozen=True)
 class Read:
     """A model as a graph, in one floating dtype: `x` is the sample in the order of its inputs, `sizes` how many numbers
-    every node gives."""
+    every node gives, `still` the real inputs by which no gradient is asked for."""
 
     graph: Graph
     params: Params
     x: Any
     notes: tuple[str, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
+    still: frozenset[str] = frozenset()
 
 
 def read(model: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Layer, Params]:
@@ -56,6 +60,8 @@ def check(model: nn.Module) -> None:
     """TypeError, with the way on, for a model that no run can be trusted to show."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"from_torch takes a torch.nn.Module, as in from_torch(nn.Linear(2, 3)); it got {model!r:.60}")
+    if torch.is_inference_mode_enabled():
+        raise TypeError(INFERENCE)
     for path, m in model.named_modules():
         at = f"{path or 'the model'} ({type(m).__name__})"
         if isinstance(m, torch.jit.ScriptModule):
@@ -78,7 +84,7 @@ def check(model: nn.Module) -> None:
             )
         if continuous(t) and t.dtype not in passes.PRECISIONS:
             raise TypeError(f"{name} is {t.dtype}, which NumPy does not compute in: give model.float()")
-        if t._backward_hooks:
+        if t._backward_hooks or getattr(t, "_post_accumulate_grad_hooks", None):
             raise TypeError(f"{name} has a hook on its gradient: remove it and ask again")
 
 
@@ -194,7 +200,8 @@ def read_by_running(
     fresh = passes.given(dtype, *passes.state_of(model), positional, by_name)[0]  # before the pass moved its buffers
     params = {n: array((fresh.params | fresh.buffers).get(n, t)) for n, t in held.items()}
     x = tuple(array(t) for t in fresh.inputs.values())
-    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes)
+    still = frozenset(n for n, t in fresh.inputs.items() if t.is_floating_point() and not t.requires_grad)
+    return Read(graph, unflatten(params), x if len(x) != 1 else x[0], tuple(reader.notes), reader.sizes, still)
 
 
 def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueError:
@@ -218,5 +225,22 @@ def refused(model: nn.Module, given: passes.PassInputs, e: Exception) -> ValueEr
             "It is run in float64 and float32, whichever of them its tensors have; another dtype stays, so make such a "
             "tensor float32, or a buffer (register_buffer) of a model.float()"
         )
+    elif "expected np.ndarray" in str(e):
+        advice = (
+            "An array of NumPy in a sample is handed over as a tensor: make a tensor of it outside of forward, and "
+            "give that"
+        )
+    elif of_ours(e):
+        advice = ""
     said = str(e)[:300].rstrip(".")
-    return ValueError(f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}")
+    told = f"{type(model).__name__} ends in {type(e).__name__} on this sample ({shown}): {said}. {advice}"
+    return ValueError(told.rstrip())
+
+
+def of_ours(e: Exception) -> bool:
+    """Is it a sentence of this project's own, which says what to do?"""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    file = "" if tb is None else tb.tb_frame.f_code.co_filename
+    return isinstance(e, ValueError) and file.startswith(HERE)

@@ -16,6 +16,8 @@ from torch.utils import checkpoint
 
 from . import modules, parametrized
 from .calls import name_of
+from .expanded import grouped_mm
+from .kept import kept
 from .randomness import where_asked
 from .step import continuous, in_precision, swapped, tensors_in
 
@@ -40,12 +42,14 @@ SHARED = {  # torch's functions that draw, which `randomness.shared` replaces wh
 
 # Functions that are off in torch's own float64: `modules` and `parametrized` say how, and tests/test_torch_limits.py
 # shows it.
+GROUPED = getattr(torch, "_grouped_mm", None), getattr(F, "grouped_mm", None)  # which takes no float64
 MENDED: Mapping[Any, Any] = {
     F.hardsigmoid: lambda x: modules.Hardsigmoid()(x),
     torch.matrix_exp: parametrized.exponential,
     F.soft_margin_loss: lambda x, t, *rest, reduction="mean", **_: modules.SoftMarginLoss(reduction)(x, t),
     F.poisson_nll_loss: modules.poisson_nll_loss,
     F.celu: lambda x, alpha=1.0: modules.CELU(alpha)(x),
+    **({f: grouped_mm for f in GROUPED if f is not None}),
     F.batch_norm: lambda x, *rest, **options: modules.plain(F.batch_norm(modules.plain(x), *rest, **options)),
 }
 
@@ -66,8 +70,8 @@ def mended(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def straight() -> Iterator[None]:
-    """A checkpoint is what it runs, once: it would run again in backward, then on the module's own parameters; and a
-    scripted function is that which it was made from."""
+    """A checkpoint is what it runs, once: it would run again in backward, then on the module's own parameters; a
+    scripted function is that which it was made from; and inference_mode is no_grad."""
     with ExitStack() as stack:
         for place, name, replaced in STRAIGHT:
             stack.enter_context(mock.patch.object(place, name, replaced))
@@ -88,7 +92,14 @@ def _unscripted(scripted: Any, *args: Any, **kwargs: Any) -> Any:
     return SCRIPTED(scripted, *args, **kwargs) if made_from is None else made_from(*args, **kwargs)
 
 
+def _without_gradient(mode: Any) -> None:
+    """In the place of inference_mode's start: no_grad, since its tensors count no changes."""
+    mode._before = torch.set_grad_enabled(not mode.mode)
+
+
 STRAIGHT: tuple[tuple[Any, str, Any], ...] = (
+    (torch.inference_mode, "__enter__", _without_gradient),
+    (torch.inference_mode, "__exit__", lambda mode, *error: mode._before.__exit__(*error)),
     (checkpoint, "_checkpoint_without_reentrant_generator", _nothing),
     (checkpoint.CheckpointFunction, "apply", lambda run, preserve, *args: run(*args)),
     (torch.jit.ScriptFunction, "__call__", _unscripted),
@@ -122,6 +133,8 @@ class OwnRun(TorchFunctionMode):
         if name == "Tensor.type" and len(args) == 2 and isinstance(args[1], str):
             args = (args[0], getattr(torch, args[1].removeprefix("torch.")))
         args, kwargs = self.in_dtype(args), self.in_dtype(kwargs or {})
+        if name == "Tensor.requires_grad.__set__" and args[0].requires_grad and args[1]:
+            return None  # it has one already: what is a leaf for the user was made of an input that gathers gradients
         if name in ("Tensor.float", "Tensor.double", "Tensor.cfloat", "Tensor.cdouble"):
             to = self.dtype.to_complex() if name[7] == "c" else self.dtype
             name, func, args, kwargs = "Tensor.to", torch.Tensor.to, (args[0], to), {}
@@ -225,12 +238,13 @@ def given(
     seen: dict[str, torch.Tensor] = {}
 
     def copied(value: Any, name: str) -> Any:
+        learned = not getattr(value, "still", False)
         if instead is not None and name in instead:
             value = np.array(instead[name])
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if isinstance(value, torch.Tensor):
-            leaves[name] = leaf(value, dtype)
+            leaves[name] = leaf(value, dtype, learned)
             seen[name] = leaves[name].clone()
             return seen[name]
         if isinstance(value, dict):
@@ -246,9 +260,16 @@ def given(
     return PassInputs({n: leaf(t, dtype) for n, t in params.items()}, held, made, named, leaves), seen
 
 
-def leaf(t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def leaf(t: torch.Tensor, dtype: torch.dtype, learned: bool = True) -> torch.Tensor:
     t = t.detach()
-    return t.to(in_precision(t.dtype, dtype), copy=True).requires_grad_() if continuous(t) else t.clone()
+    return t.to(in_precision(t.dtype, dtype), copy=True).requires_grad_(learned) if continuous(t) else t.clone()
+
+
+def still(t: torch.Tensor) -> torch.Tensor:
+    """The same input, by which no gradient is asked for."""
+    t = t.detach().clone()
+    t.still = True  # type: ignore[attr-defined]
+    return t
 
 
 def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -256,7 +277,7 @@ def run(model: nn.Module, given: PassInputs, mode: OwnRun) -> tuple[Any, dict[st
     called = WithBuffers(model)
     mode.stand_in(model, given)
     state = {f"inner.{n}": t for n, t in in_every_place(model, given.params | given.buffers).items()}
-    with torch.enable_grad(), default_dtype(mode.dtype), straight(), attributes_kept(model), mode:
+    with torch.enable_grad(), default_dtype(mode.dtype), straight(), kept(model), mode:
         y = torch.func.functional_call(called, state, given.args, given.kwargs, tie_weights=False)
     return y, called.left
 
@@ -291,25 +312,6 @@ def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
             if any(other(t) is not t for t in tensors_in(value)):
                 vars(m)[name] = swapped(value, other)
     return model
-
-
-@contextmanager
-def attributes_kept(model: nn.Module) -> Iterator[None]:
-    """The tensors among plain attributes, and lists and dicts, as they were before: a table that is made at the first
-    call, or a state that a call changes, is of this run. A number that one changes is not put back, and is told."""
-    before = [(m, plain_attributes(m)) for m in model.modules()]
-    held = [(v, v.copy()) for _, own in before for v in own.values() if type(v) in (list, dict)]
-    try:
-        yield
-    finally:
-        for m, own in before:
-            for name, value in [*vars(m).items()]:
-                if isinstance(value, (torch.Tensor, list, dict)) and name not in OF_MODULES:
-                    vars(m).pop(name)
-            vars(m).update({n: v for n, v in own.items() if n not in vars(m) or isinstance(v, torch.Tensor)})
-        for value, was in held:
-            value.clear()
-            (value.extend if isinstance(value, list) else value.update)(was)
 
 
 def in_every_place(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

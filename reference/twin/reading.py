@@ -19,7 +19,7 @@ from . import calls, parametrized
 from .expanded import OF_COMPLEX, expansion
 from .operations import SIGNED
 from .passes import REPARAMETRIZED, PassInputs, in_every_place, mended, outputs
-from .refusals import IMPLICIT, PACKED, Missing, inside, place, told, unreadable
+from .refusals import HOOK, IMPLICIT, MOVES, OF_A_FUNCTION, PACKED, Missing, Watched, inside, place, told, unreadable
 from .step import LostTensorError, Step, UnknownCallError, UnreadableError, continuous, located, swapped, tensors_in
 from .values import Values, origin
 
@@ -64,6 +64,8 @@ class Reader(Values):
     def compute(self, name: str, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         if self.inside:
             return super().compute(name, func, args, kwargs)
+        if name == "Tensor.grad_fn" and func(*args) is not None:
+            return Watched(func(*args), lambda: self.unread(HOOK))
         if name in calls.METADATA:
             return func(*args, **kwargs)
         given = [*tensors_in((args, kwargs))]
@@ -183,7 +185,7 @@ class Reader(Values):
                 f"{calls.shown(name)} changes a tensor by its .data, behind autograd's back: change the tensor itself"
             )
         if (held := self.held(target)) in self.parameters:
-            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass")
+            raise self.unread(f"{calls.shown(name)} changes the parameter {held} in the forward pass{MOVES}")
 
     def alias(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The same numbers under another tensor."""
@@ -296,7 +298,9 @@ class Reader(Values):
                 self.values[id(t)] = replace(value, version=t._version)
 
     def function(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """A torch.autograd.Function, which has a backward of its own."""
+        """A torch.autograd.Function, which has a backward of its own: read where an Operation says that it is this."""
+        if not self.inside and cls.__name__ in calls.operations():
+            return self.by_operation(original, cls, self.in_dtype(args), kwargs)
         y = self.uninterrupted(lambda: original(*args, **kwargs))
         given = [*tensors_in((args, kwargs))]
         constant = all(map(self.fixed, given)) and not any(t.requires_grad for t in tensors_in(y))
@@ -304,6 +308,30 @@ class Reader(Values):
             reason = f"the torch.autograd.Function {cls.__name__} has a backward of its own"
             missing = Missing(cls.__name__, reason, place(self.stack[-1]))
             self.keep(self.add(self.here(cls.__name__), missing, self.known_names(given)), y)
+        return y
+
+    def by_operation(self, original: Any, cls: type, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The operation that somebody has written for a Function as a node, which is compared with that one's own
+        backward."""
+        with torch._C.DisableTorchFunction():
+            try:
+                step = calls.bound(calls.operations()[cls.__name__], (), {}, args, kwargs, self.dtype)
+                inputs = self.named(step.inputs)
+            except UnknownCallError as e:
+                raise self.unread(str(e)) from e
+            before = self.saved([*tensors_in((args, kwargs))])
+        y = self.uninterrupted(lambda: original(*args, **kwargs))
+
+        def again(other: Callable[[Any], Any]) -> Callable[[], Any]:
+            given, named = swapped(args, other), swapped(kwargs, other)
+            return lambda: original(*given, **named)
+
+        with torch._C.DisableTorchFunction():
+            name = self.add(self.here(cls.__name__), step.layer, inputs)
+            self.note(name, step, again, before)
+            self.keep(name, y)
+            self.cut(y, [*tensors_in((args, kwargs))])
+        self.notes[OF_A_FUNCTION.format(cls.__name__)] = None
         return y
 
     @contextmanager
@@ -352,9 +380,11 @@ class Reader(Values):
         )
 
     def owned(self, node: Node) -> set[str]:
-        """The names of parameters and buffers that are a node's own."""
+        """The names of parameters and buffers that are a node's own. A constant in the place of a layer's parameter, as
+        the kernel of a blur, is not: it has no gradient."""
         if isinstance(node.params, tuple):
-            return {name for _, name in node.params}
+            buffers = node.layer.buffer_names()
+            return {name for local, name in node.params if name in self.parameters or local in buffers}
         prefix = node.where("")
         return {name for name in self.parameters | self.buffers if name.startswith(prefix)}
 

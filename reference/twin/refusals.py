@@ -3,6 +3,7 @@
 import linecache
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -26,15 +27,29 @@ GRADIENT = (
     "it takes a gradient inside of its forward pass (torch.autograd.grad, torch.func.grad, jvp, jacrev), whose own "
     "gradient is one of second order: write that gradient as a formula of its inputs"
 )
+HOOK = "a hook on a tensor may change the gradient; remove it"
+SAVED = (
+    "within saved_tensors_hooks what is kept for the backward pass is changed, or may be: run it without them "
+    "(save_on_cpu is read)"
+)
 REFUSED = {
     "torch._pack_padded_sequence": PACKED,
     "torch._pad_packed_sequence": PACKED,
-    "Tensor.register_hook": "a hook on a tensor may change the gradient; remove it",
+    "Tensor.register_hook": HOOK,
+    "Tensor.register_post_accumulate_grad_hook": HOOK,
     "Tensor.data.__set__": "x.data = … changes a tensor behind autograd's back; assign to x instead",
     "Tensor.set_": "x.set_(…) changes a tensor behind autograd's back; assign to x instead",
     **dict.fromkeys(("Tensor.backward", "torch.backward"), BACKWARD),
     "torch.grad": GRADIENT,
 }
+OF_A_FUNCTION = (
+    "{0} is compared with the backward that this torch.autograd.Function has; check_function({0}, against=…, inputs=…) "
+    "judges that one"
+)
+MOVES = (
+    ", which by hand leaves its parameters as they are: change it after the step, outside of forward, or where it is "
+    "never trained, as in a teacher that follows, keep it as a buffer (register_buffer)"
+)
 IMPLICIT = (
     "it draws from a Gamma, Beta or Dirichlet distribution with a gradient by its parameters, which is no function of "
     "what is drawn: draw by sample(), or give what is drawn as an input"
@@ -44,7 +59,7 @@ AUTOCAST = (
     "torch.autocast(…, enabled=False)"
 )
 INFERENCE = (
-    "it computes under torch.inference_mode, whose tensors count no changes and have no gradient: torch.no_grad() does "
+    "it is asked under torch.inference_mode, whose tensors count no changes and have no gradient: torch.no_grad() does "
     "the same here"
 )
 TRANSFORMED = (
@@ -59,12 +74,28 @@ def unreadable(name: str, given: list[torch.Tensor], fixed: Callable[[torch.Tens
         return REFUSED[name]
     if torch.is_autocast_enabled("cpu"):
         return AUTOCAST
-    if torch.is_inference_mode_enabled():
-        return INFERENCE
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    if hooks is not None and not hooks[0].__qualname__.startswith("save_on_cpu."):
+        return SAVED
     transform = torch._C._functorch.peek_interpreter_stack()
     if transform is not None and not all(map(fixed, map(inside, given))):
         return (TRANSFORMED if transform.key().name == "Vmap" else GRADIENT).format(transform.key().name.lower())
     return None
+
+
+class Watched:
+    """A node of autograd's graph that a model looks at; a hook on it is refused."""
+
+    def __init__(self, node: Any, refuse: Callable[[], Exception]) -> None:
+        self._node, self._refuse = node, refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("register_hook", "register_prehook"):
+            raise self._refuse()
+        return getattr(self._node, name)
+
+    def __repr__(self) -> str:
+        return repr(self._node)
 
 
 def inside(t: torch.Tensor) -> torch.Tensor:
@@ -88,7 +119,8 @@ def told(missing: list[Missing]) -> str:
     lines = {f"  {calls.shown(m.call)} ({m.reason}) {m.place}": None for m in missing}
     if (first := next((m.call for m in missing if not m.lost), None)) is None:
         return "\n".join(["from_torch cannot read this model:", *lines])
-    cls = "".join(part.capitalize() for part in calls.last(first).strip("_").split("_"))
+    own = "." not in first  # a Function of the user's, whose name is taken
+    cls = f"{first}ByHand" if own else "".join(p.capitalize() for p in calls.last(first).strip("_").split("_"))
     return "\n".join([
         f"from_torch cannot read this model: {len(lines)} call{'s' * (len(lines) > 1)} without a class here.",
         *lines,
@@ -97,6 +129,7 @@ def told(missing: list[Missing]) -> str:
         f'        calls = ("{first}",)',
         "        def forward(self, params, x): ...  # y, cache",
         "        def backward(self, params, cache, dy): ...  # dx, {}",
+        *([OF_A_FUNCTION.format(first).replace("is compared", "is then compared")] if own else []),
     ])  # fmt: skip
 
 

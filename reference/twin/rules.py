@@ -260,6 +260,12 @@ TRANSFORMS = {
     for end, axes in (("", "one"), ("2", "two"), ("n", "all"))
 }
 
+
+def one_hot(name: str, dtype: torch.dtype, x: Any, /, num_classes: int = -1) -> Step:
+    """As many classes as are given, or as the sample has."""
+    return Step(make("OneHot", num_classes=int(x.max()) + 1 if num_classes == -1 else num_classes), x)
+
+
 RULES: Mapping[str, Callable[..., Step]] = {
     **dict.fromkeys(("to", "type", "type_as", *CASTS), to),
     **dict.fromkeys(("reshape", "view", "view_as", "reshape_as"), shaped("Reshape", "shape")),
@@ -269,7 +275,7 @@ RULES: Mapping[str, Callable[..., Step]] = {
     **TRANSFORMS,
     **dict.fromkeys(("abs", "absolute", "__abs__"), of_parts("Modulus", "Abs")),
     **dict.fromkeys(("conj", "conj_physical"), of_parts("Conj", "Identity")),
-    "real": of_parts("Real", "Identity"),
+    "real": of_parts("Real", "Identity"), "one_hot": one_hot,
     "index_put": index_put, "index_put_": index_put, "repeat_interleave": repeat_interleave,
     "repeat": shaped("Tile", "repeats"), "permute": shaped("Permute", "dims"), "__getitem__": get_item,
     "__setitem__": set_item, "select": select, "narrow": narrow, "max": extreme("Maximum", "Max", "Amax"),

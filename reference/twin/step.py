@@ -33,9 +33,11 @@ class LostTensorError(UnknownCallError):
 
 
 def plain_value(value: Any) -> Any:
-    """torch.Size, lists and dtypes as an option has them."""
+    """torch.Size, lists, dtypes and tensors of one number as an option has them."""
     if isinstance(value, (tuple, list)):
         return tuple(map(plain_value, value))
+    if isinstance(value, torch.Tensor) and value.ndim == 0:
+        return value.item()
     return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
 
 
@@ -74,7 +76,10 @@ def make(name: str, **options: Any) -> Layer:
     """A layer by its class's name; UnknownCallError where there is none yet."""
     if name not in registry():
         raise UnknownCallError(f"nn.{name} has no class here")
-    return registry()[name](**{n: plain_value(v) for n, v in options.items()})
+    try:
+        return registry()[name](**{n: plain_value(v) for n, v in options.items()})
+    except (TypeError, ValueError) as e:  # an option that the class has not, or not so
+        raise UnknownCallError(str(e)) from e
 
 
 def held(**params: Any) -> dict[str, Any]:
