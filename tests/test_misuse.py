@@ -186,12 +186,20 @@ MISUSES = {
         r"inputs\['x'\] has the length 'D-9', which is below 1 for all sizes",
     ),
     "an argument too many": (
-        lambda: linear(lambda dy, c, lr: linear_back(dy, c)),
-        r"too many values.*backward\(dy, c, lr\) was called as .*lr is none of these.*lambda dy, c: backward\(dy, c, ",
+        lambda: linear(lambda dy, c, reg: linear_back(dy, c)),
+        r"too many values.*backward\(dy, c, reg\) was called as .*reg is none of these.*lambda dy, c: backward\(dy, ",
     ),
     "two arguments too many": (
-        lambda: linear(lambda dy, c, lr, beta: linear_back(dy, c)),
-        r"backward\(dy, c, lr, beta\) was called as .*lr and beta are none of these: say",
+        lambda: linear(lambda dy, c, reg, beta: linear_back(dy, c)),
+        r"backward\(dy, c, reg, beta\) was called as .*reg and beta are none of these: say",
+    ),
+    "a learning rate beside the cache, where an input could stand": (
+        lambda: check(backward=lambda dy, cache, lr: 2 * dy * cache),
+        r"backward\(dy, cache, lr\) is not understood.*lr is none of these.*lambda dy, cache: backward\(dy, cache, lr=",
+    ),
+    "a learning rate without a cache": (
+        lambda: check(backward=lambda lr, dy, y: 2 * dy * y),
+        r"backward\(lr, dy, y\) is not understood.*lr is none of these.*lambda dy, y: backward\(…, dy, y\)",
     ),
     "forward and backward exchanged": (
         lambda: linear(lambda x, w: (x @ w.T, (x, w)), linear_back),

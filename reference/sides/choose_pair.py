@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from .forms import CACHE, OF_INPUT, UPSTREAM, CallForm, forms, taken
+from .forms import CACHE, OF_INPUT, RATE, UPSTREAM, CallForm, forms, taken
 from .given import GivenCode
 from .gradients import leaves_of, plain
 from .pair import Pair, tensors_of
@@ -99,13 +99,15 @@ def _taken(given: GivenCode) -> str:
 
 def _surplus(takes: list[str], unknown: list[str]) -> str:
     """How to hand on what is neither dy, the cache nor an input."""
-    if not unknown or not any(map(CACHE.match, takes)):
+    surplus = unknown if any(map(CACHE.match, takes)) else [p for p in unknown if RATE.match(p)]
+    if not surplus:
         return ""
-    kept = ", ".join(p for p in takes if p not in unknown)
-    given = ", ".join(p if p not in unknown else f"{p}=…" for p in takes)
-    one, value = ("is", "its value") if len(unknown) == 1 else ("are", "their values")
-    call = f"lambda {kept}: backward({given})"
-    return f"; {' and '.join(unknown)} {one} none of these: say {value}, {call}"
+    kept = [p for p in takes if p not in surplus]
+    behind = takes.index(kept[-1]) if kept else -1
+    given = (p if p in kept else f"{p}=…" if i > behind else "…" for i, p in enumerate(takes))
+    one, value = ("is", "its value") if len(surplus) == 1 else ("are", "their values")
+    call = f"lambda {', '.join(kept)}: backward({', '.join(given)})"
+    return f"; {' and '.join(surplus)} {one} none of these: say {value}, {call}"
 
 
 def _unread(given: GivenCode) -> str:
