@@ -224,7 +224,7 @@ MISUSES = {
     ),
     "inputs in a dict for an object": (
         lambda: check(Tanh(), None, torch.tanh, {"p": {"W": ("D",)}, "x": ("N", "D")}),
-        r"inputs\['p'\] is a dict with arrays \(W\).*lambda W, x: forward\(\{'W': W\}, x\).*as Net\(\{\}\)",
+        r"inputs\['p'\] is a dict with arrays \(W\).*inputs=\{'W': …, 'x': …\}.*set=lambda obj.*as Net\(\{\}\)",
     ),
     "integers alone": (
         lambda: linear(linear_back, inputs={"x": np.ones((2, 3), int), "w": np.ones((4, 3), int)}),

@@ -89,7 +89,7 @@ def bring(
     order = tuple(inputs) if order is None else order
     names = tuple(n for given in order for n in places.leaves(given) if n in specs)
     if places.places and not isinstance(forward, types.FunctionType | partial | types.MethodType):
-        raise refused(inputs, "forward", order)
+        raise refused(inputs)
     declared = tuple(n for n in names if getattr(specs[n], "constant", False))
     given = GivenCode(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates, places)
     pool = constants((forward, backward, against), options)

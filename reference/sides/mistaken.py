@@ -42,8 +42,8 @@ def module_of_other_inputs(module: nn.Module, inputs: Any) -> None:
     takes, must = [p.name for p in found if p.kind in POSITIONAL], required(module.forward) or []
     if not len(must) <= len(names) <= len(takes):
         raise ValueError(
-            f"against={module!r:.60} takes {', '.join(must or takes)}, and `inputs` has {len(names)} "
-            f"({', '.join(names)}). {OWN_PARAMETERS}"
+            f"against is a {type(module).__name__}, which takes {', '.join(must or takes)}, and `inputs` has "
+            f"{len(names)} ({', '.join(names)}). {OWN_PARAMETERS}"
         )
 
 
@@ -92,8 +92,8 @@ def without_backward(forward: Any, backward: Any) -> None:
     """A ValueError for a class or an object with a forward alone, or for a module whose backward is autograd's."""
     if isinstance(forward, nn.Module) and all(type(m).__module__.startswith("torch.") for m in forward.modules()):
         raise ValueError(
-            f"forward is the torch.nn module {forward!r:.60}, whose backward is autograd's: a module is checked by "
-            f"{OF_A_MODULE}"
+            f"forward is the torch.nn module {type(forward).__name__}, whose backward is autograd's: a module is "
+            f"checked by {OF_A_MODULE}"
         )
     of = forward if isinstance(forward, type) else type(forward)
     if issubclass(of, (nn.Module, torch.autograd.Function)) or methods(forward) is not None:

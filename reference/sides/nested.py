@@ -123,29 +123,16 @@ def _taken_apart(place: Any, found: Any, each: Arrays) -> bool:
     return all(_taken_apart(p, g, each) for p, g in zip(inside, parts) if g is not None and [*_leaves(p)])
 
 
-def refused(inputs: Mapping[str, Any], name: str, order: Sequence[str]) -> ValueError:
+def refused(inputs: Mapping[str, Any]) -> ValueError:
     """What to say of inputs in dicts and lists to an object, which is given each array by its name."""
-    apart, _ = nested(inputs)
+    apart, specs = nested(inputs)
     n = next(n for n in apart.places if not isinstance(apart.places[n], Leaf))
     what = "dict" if isinstance(inputs[n], dict) else "list"
-    words = ", ".join(_words(apart.places[o]) for o in order)
     return ValueError(
-        f"inputs[{n!r}] is a {what} with arrays ({', '.join(apart.leaves(n))}): give each as an input of its own, and "
-        f"put them together, lambda {', '.join(x for o in order for x in apart.leaves(o))}: {name}({words}); an object "
-        f"that keeps them in obj.params is given without them, as Net({{}})"
+        f"inputs[{n!r}] is a {what} with arrays ({', '.join(apart.leaves(n))}), which functions take; an object or a "
+        f"class is given each by its name, inputs={{{', '.join(f'{k!r}: …' for k in specs)}}}, and says where it keeps "
+        f"it, set=lambda obj, name, array: …; one that keeps them in obj.params is made without them, as Net({{}})"
     )
-
-
-def _words(place: Any) -> str:
-    """The code that puts arrays together."""
-    if isinstance(place, Leaf):
-        return place.name
-    if isinstance(place, dict):
-        return "{" + ", ".join(f"{k!r}: {_words(part)}" for k, part in place.items()) + "}"
-    if isinstance(place, (list, tuple)):
-        words = ", ".join(map(_words, place))
-        return f"[{words}]" if isinstance(place, list) else f"({words},)"
-    return repr(place)
 
 
 __all__ = ["Leaf", "Nested", "nested", "refused"]

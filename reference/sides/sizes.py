@@ -1,5 +1,6 @@
 """Which sizes are possible: lengths of 0 or more, and what somebody's `where` says of them."""
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,10 +52,10 @@ def _asked(where: Where, names: list[str]) -> Where:
     """`where` of sizes by name, called with all of them or with those that it names."""
     own = required(where)
     by_name = own and {*own} <= {*names}
-    if own is not None and len(own) != 1 and not by_name:
+    if not by_name and not _takes_one(where):
         raise ValueError(
-            f"where takes ({', '.join(own)}); it is given the sizes by name, as {RIGHT}, or those that it names, as "
-            f"where=lambda {names[0]}: …: they are {', '.join(names)}"
+            f"where takes ({', '.join(own or ())}); it is given the sizes by name, as {RIGHT}, or those that it names, "
+            f"as where=lambda D: D % 2 == 0: the sizes are {', '.join(names) or 'all given as numbers'}"
         )
 
     def asked(sizes: Mapping[str, int]) -> Any:
@@ -69,3 +70,13 @@ def _asked(where: Where, names: list[str]) -> Where:
             ) from e
 
     return asked
+
+
+def _takes_one(where: Where) -> bool:
+    try:
+        inspect.signature(where).bind({})
+    except TypeError:
+        return False
+    except ValueError:  # it does not say what it takes
+        return True
+    return True
