@@ -18,6 +18,7 @@ from reference import (
     check_function,
     check_gradients,
     check_layer,
+    check_model,
     check_pointwise,
 )
 
@@ -313,6 +314,9 @@ def test_an_argument_that_is_none_shows_the_right_call():
         check_function(square, back, against=torch.square)
     with pytest.raises(TypeError, match="takes forward and backward by their place, and all else by name; it got 3"):
         check_function(square, back, torch.square, inputs=ND)
+    with pytest.raises(TypeError, match=r"check_model lacks model: call it as check_model\(model, x\)"):
+        check_model()
+    assert check_model(torch.nn.Linear(3, 2), torch.ones(4, 3))
 
 
 def test_a_constant_has_no_row():
