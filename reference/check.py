@@ -95,13 +95,14 @@ def check_function(
               left out: forward(x, …) gives (loss, gradients) at once, or (y, back), where back(dy) gives them
     inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
               Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
-              what is not differentiated; a hypothesis strategy; numbers, strings, flags, dicts are handed on. By name,
-              where the names are those of forward, else in this order
+              what is not differentiated; a hypothesis strategy; dicts and lists of these, as {"params": {"W": …}} or
+              {"Ws": […]}, with gradients put together alike; numbers, strings, flags are handed on. By name, where the
+              names are those of forward, else in this order
     against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
               your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too
     get, set  for objects: where a gradient is, where a parameter goes: get(obj, name), set(obj, name, array)
     options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
-    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0
+    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0, or of those that it names, lambda N, D: N > D
     accumulates  gradients are meant to be added up from call to call, as torch's are
     dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
               float64, or that of the arrays in `inputs`

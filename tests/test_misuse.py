@@ -204,7 +204,11 @@ MISUSES = {
     ),
     "forward and backward exchanged": (
         lambda: linear(lambda x, w: (x @ w.T, (x, w)), linear_back),
-        r"they are exchanged. The forward goes first, check_function\(",
+        r"they are exchanged. The forward goes first, check_function\(forward, backward",
+    ),
+    "exchanged, with the inputs for a cache": (
+        lambda: linear(lambda x, w: x @ w.T, lambda dy, x, w: (dy @ w, dy.T @ x)),
+        r"forward takes \(dy, x, w\), and backward takes \(x, w\): they are exchanged",
     ),
     "a gradient that is several arrays": (
         lambda: linear(lambda dy, c: (dy @ c[1], (dy, c))),

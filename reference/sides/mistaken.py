@@ -77,14 +77,16 @@ def class_only(forward: Any) -> None:
 def exchanged(forward: Any, backward: Any, names: Sequence[str]) -> None:
     """A ValueError where the first function takes (dy, cache), and the second what are the inputs."""
     first, second = ([] if f is None else required(f) or [] for f in (forward, backward))
-    if len(first) < 2 or not second or {*first} & {*names} or UPSTREAM.match(second[0]):
+    if len(first) < 2 or not second or first[0] in names or UPSTREAM.match(second[0]):
         return
-    of_backward = UPSTREAM.match(first[0]) and all(map(CACHE.match, first[1:]))
-    if of_backward and (len(second) == len(names) or {*second} <= {*names}):
-        f, b = (getattr(x, "__name__", "…") for x in (forward, backward))
+    of_backward = UPSTREAM.match(first[0]) and all(CACHE.match(p) or p in names for p in first[1:])
+    of_forward = len(second) == len(names) and not any(map(CACHE.match, second))
+    if of_backward and (of_forward or {*second} <= {*names}):
+        f, b = (getattr(x, "__name__", "<lambda>") for x in (forward, backward))
+        right = "forward, backward" if "<lambda>" in (f, b) else f"{b}, {f}"
         raise ValueError(
-            f"forward is {f}({', '.join(first)}), and backward is {b}({', '.join(second)}): they are exchanged. The "
-            f"forward goes first, check_function({b}, {f}, …)".replace("<lambda>", "lambda ")
+            f"forward takes ({', '.join(first)}), and backward takes ({', '.join(second)}): they are exchanged. The "
+            f"forward goes first, check_function({right}, …)"
         )
 
 
