@@ -2,6 +2,7 @@
 an input of its own here; forward and backward are given them as they were put together, and give gradients so."""
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,11 +52,12 @@ class Nested:
 
 
 def nested(inputs: Mapping[str, Any]) -> tuple[Nested, dict[str, Any]]:
-    """The inputs' places, and what each array in them is to be, by name: W of {"W": …}, W0 and W1 of Ws: […]."""
+    """The inputs' places, and what each array in them is to be, by name: W of {"W": …}, W0 and W1 of Ws: […];
+    with all that it is in, where two would be called so."""
     if not any(map(_holds_arrays, inputs.values())):
         return Nested(), dict(inputs)
     specs: dict[str, Any] = {}
-    taken = {n for n, spec in inputs.items() if not _holds_arrays(spec)}
+    short = Counter(_name(path) for n, spec in inputs.items() for path in _paths(spec, (n,)))
 
     def placed(spec: Any, path: tuple[Any, ...]) -> Any:
         if _holds_arrays(spec):
@@ -64,19 +66,29 @@ def nested(inputs: Mapping[str, Any]) -> tuple[Nested, dict[str, Any]]:
             return inside if isinstance(spec, dict) else type(spec)(inside.values())
         if len(path) > 1 and not (is_array(spec) or (is_shape(spec) and isinstance(path[-1], int))):
             return spec  # an option, as a stride of (2, 2)
-        name = path[0] if len(path) == 1 else _name(path, {*specs, *taken})
+        name = path[0] if len(path) == 1 else _name(path) if short[_name(path)] == 1 else "_".join(map(str, path))
         specs[name] = spec
         return Leaf(name)
 
     return Nested({n: placed(spec, (n,)) for n, spec in inputs.items()}), specs
 
 
-def _name(path: tuple[Any, ...], taken: set[str]) -> str:
-    """W for params["W"], W0 for Ws[0]; with all that it is in, where that is the name of another."""
-    *_, above, last = path
-    single = above[:-1] if isinstance(above, str) and len(above) > 1 and above.endswith("s") else above
-    short = last if isinstance(last, str) else f"{single}{last}" if isinstance(above, str) else None
-    return short if short is not None and short not in taken else "_".join(map(str, path))
+def _paths(spec: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    if _holds_arrays(spec):
+        for k, part in spec.items() if isinstance(spec, dict) else enumerate(spec):
+            yield from _paths(part, (*path, k))
+    else:
+        yield path
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """x itself, W for params["W"], W0 for Ws[0]: what it may be called where no other is called so."""
+    if len(path) == 1 or isinstance(path[-1], str):
+        return path[-1]
+    above = path[-2]
+    if not isinstance(above, str):
+        return "_".join(map(str, path))
+    return f"{above[:-1] if len(above) > 1 and above.endswith('s') else above}{path[-1]}"
 
 
 def _holds_arrays(spec: Any) -> bool:

@@ -110,6 +110,21 @@ def torch_network(layers, x):
     return x
 
 
+def two_dicts(first, second, x):
+    h = x @ first["W"]
+    return h @ second["W"], (first, second, x, h)
+
+
+def two_dicts_back(dy, cache):
+    first, second, x, h = cache
+    dh = dy @ second["W"].T
+    return {"W": x.T @ dh}, {"W": h.T @ dy}, dh @ first["W"].T
+
+
+def torch_two_dicts(first, second, x):
+    return x @ first["W"] @ second["W"]
+
+
 def mean_of_squares(params, x):
     h, cache = dense(params, x)
     grads, dx = dense_back(2 * h / h.size, cache)
@@ -132,6 +147,9 @@ PEOPLE = [
           against=lambda Ws, x: torch_deep(x, Ws), inputs=LISTED),
     wrong("a list of weights in reverse", deep, deep_backwards, against=torch_deep, inputs=LISTED, side="backward"),
     right("pairs of weights in a list", network, network_back, against=torch_network, inputs=PAIRS),
+    right("two dicts with the same keys", two_dicts, two_dicts_back, against=torch_two_dicts,
+          inputs={"first": {"W": ("D", "H")}, "second": {"W": ("H", "K")}, "x": ("N", "D")},
+          says="dfirst_W.*\n.*dsecond_W"),
     right("a list put together", lambda x, W0, W1: deep(x, [W0, W1]), deep_back,
           against=lambda x, W0, W1: torch_deep(x, [W0, W1]), inputs=FLAT),
     error("a list put together, weights first", lambda x, W0, W1: deep(x, [W0, W1]), weights_first,
