@@ -42,7 +42,7 @@ from .sides.hand import Hand
 from .sides.module import given_module, twin_of
 from .sides.raised import for_users
 from .sides.side import Side
-from .sides.yours import OfLayer, Pointwise
+from .sides.yours import OfLayer
 from .twin import modules
 from .twin.conventions import as_in
 
@@ -97,13 +97,14 @@ def check_function(
               left out: forward(x, …) gives (loss, gradients) at once, or (y, back), where back(dy) gives them
     inputs    name -> shape, with sizes by name (("N", "2*D")) or as numbers; or an array; Indices(("N",), below="C");
               Positive(("N",)), Between, Probabilities, Sorted, OneHot, Orthogonal, SPD, Complex; Constant(("N",)) for
-              what is not differentiated; a hypothesis strategy; numbers, strings, flags, dicts are handed on. By name,
-              where the names are those of forward, else in this order
+              what is not differentiated; a hypothesis strategy; dicts and lists of these, as {"params": {"W": …}} or
+              {"Ws": […]}, with gradients put together alike; numbers, strings, flags are handed on. By name, where the
+              names are those of forward, else in this order
     against   the function intended: torch code of the same inputs, or a torch.nn module. Left out: the differences of
               your own forward decide. If it returns (y, {"z": z}), what your cache and gradients call z is compared too
     get, set  for objects: where a gradient is, where a parameter goes: get(obj, name), set(obj, name, array)
     options   numbers that your function depends on, as {"p": 0.3}: a wrong factor may be one of them
-    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0
+    where     which sizes are possible: where=lambda s: s["D"] % 2 == 0, or of those that it names, lambda N, D: N > D
     accumulates  gradients are meant to be added up from call to call, as torch's are
     dtype     the precision that it is made for and judged in: "float64", "float32", "float16", "bfloat16"; left out:
               float64, or that of the arrays in `inputs`
@@ -118,7 +119,7 @@ def check_function(
     usable(torch, "check_function(…, torch=…)")
     title = title or getattr(forward, "__name__", type(forward).__name__)
     job = bring(
-        forward, backward, inputs, _truth(against), get=get, put=set, options=options, where=where,
+        forward, backward, inputs, _truth(against, inputs), get=get, put=set, options=options, where=where,
         accumulates=accumulates, seed=seed, dtype=dtype, device=device,
     )  # fmt: skip
     return _of(title, job, torch)
@@ -132,20 +133,21 @@ def _of(title: str, job: Brought, torch: str) -> Report:
 
 
 def _with_notes(report: Report, job: Brought) -> Report:
-    """With what was found before anything was compared."""
-    report = replace(report, notes=(*report.notes, *job.notes))
+    """With what was found before anything was compared, and without the gradients of constants: there are none."""
+    tensors = tuple(t for t in report.tensors if not (t.is_gradient and t.of.path in job.constants))
+    report = replace(report, tensors=tensors, notes=(*report.notes, *job.notes))
     if not job.differs:
         return report
     side = "forward" if report.verdict in ("identical", "rounding") else "both"
     return replace(report, verdict="wrong", wrong_side=side, culprit="y", notes=(job.differs, *report.notes))
 
 
-def _truth(against: Any) -> Callable | None:
+def _truth(against: Any, inputs: Any) -> Callable | None:
     """The function intended as torch code of positional tensors."""
     if isinstance(against, type) and issubclass(against, nn.Module):
         against = mistaken.module_of(against)
     if isinstance(against, nn.Module):
-        module = against
+        mistaken.module_of_other_inputs(module := against, inputs)
 
         def called(*x: Any) -> Any:
             real = next((t.dtype for t in x if t.is_floating_point()), torch.float64)
@@ -164,8 +166,8 @@ def check_pointwise(
 
     >>> check_pointwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2, against=torch.tanh)
     """
-    truth, title = _truth(against), title or getattr(f, "__name__", "f")
-    return _of(title, bring_pointwise(Pointwise(f, df), truth, shape, (f, df, against), seed, dtype), EAGER)
+    truth, title = _truth(against, {"x": shape}), title or getattr(f, "__name__", "f")
+    return _of(title, bring_pointwise(f, df, truth, shape, against, seed, dtype), EAGER)
 
 
 @for_users

@@ -1,5 +1,6 @@
 """Bad input gets a sentence: what was given, what is taken, the right call, and the user's own line where it raised."""
 
+import math
 import re
 import traceback
 
@@ -17,6 +18,7 @@ from reference import (
     check_function,
     check_gradients,
     check_layer,
+    check_model,
     check_pointwise,
 )
 
@@ -48,6 +50,22 @@ def numbers(gradients, at=None, loss=lambda W: (W**2).sum()):
 
 def in_float64(W):
     return torch.ones(3, 3).double() @ W
+
+
+def linear(backward, forward=lambda x, w: (x @ w.T, (x, w)), against=torch.nn.functional.linear, **more):
+    """x wᵀ, whose sizes all differ, with backward(dy, cache)."""
+    inputs = {"inputs": {"x": ("N", "D"), "w": ("M", "D")}} | more
+    return check_function(forward, backward, against=against, **inputs)
+
+
+def linear_back(dy, cache):
+    x, w = cache
+    return dy @ w, dy.T @ x
+
+
+class NoBackward:
+    def forward(self, x):
+        return x
 
 
 def affine(backward):
@@ -105,6 +123,11 @@ CLASHES = {
         lambda: check_function(Affine, against=torch.matmul, inputs=XW),
         r"dy.mm\(W\) does not fit together: dy has the shape \(3, 2\) = \(N, M\)",
     ),
+    "the cache, and not what other readings of the call make of it": (
+        lambda: linear(lambda dy, c: (dy @ c[1].T, dy.T @ c[0])),
+        r"dy @ c\[1\].T does not fit together: dy has the shape \(3, 2\) = \(N, M\) and c\[1\].T has the shape "
+        r"\(5, 2\) = \(D, M\).*so its gradient must, too$",
+    ),
     "the function intended": (
         lambda: check(against=lambda x: x @ x),
         r"`against` raised RuntimeError: x @ x does not fit",
@@ -151,6 +174,76 @@ MISUSES = {
     "a matrix of one axis": (lambda: check(inputs={"x": SPD(("N",))}), "matrices have two at least"),
     "where is a string": (lambda: check(where="D % 2"), "takes a function, as where=lambda s"),
     "where of no size": (lambda: check(where=lambda s: s["K"] > 1), "where asks for the size 'K'; the sizes are N, D"),
+    "where of other names": (
+        lambda: linear(linear_back, where=lambda a, b: True),
+        r"where takes \(a, b\).*lambda s: s",
+    ),
+    "where that raises": (
+        lambda: linear(linear_back, where=lambda s: 1 // 0),
+        r"your where raised ZeroDivisionError.*line \d+.*on N = 3, D = 5, M = 2",
+    ),
+    "a length that is none": (
+        lambda: check(inputs={"x": ("N", "D-9")}),
+        r"inputs\['x'\] has the length 'D-9', which is below 1 for all sizes",
+    ),
+    "an argument too many": (
+        lambda: linear(lambda dy, c, reg: linear_back(dy, c)),
+        r"too many values.*backward\(dy, c, reg\) was called as .*reg is none of these.*lambda dy, c: backward\(dy, ",
+    ),
+    "two arguments too many": (
+        lambda: linear(lambda dy, c, reg, beta: linear_back(dy, c)),
+        r"backward\(dy, c, reg, beta\) was called as .*reg and beta are none of these: say",
+    ),
+    "a learning rate beside the cache, where an input could stand": (
+        lambda: check(backward=lambda dy, cache, lr: 2 * dy * cache),
+        r"backward\(dy, cache, lr\) is not understood.*lr is none of these.*lambda dy, cache: backward\(dy, cache, lr=",
+    ),
+    "a learning rate without a cache": (
+        lambda: check(backward=lambda lr, dy, y: 2 * dy * y),
+        r"backward\(lr, dy, y\) is not understood.*lr is none of these.*lambda dy, y: backward\(…, dy, y\)",
+    ),
+    "forward and backward exchanged": (
+        lambda: linear(lambda x, w: (x @ w.T, (x, w)), linear_back),
+        r"they are exchanged. The forward goes first, check_function\(forward, backward",
+    ),
+    "exchanged, with the inputs for a cache": (
+        lambda: linear(lambda x, w: x @ w.T, lambda dy, x, w: (dy @ w, dy.T @ x)),
+        r"forward takes \(dy, x, w\), and backward takes \(x, w\): they are exchanged",
+    ),
+    "a gradient that is several arrays": (
+        lambda: linear(lambda dy, c: (dy @ c[1], (dy, c))),
+        r"arrays of the shapes \(3, 5\), \(3, 2\), \(3, 5\), \(2, 5\), in a tuple.*\(dx \(3, 5\), dw \(2, 5\)\)",
+    ),
+    "a seed below 0": (lambda: check(seed=-1), "seed is -1; it takes a whole number, 0 or more"),
+    "a class without a backward": (
+        lambda: check(NoBackward, None, lambda x: x),
+        r"NoBackward has forward\(x\) and no backward: it takes a method backward\(dy\)",
+    ),
+    "a module as a forward": (
+        lambda: check(torch.nn.Linear(3, 2), None),
+        r"the torch.nn module Linear.*check_model\(nn",
+    ),
+    "a module of fewer inputs": (
+        lambda: linear(linear_back, against=torch.nn.Linear(5, 2)),
+        r"takes input, and `inputs` has 2 \(x, w\).*against=torch.nn.functional.linear",
+    ),
+    "inputs in a dict for an object": (
+        lambda: check(Tanh(), None, torch.tanh, {"p": {"W": ("D",)}, "x": ("N", "D")}),
+        r"inputs\['p'\] is a dict with arrays \(W\).*inputs=\{'W': …, 'x': …\}.*set=lambda obj.*as Net\(\{\}\)",
+    ),
+    "integers alone": (
+        lambda: linear(linear_back, inputs={"x": np.ones((2, 3), int), "w": np.ones((4, 3), int)}),
+        r"x, w are of integers, which have no gradient.*x.astype\(float\)",
+    ),
+    "a slope of dy": (
+        lambda: check_pointwise(np.tanh, lambda dy, x: dy, against=torch.tanh),
+        r"df takes \(dy, x\); check_pointwise takes functions of x alone.*check_function\(f, backward",
+    ),
+    "a slope that is a number": (lambda: check_pointwise(np.tanh, 1.0), "df is 1.0; it takes a function of x"),
+    "a loss in NumPy": (
+        lambda: numbers({"W": np.ones(3)}, loss=lambda W: np.sum(W, axis=0)),
+        r"your loss raised TypeError.*It is NumPy code, and torch code is wanted",
+    ),
     "options in a list": (lambda: check(options=[1]), "takes numbers by name"),
     "a slope that raises": (lambda: check_pointwise(np.tanh, lambda x: 1 / "x", against=torch.tanh), r"line \d+"),
     "against is a class of arguments": (
@@ -216,6 +309,38 @@ def test_a_misuse_gets_a_sentence(name):
     call, told = MISUSES[name]
     with pytest.raises(ValueError, match=f"(?s){told}"):
         call()
+
+
+def test_an_argument_that_is_none_shows_the_right_call():
+    with pytest.raises(TypeError, match=r"has no argument agains, but against. Call it as check_function\(forward, b"):
+        check_function(square, back, agains=torch.square, inputs=ND)
+    with pytest.raises(TypeError, match=r"check_function lacks inputs: call it as .*inputs=\{"):
+        check_function(square, back, against=torch.square)
+    with pytest.raises(TypeError, match="takes forward and backward by their place, and all else by name; it got 3"):
+        check_function(square, back, torch.square, inputs=ND)
+    with pytest.raises(TypeError, match=r"check_model lacks model: call it as check_model\(model, x\)"):
+        check_model()
+    assert check_model(torch.nn.Linear(3, 2), torch.ones(4, 3))
+
+
+def test_a_constant_has_no_row():
+    inputs = {"x": Constant(("N", "D")), "w": ("M", "D")}
+    for back in (linear_back, lambda dy, c: (None, dy.T @ c[0])):
+        report = linear(back, inputs=inputs)
+        assert report
+        assert [t.name for t in report.tensors] == ["y", "dw"]
+
+
+def test_where_may_name_the_sizes():
+    assert linear(linear_back, where=lambda N, M: N > M).trials > 5
+
+
+def test_functions_of_one_number_are_called_entry_by_entry():
+    report = check_pointwise(math.tanh, lambda x: 1 - math.tanh(x) ** 2, against=torch.tanh)
+    assert report
+    assert "f and df take one number at a time" in str(report)
+    assert not check_pointwise(math.tanh, lambda x: 1 - math.tanh(x), against=torch.tanh)
+    assert check_pointwise(lambda x: x if x > 0 else 0.0, lambda x: 1.0 if x > 0 else 0.0, against=torch.relu)
 
 
 @pytest.mark.parametrize("name", CLASHES)

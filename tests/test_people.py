@@ -18,7 +18,9 @@ from people import (
     mistakes_further,
     mistakes_inside,
     mistakes_of_shape,
+    nested,
     objects,
+    objects_in_torch,
     pairs,
     shapes,
     sizes,
@@ -29,7 +31,10 @@ from people import (
 from reference import check_function
 
 ROOT = Path(__file__).parents[1]
-MODULES = alone, far, pairs, objects, functions, shapes, trials, sizes, strangers, courses, frameworks, mistakes_further
+MODULES = (
+    alone, far, pairs, nested, objects, objects_in_torch, functions, shapes, trials, sizes, strangers, courses,
+    frameworks, mistakes_further,
+)  # fmt: skip
 OF_MISTAKES = mistakes, mistakes_further, mistakes_inside, mistakes_of_shape
 MISTAKES = [person for module in OF_MISTAKES for person in module.MISTAKES]
 PEOPLE = [person for module in MODULES for person in module.PEOPLE]

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..draw.plans import BEYOND, EXTRA, OF_SIZE, PAST
 from ..draw.trial import Trial
-from .chosen import copies, upstream
 from .gradients import as_arrays, as_tensor, is_real
 from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
 from .subject import Subject
+from .tried import copies, upstream
 
 Truth = Callable[..., Any]
 NUMBERS = "between 0 and 1|in the range|positive|negative|domain"  # what is said of numbers that are not taken
@@ -55,8 +55,8 @@ def only_equal(accepted: Sequence[Trial], refused: Sequence[Trial]) -> tuple[str
 def only_where(a: str, b: str, refused: Sequence[RefusedError]) -> ValueError:
     """What to say where all that differ in two sizes were refused."""
     told = "give both the same name in `inputs`"
-    if all(e.who == "backward" for e in refused):
-        told = f"forward runs on others, so its gradient must, too; if none are meant, {told}"
+    if all(e.who == "backward" for e in refused):  # one name for both would hide a transpose that is missing
+        told = "forward runs on others, so its gradient must, too"
     error = ValueError(f"{refused[0]}\nIt runs only where {a} = {b}: {told}")
     error.__cause__ = refused[0].error
     return error
@@ -172,7 +172,9 @@ def none_accepted(refused: Sequence[Exception], trials: list[list[Trial]]) -> Ex
             f'inputs={{{name!r}: Positive(("N", "D"))}}, Between(0, 1, …), Probabilities(…), or give an array'
         )
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in trial.arrays.items())
-    error = ValueError(f"{first}\non inputs {shapes}{'' if len(trials) == 1 else _cure(first)}")
+    error = ValueError(
+        f"{first}\non inputs {shapes}{f'. {first.hint}' if first.hint else '' if len(trials) == 1 else _cure(first)}"
+    )
     error.__cause__ = first.error
     return error
 

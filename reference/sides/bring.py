@@ -2,7 +2,7 @@
 
 import copy
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from manualbp.base import describe, tree_map
+from manualbp.base import describe
 
 from ..compare.bound import distance, largest
-from ..compare.tensor import near
 from ..draw.plans import EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
 from ..draw.specs import SPD, Spec
 from ..draw.trial import Trial
-from . import devices
+from . import devices, mistaken
 from .accepted import (
     DOMAINS,
     accept,
@@ -32,26 +31,32 @@ from .accepted import (
 )  # fmt: skip
 from .arguments import calling, order_of, taken_by
 from .around import Beside, OfComplex, Symmetric, WithConstants, pairs, truth_of_complex
-from .chance import Anew, Seeded, drawing_alike, draws, draws_apart, generators, keeps_generator
-from .chosen import GivenCode, chosen, copies
+from .chance import Anew, Seeded, drawing_alike, draws, draws_apart, generators, keeps_generator, same_twice
+from .chosen import chosen
 from .devices import CPU
-from .formats import UNIT, checked
+from .entrywise import pointwise
+from .formats import checked
+from .given import GivenCode
 from .gradients import as_tensor, plain
 from .inputs import constants, is_strategy, numbers_in, sorted_out
+from .nested import Nested, nested, refused
 from .precision import FLOAT64, NeedsAgainstError, Precision, in_another, precision_of, wide
 from .raised import NotFiniteError, RefusedError, is_ours
 from .run import flat
+from .sizes import possible
 from .subject import Subject
 from .torch_code import function_of
+from .tried import copies
 
 Truth = Callable[..., Any]
-REORDERED = 16.0  # last places that two equal calls may be apart
+FIRST = 5  # draws on which a form is tried before it is believed
 
 
 @dataclass(frozen=True)
 class Brought:
     """Ready to be examined. notes: what was found on the way; differs: how far the forward is from the function
-    intended, in a sentence, where that is no torch code, or draws other numbers."""
+    intended, in a sentence, where that is no torch code, or draws other numbers; constants: inputs that are declared
+    to be these."""
 
     subject: Subject
     truth: Truth | None
@@ -60,6 +65,7 @@ class Brought:
     notes: tuple[str, ...] = ()
     differs: str = ""
     precision: Precision = FLOAT64
+    constants: tuple[str, ...] = ()
 
 
 def bring(
@@ -68,22 +74,26 @@ def bring(
     accumulates: bool = False, seed: int = 0, dtype: str | None = None, device: str = CPU,
 ) -> Brought:  # fmt: skip
     """against: the function intended, as code of torch or NumPy in the order of the inputs or by their names."""
-    specs, fixed = sorted_out(inputs)
+    places, apart = nested(inputs) if isinstance(inputs, Mapping) else (Nested(), inputs)
+    specs, fixed = sorted_out(apart)
     precision = precision_of(specs, checked(dtype))
     if not isinstance(options or {}, Mapping):
         raise ValueError(f"options is {describe(options)}; it takes numbers by name, as options={{'p': 0.3}}")
-    if where is not None and not callable(where):
-        raise ValueError(f"where is {describe(where)}; it takes a function, as where=lambda s: s['D'] % 2 == 0")
     if precision.low and against is None:
         raise NeedsAgainstError(precision.low)
     options = {**(options or {}), **numbers_in(fixed)}
+    mistaken.exchanged(forward, backward, tuple(inputs))
+    mistaken.without_backward(forward, backward)
+    mistaken.whole_numbers_alone(specs)
     order = order_of(function_of(forward).forward if function_of(forward) else forward, tuple(inputs))  # type: ignore
     order = tuple(inputs) if order is None else order
-    names = tuple(n for n in order if n in specs)
+    names = tuple(n for given in order for n in places.leaves(given) if n in specs)
+    if places.places and not isinstance(forward, types.FunctionType | partial | types.MethodType):
+        raise refused(inputs)
     declared = tuple(n for n in names if getattr(specs[n], "constant", False))
-    given = GivenCode(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates)
+    given = GivenCode(forward, backward, names, fixed, declared, get, put, options.get("lr"), accumulates, places)
     pool = constants((forward, backward, against), options)
-    drawn = Inputs({n: specs[n] for n in names}, where, pool)
+    drawn = Inputs({n: specs[n] for n in names}, possible(specs, where), pool)
     devices.usable(device, dtype, f"device={device!r}")
     made = partial(_Bringing, given, order, drawn, declared, against, seed, device)
     try:
@@ -96,35 +106,22 @@ def bring(
 
 
 def bring_pointwise(
-    subject: Subject, truth: Truth | None, shape: Any, functions: Sequence[Any], seed: int, dtype: str | None = None
+    f: Any, df: Any, truth: Truth | None, shape: Any, against: Any, seed: int, dtype: str | None = None
 ) -> Brought:
-    """Trials that f, df and the function intended take, and what was found on the way."""
+    """Trials that f, df and the function intended take, and what was found on the way. against: as it was given."""
     specs, _ = sorted_out({"x": shape})
     precision = precision_of(specs, checked(dtype))
     if truth is not None and not callable(truth):
         raise ValueError(f"against is to be a function of torch, a module or a class of these; it is {truth!r}")
     if precision.low and truth is None:
         raise NeedsAgainstError(precision.low)
-    inputs = Inputs(specs, constants=constants(functions, {}))
-    given = GivenCode(functions[0], functions[1], ("x",), {})
+    found, said = pointwise(f, df)
+    inputs = Inputs(specs, possible(specs, None), constants((f, df, against), {}))
+    given = GivenCode(f, df, ("x",), {})
     bringing = _Bringing(given, ("x",), inputs, (), truth, seed, precision=precision)
-    subject = precision.around(subject)
+    subject = precision.around(found)
     trials, notes = bringing.accepted(subject, truth, bringing.trials())
-    return Brought(subject, truth, trials, {}, notes, precision=precision)
-
-
-def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
-    """The loss, one number. A ValueError says who raised, or what was given instead."""
-    try:
-        value = loss(given)
-    except Exception as e:
-        raise ValueError(str(RefusedError("loss", e))) from e
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
-        raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
-    if value.is_complex():
-        raise ValueError("loss gives a complex number, and a real one is wanted: take .real, or .abs() of it")
-    return value
+    return Brought(subject, truth, trials, {}, (*said, *notes), precision=precision)
 
 
 @dataclass
@@ -166,7 +163,7 @@ class _Bringing:
         if (self.precision.low and of_complex) or (truth is None and not wide(subject, accepted[0])):
             raise NeedsAgainstError(self.precision.dtype or "float32")
         told = tuple(dict.fromkeys((*notes, *said)))
-        return Brought(subject, truth, accepted, options, told, differs, self.precision)
+        return Brought(subject, truth, accepted, options, told, differs, self.precision, self.declared)
 
     @staticmethod
     def _complex_outputs(subject: Subject, trial: Trial) -> bool:
@@ -197,7 +194,7 @@ class _Bringing:
         of_arrays = calling(self.against, taken_by(self.against, self.order, self.given.fixed), "against")
 
         def call(arrays: Mapping[str, Any]) -> Any:
-            return of_arrays({**copy.deepcopy(self.given.fixed), **arrays})
+            return of_arrays(self.given.nested.together({**copy.deepcopy(self.given.fixed), **arrays}))
 
         def truth(*tensors: torch.Tensor) -> Any:
             each = zip(self.given.names, tensors)
@@ -219,25 +216,28 @@ class _Bringing:
     def _first(self, trials: list[list[Trial]], truth: Truth | None) -> tuple[Subject, tuple[str, ...]]:
         """The subject, in the form that its first run shows, and the inputs that the truth does not differentiate."""
         refused: list[Exception] = []
+        draws = [each[0] for each in trials[:FIRST]]
         for trial in (t for each in trials for t in each):
             try:
                 outputs, left_out = (None, ()) if truth is None else _of_truth(truth, trial)
                 given = replace(self.given, constant=(*self.declared, *left_out))
-                return self._in_form(given, trial, outputs), left_out
+                return self._in_form(given, trial, outputs, draws), left_out
             except RefusedError as e:
                 refused.append(e.on(trial.sizes))
                 if isinstance(e.error, (NameError, SyntaxError, ImportError)):
                     break
         raise none_accepted(refused, trials)
 
-    def _in_form(self, given: GivenCode, trial: Trial, outputs: int) -> Subject:
+    def _in_form(self, given: GivenCode, trial: Trial, outputs: int | None, draws: list[Trial]) -> Subject:
         """The subject as it takes arrays of float64, whatever it takes itself."""
+        arrays, *others = (self._as_given(t) for t in (trial, *draws))
+        subject = chosen(given, arrays, outputs, self.order, others)
+        return self.precision.around(subject if self.device == CPU else devices.SubjectOnDevice(subject, self.device))
+
+    def _as_given(self, trial: Trial) -> dict[str, Any]:
+        """The arrays of a trial as somebody's code is given them."""
         arrays = self.precision.given(trial)
-        if self.device == CPU:
-            return self.precision.around(chosen(given, arrays, outputs, self.order))
-        tensors = {n: devices.moved(a, self.device) for n, a in arrays.items()}
-        subject = chosen(given, tensors, outputs, self.order)
-        return self.precision.around(devices.SubjectOnDevice(subject, self.device))
+        return arrays if self.device == CPU else {n: devices.moved(a, self.device) for n, a in arrays.items()}
 
     def _repeated(
         self, subject: Subject, truth: Truth | None, trial: Trial
@@ -248,13 +248,13 @@ class _Bringing:
         around = [given, self.given.backward, *(vars(given).values() if isinstance(given, type) else ())]
         own = generators(*(getattr(f, "__func__", f) for f in around))
         drawn = not trial.large and draws(subject, trial, own)
-        if trial.large or (not drawn and _same_twice(subject, trial)):
+        if trial.large or (not drawn and same_twice(subject, trial)):
             return subject, truth, (), ""
-        if not drawn and _same_twice(anew := Anew(subject), trial) and not keeps_generator(subject, trial):
+        if not drawn and same_twice(anew := Anew(subject), trial) and not keeps_generator(subject, trial):
             said = "forward keeps something from call to call (two equal calls differ): every run began as it was given"
             return anew, truth, (said,), ""
         seeded = Seeded(subject, own)
-        if not _same_twice(seeded, trial):
+        if not same_twice(seeded, trial):
             raise ValueError(
                 "two equal calls of forward differ. If it draws random numbers, give it a generator that begins anew "
                 "in every call, as check_function(lambda x: forward(x, rng=np.random.default_rng(0)), …), or pass what "
@@ -380,25 +380,4 @@ def _leaf(a: Any) -> torch.Tensor:
     return t.requires_grad_() if t.is_complex() else t
 
 
-def _same_twice(subject: Subject, trial: Trial) -> bool:
-    used = subject.fresh()
-    try:
-        with np.errstate(all="ignore"):
-            once, again, new = (
-                flat(tree_map(np.array, s.forward(copies(trial.arrays))[0])) for s in (used, used, subject.fresh())
-            )
-    except Exception:
-        return True
-    return all(_but_for_rounding(a, b, subject.format) for o in (again, new) for a, b in zip(once, o))
-
-
-def _but_for_rounding(a: Any, b: Any, format: str | None) -> bool:
-    """The same numbers, or sums of the same in another order, as atomic additions make them."""
-    a, b = np.asarray(a), np.asarray(b)
-    if a.dtype.kind not in "fc" or a.shape != b.shape:
-        return np.array_equal(a, b)
-    unit = UNIT[format] if format else float(np.finfo(a.dtype).eps)
-    return near(a, b, REORDERED * unit * max(1.0, largest(b)))
-
-
-__all__ = ["Brought", "as_number", "bring", "bring_pointwise"]
+__all__ = ["Brought", "bring", "bring_pointwise"]

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from manualbp.base import tree_map
+
 from ..compare.bound import distance, largest
+from ..compare.tensor import near
 from ..draw.trial import Trial
 from .accepted import without_values
 from .around import pairs
+from .formats import UNIT
 from .gradients import array, as_tensor, plain
 from .inputs import filled
 from .run import flat
@@ -20,6 +24,7 @@ from .subject import Around, Subject
 Truth = Callable[..., Any]
 Held = Sequence[tuple[np.random.Generator, Mapping[str, Any]]]
 DRAWS = 1600
+REORDERED = 16.0  # last places that two equal calls may be apart
 SIGMA = 7.0  # standard errors that two means may be apart: by chance once in 10¹²
 SPREAD = (28.3 / DRAWS) ** 0.5  # that two distributions may be apart (Kolmogorov and Smirnov): as seldom
 NEAR = 1e-6  # relative: two functions that drew the same numbers, in whatever precision
@@ -196,3 +201,25 @@ def _values(y: Any) -> list[np.ndarray]:
     """The real outputs; complex ones as pairs."""
     each = [pairs(array(a)) for a in flat(plain(y)) if a is not None]
     return [a.astype(float) for a in each if a.dtype.kind == "f"]
+
+
+def same_twice(subject: Subject, trial: Trial) -> bool:
+    """Do equal calls give equal outputs?"""
+    used = subject.fresh()
+    try:
+        with np.errstate(all="ignore"):
+            once, again, new = (
+                flat(tree_map(np.array, s.forward(_inputs(trial))[0])) for s in (used, used, subject.fresh())
+            )
+    except Exception:
+        return True
+    return all(_but_for_rounding(a, b, subject.format) for o in (again, new) for a, b in zip(once, o))
+
+
+def _but_for_rounding(a: Any, b: Any, format: str | None) -> bool:
+    """The same numbers, or sums of the same in another order, as atomic additions make them."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype.kind not in "fc" or a.shape != b.shape:
+        return np.array_equal(a, b)
+    unit = UNIT[format] if format else float(np.finfo(a.dtype).eps)
+    return near(a, b, REORDERED * unit * max(1.0, largest(b)))

@@ -1,56 +1,37 @@
 """Which of the ways in somebody's functions are, found by running them once."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from manualbp.base import Tree, tree_map
-
 from .arguments import calling, parameters
-from .forms import CallForm, forms, taken
-from .gradients import is_listed, is_real, leaves_of, numeric, plain
+from .choose_pair import pair_of
+from .given import GivenCode
+from .gradients import is_listed, leaves_of
 from .objects import Object, maker, methods
-from .pair import LossAndGradient, Pair, tensors_of
-from .raised import RefusedError, as_a_try, is_ours
+from .pair import LossAndGradient, tensors_of
+from .raised import RefusedError, is_ours
 from .subject import Subject
 from .torch_code import AutogradFunction, applied, function_of, has_own_backward
-
-BUGS = (NameError, SyntaxError, ImportError, RecursionError)  # which another form does not mend
-
-
-@dataclass(frozen=True)
-class GivenCode:
-    """What somebody gave: a forward, a backward, the names of the inputs, and what goes with an object."""
-
-    forward: Any
-    backward: Callable | None
-    names: tuple[str, ...]
-    fixed: Mapping[str, Any]  # inputs that are no arrays: numbers, strings, flags, dicts
-    constant: tuple[str, ...] = ()
-    get: Callable | None = None
-    put: Callable | None = None
-    lr: float | None = None
-    accumulates: bool = False
-
-    @property
-    def every(self) -> tuple[str, ...]:
-        """All inputs, arrays or not."""
-        return (*self.names, *self.fixed)
+from .tried import BUGS, copies, ran, tried
 
 
-def chosen(given: GivenCode, arrays: Mapping[str, Any], outputs: int | None, order: Sequence[str]) -> Subject:
+def chosen(
+    given: GivenCode, arrays: Mapping[str, Any], outputs: int | None, order: Sequence[str],
+    draws: list[dict[str, Any]],
+) -> Subject:  # fmt: skip
     """The subject, after a clean run on these arrays. outputs: of the function intended, if known; order: of all
-    inputs as they were given."""
+    inputs as they were given; draws: other arrays, of the first sizes that are drawn."""
     if (function := function_of(given.forward)) is not None:
         _no_second(given, function.__name__)
         return AutogradFunction(_with(given.fixed, applied(function, order)), given.names)
     if methods(given.forward) is not None and given.backward is None:
-        return _object(given)
+        return _object(given, arrays)
     if isinstance(given.forward, nn.Module) or (
         isinstance(given.forward, type) and issubclass(given.forward, nn.Module)
     ):
@@ -59,10 +40,11 @@ def chosen(given: GivenCode, arrays: Mapping[str, Any], outputs: int | None, ord
         raise ValueError(
             f"forward is to be a function, as forward(x, w), an object or a class; it is {given.forward!r}"
         )
-    call = _listed(_with(given.fixed, calling(given.forward, order, "forward")))
+    together = calling(given.forward, order, "forward")
+    call = _listed(_with(given.fixed, lambda arrays: together(given.nested.together(arrays))))
     if given.backward is None:
-        return _one_function(given, call, arrays, outputs)
-    return _pair(given, call, arrays, outputs)
+        return _one_function(given, call, arrays, outputs, draws)
+    return pair_of(given, call, arrays, outputs, draws)
 
 
 def _no_second(given: GivenCode, name: str) -> None:
@@ -85,11 +67,29 @@ def _listed(call: Callable) -> Callable[[Mapping[str, Any]], Any]:
     return called
 
 
-def _object(given: GivenCode) -> Object:
+def _object(given: GivenCode, arrays: Mapping[str, Any]) -> Object:
+    """An object of arrays; of tensors, if it runs on these alone."""
     make, built = maker(given.forward, given.every)
     built = tuple(n for n in built if n not in given.fixed)
     more = given.get, given.put, built, given.lr, given.accumulates, given.constant
-    return Object(_with(given.fixed, make), given.names, *more)
+
+    def tried_on(tensors: bool) -> tuple[Object | None, Exception | None]:
+        try:
+            found = Object(_with(given.fixed, make), given.names, *more, tensors)
+        except Exception as e:
+            return None, e
+        refused = ran(found.fresh(), arrays)
+        return found, refused if isinstance(refused, Exception) else None
+
+    of_arrays, error = tried_on(False)
+    of_tensors, second = (None, error) if error is None or isinstance(error, BUGS) else tried_on(True)
+    if of_tensors is not None and second is None:
+        return of_tensors
+    if of_arrays is None:
+        raise error or second
+    if "ensor" in str(error) and second is not None:  # it takes tensors, and refuses these
+        raise RefusedError("forward", second)
+    return of_arrays
 
 
 def _module(given: GivenCode, arrays: Mapping[str, Any], order: Sequence[str]) -> Subject:
@@ -139,18 +139,21 @@ def _differentiated(
 def _no_backward(name: str) -> str:
     return (
         f"a backward is missing: {name} gives outputs alone. Give both, check_function(forward, backward, …); or one "
-        f"function that returns loss, gradients; or a torch.autograd.Function, check_function(MyFunction, …)"
+        f"function that returns loss, gradients; or a torch.autograd.Function, check_function(MyFunction, …). A "
+        f"torch model whose backward is autograd's is checked by check_model(model, x)"
     )
 
 
-def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
+def _one_function(
+    given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None, draws: list[dict[str, Any]]
+) -> Subject:
     """A loss with its gradients, an output with its backward, or torch code around a torch.autograd.Function."""
     name = getattr(given.forward, "__name__", type(given.forward).__name__)
-    found, error = _tried(call, arrays)
+    found, error = tried(call, arrays)
     tensors = error is not None or any(isinstance(a, torch.Tensor) for a in leaves_of(found))
     if tensors:
         real = {n: t.requires_grad_() if t.is_floating_point() else t for n, t in tensors_of(copies(arrays)).items()}
-        found, second = _tried(call, real, copied=False)
+        found, second = tried(call, real, copied=False)
         if second is not None:
             raise RefusedError("forward", second if "ensor" in str(error) else error or second)
         if has_own_backward(found):
@@ -158,11 +161,13 @@ def _one_function(given: GivenCode, call: Callable, arrays: Mapping[str, Any], o
     if not (isinstance(found, tuple) and len(found) > 1):
         return _differentiated(given, call, arrays, name, not tensors)
     if callable(back := found[-1]) and parameters(back) != []:
-        return _pair(replace(given, backward=_pulled_back), call, arrays, outputs)
-    subject = LossAndGradient(_with_gradients(call) if callable(back) else call, given.names, given.constant, tensors)
-    ran = _ran(subject, arrays)
-    if isinstance(ran, Exception):
-        raise ran if is_ours(ran) else RefusedError("backward", ran)
+        return pair_of(replace(given, backward=_pulled_back), call, arrays, outputs, draws)
+    subject = LossAndGradient(
+        _with_gradients(call) if callable(back) else call, given.names, given.constant, tensors, given.nested
+    )
+    refused = ran(subject, arrays)
+    if isinstance(refused, Exception):
+        raise refused if is_ours(refused) else RefusedError("backward", refused)
     return subject
 
 
@@ -180,108 +185,3 @@ def _pulled_back(dy: Any, cache: Callable) -> Any:
     """The backward of a forward that returns it, made for these inputs: y, back."""
     takes = len(parameters(cache) or [dy])
     return cache(*dy) if isinstance(dy, tuple) and takes == len(dy) > 1 else cache(dy)
-
-
-def _pair(given: GivenCode, call: Callable, arrays: Mapping[str, Any], outputs: int | None) -> Subject:
-    """A forward and a backward in the first form in which they run and give gradients of the inputs' shapes."""
-    assert given.backward is not None
-    if not callable(given.backward):
-        raise ValueError(f"backward is to be a function, as backward(dy, cache); it is {given.backward!r}")
-    errors: list[RefusedError] = []
-    ran: list[Subject] = []
-    for tensors in (False, True):
-        found, error = _tried(call, tensors_of(copies(arrays)) if tensors else arrays, copied=not tensors)
-        if error is not None:
-            errors.append(RefusedError("forward", error))
-            continue
-        if not tensors and any(isinstance(a, torch.Tensor) for a in leaves_of(found)):
-            continue
-        if found is None:
-            raise ValueError("forward returns None: it is to return its output, or its output and a cache")
-        for form in _likely(forms(found, given.backward, given.names, outputs), found, outputs):
-            subject = Pair(call, given.backward, given.names, form, tensors, given.constant)
-            fits = _ran(subject, arrays)
-            if fits is True:
-                return subject
-            if fits is False:
-                ran.append(subject)
-            elif isinstance(fits, BUGS):
-                raise RefusedError("backward", fits) from fits
-            else:
-                errors.append(RefusedError("backward", fits))
-    if ran:
-        return ran[0]
-    raise _first(errors, given)
-
-
-def _likely(every: Iterable[CallForm], found: Any, outputs: int | None) -> Iterator[CallForm]:
-    """Those with as many outputs as the function intended; all, if there are none."""
-    every = list(every)
-
-    def several(form: CallForm) -> int:
-        y = plain(form.parted(found)[0])
-        return len(y) if isinstance(y, tuple) else 1
-
-    yield from [form for form in every if outputs in (None, several(form))] or every
-
-
-def _first(errors: list[RefusedError], given: GivenCode) -> Exception:
-    """The error that says most: of the run on tensors, if arrays were refused as no tensors."""
-    if not errors:
-        return ValueError(_unread(given))
-    first = errors[0]
-    if "ensor" in str(first.error) and len(errors) > 1:
-        first = errors[1]
-    return first
-
-
-def _unread(given: GivenCode) -> str:
-    takes = ", ".join(taken(given.backward) or ["…"])
-    return (
-        f"backward({takes}) is not understood: it takes (dy, cache), where the cache is what forward returns beside "
-        f"its output; or (dy, {', '.join(given.names)}); or one of both alone"
-    )
-
-
-def _tried(call: Callable, arrays: Mapping[str, Any], copied: bool = True) -> tuple[Any, Exception | None]:
-    try:
-        with as_a_try():
-            return call(copies(arrays) if copied else arrays), None
-    except BUGS as e:
-        raise RefusedError("forward", e) from e
-    except Exception as e:
-        return None, e
-
-
-def _ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
-    """Does it give a gradient of the right shape for every real input? An exception, if it does not run."""
-    try:
-        with as_a_try():
-            y, cache = subject.forward(copies(arrays))
-            numeric(y, "forward")
-            grads = subject.backward(upstream(y), cache)
-            numeric([g for n, g in grads.items() if n in arrays], "backward")
-    except Exception as e:
-        return e
-    wanted = {n: np.shape(a) for n, a in arrays.items() if is_real(a)}
-    known = {n: grads.get(n) for n in wanted}
-    return all(g is None or np.shape(g) == wanted[n] for n, g in known.items()) and any(
-        g is not None for g in known.values()
-    )
-
-
-def upstream(y: Tree, seed: int = 0) -> Tree:
-    """A random upstream gradient of the shape of the output, and in its dtype."""
-    rng = np.random.default_rng(seed)
-
-    def of(a: Any) -> Any:
-        d, dtype = np.asarray(rng.standard_normal(np.shape(a))), np.asarray(a).dtype
-        if dtype.kind == "c":
-            return (d + 1j * rng.standard_normal(np.shape(a))).astype(dtype)
-        return d.astype(dtype) if is_real(a) else d
-
-    return tree_map(of, y)
-
-
-def copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: a.clone() if isinstance(a, torch.Tensor) else np.array(a) for n, a in arrays.items()}

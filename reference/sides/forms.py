@@ -19,6 +19,8 @@ from .gradients import like, plain
 CACHE = re.compile(
     r"^_*(cache[sd]?|ctx|context|saved|memory|mem|tape|state|residuals?|res|aux|store[d]?|kept|c)$", re.I
 )
+SURELY_CACHE = re.compile(r"^_*(cache[sd]?|ctx|context|saved)$", re.I)
+RATE = re.compile(r"^(lr|learning_rate)$", re.I)
 UPSTREAM = re.compile(
     r"^_*(d[a-zA-Z]?[a-z0-9_]*|grad.*|g|g_.*|upstream.*|up|delta.*|δ.*|∂.*|ct|cotangent.*|v|error)$", re.I
 )
@@ -70,7 +72,16 @@ def forms(found: Any, backward: Callable, names: Sequence[str], outputs: int | N
         y, cache = form.parted(found)
         several = len(plain(y)) if isinstance(plain(y), tuple) else 1
         parts = len(cache) if isinstance(cache, (tuple, list)) else 0
-        yield from (CallForm(k, roles) for roles in dict.fromkeys(readings(takes, names, several, k != 0, parts)))
+        each = dict.fromkeys(readings(takes, names, several, k != 0, parts))
+        yield from (CallForm(k, roles) for roles in each if not _contradicts(takes, names, roles, k != 0))
+
+
+def _contradicts(takes: list[str] | None, names: Sequence[str], roles: Roles, cached: bool) -> bool:
+    """Would what is called a cache be given something else, or a learning rate an array?"""
+    return any(
+        p not in names and (RATE.match(p) or (cached and role != "cache" and SURELY_CACHE.match(p)))
+        for p, role in zip(takes or (), roles)
+    )
 
 
 def taken(backward: Callable) -> list[str] | None:

@@ -11,7 +11,7 @@ from manualbp.base import Tree, describe
 from .formats import bits_of, is_bfloat16, tensor_of
 from .subject import Arrays
 
-SPELLINGS = ("{}", "d{}", "{}_grad", "grad_{}", "d_{}", "{}.grad", "grad{}", "g_{}", "d{}_", "∂{}")
+SPELLINGS = ("{}", "d{}", "{}_grad", "grad_{}", "d_{}", "{}.grad", "grad{}", "g_{}", "d{}_", "∂{}", "{}_g")
 
 
 def spelled(name: str) -> tuple[str, ...]:
@@ -33,10 +33,14 @@ def keyed(found: Mapping[str, Any], names: Sequence[str]) -> Arrays:
 
 
 def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant: Sequence[str] = ()) -> Arrays:
-    """Gradients by name, whether they came as a dict, in the order of the inputs, or as one array.
+    """Gradients by name, whether they came as a dict, in the order of the inputs, or as one array; in dicts and lists
+    inside of these, if they fit the inputs one for one.
 
     constant: inputs that are not to be differentiated; a backward may leave them out, as integers
     """
+    each = found.values() if isinstance(found, Mapping) else found if isinstance(found, (tuple, list)) else ()
+    if any(map(_holds_arrays, each)):
+        return _spread(found, names, arrays)
     if isinstance(found, Mapping):
         return _known(keyed(found, names), names, arrays)
     if (fields := getattr(found, "_fields", None)) and {*keyed(dict.fromkeys(fields), names)} <= {*names}:
@@ -46,10 +50,53 @@ def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant:
     for order in (names, real, tuple(n for n in real if n not in constant)):
         if len(each) == len(order):
             return dict(zip(order, each))
-    raise ValueError(
-        f"backward gives {len(each)} gradient{'s' * (len(each) != 1)}; the inputs are {', '.join(names)}: one for each "
+    raise ValueError(_of_other_number(len(each), names, names[-1]))
+
+
+def _of_other_number(given: int, names: Sequence[str], one: str) -> str:
+    return (
+        f"backward gives {given} gradient{'s' * (given != 1)}; the inputs are {', '.join(names)}: one for each "
         f"is wanted, in this order or by name as {{{', '.join(f'{n!r}: …' for n in names)}}}. For an input that has "
-        f"none return None, or declare it: inputs={{…, {names[-1]!r}: Constant(…)}}"
+        f"none return None, or declare it: inputs={{…, {one!r}: Constant(…)}}"
+    )
+
+
+def _holds_arrays(part: Any) -> bool:
+    """Is it a dict, a list or a tuple with arrays in it?"""
+    inside = isinstance(part, (Mapping, tuple, list))
+    return inside and any(isinstance(a, (np.ndarray, torch.Tensor)) for a in leaves_of(part))
+
+
+def _spread(found: Any, names: Sequence[str], arrays: Mapping[str, Any]) -> Arrays:
+    """Gradients in nested dicts, tuples and lists: by name, where a key is that of an input; the others in order, if
+    they are of the shapes of the inputs that are left."""
+    own: Arrays = {}
+    others: list[Any] = []
+
+    def gather(part: Any) -> None:
+        if isinstance(part, Mapping):
+            for k, g in keyed(part, names).items():
+                if k in names and k not in own and not _holds_arrays(g):
+                    own[k] = g
+                else:
+                    gather(g)
+        elif _holds_arrays(part):
+            for p in part:
+                gather(p)
+        else:
+            others.append(part)
+
+    gather(found)
+    left = [n for n in names if n not in own]
+    for order in (left, [n for n in left if is_real(arrays.get(n, 0.0))]):
+        each = list(zip(order, others))
+        if len(order) == len(others) and all(g is None or np.shape(g) == np.shape(arrays[n]) for n, g in each):
+            return own | dict(each)
+    shapes = ", ".join(str(tuple(np.shape(g))) for g in leaves_of(found))
+    wanted = ", ".join(f"d{n} {tuple(np.shape(arrays[n]))}" for n in names)
+    raise ValueError(
+        f"backward gives arrays of the shapes {shapes}, in a tuple, list or dict inside of another; one for each input "
+        f"is wanted, in this order or by name: ({wanted})"
     )
 
 

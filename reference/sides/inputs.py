@@ -31,13 +31,10 @@ def sorted_out(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
             specs[name] = np.array(array(spec))
         elif isinstance(spec, (np.ndarray, np.generic)) and spec.dtype.kind not in "fciub" and not is_bfloat16(spec):
             raise ValueError(f"inputs[{name!r}] is an array of {spec.dtype}: numbers are wanted")
-        elif _is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
+        elif is_shape(spec) and any(isinstance(n, int) and n < 0 for n in spec):
             raise ValueError(f"inputs[{name!r}] is the shape {spec}: lengths are 0 or more")
-        elif isinstance(spec, (np.ndarray, np.generic, Spec)) or _is_shape(spec) or is_strategy(spec):
+        elif isinstance(spec, (np.ndarray, np.generic, Spec)) or is_shape(spec) or is_strategy(spec):
             specs[name] = spec
-        elif isinstance(spec, dict) and (inside := [n for n, a in spec.items() if _is_array(a)]):
-            each, put = ", ".join(map(str, inside)), ", ".join(f"{n}={n}" for n in inside)
-            raise ValueError(_IN_A_DICT.format(name, each, put))
         elif spec is None or isinstance(spec, (bool, int, float, str, dict, types.FunctionType, torch.dtype)):
             fixed[name] = spec
         else:
@@ -62,20 +59,14 @@ def numbers_in(fixed: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-_IN_A_DICT = (
-    "inputs[{0!r}] is a dict with arrays ({1}): give each as an input of its own, and put them together, "
-    "lambda x, {1}: forward(x, dict({2})); an object that keeps them in obj.params is given without them, as Net({{}})"
-)
-
-
-def _is_array(a: Any) -> bool:
+def is_array(a: Any) -> bool:
     """Is it an array, or the shape of one by names? A tuple of ints is an option, as a stride."""
     if isinstance(a, dict):
-        return any(map(_is_array, a.values()))
-    return isinstance(a, (np.ndarray, torch.Tensor, Spec)) or (_is_shape(a) and any(isinstance(n, str) for n in a))
+        return any(map(is_array, a.values()))
+    return isinstance(a, (np.ndarray, torch.Tensor, Spec)) or (is_shape(a) and any(isinstance(n, str) for n in a))
 
 
-def _is_shape(spec: Any) -> bool:
+def is_shape(spec: Any) -> bool:
     return isinstance(spec, tuple) and all(isinstance(n, (int, str)) for n in spec)
 
 

@@ -12,9 +12,9 @@ from manualbp.base import Array, describe
 from ..draw.trial import cast
 from .arguments import calling
 from .around import as_pairs, pairs, truth_of_complex
-from .bring import as_number
 from .formats import tensor_of, widened
 from .gradients import array, keyed, spelled
+from .raised import RefusedError, as_a_try
 from .subject import Arrays
 
 RIGHT = 'check_gradients({"W": dW}, loss=lambda W: …, at={"W": W})'
@@ -126,3 +126,29 @@ def of_tensors(loss: Callable, at: Arrays, dtype: str) -> Callable:
             ) from e
 
     return called
+
+
+def as_number(loss: Callable, given: Mapping[str, Any]) -> Any:
+    """The loss, one number. A ValueError says who raised, or what was given instead."""
+    try:
+        value = loss(given)
+    except Exception as e:
+        raise ValueError(f"{RefusedError('loss', e)}{_of_numpy(loss, given)}") from e
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else describe(value)
+        raise ValueError(f"loss gives {what}, and one number is wanted: a sum or a mean, as torch code")
+    if value.is_complex():
+        raise ValueError("loss gives a complex number, and a real one is wanted: take .real, or .abs() of it")
+    return value
+
+
+def _of_numpy(loss: Callable, given: Mapping[str, Any]) -> str:
+    """What to say of a loss that takes arrays, and no tensors."""
+    try:
+        with as_a_try():
+            value = loss({n: array(t) for n, t in given.items()})
+    except Exception:
+        return ""
+    if isinstance(value, torch.Tensor):
+        return ""
+    return ". It is NumPy code, and torch code is wanted, which autograd can differentiate: torch.sum(…) for np.sum(…)"

@@ -26,7 +26,7 @@ def methods(obj: Any) -> tuple[str, str] | None:
 
 
 class Object(Subject):
-    """Two methods of an object.
+    """Two methods of an object. tensors: they, and what makes it, are of torch's tensors, as a module's are.
 
     A parameter W is looked for in obj.params["W"] (or at its place in the list obj.params), then obj.W; its gradient
     in what backward returns, in obj.grads["W"], obj.dW, obj.W_grad, obj.grad_W, obj.W.grad. Two functions say so where
@@ -39,13 +39,15 @@ class Object(Subject):
     def __init__(
         self, make: Callable[[Mapping[str, Any]], Any], names: tuple[str, ...], get: Callable | None = None,
         put: Callable | None = None, built: Sequence[str] = (), lr: float | None = None, accumulates: bool = False,
-        constant: Sequence[str] = (),
+        constant: Sequence[str] = (), tensors: bool = False,
     ) -> None:  # fmt: skip
         self.make, self.names, self.get, self.put, self.built, self.lr = make, names, get, put, built, lr
-        self.constant = constant
+        self.constant, self.tensors = constant, tensors
         self.accumulates, self.obj, self.remade = accumulates, None, bool(built)
-        obj = make({n: np.ones((1, 1)) for n in built}) if built else make({})
-        self.of_torch, (self.f, self.b) = isinstance(obj, torch.nn.Module), methods(obj) or ("forward", "backward")
+        ones = {n: np.ones((1, 1)) for n in built}
+        obj = make(tensors_of(ones) if tensors else ones)
+        self.of_torch = tensors or isinstance(obj, torch.nn.Module)
+        self.f, self.b = methods(obj) or ("forward", "backward")
         self.of_call = self._of_call(getattr(obj, self.f))
         takes = taken(getattr(obj, self.b))
         self.takes = ["dy"] if takes is None else takes
@@ -53,7 +55,8 @@ class Object(Subject):
         self.own = self.kept = tuple(n for n in names if n not in self.of_call)
 
     def fresh(self):
-        return Object(self.make, self.names, self.get, self.put, self.built, self.lr, self.accumulates, self.constant)
+        more = self.built, self.lr, self.accumulates, self.constant, self.tensors
+        return Object(self.make, self.names, self.get, self.put, *more)
 
     def _of_call(self, forward: Callable) -> tuple[str, ...]:
         """The inputs that forward takes; the others are parameters."""
@@ -64,9 +67,9 @@ class Object(Subject):
         return left[: max(len(own), 1)]
 
     def forward(self, arrays):
-        if self.obj is None or (self.built and not self.goes_on):
-            self.obj = self.make(arrays)
         given = tensors_of(arrays) if self.of_torch else arrays
+        if self.obj is None or (self.built and not self.goes_on):
+            self.obj = self.make(given if self.tensors else arrays)
         for i, name in enumerate(self.own):
             if self.put is not None:
                 self.put(self.obj, name, given[name])
@@ -134,7 +137,7 @@ def set_parameter(obj: Any, name: str, value: Any, index: int | None = None) -> 
         obj.params = type(params)(value if i == index else p for i, p in enumerate(params))
         grads = getattr(obj, "grads", None)
         if isinstance(grads, list) and index < len(grads) and np.shape(grads[index]) != np.shape(value):
-            grads[index] = np.zeros_like(value)
+            grads[index] = 0 * value
         if not hasattr(obj, name):
             return
     held: Any = getattr(obj, name, None)
@@ -178,10 +181,11 @@ def gradient_on(obj: Any, name: str, index: int | None, missing: Any) -> Any:
 
 def nowhere(obj: Any, name: str) -> str:
     """That no gradient was found, and the places looked at."""
-    places = ", ".join("." + p for p in spelled(name)[1:6])
+    places = ", ".join("." + p for p in spelled(name)[1:5])
     return (
         f"no gradient of {name!r} was found on {type(obj).__name__}: looked at what backward returns, "
-        f".grads[{name!r}], {places}, .{name}.grad. Say where it is: get=lambda obj, name: obj.my_gradients[name]"
+        f".grads[{name!r}], {places}, .{name}_g, .{name}.grad. Say where it is: "
+        f"get=lambda obj, name: obj.my_gradients[name]"
     )
 
 

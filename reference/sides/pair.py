@@ -6,11 +6,12 @@ from typing import Any
 import torch
 
 from .forms import CallForm
-from .gradients import arrays_of, named, plain, shared, upstream_of
+from .gradients import arrays_of, plain, shared, upstream_of
+from .nested import Nested
 from .subject import Subject
 
 Call = Callable[[Mapping[str, Any]], Any]
-USUAL = CallForm(1, ("dy", "cache"))
+USUAL, FLAT = CallForm(1, ("dy", "cache")), Nested()
 
 
 class Pair(Subject):
@@ -18,9 +19,9 @@ class Pair(Subject):
 
     def __init__(
         self, forward: Call, backward: Callable, names: tuple[str, ...], form: CallForm = USUAL,
-        tensors: bool = False, constant: Sequence[str] = (),
+        tensors: bool = False, constant: Sequence[str] = (), nested: Nested = FLAT,
     ) -> None:  # fmt: skip
-        self.f, self.b, self.names, self.form = forward, backward, names, form
+        self.f, self.b, self.names, self.form, self.nested = forward, backward, names, form, nested
         self.of_torch, self.constant, self.no_upstream = tensors, constant, not form.upstream
 
     def forward(self, arrays):
@@ -34,8 +35,9 @@ class Pair(Subject):
         if self.of_torch:
             dy = upstream_of(plain(y), dy)
         with torch.set_grad_enabled(not self.of_torch and torch.is_grad_enabled()):
-            found = self.b(*self.form.arguments(dy, y, kept, given))
-        return named(arrays_of(found) if self.of_torch else found, self.names, given, self.constant)
+            found = self.b(*self.form.arguments(dy, y, kept, self.nested.together(given)))
+        found = arrays_of(found) if self.of_torch else found
+        return self.nested.gradients(found, self.names, given, self.constant)
 
 
 class LossAndGradient(Subject):
@@ -43,8 +45,11 @@ class LossAndGradient(Subject):
 
     no_upstream = True
 
-    def __init__(self, f: Call, names: tuple[str, ...], constant: Sequence[str] = (), tensors: bool = False) -> None:
-        self.f, self.names, self.constant, self.of_torch = f, names, constant, tensors
+    def __init__(
+        self, f: Call, names: tuple[str, ...], constant: Sequence[str] = (), tensors: bool = False,
+        nested: Nested = FLAT,
+    ) -> None:  # fmt: skip
+        self.f, self.names, self.constant, self.of_torch, self.nested = f, names, constant, tensors, nested
 
     def forward(self, arrays):
         given = tensors_of(arrays) if self.of_torch else arrays
@@ -53,7 +58,8 @@ class LossAndGradient(Subject):
     def backward(self, dy, cache):
         _, *grads = arrays_of(self.f(cache))
         alone = len(grads) == 1 and (isinstance(grads[0], (tuple, list, Mapping)) or len(self.names) == 1)
-        return named(grads[0] if alone or len(grads) == 1 else tuple(grads), self.names, cache, self.constant)
+        found = grads[0] if alone or len(grads) == 1 else tuple(grads)
+        return self.nested.gradients(found, self.names, cache, self.constant)
 
 
 class Pointwise(Subject):

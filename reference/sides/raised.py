@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .calls import as_taken
 from .clash import clash
 
 HERE = Path(__file__).resolve().parents[1]
@@ -20,11 +21,12 @@ LIBRARIES = ("site-packages", "dist-packages", "<frozen", "/lib/python")
 
 
 class RefusedError(Exception):
-    """One side cannot be run on a trial. who: "forward", "backward", "loss" or "against"; sizes: those of the trial."""
+    """One side cannot be run on a trial. who: "forward", "backward", "loss" or "against"; hint: what else may be
+    said of it, after the shapes; sizes: those of the trial."""
 
-    def __init__(self, who: str, error: Exception) -> None:
+    def __init__(self, who: str, error: Exception, hint: str = "") -> None:
         super().__init__(str(error))
-        self.who, self.error = who, error
+        self.who, self.error, self.hint = who, error, hint
         self.sizes: Mapping[str, int] = {}
 
     def on(self, sizes: Mapping[str, int]) -> "RefusedError":
@@ -65,6 +67,7 @@ def for_users(check: Check) -> Check:
 
     @functools.wraps(check)
     def called(*args: Any, **kwargs: Any) -> Any:
+        as_taken(check, args, kwargs)
         try:
             with quiet():
                 return check(*args, **kwargs)

@@ -132,5 +132,8 @@ PEOPLE = [
           lambda dy, p: p * (dy - (p * dy).sum(1, keepdims=True)), against=lambda x: x.softmax(1),
           inputs={"x": ("N", "D")}, says="1000 times as large y, dx would be NaN"),
     error("arrays in a dict", lambda x, q: (x @ q["W"], (x, q)), lambda dy, c: dy @ c[1]["W"].T,
-          inputs={"x": ("N", 3), "q": {"W": np.ones((3, 2))}}, says=r"forward\(x, dict\(W=W\)\)"),
+          inputs={"x": ("N", 3), "q": {"W": np.ones((3, 2))}},
+          says=r"1 gradient; the inputs are x, W: .*'W': Constant"),
+    right("a constant in a dict", lambda x, q: (x @ q["W"], (x, q)), lambda dy, c: dy @ c[1]["W"].T,
+          inputs={"x": ("N", 3), "q": {"W": Constant(np.ones((3, 2)))}}),
 ]  # fmt: skip

@@ -29,6 +29,21 @@ class Affine:
         return dout @ self.W.T
 
 
+class Called(Affine):
+    """Parameters of the constructor, gradients in W_g and b_g; the layer is called."""
+
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def __call__(self, *args):
+        self.args = args
+        return self.forward(*args)
+
+    def backward(self, dout):
+        self.W_g, self.b_g = self.x.T @ dout, dout.sum(0)
+        return dout @ self.W.T
+
+
 class Dict:
     def __init__(self):
         self.params, self.grads = {}, {}
@@ -313,6 +328,7 @@ class TorchLayerWrong(TorchLayer):
 BN = {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}
 RNN = {"x": ("N", "D"), "h": ("N", "H"), "Wx": ("D", "H"), "Wh": ("H", "H")}
 PEOPLE = [
+    right("gradients in W_g", Called, against=torch_affine, inputs=XWB),
     right("object with attributes", Affine, against=torch_affine, inputs=XWB),
     right("object that is made", Affine(), against=torch_affine, inputs=XWB),
     right("object with dicts of dW", Dict, against=torch_affine, inputs=XWB),
