@@ -13,7 +13,7 @@ import numpy as np
 from manualbp.base import Array, Tree, tree_map
 
 from .compare.bound import largest
-from .compare.coarse import Coarse, coarse, format_of, in_short, inside
+from .compare.coarse import Coarse, coarse, format_of, in_short, inside, shorter
 from .compare.comparison import Comparison, compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
@@ -37,6 +37,7 @@ from .sides.yours import Subject
 
 Replay = Callable[[Trial], Mapping[str, Run]]
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
+AS_FLOAT32 = 'as that, as by dtype="float32"'
 PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
 
 
@@ -87,7 +88,28 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
         return _torch_wrong(title, shown, len(tried))
+    if (short := _in_float32(judged, tried)) is not None:
+        refused = (
+            f"its numbers are of float32, in which it is computed inside: so it is judged {AS_FLOAT32}",
+            *refused,
+        )
+        tried, small = short, [_in_small(judged, t) for t in short]
     return _wrong(title, judged, tried, small, broken, refused)
+
+
+def _in_float32(judged: Judged, tried: Sequence[ComparedTrial]) -> Sequence[ComparedTrial] | None:
+    """The trials in float32, of a side that computes in it inside and is wrong even so: its rounding would hide what is
+    wrong. None where nothing is, or where it is of another format."""
+    wrong = [t for each in tried for t in each.wrong if t.hand is not None and t.torch is not None]
+    inside = any(shorter([t.hand], [t.torch]) == "float32" for t in wrong)
+    if not inside or judged.low or judged.torch is None or _coarse(judged, tried, ()) is not None:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            found = [one(judged, t.trial.cast("float32")) for t in tried]
+    except Exception:  # it takes float64 alone
+        return None
+    return found if any(t.wrong and not t.trial.integers for t in found) else None
 
 
 def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
@@ -389,7 +411,7 @@ def _evidence(judged: Judged, tried: ComparedTrial, number: int, replay: Replay 
             replays = partial(_of_name, mistakes, t.of)
             name = _apart(t.of.path) if t.is_gradient else t.of.path
             told = np.asarray(t.torch), t.bound, known, *both, numbers(trial, judged.options), replays
-            found.append(Evidence(name, given, *told, not t.is_gradient, number))
+            found.append(Evidence(name, given, *told, not t.is_gradient, number, judged.low and judged.low.dtype))
     return found
 
 

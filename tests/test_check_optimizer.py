@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from people.rules import (
+    COARSE,
     MOMENTUM,
     RIGHT,
     WRONG,
@@ -12,6 +13,7 @@ from people.rules import (
     PlainDescent,
     RateAlone,
     RateAtBirth,
+    RateInside,
     adam,
     make_adadelta,
 )
@@ -42,6 +44,48 @@ def test_a_wrong_rule_is_called_wrong_by_its_name(name):
     else:  # no name is better than a false one
         assert not named, str(report)
         assert report.notes or report.contracts
+
+
+@pytest.mark.parametrize("name", COARSE)
+def test_what_only_rounds_is_coarse(name):
+    rule, against, options, said = COARSE[name]
+    report = check_optimizer(rule, against=against, **options)
+    assert report.verdict == "coarse", str(report)
+    assert not report
+    (suspect,) = report.suspects
+    assert said in suspect.text
+    assert report.digits == (2 if said == "float16" else report.digits)
+
+
+def test_of_no_rule_is_said_what_its_state_is_when_it_has_one():
+    for name in ("clipped one by one", "ASGD, a constant rate", "not averaged", "RAdam without rectification"):
+        rule, against, options, _ = WRONG[name]
+        told = " ".join(s.text for s in check_optimizer(rule, against=against, **options).suspects)
+        assert "No state" not in told
+        assert "share" not in told
+        assert "betas" not in told
+
+
+def test_generators_of_random_numbers_are_left_as_they_were():
+    def state():
+        return np.random.default_rng, np.random.get_state(legacy=False)["state"]["key"].sum()
+
+    before, drawn = state(), torch.get_rng_state()
+    assert not check_optimizer(WRONG["noise"][0], against=SGD, lr=0.1)
+    assert state() == before
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_rate_inside_is_no_mistake_and_what_could_not_be_tried_is_said():
+    report = check_optimizer(lambda params: RateInside(params), against=SGD, lr=0.2)
+    assert report
+    assert report.notes == ("its param_groups have no lr, so that neither a schedule nor groups could be tried",)
+
+
+def test_a_single_number_that_becomes_an_array_is_noted():
+    report = check_optimizer(lambda p, g, s: (np.atleast_1d(p - 0.1 * g), s), against=SGD, lr=0.1)
+    assert report
+    assert report.notes == ("it gives back parameters of another shape: () becomes (1,)",)
 
 
 def test_what_is_wrong_is_said():

@@ -102,6 +102,85 @@ def test_a_shorter_format_inside_is_coarse(inside, digits):
     assert json.loads(report.to_json())["digits"] == report.digits
 
 
+def inside_float32(f, df):
+    """A function of each entry and its slope, both computed in float32, of numbers of any format."""
+
+    class Inside(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return f(x.float()).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx, dy):
+            (x,) = ctx.saved_tensors
+            return (dy.float() * df(x.float())).to(dy.dtype)
+
+    return Inside
+
+
+def one_term(x):
+    """The slope of x · sigmoid(x) without the sigmoid's."""
+    return torch.sigmoid(x)
+
+
+def flat_end(x):
+    """The slope of x · sigmoid(x), 0 where x is small."""
+    s = torch.sigmoid(x)
+    return torch.where(x < -1.5, torch.zeros_like(x), s * (1 + x * (1 - s)))
+
+
+@pytest.mark.parametrize(("slope", "said"), [(one_term, "is missing"), (flat_end, None)])
+def test_a_mistake_beside_the_rounding_of_float32_is_the_one_that_is_shown(slope, said):
+    report = check_function(inside_float32(F.silu, slope), against=F.silu, inputs=ROWS)
+    assert report.verdict == "wrong"
+    assert report.culprit == "dx"
+    assert max(t.error for t in report.tensors) > 1e-3  # the trial shown has the mistake
+    assert not any(s.rounding for s in report.suspects), str(report)
+    assert any("computed inside" in note for note in report.notes)
+    if said:
+        assert said in report.suspects[0].text, str(report)
+
+
+def test_a_misplaced_epsilon_is_named_behind_float32():
+    class Norm(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            c = x.float() - x.float().mean(-1, keepdim=True)
+            r = 1 / (c.square().mean(-1, keepdim=True).sqrt() + 1e-5)
+            ctx.save_for_backward(c * r, r)
+            return (c * r).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx, dy):
+            h, r = ctx.saved_tensors
+            g = dy.float()
+            return (r * (g - g.mean(-1, keepdim=True) - h * (g * h).mean(-1, keepdim=True))).to(dy.dtype)
+
+    report = check_function(Norm, against=lambda x: F.layer_norm(x, x.shape[-1:]), inputs=ROWS)
+    assert report.verdict == "wrong"
+    assert report.suspects
+    assert "ε is added to σ" in report.suspects[0].text, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_format_that_is_judged_is_no_mistake(dtype):
+    def forward(x, w):
+        return (x.float() @ w.float()).sigmoid().to(x.dtype), (x, w)
+
+    def backward(dy, cache):
+        x, w = (t.float() for t in cache)
+        y = (x @ w).sigmoid()
+        dz = dy.float() * y * (1 - y) * (1 + 0.03 * (y > 0.7))
+        return (dz @ w.T).to(dy.dtype), (x.T @ dz).to(dy.dtype)
+
+    def intended(x, w):
+        return (x @ w).sigmoid()
+
+    report = check_function(forward, backward, against=intended, inputs={"x": ("N", "D"), "w": ("D", "M")}, dtype=dtype)
+    assert not any("is computed in" in s.text for s in report.suspects), str(report)
+
+
 def test_a_sum_in_another_order_is_a_shorter_formats_own():
     """A dy that is transposed in memory is summed in the order of its memory."""
     report = check_function(kernel(torch.float32), against=rms_norm, inputs=SCALED | {"x": ("N", "T", "D")})

@@ -15,6 +15,7 @@ class Evidence:
     known    every array at hand: inputs by name, "dy", "y"
     grads    the right gradients by name; given: all gradients that were given
     numbers  what a constant may equal: sizes ("N": 5), options ("p": 0.3), and what follows from them ("√d": 2.0)
+    format   the one of few bits that it is judged in, if any
     trial    the number of its trial: tensors of one share their arrays
     replays  the wrong gradients of this name that each fault of the catalogue gives on this very case, by its id
     """
@@ -30,6 +31,7 @@ class Evidence:
     replays: Callable[[], Mapping[str, Array]] = dict
     forward: bool = False
     trial: int = 0
+    format: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ decay     forgotten, of the other sign, coupled instead of decoupled, without lr
 state     not kept, shared by the parameters             options  an option of the rule that is not applied
 moments   bias corrections that are missing              float32  seven digits
 roots     left out of a divisor, or ε inside             counts   of steps, one for each array
+arrays    of one shape mixed up, all of them moved each by itself
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +25,11 @@ from ..sides.rule_truth import Truth
 from ..sides.rules import Running
 from ..sides.steps import History
 from .evidence import Suspect
+from .update_arrays import apart, go, repeated, shared, swapped
 
 SURE = 1e-2  # of the error: what a mistake that explains it may leave over
+LONG = 10**9  # steps after which no mean is biased any more
 FACTORS = (2.0, 0.5, 10.0, 0.1)
-FLOAT32 = 2.0**-23
 APART = ("lr", "weight_decay", "maximize", "foreach", "fused", "capturable", "differentiable")  # no mere options
 USUAL = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)  # means that people take
 EPSILONS = (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
@@ -36,12 +39,16 @@ Move = Callable[[Running, Flat, Mapping[str, Any]], Flat]
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is explained: the steps, and the parameters after every one, yours and right."""
+    """What is explained: the steps, and the parameters after every one, yours and right.
+
+    heeds  does yours make use of a state? None where that cannot be seen
+    """
 
     truth: Truth
     steps: Steps
     yours: History
     right: History
+    heeds: bool | None = None
 
     @property
     def error(self) -> float:
@@ -54,12 +61,13 @@ class Wrong:
         yours, right = ([after[0][n] - p for n, p in before.items()] for after in (self.yours, self.right))
         return np.concatenate([a.ravel() for a in yours]), np.concatenate([a.ravel() for a in right])
 
-    def explained(self, told: History) -> bool:
-        """Are these your numbers, at every step, and the right ones are not?"""
-        if any(not near(a[n], b[n], k) for k, (a, b) in enumerate(zip(self.yours, told)) for n in self.steps.params):
+    def explained(self, told: History, rounds: bool = False) -> bool:
+        """Are these your numbers, at every step, and the right ones are not? What rounds may do so otherwise here and
+        there, where a last bit decides."""
+        pairs = [(k, a[n], b[n]) for k, (a, b) in enumerate(zip(self.yours, told)) for n in self.steps.params]
+        if not rounds and any(not near(a, b, k) for k, a, b in pairs):
             return False
-        left = max(distance(a[n], b[n]) for a, b in zip(self.yours, told) for n in self.steps.params)
-        return left <= SURE * self.error
+        return max(distance(a, b) for _, a, b in pairs) <= SURE * self.error
 
 
 def near(a: Array, b: Array, k: int) -> bool:
@@ -70,30 +78,38 @@ def near(a: Array, b: Array, k: int) -> bool:
 
 @dataclass(frozen=True)
 class Mistake:
-    """group: of several in one group the first that explains the numbers is named."""
+    """group: of several in one group the first that explains the numbers is named. rounds: to a shorter format."""
 
     group: str
     text: str
     relation: str
     remedy: str
     made: Callable[[], History]
+    rounds: bool = False
+
+
+def mistakes(wrong: Wrong) -> Iterator[Mistake]:
+    """All that are tried, by kind."""
+    return chain.from_iterable(kind(wrong) for kind in KINDS)
 
 
 def explained(wrong: Wrong) -> Iterator[Suspect]:
     """The mistakes that give these very numbers at every step, the plainest of each group."""
     done: set[str] = set()
-    for mistake in chain.from_iterable(kind(wrong) for kind in KINDS):
+    for mistake in mistakes(wrong):
         if mistake.group in done:
             continue
         try:
             with np.errstate(all="ignore"):
-                holds = wrong.explained(mistake.made())
+                holds = wrong.explained(mistake.made(), mistake.rounds)
         except Exception:  # a mistake may end in an error
             continue
         if holds:
             done.add(mistake.group)
             evidence = "made in the right rule it gives your numbers at every step"
-            yield Suspect(None, mistake.text, mistake.relation, mistake.remedy, "", evidence, 0.95)
+            yield Suspect(
+                None, mistake.text, mistake.relation, mistake.remedy, "", evidence, 0.95, rounding=mistake.rounds
+            )
 
 
 def _along(w: Wrong, move: Move, **changed: Any) -> History:
@@ -103,13 +119,6 @@ def _along(w: Wrong, move: Move, **changed: Any) -> History:
         params = {n: np.asarray(p) for n, p in move(running, params, grads).items()}
         history.append(params)
     return history
-
-
-def go(running: Running, params: Flat, grads: Mapping[str, Any]) -> Flat:
-    """One step of the right rule from these parameters."""
-    running.write(params)
-    running.step({n: None if g is None else np.array(g) for n, g in grads.items()})
-    return running.read()
 
 
 def _changed(f: Callable[..., Array], *flats: Mapping[str, Any]) -> Flat:
@@ -132,6 +141,12 @@ def _signs(w: Wrong) -> Iterator[Mistake]:
 def _factors(w: Wrong) -> Iterator[Mistake]:
     lr, own = w.truth.options.get("lr"), w.truth.defaults.get("lr")
     yours, right = w.changes
+    momentum = w.truth.options.get("momentum")
+    if isinstance(momentum, float) and isinstance(lr, float) and momentum:
+        rate = (1 - momentum) * lr
+        text = f"Momentum is a mean of what is added, not a sum, or the learning rate is {rate:g}, not {lr:g}."
+        remedy = "m ← μm + u, without 1 − μ"
+        yield Mistake("factor", text, "yours = the rule with (1 − μ) lr", remedy, lambda: _along(w, go, lr=rate))
     if isinstance(lr, float) and isinstance(own, float) and lr != own:
         text = f"The learning rate is {own:g}, the default, not {lr:g}."
         yield Mistake("factor", text, f"yours = the rule with lr = {own:g}", "use lr", lambda: _along(w, go, lr=own))
@@ -161,7 +176,8 @@ def _with_gradient(f: float, r: Running, p: Flat, g: Any) -> Flat:
 
 
 def _coupled(w: Wrong, c: float) -> History:
-    """The rule without decay, c p added to the gradient."""
+    """The rule without decay, c p added to the gradient: after that was turned round, to maximize."""
+    c = -c if w.truth.options.get("maximize") else c
     return _along(w, lambda r, p, g: go(r, p, _changed(lambda a, b: a + c * b, g, p)), weight_decay=0.0)
 
 
@@ -210,19 +226,72 @@ def _states(w: Wrong) -> Iterator[Mistake]:
     def forgetful(r: Running, p: Flat, g: Any) -> Flat:
         return go(w.truth.begin(p), p, g)
 
-    text = "No state is kept from one step to the next: every step is a first one."
-    relation, remedy = "yours = the rule begun anew at every step", "return the new state, and use the one given"
+    relation = "yours = the rule begun anew at every step"
+    if w.heeds is False:
+        text = "No state is kept from one step to the next: every step is a first one."
+        remedy = "return the new state, and use the one given"
+    else:  # what is kept may be returned and used, and yet be the same at every step
+        text = "Every step is as a first one: what is kept makes no difference to it."
+        remedy = "look at what is to change from step to step: means, counts, rates that decay"
     yield Mistake("state", text, relation, remedy, lambda: _along(w, forgetful))
 
 
+def _arrays(w: Wrong) -> Iterator[Mistake]:
+    """What is mixed up among arrays, or not taken of all of them."""
+    text = "Every array is moved by itself, where the rule intended looks at all of them at once."
+    relation, remedy = "yours = the rule for each array alone", "take what it needs of all arrays, as their norm"
+    yield Mistake("arrays", text, relation, remedy, lambda: apart(w.truth, w.steps))
+    if w.heeds is not False:
+        text, relation = "Arrays of one shape share one state.", "yours = the rule with a state for every shape"
+        yield Mistake("arrays", text, relation, "keep a state for every array", lambda: shared(w.truth, w.steps))
+    text, relation = "Arrays of one shape are given each other's gradients.", "yours = the rule with g of the other"
+    remedy = "find the gradient of an array by its place or name"
+    yield Mistake("arrays", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, p, swapped(g))))
+    text, relation = "Arrays of one shape are given the same gradient.", "yours = the rule with g of one of them"
+    for which in (0, -1):
+        move = partial(_with_one_gradient, which)
+        yield Mistake("arrays", text, relation, remedy, partial(_along, w, move))
+
+
+def _with_one_gradient(which: int, r: Running, p: Flat, g: Any) -> Flat:
+    return go(r, p, repeated(g, which))
+
+
 def _options(w: Wrong) -> Iterator[Mistake]:
+    if type(w.truth.opt).__name__ == "RAdam":
+        made = partial(_along, w, go, betas=(w.truth.options["betas"][0], 0.5))  # with which ρ never gets to 5
+        text, relation = "The rectification is missing: it goes on as in the first steps.", "yours − p = − lr m̂"
+        yield Mistake("options", text, relation, "where ρₜ > 5: lr r m̂/(√v̂ + ε)", made)
     for name, value in w.truth.options.items():
         if name in APART or isinstance(value, str) or value is None:
             continue
         for other in _others(name, value, w.truth.defaults.get(name)):
             text, remedy = _said(name, value, other)
-            made = partial(_along, w, go, **{name: other})
+            made = partial(_alone, w, name, value, other)
             yield Mistake("options", text, f"yours = the rule with {name}={other!r}", remedy, made)
+
+
+def _alone(w: Wrong, name: str, value: Any, other: Any) -> History:
+    """The rule with another option; a ValueError where values about it give your numbers as well, so that none of them
+    need be what yours has."""
+    told = _along(w, go, **{name: other})
+    if w.explained(told) and (about := _about(value, other)) is not None:
+        try:
+            same = w.explained(_along(w, go, **{name: about}))
+        except Exception:  # no value that it may have
+            return told
+        if same:
+            raise ValueError(f"{name} may be {other} or {about}")
+    return told
+
+
+def _about(value: Any, other: Any) -> Any:
+    """A value about the other, where it is a number or has one that is changed."""
+    if isinstance(other, float) and other:
+        return 0.9 * other
+    if isinstance(other, tuple) and isinstance(value, tuple):
+        return tuple(o if o == v else 0.9 * o for o, v in zip(other, value, strict=True))
+    return None
 
 
 def _others(name: str, value: Any, default: Any) -> Iterator[Any]:
@@ -255,7 +324,7 @@ def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
         return f"{name}={value} is taken as {other}.", f"{name}={value}"
     if isinstance(value, float) and other == round(1 - value, 12):
         return f"1 − {name} stands where {name} should.", f"{name} = {value:g}"
-    return f"{name} is {other!r}, not {value!r}.", f"use {name}={value!r}"
+    return f"It moves as with {name}={other!r}, not {value!r}.", f"use {name}={value!r}"
 
 
 SQUARES: dict[str, Callable[[Any, int, Mapping[str, Array]], Array]] = {  # of which a root is taken, in the new state
@@ -308,8 +377,11 @@ def _adagrad(w: Wrong) -> History:
 
 
 def _moments(w: Wrong) -> Iterator[Mistake]:
-    """Adam with one of its corrections."""
+    """Adam with one of its corrections, Adamax without any."""
     opt = w.truth.opt
+    if type(opt).__name__ == "Adamax":
+        text, relation = "The bias correction is missing.", "yours = the rule without m̂ = m/(1 − β₁ᵗ)"
+        yield Mistake("moments", text, relation, "divide: m̂ = m/(1 − β₁ᵗ)", partial(_counted, w, lambda t: LONG))
     if opt is None or type(opt).__name__ not in ("Adam", "AdamW") or opt.amsgrad or opt.maximize:
         return
     for text, first, other, remedy in (
@@ -354,13 +426,19 @@ def _counts(w: Wrong) -> Iterator[Mistake]:
 
 
 def _one_count(w: Wrong) -> History:
+    """The rule, its count one more at every array."""
+    counts = itertools.count(1)
+    return _counted(w, lambda t: next(counts))
+
+
+def _counted(w: Wrong, count: Callable[[int], int]) -> History:
+    """The rule with another number in the place of that of the step, asked for at every array."""
     opt = w.truth.opt
     assert opt is not None
-    t, params, states, history = 0, dict(w.steps.params), {n: opt.start(p) for n, p in w.steps.params.items()}, []
-    for grads in w.steps.grads:
+    params, states, history = dict(w.steps.params), {n: opt.start(p) for n, p in w.steps.params.items()}, []
+    for t, grads in enumerate(w.steps.grads, 1):
         for n, p in params.items():
-            t += 1
-            params[n], states[n] = opt.rule(t, p, np.array(grads[n]), states[n])
+            params[n], states[n] = opt.rule(count(t), p, np.array(grads[n]), states[n])
         history.append(dict(params))
     return history
 
@@ -371,39 +449,8 @@ def _rounded(w: Wrong) -> Iterator[Mistake]:
 
     remedy = "keep the dtype of the parameters"
     text, relation = "The parameters are rounded to float32.", "yours = the rule with p in float32"
-    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, short(p), g)))
-    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))))
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, short(p), g)), True)
+    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))), True)
 
 
-KINDS = (_signs, _decays, _moments, _roots, _states, _counts, _options, _rounded, _factors)
-
-
-def in_float32(w: Wrong) -> bool:
-    """Are your parameters float32's own numbers, or the changes right to about seven digits and not to more?"""
-    p, yours, right = (
-        np.concatenate([a[n].ravel() for n in w.steps.params]) for a in (w.steps.params, w.yours[0], w.right[0])
-    )
-    if not np.isfinite(yours).all() or not all(map(partial(_to_seven_digits, w), range(len(w.yours)))):
-        return False
-    if np.array_equal(yours, yours.astype(np.float32)):
-        return True
-    off, change = np.abs(yours - right), np.abs(right - p)
-    digits = off <= 8 * FLOAT32 * change + 8 * EPS["float64"] * np.abs(right)
-    return bool(digits.all()) and float(np.ptp((yours - right)[change > 0] / change[change > 0])) > FLOAT32 / 64
-
-
-def _to_seven_digits(w: Wrong, k: int) -> bool:
-    """Are the parameters right to float32's digits after step k + 1?"""
-    yours, right, start = w.yours[k], w.right[k], w.steps.params
-    return all(distance(yours[n], right[n]) <= 64 * FLOAT32 * max(largest(start[n]), largest(right[n])) for n in start)
-
-
-def shared(truth: Truth, steps: Steps) -> History:
-    """The right rule with one state for all parameters, which are moved one after the other."""
-    first = next(iter(steps.params))
-    running, params, history = truth.begin({first: steps.params[first]}), dict(steps.params), []
-    for grads in steps.grads:
-        for n in params:
-            params[n] = go(running, {first: params[n]}, {first: grads[n]})[first]
-        history.append(dict(params))
-    return history
+KINDS = (_signs, _decays, _moments, _roots, _arrays, _states, _counts, _options, _rounded, _factors)

@@ -46,6 +46,18 @@ def draw(opt: Optimizer, seed: int, steps: int = 6, exact: bool = False) -> Step
     return Steps(params, grads, [1.0, 1.0, *_rates(rng, steps - 2)])
 
 
+def with_twins(steps: Steps, ranks: tuple[int, ...], seed: int) -> Steps:
+    """With a second array of the shape of the first of each of these ranks: state kept by shape, or gradients mixed up
+    among arrays of one shape, can be seen in no other way."""
+    rng = np.random.default_rng((seed, 2))
+    alike = [next((p for p in steps.params.values() if p.ndim == rank), None) for rank in ranks]
+    shapes = {f"{len(steps.params) + i}.twin": p.shape for i, p in enumerate(p for p in alike if p is not None)}
+    twins = _split(_values(rng, _total(shapes), False, span=0), shapes)
+    given = _values(rng, len(steps.grads) * _total(shapes), False).reshape(len(steps.grads), -1)
+    grads = [{**own, **_split(of_step, shapes)} for own, of_step in zip(steps.grads, given, strict=True)]
+    return Steps({**steps.params, **twins}, grads, steps.rates)
+
+
 def _shapes(rng: np.random.Generator, ranks: dict[str, int]) -> dict[str, tuple[int, ...]]:
     """A small shape of every rank."""
     sizes = iter(rng.integers(1, 5, sum(ranks.values())).tolist())

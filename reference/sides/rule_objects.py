@@ -11,7 +11,19 @@ import torch
 
 from ..draw.steps import Flat
 from .arguments import POSITIONAL, parameters
-from .rules import PLURAL, KeptArrays, Rule, Running, Together, candidates, contents, held, is_gradient
+from .rules import (
+    PLURAL,
+    KeptArrays,
+    Rule,
+    Running,
+    Shapes,
+    Together,
+    candidates,
+    contents,
+    held,
+    is_gradient,
+    reshaped,
+)
 
 
 class Holder:
@@ -143,6 +155,10 @@ class Transformation(KeptArrays):
                 self.take(n, self.params[n] + np.asarray(added))
 
 
+class OfObject(Together):
+    """A method that is given all arrays at once, and keeps what it likes in its object."""
+
+
 class Stateless(KeptArrays):
     """An object for each array, given the array and its gradient."""
 
@@ -221,6 +237,10 @@ class Apart(Running):
     def __init__(self, make: Callable[[], Rule], params: Flat) -> None:
         self.rules = {n: make().begin({n: p}) for n, p in params.items()}
 
+    @property
+    def reshaped(self) -> Shapes:
+        return {shape: other for rule in self.rules.values() for shape, other in reshaped(rule).items()}
+
     def step(self, grads: Mapping[str, Any], rate: float = 1.0) -> None:
         for n, rule in self.rules.items():
             if grads.get(n) is not None:
@@ -254,7 +274,7 @@ def _without_params(make: Callable[[], Any], made: Any, options: Mapping[str, An
         yield Rule(lambda params: Transformation(make(), params), form)
     if len(takes) == 1:
         if is_gradient(takes[0]) and "and" in takes[0]:
-            yield Rule(lambda params: Together(_of_pairs(make(), options), lambda: None, list, params), form)
+            yield Rule(lambda params: OfObject(_of_pairs(make(), options), lambda: None, list, params), form)
         for kind in CARRIERS:
             yield Rule(lambda params, k=kind: Carried(method_of(make(), options)[0], k, params), form)
         yield Rule(lambda params: OverLayers(make(), params), form)
@@ -275,7 +295,7 @@ def _of_pairs(made: Any, options: Mapping[str, Any]) -> Callable:
 
 
 def _together(make: Callable[[], Any], options: Mapping[str, Any], kind: type, params: Flat) -> Running:
-    return Together(_rule(make(), options), lambda: None, kind, params)
+    return OfObject(_rule(make(), options), lambda: None, kind, params)
 
 
 def method_of(

@@ -12,7 +12,7 @@ import torch
 from manualbp.base import options_of, registry
 from manualbp.optim import Optimizer
 
-from ..draw.steps import Flat, Steps, draw
+from ..draw.steps import Flat, Steps, draw, with_twins
 from ..twin.conventions import known_options
 from .arguments import parameters
 from .raised import in_words
@@ -22,6 +22,7 @@ from .steps import History, RunTorch, TorchUpdates, Updates, YourUpdates
 
 SIZE = 64.0  # of the last gradients, if there are three steps at least: a rule may clip what is large
 OWN = ("late.weight", "unused.weight", "once.weight")  # drawn parameters whose gradients are missing at times
+TWINS = (1, 2)  # ranks of which two arrays have the same shape
 RANKS = ((0, 1, 2, 3, 4), (1, 2), (2,), (1,))  # of arrays, until both sides take them
 
 
@@ -141,13 +142,14 @@ def _of_rule(against: Any, options: Mapping[str, Any]) -> Truth:
 
 
 def drawn(ranks: tuple[int, ...], count: int, seed: int) -> Steps:
-    """Parameters of these ranks and gradients for every step, of the last step large ones."""
+    """Parameters of these ranks, some of one shape, and gradients for every step, of the last step large ones."""
     found = draw(SimpleNamespace(ranks=ranks, by_rows=False, by_closure=False), seed, count)
     shown = {n: p for n, p in found.params.items() if n not in OWN}
-    grads = [{n: g[n] for n in shown} for g in found.grads]
+    of_own = [{n: g[n] for n in shown} for g in found.grads]
+    steps = with_twins(Steps(shown, of_own, [1.0] * count), TWINS, seed)
     if count > 2:
-        grads[-1] = {n: SIZE * g for n, g in grads[-1].items()}
-    return Steps(shown, grads, [1.0] * count)
+        steps.grads[-1] = {n: SIZE * g for n, g in steps.grads[-1].items()}
+    return steps
 
 
 def of_one_shape(count: int, seed: int, shape: tuple[int, ...] = (3,)) -> Steps:

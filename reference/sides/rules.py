@@ -34,6 +34,9 @@ FORMS = (
 )
 
 
+Shapes = dict[tuple[int, ...], tuple[int, ...]]
+
+
 class Running:
     """A rule on its way: `step` with the next gradients, `read` the parameters, `write` others in their place."""
 
@@ -57,10 +60,11 @@ class Rule:
 
 
 class KeptArrays(Running):
-    """Parameters that are kept here, as arrays by name."""
+    """Parameters that are kept here, as arrays by name. reshaped: shapes that became others."""
 
     def __init__(self, params: Flat) -> None:
         self.params = {n: np.array(p) for n, p in params.items()}
+        self.reshaped: Shapes = {}
 
     def read(self) -> Flat:
         return {n: np.array(p) for n, p in self.params.items()}
@@ -70,9 +74,12 @@ class KeptArrays(Running):
             self.params[n] = np.array(p)
 
     def take(self, name: str, p: Any) -> None:
-        """A new value, which must be an array of the same shape."""
+        """A new value, which is to be an array of the same shape: one of as many entries is taken, and remembered."""
         kept = self.params[name]
         p = kept if p is None else np.asarray(p.detach().numpy() if isinstance(p, torch.Tensor) else p)
+        if p.shape != kept.shape and p.size == kept.size and p.dtype.kind in "fiu":
+            self.reshaped[kept.shape] = p.shape
+            p = p.reshape(kept.shape)
         if p.shape != kept.shape or p.dtype.kind not in "fiu":
             raise ValueError(f"a parameter of shape {kept.shape} became {p.dtype} of shape {p.shape}")
         self.params[name] = p if p.dtype == kept.dtype else p.astype(kept.dtype)
@@ -108,6 +115,11 @@ class Together(KeptArrays):
         new, self.state = parted(result, self.state)
         for n, p in zip(names, contents(given if new is None else new, names), strict=True):
             self.take(n, p)
+
+
+def reshaped(running: Running) -> Shapes:
+    """Shapes of parameters that became other ones."""
+    return getattr(running, "reshaped", {})
 
 
 def held(kind: type, arrays: Mapping[str, Any]) -> Any:
@@ -257,7 +269,7 @@ def recognised(
     step: Any, options: Mapping[str, Any], params: Flat, grads: Sequence[Mapping[str, Any]], name: str
 ) -> Rule:
     """The first way of calling a rule that moves these parameters; a ValueError with what it said if there is none."""
-    told, still = None, None
+    told, still, moved = None, None, None
     for rule in candidates(step, options, name):
         try:
             with np.errstate(all="ignore"):
@@ -268,11 +280,14 @@ def recognised(
         except Exception as e:
             told = told or (rule, e)
             continue
-        if any(not np.array_equal(after[n], params[n]) for n in params):
+        if all(np.array_equal(after[n], params[n]) for n in params):
+            still = still or rule
+        elif not reshaped(running):
             return rule
-        still = still or rule
-    if still is not None:
-        return still
+        else:
+            moved = moved or rule
+    if found := moved or still:
+        return found
     assert told is not None
     rule, e = told
     hint = f". {APART}" if "broadcast" in str(e) and len(params) > 1 else ""

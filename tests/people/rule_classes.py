@@ -320,3 +320,42 @@ class Static:
     @staticmethod
     def update(param, grad):
         return param - 1e-3 * grad
+
+
+class VelocityByShape(torch.optim.Optimizer):
+    """It finds the velocity of a tensor by its shape."""
+
+    def __init__(self, params, lr, momentum):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.velocities = {}
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for w in group["params"]:
+                if w.grad is not None:
+                    v = self.velocities.setdefault(w.shape, torch.zeros_like(w))
+                    v.mul_(group["momentum"]).add_(w.grad)
+                    w.sub_(group["lr"] * v)
+
+
+class RateInside(torch.optim.Optimizer):
+    """Its learning rate is a number in the code: its groups promise none."""
+
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for w in group["params"]:
+                if w.grad is not None:
+                    w -= 0.2 * w.grad
+
+
+class NormClipped(SGD):
+    """All gradients are shortened together."""
+
+    def step(self, closure=None):
+        torch.nn.utils.clip_grad_norm_([w for group in self.param_groups for w in group["params"]], 1.0)
+        return super().step(closure)

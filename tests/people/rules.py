@@ -19,6 +19,7 @@ from .rule_classes import (
     HoldsGrad,
     Lion,
     ListSGD,
+    NormClipped,
     OneState,
     OverLayer,
     OverPairs,
@@ -28,12 +29,14 @@ from .rule_classes import (
     PlainDescent,
     RateAlone,
     RateAtBirth,
+    RateInside,
     RootMeanSquare,
     RootOfDim,
     Static,
     TensorsHeld,
     TinyFramework,
     Transformed,
+    VelocityByShape,
     WithGrads,
 )
 
@@ -240,7 +243,89 @@ def module_state(p, g, s):
     return p - 0.1 * SHARED["v"], None
 
 
+def by_size(params, grads):
+    """The gradients go through a dict by their sizes."""
+    found = {g.size: g for g in grads}
+    return [p - 0.1 * found[p.size] for p in params]
+
+
+def other_way_round(params, grads):
+    """Gradients of one shape, taken from a stack: the last in is the first out."""
+    stacks = {}
+    for g in grads:
+        stacks.setdefault(g.shape, []).append(g)
+    return [p - 0.1 * stacks[p.shape].pop() for p in params]
+
+
+def unrectified(p, g, s):
+    t, m = s or (1, np.zeros_like(p))
+    m = 0.9 * m + 0.1 * g
+    return p - 0.05 * m / (1 - 0.9**t), (t + 1, m)
+
+
+def maximizing(p, g, s):
+    return p - 0.1 * (-g - 0.2 * p), s
+
+
+def each_clipped(params, grads):
+    return [p - 0.1 * g * min(1.0, 1 / (np.linalg.norm(g) + 1e-6)) for p, g in zip(params, grads)]
+
+
+def constant_eta(p, g, s):
+    """ASGD with a rate that is kept, and never changed."""
+    eta = 0.05 if s is None else s["eta"]
+    return p - eta * (g + 1e-4 * p), {"eta": eta}
+
+
+def averaged(p, g, s, result=1):
+    """The mean of the points of plain descent, kept beside the last of them."""
+    count, point, mean = s or (0, p, p)
+    point, count = point - 0.1 * g, count + 1
+    mean = mean + (point - mean) / count
+    return (point, mean)[result], (count, point, mean)
+
+
+def noisy(p, g, s):
+    return p - 0.1 * g + 0.01 * np.random.default_rng().standard_normal(p.shape), s
+
+
+def noisy_torch(w, g):
+    return w - 0.1 * g + 0.01 * torch.randn(w.shape)
+
+
+def rms_mean(p, g, s):
+    """Momentum as a mean."""
+    v, m = s or (np.zeros_like(p), np.zeros_like(p))
+    v = 0.99 * v + 0.01 * g * g
+    m = 0.8 * m + 0.2 * g / (np.sqrt(v) + 1e-8)
+    return p - 0.05 * m, (v, m)
+
+
+def adamax_uncorrected(p, g, s):
+    m, u = s or (np.zeros_like(p), np.zeros_like(p))
+    m, u = 0.9 * m + 0.1 * g, np.maximum(0.999 * u, np.abs(g) + 1e-8)
+    return p - 0.02 * m / u, (m, u)
+
+
+def in_float16(rate, decay=0.0):
+    def step(p, g, s):
+        p, g = p.astype(np.float16), g.astype(np.float16)
+        return p - np.float16(rate) * (g + np.float16(decay) * p), s
+
+    return step
+
+
+def float32_velocity(p, g, v):
+    v = (g if v is None else 0.9 * v + g).astype(np.float32)
+    return p - 0.1 * v, v
+
+
 RIGHT = {
+    "a rate inside": (lambda ps: RateInside(ps), SGD, {"lr": 0.2}),
+    "clipped together": (NormClipped, NormClipped, {"lr": 0.1}),
+    "averaged": (averaged, averaged, {}),
+    "decay, to maximize": (lambda p, g: p - 0.1 * (0.2 * p - g), SGD,
+                           {"lr": 0.1, "weight_decay": 0.2, "maximize": True}),
     "a velocity that begins at 0": (velocity_of_0, SGD, {"lr": 0.1, "momentum": 0.9}),
     "a velocity without a first one": (velocity_given, SGD, {"lr": 0.1, "momentum": 0.9}),
     "moments that begin at 0": (moments_of_0, Adam, {"lr": 0.001}),
@@ -310,6 +395,22 @@ def clipped_by_norm(p, g):
 
 
 WRONG = {
+    "a velocity for every shape": (VelocityByShape, SGD, MOMENTUM, "one shape share one state"),
+    "gradients by size": (by_size, SGD, {"lr": 0.1}, "given the same gradient"),
+    "gradients in reverse": (other_way_round, SGD, {"lr": 0.1}, "each other's gradients"),
+    "flat": (lambda p, g: (p - 0.1 * g).ravel(), SGD, {"lr": 0.1}, "another shape"),
+    "an axis too many": (lambda p, g, s: (p[..., None] - 0.1 * g[..., None], s), SGD, {"lr": 0.1}, "another shape"),
+    "RAdam without rectification": (unrectified, torch.optim.RAdam, {"lr": 0.05}, "rectification is missing"),
+    "decay upward, to maximize": (maximizing, SGD, {"lr": 0.1, "weight_decay": 0.2, "maximize": True},
+                                  "decay has the other sign"),
+    "clipped one by one": (each_clipped, NormClipped, {"lr": 0.1}, "moved by itself"),
+    "ASGD, a constant rate": (constant_eta, torch.optim.ASGD, {"lr": 0.05}, "is kept makes no difference"),
+    "not averaged": (functools.partial(averaged, result=0), averaged, {}, "is kept makes no difference"),
+    "noise": (noisy, SGD, {"lr": 0.1}, "draws random numbers"),
+    "noise of torch": (noisy_torch, SGD, {"lr": 0.1}, "draws random numbers"),
+    "RMSprop, momentum as a mean": (rms_mean, RMSprop, {"lr": 0.05, "momentum": 0.8}, "is a mean of what is added"),
+    "Adamax uncorrected": (adamax_uncorrected, torch.optim.Adamax, {"lr": 0.02}, "bias correction is missing"),
+    "decay forgotten in float16": (in_float16(0.1), SGD, {"lr": 0.1, "weight_decay": 0.05}, "decay is forgotten"),
     "ascent": (lambda p, g, s: (p + 0.1 * g, s), SGD, {"lr": 0.1}, "other sign"),
     "adam upward": (adam(sign=-1.0), Adam, ADAM, "other sign"),
     "twice": (lambda p, g, s: (p - 0.2 * g, s), SGD, {"lr": 0.1}, "2 times"),
@@ -343,10 +444,6 @@ WRONG = {
     "init and update without memory": (Transformed(0.1, 0.0), SGD, {"lr": 0.1, "momentum": 0.9}, "No state is kept"),
     "layer by layer, a step ahead": (OverLayer(0.01, True), Adam, {"lr": 0.01}, "one more"),
     "tensors upward": (lambda w, g: w.add(g, alpha=0.3), SGD, {"lr": 0.3}, "other sign"),
-    "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
-    "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
-                           "float32"),
-    "parameters through float32": (lambda p, g: p.astype(np.float32) - 0.1 * g, SGD, {"lr": 0.1}, "rounded to float32"),
     "momentum not kept": (lambda p, g, s: (p - 0.1 * g, g), SGD, MOMENTUM, "No state is kept"),
     "adam not kept": (lambda p, g, s: (adam()(p, g, None)[0], s), Adam, ADAM, "No state is kept"),
     "no look-ahead, from 0": (velocity_of_0, SGD, MOMENTUM | {"nesterov": True}, "Nesterov"),
@@ -366,6 +463,16 @@ WRONG = {
     "nothing moves": (frozen, SGD, {"lr": 0.1}, ""),
     "a clock per array": (Counting, Adam, {"lr": 0.001}, "counted anew for every array"),
     "a rate at birth": (RateAtBirth, SGD, {"lr": 0.1}, ""),
-    "one group for all": (FirstGroupOnly, SGD, {"lr": 0.1}, ""),
+    "one group for all": (FirstGroupOnly, SGD, {"lr": 0.1}, "same options"),
     "against a rule": (lambda p, g, s: (p + 0.1 * g, s), lambda p, g, s: (p - 0.1 * g, s), {}, "other sign"),
+}  # fmt: skip
+
+
+COARSE = {
+    "float32 moments": (adam(keep=np.float32), Adam, ADAM, "float32"),
+    "float32 parameters": (lambda p, g, s: (np.float32(p) - np.float32(0.1) * np.float32(g), s), SGD, {"lr": 0.1},
+                           "float32"),
+    "parameters through float32": (lambda p, g: p.astype(np.float32) - 0.1 * g, SGD, {"lr": 0.1}, "rounded to float32"),
+    "a float32 velocity": (float32_velocity, SGD, MOMENTUM, "float32"),
+    "float16": (in_float16(0.1), SGD, {"lr": 0.1}, "float16"),
 }  # fmt: skip

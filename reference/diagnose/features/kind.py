@@ -150,9 +150,11 @@ def noise(s: Seen) -> Found:
         ("float16", 1e-6, 0.1, "F05" * rows),
     )
     for name, least, most, fault in formats:
+        if s.e.format and (s.e.format, name) != ("float16", "bfloat16"):  # what is judged in it is of it, and of longer
+            continue
         kept = np.array_equal(rounded(s.yours, name), s.yours)
         if kept and least < error < most and not _short(s, name):
-            text = "" if fault else f"It is computed in {name}, although the data are float64."
+            text = "" if fault else f"It is computed in {name}, although the data are {s.e.format or 'float64'}."
             remedy = "" if fault else f'keep the dtype of the input, or check it as what it is: dtype="{name}"'
             shown = f"relative error {error:.0e}"
             yield Finding(f"yours = right rounded to {name}", fault or None, 0.95, shown, text, remedy,
