@@ -17,7 +17,7 @@ from .compare.coarse import Coarse, coarse, format_of, in_short, inside, shorter
 from .compare.comparison import Comparison, compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
-from .compare.low import Low, compare_low
+from .compare.low import FAINT, Low, compare_low
 from .compare.tensor import Tensor
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
@@ -25,11 +25,11 @@ from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts, overflow, without_conjugates
-from .draw.plans import FAR, ZEROS
+from .draw.plans import FAR, PAST, ZEROS
 from .draw.trial import Trial, corner, numbers
 from .judge_alone import by_itself, on_kinks
 from .report.report import Report
-from .sides.formats import LOW, UNIT
+from .sides.formats import LOW, TF32, UNIT
 from .sides.raised import in_words, is_ours, line_of
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, of_role
 from .sides.side import Side
@@ -74,7 +74,7 @@ class ComparedTrial:
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
     tried, refused = _each(judged, [t for t in trials if t.kind != FAR or judged.torch is not None])
-    tried = [t for t in tried if t.trial.kind != FAR or not t.wrong or _coarse(judged, [t], ()) is None]
+    tried = [t for t in tried if t.trial.kind not in (FAR, PAST) or not t.wrong or not _few_digits(judged, t)]
     found = broken_contracts(judged.subject, [t.trial for t in tried])
     broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)
@@ -210,6 +210,14 @@ def _with_calls(
         return suspects
     inside = of_calls(judged.torch, [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)])
     return (*inside, *(s for s in suspects if s.fault)) if inside else suspects
+
+
+def _few_digits(judged: Judged, tried: ComparedTrial) -> bool:
+    """May what is off far from 0 be rounding: where a softmax is saturated, gradients cancel?"""
+    unit = FAINT * UNIT[judged.low.dtype] if judged.low else UNIT[TF32] if tried.found.dtype == "float32" else 0.0
+    top = max((largest(np.asarray(x.torch)) for x in tried.found.gradients if x.torch is not None), default=0.0)
+    small = all(x.error <= unit * top for x in tried.wrong)
+    return small or (tried.trial.kind == FAR and _coarse(judged, [tried], ()) is not None)
 
 
 def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[Suspect]) -> Coarse | None:

@@ -41,8 +41,7 @@ READS_A_VALUE |= {f"torch.{n}" for n in f"{VALUES_OF} {SIZED}".split()} | {"torc
 
 SAME = {  # gives back the numbers it is given
     "Tensor.contiguous", "Tensor.clone", "torch.clone", "Tensor.cpu", "Tensor.alias", "torch.alias", "Tensor.cuda",
-    "Tensor.resolve_conj", "torch.real", "torch.conj", "Tensor.conj", "Tensor.real",
-    "torch.positive", "Tensor.positive", "Tensor.__pos__",
+    "Tensor.resolve_conj", "torch.positive", "Tensor.positive", "Tensor.__pos__",
 }  # fmt: skip
 
 TABLES = FUNCTIONS.keys() | RULES.keys()
