@@ -13,7 +13,8 @@ from .compare.updates import Lockstep
 from .diagnose.evidence import Suspect
 from .diagnose.update_arrays import apart, shared
 from .diagnose.update_format import of_format
-from .diagnose.updates import Wrong, explained, near
+from .diagnose.update_wrong import Wrong, near
+from .diagnose.updates import explained
 from .draw.steps import Steps
 from .faults import faults
 from .judge_habits import Habit, habits, left_over

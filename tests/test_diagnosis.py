@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import manualbp as m
+from reference import check_function
 from reference.diagnose.diagnosis import diagnose
 from reference.diagnose.evidence import Evidence
 from reference.diagnose.replays import of_layer
@@ -99,3 +100,19 @@ def test_a_mistake_that_changes_nothing_is_no_evidence():
     found = of_layer(layer, 0, case.trial())
     assert len(found) > 5
     assert not any(np.array_equal(a, right[n], equal_nan=True) for run in found.values() for n, a in run.items())
+
+
+def test_a_factor_is_no_second_path():
+    def forward(x, u, v):
+        return x + 2 * (x @ u) @ v, (x, u, v)
+
+    def backward(dy, cache):
+        x, u, v = cache
+        return dy + 2 * dy @ v.T @ u.T, 2 * x.T @ (dy @ v.T), (x @ u).T @ dy
+
+    report = check_function(
+        forward, backward, against=lambda x, u, v: x + 2 * x @ u @ v,
+        inputs={"x": ("N", "D"), "u": ("D", "R"), "v": ("R", "D")},
+    )  # fmt: skip
+    assert "½ times" in report.suspects[0].text
+    assert not [s for s in report.suspects if s.fault == "F11"]

@@ -11,7 +11,8 @@ from ..compare.bound import EPS, distance, largest
 from ..sides.formats import UNIT, rounded
 from ..sides.steps import History
 from .evidence import Suspect
-from .updates import Wrong, mistakes
+from .update_wrong import Wrong
+from .updates import mistakes
 
 FLOAT32 = 2.0**-23
 SHORT = ("bfloat16", "float16", "float32")  # the shorter first

@@ -8,84 +8,25 @@ roots     left out of a divisor, or ε inside             counts   of steps, one
 arrays    of one shape mixed up, all of them moved each by itself
 """
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from manualbp.base import Array
-
-from ..compare.bound import EPS, FACTOR, distance, largest
-from ..draw.steps import Flat, Steps
-from ..sides.rule_truth import Truth
+from ..draw.steps import Flat
 from ..sides.rules import Running
 from ..sides.steps import History
 from .evidence import Suspect
 from .update_arrays import apart, go, repeated, shared, swapped
+from .update_moments import counts, moments, roots
+from .update_wrong import Mistake, Wrong, along, changed
 
-SURE = 1e-2  # of the error: what a mistake that explains it may leave over
-LONG = 10**9  # steps after which no mean is biased any more
 FACTORS = (2.0, 0.5, 10.0, 0.1)
 APART = ("lr", "weight_decay", "maximize", "foreach", "fused", "capturable", "differentiable")  # no mere options
 USUAL = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)  # means that people take
 EPSILONS = (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
-
-Move = Callable[[Running, Flat, Mapping[str, Any]], Flat]
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """What is explained: the steps, and the parameters after every one, yours and right.
-
-    heeds  does yours make use of a state? None where that cannot be seen
-    """
-
-    truth: Truth
-    steps: Steps
-    yours: History
-    right: History
-    heeds: bool | None = None
-
-    @property
-    def error(self) -> float:
-        return max(distance(a[n], b[n]) for a, b in zip(self.yours, self.right) for n in self.steps.params)
-
-    @property
-    def changes(self) -> tuple[Array, Array]:
-        """What the first step adds to the parameters, all in one: yours and right."""
-        before = self.steps.params
-        yours, right = ([after[0][n] - p for n, p in before.items()] for after in (self.yours, self.right))
-        return np.concatenate([a.ravel() for a in yours]), np.concatenate([a.ravel() for a in right])
-
-    def explained(self, told: History, rounds: bool = False) -> bool:
-        """Are these your numbers, at every step, and the right ones are not? What rounds may do so otherwise here and
-        there, where a last bit decides."""
-        pairs = [(k, a[n], b[n]) for k, (a, b) in enumerate(zip(self.yours, told)) for n in self.steps.params]
-        if not rounds and any(not near(a, b, k) for k, a, b in pairs):
-            return False
-        return max(distance(a, b) for _, a, b in pairs) <= SURE * self.error
-
-
-def near(a: Array, b: Array, k: int) -> bool:
-    """Equal within the rounding of k + 1 steps."""
-    room = FACTOR * 4 * (k + 1) * EPS["float64"] * max(largest(a), largest(b), 1.0)
-    return a.shape == b.shape and np.array_equal(np.isfinite(a), np.isfinite(b)) and distance(a, b) <= room
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """group: of several in one group the first that explains the numbers is named. rounds: to a shorter format."""
-
-    group: str
-    text: str
-    relation: str
-    remedy: str
-    made: Callable[[], History]
-    rounds: bool = False
 
 
 def mistakes(wrong: Wrong) -> Iterator[Mistake]:
@@ -112,30 +53,17 @@ def explained(wrong: Wrong) -> Iterator[Suspect]:
             )
 
 
-def _along(w: Wrong, move: Move, **changed: Any) -> History:
-    """The right rule, from the same parameters, with something else done at every step."""
-    running, params, history = w.truth.begin(w.steps.params, **changed), w.steps.params, []
-    for grads in w.steps.grads:
-        params = {n: np.asarray(p) for n, p in move(running, params, grads).items()}
-        history.append(params)
-    return history
-
-
-def _changed(f: Callable[..., Array], *flats: Mapping[str, Any]) -> Flat:
-    return {n: f(*(a[n] for a in flats)) for n in flats[0]}
-
-
 def _signs(w: Wrong) -> Iterator[Mistake]:
     def update(r: Running, p: Flat, g: Any) -> Flat:
-        return _changed(lambda a, b: 2 * a - b, p, go(r, p, g))
+        return changed(lambda a, b: 2 * a - b, p, go(r, p, g))
 
     def gradient(r: Running, p: Flat, g: Any) -> Flat:
-        return go(r, p, _changed(lambda a: -a, g))
+        return go(r, p, changed(lambda a: -a, g))
 
     told = "The update has the other sign.", "yours − p = −(right − p)", "subtract it: p ← p − lr · u"
-    yield Mistake("sign", *told, lambda: _along(w, update))
+    yield Mistake("sign", *told, lambda: along(w, update))
     told = "The gradient has the other sign.", "yours = the rule with −g", "descend: use g, not −g"
-    yield Mistake("sign", *told, lambda: _along(w, gradient))
+    yield Mistake("sign", *told, lambda: along(w, gradient))
 
 
 def _factors(w: Wrong) -> Iterator[Mistake]:
@@ -146,48 +74,48 @@ def _factors(w: Wrong) -> Iterator[Mistake]:
         rate = (1 - momentum) * lr
         text = f"Momentum is a mean of what is added, not a sum, or the learning rate is {rate:g}, not {lr:g}."
         remedy = "m ← μm + u, without 1 − μ"
-        yield Mistake("factor", text, "yours = the rule with (1 − μ) lr", remedy, lambda: _along(w, go, lr=rate))
+        yield Mistake("factor", text, "yours = the rule with (1 − μ) lr", remedy, lambda: along(w, go, lr=rate))
     if isinstance(lr, float) and isinstance(own, float) and lr != own:
         text = f"The learning rate is {own:g}, the default, not {lr:g}."
-        yield Mistake("factor", text, f"yours = the rule with lr = {own:g}", "use lr", lambda: _along(w, go, lr=own))
+        yield Mistake("factor", text, f"yours = the rule with lr = {own:g}", "use lr", lambda: along(w, go, lr=own))
     c = float(yours @ right / (right @ right)) if right.any() and np.isfinite(yours).all() else 0.0
     if c and min(abs(c - 1), abs(c + 1)) > 1e-9:
         yield from _multiplied(w, float(f"{c:.9g}"), lr)
     for f in FACTORS:
         text, relation = f"The gradient is multiplied by {f:g}.", f"yours = the rule with {f:g} · g"
-        yield Mistake("factor", text, relation, "use g as it is given", partial(_along, w, partial(_with_gradient, f)))
+        yield Mistake("factor", text, relation, "use g as it is given", partial(along, w, partial(_with_gradient, f)))
 
 
 def _multiplied(w: Wrong, c: float, lr: Any) -> Iterator[Mistake]:
     """The update, or lr, times what the first step is a multiple by."""
 
     def update(r: Running, p: Flat, g: Any) -> Flat:
-        return _changed(lambda a, b: a + c * (b - a), p, go(r, p, g))
+        return changed(lambda a, b: a + c * (b - a), p, go(r, p, g))
 
     text, relation = f"The update is {c:.9g} times the right one.", f"yours − p = {c:.9g} · (right − p)"
-    yield Mistake("factor", text, relation, "look at lr, and at factors of the update", lambda: _along(w, update))
+    yield Mistake("factor", text, relation, "look at lr, and at factors of the update", lambda: along(w, update))
     if isinstance(lr, float):
         text, relation = f"The learning rate is {c:.9g} times that given.", f"yours = the rule with {c:.9g} · lr"
-        yield Mistake("factor", text, relation, f"lr = {lr:g}", lambda: _along(w, go, lr=c * lr))
+        yield Mistake("factor", text, relation, f"lr = {lr:g}", lambda: along(w, go, lr=c * lr))
 
 
 def _with_gradient(f: float, r: Running, p: Flat, g: Any) -> Flat:
-    return go(r, p, _changed(lambda a: f * a, g))
+    return go(r, p, changed(lambda a: f * a, g))
 
 
 def _coupled(w: Wrong, c: float) -> History:
     """The rule without decay, c p added to the gradient: after that was turned round, to maximize."""
     c = -c if w.truth.options.get("maximize") else c
-    return _along(w, lambda r, p, g: go(r, p, _changed(lambda a, b: a + c * b, g, p)), weight_decay=0.0)
+    return along(w, lambda r, p, g: go(r, p, changed(lambda a, b: a + c * b, g, p)), weight_decay=0.0)
 
 
 def _decoupled(w: Wrong, c: float, after: bool = False) -> History:
     """The rule without decay, c p subtracted beside the update, of p before it or after it."""
 
     def move(r: Running, p: Flat, g: Any) -> Flat:
-        return _changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
+        return changed(lambda a, b: b - c * (b if after else a), p, go(r, p, g))
 
-    return _along(w, move, weight_decay=0.0)
+    return along(w, move, weight_decay=0.0)
 
 
 def _decays(w: Wrong) -> Iterator[Mistake]:
@@ -233,7 +161,7 @@ def _states(w: Wrong) -> Iterator[Mistake]:
     else:  # what is kept may be returned and used, and yet be the same at every step
         text = "Every step is as a first one: what is kept makes no difference to it."
         remedy = "look at what is to change from step to step: means, counts, rates that decay"
-    yield Mistake("state", text, relation, remedy, lambda: _along(w, forgetful))
+    yield Mistake("state", text, relation, remedy, lambda: along(w, forgetful))
 
 
 def _arrays(w: Wrong) -> Iterator[Mistake]:
@@ -246,11 +174,11 @@ def _arrays(w: Wrong) -> Iterator[Mistake]:
         yield Mistake("arrays", text, relation, "keep a state for every array", lambda: shared(w.truth, w.steps))
     text, relation = "Arrays of one shape are given each other's gradients.", "yours = the rule with g of the other"
     remedy = "find the gradient of an array by its place or name"
-    yield Mistake("arrays", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, p, swapped(g))))
+    yield Mistake("arrays", text, relation, remedy, lambda: along(w, lambda r, p, g: go(r, p, swapped(g))))
     text, relation = "Arrays of one shape are given the same gradient.", "yours = the rule with g of one of them"
     for which in (0, -1):
         move = partial(_with_one_gradient, which)
-        yield Mistake("arrays", text, relation, remedy, partial(_along, w, move))
+        yield Mistake("arrays", text, relation, remedy, partial(along, w, move))
 
 
 def _with_one_gradient(which: int, r: Running, p: Flat, g: Any) -> Flat:
@@ -259,7 +187,7 @@ def _with_one_gradient(which: int, r: Running, p: Flat, g: Any) -> Flat:
 
 def _options(w: Wrong) -> Iterator[Mistake]:
     if type(w.truth.opt).__name__ == "RAdam":
-        made = partial(_along, w, go, betas=(w.truth.options["betas"][0], 0.5))  # with which ρ never gets to 5
+        made = partial(along, w, go, betas=(w.truth.options["betas"][0], 0.5))  # with which ρ never gets to 5
         text, relation = "The rectification is missing: it goes on as in the first steps.", "yours − p = − lr m̂"
         yield Mistake("options", text, relation, "where ρₜ > 5: lr r m̂/(√v̂ + ε)", made)
     for name, value in w.truth.options.items():
@@ -274,10 +202,10 @@ def _options(w: Wrong) -> Iterator[Mistake]:
 def _alone(w: Wrong, name: str, value: Any, other: Any) -> History:
     """The rule with another option; a ValueError where values about it give your numbers as well, so that none of them
     need be what yours has."""
-    told = _along(w, go, **{name: other})
+    told = along(w, go, **{name: other})
     if w.explained(told) and (about := _about(value, other)) is not None:
         try:
-            same = w.explained(_along(w, go, **{name: about}))
+            same = w.explained(along(w, go, **{name: about}))
         except Exception:  # no value that it may have
             return told
         if same:
@@ -327,130 +255,14 @@ def _said(name: str, value: Any, other: Any) -> tuple[str, str]:
     return f"It moves as with {name}={other!r}, not {value!r}.", f"use {name}={value!r}"
 
 
-SQUARES: dict[str, Callable[[Any, int, Mapping[str, Array]], Array]] = {  # of which a root is taken, in the new state
-    "Adagrad": lambda opt, t, s: s["sum"],
-    "Adam": lambda opt, t, s: s.get("max_exp_avg_sq", s["exp_avg_sq"]) / (1 - opt.betas[1] ** t),
-    "RMSprop": lambda opt, t, s: s["square_avg"] - s.get("grad_avg", 0.0) ** 2,
-}
-SQUARES["AdamW"] = SQUARES["Adam"]
-
-
-def _roots(w: Wrong) -> Iterator[Mistake]:
-    """A rule that divides by a root without it, and Adagrad with ε on the other side of the root."""
-    opt = w.truth.opt
-    if type(opt).__name__ in SQUARES and not getattr(opt, "momentum", 0):
-        text, relation = "The root is left out of the divisor.", "yours − p has v + ε in the place of √v + ε"
-        yield Mistake("root", text, relation, "divide by √v + ε", partial(_without_root, w))
-    if type(opt).__name__ == "Adagrad" and not w.truth.options.get("lr_decay"):
-        text, relation = "ε stands inside the root.", "yours − p = − lr g/√(s + ε)"
-        yield Mistake("eps", text, relation, "√s + ε, not √(s + ε)", partial(_adagrad, w))
-
-
-def _without_root(w: Wrong) -> History:
-    """What the rule moves from 0, without decay, times (√v + ε)/(v + ε)."""
-    opt = w.truth.opt
-    assert opt is not None
-    bare, decoupled = opt.replace(weight_decay=0.0, maximize=False), getattr(opt, "decoupled_weight_decay", False)
-    params, states, history = dict(w.steps.params), {n: bare.start(p) for n, p in w.steps.params.items()}, []
-    for t, grads in enumerate(w.steps.grads, 1):
-        for n, p in params.items():
-            g = np.array((bare if decoupled else opt).descent(p, grads[n]))
-            u, states[n] = bare.rule(t, np.zeros_like(p), -g if decoupled and opt.maximize else g, states[n])
-            v = SQUARES[type(opt).__name__](opt, t, states[n])
-            keep = 1 - opt.lr * opt.weight_decay if decoupled else 1.0
-            params[n] = keep * p + u * (np.sqrt(v) + opt.eps) / (v + opt.eps)
-        history.append(dict(params))
-    return history
-
-
-def _adagrad(w: Wrong) -> History:
-    opt = w.truth.opt
-    assert opt is not None
-    params, history = w.steps.params, []
-    s = {n: np.full_like(p, opt.initial_accumulator_value) for n, p in params.items()}
-    for grads in w.steps.grads:
-        g = _changed(opt.descent, params, grads)
-        s = _changed(lambda a, b: a + b * b, s, g)
-        params = _changed(lambda p, a, b: p - opt.lr * b / np.sqrt(a + opt.eps), params, s, g)
-        history.append(params)
-    return history
-
-
-def _moments(w: Wrong) -> Iterator[Mistake]:
-    """Adam with one of its corrections, Adamax without any."""
-    opt = w.truth.opt
-    if type(opt).__name__ == "Adamax":
-        text, relation = "The bias correction is missing.", "yours = the rule without m̂ = m/(1 − β₁ᵗ)"
-        yield Mistake("moments", text, relation, "divide: m̂ = m/(1 − β₁ᵗ)", partial(_counted, w, lambda t: LONG))
-    if opt is None or type(opt).__name__ not in ("Adam", "AdamW") or opt.amsgrad or opt.maximize:
-        return
-    for text, first, other, remedy in (
-        ("first moment", False, True, "m̂ = m/(1 − β₁ᵗ)"),
-        ("second moment", True, False, "v̂ = v/(1 − β₂ᵗ)"),
-    ):
-        told = f"The bias correction of the {text} is missing.", f"yours = the rule without {remedy}"
-        yield Mistake("moments", *told, f"divide: {remedy}", partial(_adam, w, first, other))
-
-
-def _adam(w: Wrong, first: bool, second: bool) -> History:
-    opt = w.truth.opt
-    assert opt is not None
-    (b1, b2), beside = opt.betas, opt.decoupled_weight_decay
-    params, history = w.steps.params, []
-    m = v = {n: np.zeros_like(p) for n, p in params.items()}
-    for t, grads in enumerate(w.steps.grads, 1):
-        g = grads if beside else _changed(lambda a, p: a + opt.weight_decay * p, grads, params)
-        m = _changed(lambda a, b: b1 * a + (1 - b1) * b, m, g)
-        v = _changed(lambda a, b: b2 * a + (1 - b2) * b * b, v, g)
-        rate, root = opt.lr / (1 - b1**t if first else 1.0), (1 - b2**t if second else 1.0) ** 0.5
-        u = _changed(partial(_ratio, rate, root, opt.eps), m, v)
-        keep = 1 - opt.lr * opt.weight_decay if beside else 1.0
-        params = _changed(partial(_moved, keep), params, u)
-        history.append(params)
-    return history
-
-
-def _ratio(rate: float, root: float, eps: float, m: Array, v: Array) -> Array:
-    return rate * m / (np.sqrt(v) / root + eps)
-
-
-def _moved(keep: float, p: Array, u: Array) -> Array:
-    return keep * p - u
-
-
-def _counts(w: Wrong) -> Iterator[Mistake]:
-    """A rule that counts its steps, in a loop over the arrays."""
-    if w.truth.opt is not None and w.truth.opt.counted:
-        text, relation = "The steps are counted anew for every array.", "yours = the rule with t + 1 at every array"
-        yield Mistake("count", text, relation, "t ← t + 1 once a step, before the loop", partial(_one_count, w))
-
-
-def _one_count(w: Wrong) -> History:
-    """The rule, its count one more at every array."""
-    counts = itertools.count(1)
-    return _counted(w, lambda t: next(counts))
-
-
-def _counted(w: Wrong, count: Callable[[int], int]) -> History:
-    """The rule with another number in the place of that of the step, asked for at every array."""
-    opt = w.truth.opt
-    assert opt is not None
-    params, states, history = dict(w.steps.params), {n: opt.start(p) for n, p in w.steps.params.items()}, []
-    for t, grads in enumerate(w.steps.grads, 1):
-        for n, p in params.items():
-            params[n], states[n] = opt.rule(count(t), p, np.array(grads[n]), states[n])
-        history.append(dict(params))
-    return history
-
-
 def _rounded(w: Wrong) -> Iterator[Mistake]:
     def short(flat: Mapping[str, Any]) -> Flat:
-        return _changed(lambda a: a.astype(np.float32).astype(a.dtype), flat)
+        return changed(lambda a: a.astype(np.float32).astype(a.dtype), flat)
 
     remedy = "keep the dtype of the parameters"
     text, relation = "The parameters are rounded to float32.", "yours = the rule with p in float32"
-    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: go(r, short(p), g)), True)
-    yield Mistake("float32", text, relation, remedy, lambda: _along(w, lambda r, p, g: short(go(r, p, g))), True)
+    yield Mistake("float32", text, relation, remedy, lambda: along(w, lambda r, p, g: go(r, short(p), g)), True)
+    yield Mistake("float32", text, relation, remedy, lambda: along(w, lambda r, p, g: short(go(r, p, g))), True)
 
 
-KINDS = (_signs, _decays, _moments, _roots, _arrays, _states, _counts, _options, _rounded, _factors)
+KINDS = (_signs, _decays, moments, roots, _arrays, _states, counts, _options, _rounded, _factors)

@@ -97,6 +97,10 @@ def called(s: Seen, text: str) -> str:
 def _one_path(s: Seen, p: Product, tried: list[Product]) -> Found:
     """yours = p where right is no product: perhaps the sum of two."""
     rest = next((q for q in tried if s.is_right_of(-s.residual, q.value)), None)
+    if (
+        rest is not None and s.right.size > 1 and s.multiple is not None
+    ):  # a second path that gives the same as the first is a factor
+        return
     if rest is None:
         text = f"The gradient is computed as {p.symbol}."
         yield Finding(f"yours = {p.symbol}", None, 0.7, "", text, "compare with the formula of your derivation")
