@@ -45,7 +45,7 @@ class Cat(Joined):
         if len({(a.ndim, *a.shape[:axis], *a.shape[axis + 1 :]) for a in joined}) > 1:
             raise ValueError(f"{self} joins arrays that differ along axis {self.dim} only; it got {describe(x)}")
         lengths = tuple(0 if a.shape == (0,) else a.shape[axis] for a in parts)
-        return np.concatenate(joined, axis), (axis, lengths, x)
+        return np.concatenate(joined, axis, dtype=np.result_type(*parts)), (axis, lengths, x)
 
     def backward(self, params, cache, dy):
         axis, lengths, x = cache
