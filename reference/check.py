@@ -26,7 +26,8 @@ from .draw import architectures
 from .draw.case import Case
 from .draw.trial import Trial
 from .golden.written import gradients_in, is_path, places_in
-from .judge import Judged, judge, judge_numbers
+from .judge import judge, judge_numbers
+from .judge_evidence import Judged
 from .judge_updates import judge_step
 from .report.report import Report
 from .sides import mistaken, numbers

@@ -3,21 +3,21 @@
 `check.py` and `verify.py` bring what is judged into the form that is judged here: two sides and the trials.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualbp.base import Array, Tree, tree_map
+from manualbp.base import Tree, tree_map
 
 from .compare.bound import largest
 from .compare.coarse import Coarse, coarse, format_of, in_short, inside, shorter
-from .compare.comparison import Comparison, compare
+from .compare.comparison import compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
-from .compare.low import FAINT, Low, compare_low
+from .compare.low import FAINT, compare_low
 from .compare.tensor import Tensor
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
@@ -26,49 +26,16 @@ from .diagnose.evidence import Evidence, Suspect
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts, overflow, without_conjugates
 from .draw.plans import FAR, PAST, ZEROS
-from .draw.trial import Trial, corner, numbers
+from .draw.trial import Trial, corner
 from .judge_alone import by_itself, on_kinks
+from .judge_evidence import ComparedTrial, Judged, evidence_of, few
 from .report.report import Report
 from .sides.formats import LOW, TF32, UNIT
 from .sides.raised import in_words, is_ours, line_of
-from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, of_role
-from .sides.side import Side
-from .sides.yours import Subject
+from .sides.run import GRADIENT, OUTPUT, Run, of_role
 
-Replay = Callable[[Trial], Mapping[str, Run]]
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
 AS_FLOAT32 = 'as that, as by dtype="float32"'
-PIECES = 4  # of evidence for a tensor, each from a trial of other sizes
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What is judged: its side; the subject that it is, by which its forward alone can be run; and beside what.
-
-    torch    the function intended; None: the differences of the own forward decide
-    options  numbers that it depends on: a wrong factor may be one of them
-    replay   what each mistake of the catalogue gives on a trial
-    low      the format of few bits that it is judged in
-    """
-
-    hand: Side
-    subject: Subject | None
-    torch: Side | None
-    options: Mapping[str, float] = field(default_factory=dict)
-    replay: Replay | None = None
-    low: Low | None = None
-
-
-@dataclass(frozen=True)
-class ComparedTrial:
-    """One trial: both sides compared."""
-
-    trial: Trial
-    found: Comparison
-
-    @property
-    def wrong(self) -> tuple[Tensor, ...]:
-        return self.found.wrong
 
 
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
@@ -119,7 +86,7 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
     tried = ComparedTrial(trial, compare(judged.hand, judged.torch, trial))
     if not tried.wrong:
         return _passed(title, [tried], (), (), ())
-    evidence = _evidence(judged, tried, 0, judged.replay)
+    evidence = evidence_of(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
     suspects = _with_calls(judged, suspects, [tried], evidence)
     rough = _coarse(judged, [tried], suspects)
@@ -136,8 +103,8 @@ def _wrong(
 ) -> Report:  # fmt: skip
     tried, small, jumps = _telling(judged, tried, small)
     shown = next(t for t in tried if t.wrong)
-    whole = _few([e for i, t in enumerate(tried) for e in _evidence(judged, t, i, None)])
-    pieces = _few([e for i, t in enumerate(small) for e in _evidence(judged, t, i, judged.replay)])
+    whole = few([e for i, t in enumerate(tried) for e in evidence_of(judged, t, i, None)])
+    pieces = few([e for i, t in enumerate(small) for e in evidence_of(judged, t, i, judged.replay)])
     format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
     suspects, notes = _explained(pieces, whole, format)
     suspects = _with_calls(judged, suspects, small, pieces)
@@ -400,37 +367,3 @@ def _in_small(judged: Judged, tried: ComparedTrial) -> ComparedTrial:
     except Exception:  # a function of one size only
         return tried
     return found if {x.of for x in tried.wrong} <= {x.of for x in found.wrong} else tried
-
-
-def _few(evidence: list[Evidence]) -> list[Evidence]:
-    """The first pieces of every tensor: more trials make a name no surer, only later."""
-    return [e for i, e in enumerate(evidence) if sum(e.name == other.name for other in evidence[:i]) < PIECES]
-
-
-def _evidence(judged: Judged, tried: ComparedTrial, number: int, replay: Replay | None) -> list[Evidence]:
-    """What is known of every wrong tensor of a trial."""
-    trial, (yours, right) = tried.trial, tried.found.runs
-    known: dict[str, Any] = {_apart(n): np.asarray(a) for n, a in trial.arrays.items()}
-    known |= {n.replace("y", "dy", 1): np.asarray(a) for n, a in leaves(trial.dy, "y").items() if a is not None}
-    known |= of_role(right, OUTPUT, VALUE, BUFFER)
-    both = [{_apart(n): g for n, g in of_role(run, GRADIENT).items()} for run in (right, yours)]
-    mistakes = cache(partial(replay, trial)) if replay and not trial.large else dict
-    found = []
-    for t in tried.wrong:
-        if t.torch is not None and t.what != ON_A_LINE:
-            given = np.zeros(0) if t.hand is None else np.asarray(t.hand)
-            replays = partial(_of_name, mistakes, t.of)
-            name = _apart(t.of.path) if t.is_gradient else t.of.path
-            told = np.asarray(t.torch), t.bound, known, *both, numbers(trial, judged.options), replays
-            found.append(Evidence(name, given, *told, not t.is_gradient, number, judged.low and judged.low.dtype))
-    return found
-
-
-def _of_name(mistakes: Callable[[], Mapping[str, Run]], name: Name) -> dict[str, Array]:
-    return {id: a for id, run in mistakes().items() if (a := run.get(name)) is not None}
-
-
-def _apart(name: str) -> str:
-    """The name of an input, which may be called y or dy as well as the output and its gradient are."""
-    bare = name.removeprefix("d")
-    return f"{name} (input)" if bare == "y" or bare.startswith("y[") else name

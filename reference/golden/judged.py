@@ -9,7 +9,8 @@ from ..compare.coarse import Coarse, coarse
 from ..compare.comparison import Comparison
 from ..diagnose import replays
 from ..diagnose.evidence import Suspect
-from ..judge import Judged, judge_numbers
+from ..judge import judge_numbers
+from ..judge_evidence import Judged
 from ..sides.module import twin_of
 from ..sides.run import Run
 from .now import ByHand, Now
