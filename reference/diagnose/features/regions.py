@@ -49,7 +49,10 @@ def _by_value(s: Seen) -> Iterator[Region]:
         yield Region(f"{n} > 0", "positive", a > 0)
         kinks = np.unique(a[s.wrong])
         if kinks.any() and kinks.size <= 2 and not s.is_real:
-            yield Region(f"{n} is on a kink", "kink", np.isin(a, kinks))
+            bent = all(_bends(s, a, v) for v in kinks)
+            name = f"{n} is on a kink" if bent else f"{n} is {' or '.join(f'{v:g}' for v in kinks)}"
+            if bent or n in s.inputs:
+                yield Region(name, "kink" if bent else "point", np.isin(a, kinks))
         for least in (THRESHOLD, float(a[s.wrong].min(initial=np.inf))):
             if LARGE < least < np.inf:
                 yield Region(f"{n} is large", "large", a >= least)
@@ -61,6 +64,18 @@ def _by_value(s: Seen) -> Iterator[Region]:
     for (n, a), (m, b) in itertools.combinations(inputs, 2):
         yield Region(f"{n} = {m}", "zero", a == b)
         yield from _beyond(s, f"{n} − {m}", a - b)
+
+
+def _bends(s: Seen, a: Array, at: float) -> bool:
+    """Is right 0 on one side of this value, and not on the other, as on two pieces that meet there?"""
+    if s.dy is not None and s.dy.shape == a.shape:
+        a, right = a[s.dy != 0], s.right[s.dy != 0]
+    else:
+        right = s.right.reshape(a.shape)
+    below, above = a[a < at], a[a > at]
+    if not below.size or not above.size:
+        return False
+    return bool(right[a == below.max()].any()) != bool(right[a == above.min()].any())
 
 
 def _beyond(s: Seen, n: str, a: Array) -> Iterator[Region]:

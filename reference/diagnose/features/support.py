@@ -56,7 +56,16 @@ def _zero(s: Seen, r: Region, t: There) -> Found:
     which, rest = ("yours", "right") if passed is t.yours else ("right", "yours")
     signed = t.dy is None and bool((passed < 0).any())
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
-    yield Finding(relation, "C18" if (distance or signed) and not one_sided else "C05", 0.94)
+    if (distance or signed) and not one_sided:
+        yield Finding(relation, "C18", 0.94)
+    elif one_sided and passed is t.yours:
+        yield Finding(relation, "C05", 0.94)
+    elif passed is t.right:
+        text = f"The slope where {r.name} is taken as 0, and it is not 0 there."
+        yield Finding(relation, None, 0.9, "", text, "look at what excludes that value, as > does where ≥ is meant")
+    else:
+        text = f"The slope where {r.name} is taken as that of a piece beside it, and it is 0 there."
+        yield Finding(relation, None, 0.9, "", text, "look at what includes that value, as ≥ does where > is meant")
 
 
 def _hidden_by(s: Seen, r: Region) -> bool:
