@@ -184,7 +184,7 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     equals = functools.partial(equal, s, c)
     if equals(-1) and s.loss and not _others_are_right(s):
         yield "A05", 0.95
-    for n, v in s.e.numbers.items():
+    for v in s.e.numbers.values():
         if 0 < v < 1 and equals(1 - v) and _dropped(s):
             yield "G18", 0.96
         if 0 < v < 1 and equals(1 / (1 - v)) and _dropped(s):

@@ -174,7 +174,7 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
 
 
 def _gated(s: Seen, axis: int) -> bool:
-    """Do two matrices, that of the input and that of the state, have as many gates? Queries, keys and values have one."""
+    """Do two matrices, that of the input and that of the state, have as many gates, unlike queries and keys?"""
     return sum(a.ndim == 2 and s.right.shape[axis] in a.shape for a in s.inputs.values()) > 1
 
 

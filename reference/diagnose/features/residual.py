@@ -91,7 +91,7 @@ def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
             remedy = f"look for a term in {n} that is {word}, or of the other sign and {other}"
             yield Finding(relation, None, 0.6 + bonus, note, text, remedy)
     for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
-        if v > 1 and v == int(v) and _is_length(s, v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
+        if v > 1 and v == int(v) and _is_length(s, v):  # λ/N for λ, or λ for λ/N; λ is the same everywhere
             yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}{dy}", "B15", 0.9)
 
 

@@ -190,6 +190,12 @@ def _diagonal(s: Seen, r: Region, t: There) -> Found:
         text = "" if _matrices(s) else f"The gradient {told}, where it should {'not ' * bool(t.right.any())}be."
         remedy = "" if _matrices(s) else "look at which triangle is kept, and whether the diagonal belongs to it"
         yield Finding(f"yours {told}", "G15" if _matrices(s) else None, 0.85, "", text, remedy)
+        return
+    c = s.constant(t.yours, t.right) if s.informative(t.right) else None
+    if c is not None and s.wrong.sum() > 2:
+        text = f"{r.name.capitalize()} the gradient is {c:.6g} times what it should be, elsewhere it is right."
+        remedy = "look at how entries that stand for one another, as of a symmetric matrix, are counted"
+        yield Finding(f"yours = {c:.6g} · right {r.name}", None, 0.8, "", text, remedy)
 
 
 def _matrices(s: Seen) -> bool:
