@@ -215,7 +215,8 @@ def _differences(s: Seen) -> Iterator[Array]:
 def _is_cut_off(s: Seen, v: float) -> bool:
     """Is right proportional to a difference that is cut off at ±v, as the slope of Huber's loss is?"""
     dy = s.dy if s.dy is not None and s.dy.shape == s.right.shape else 1.0
-    return any(s.constant(s.right, dy * np.clip(d, -v, v)) is not None for d in _differences(s))
+    cut = [np.clip(d, -v, v) for d in _differences(s) if (np.abs(d) > v).any()]
+    return any(s.constant(s.right, dy * d) is not None for d in cut)
 
 
 def _others_are_right(s: Seen) -> bool:
