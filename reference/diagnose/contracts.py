@@ -130,7 +130,7 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     of_zero = not subject.no_upstream or np.allclose(step, first[name])
     if of_zero and np.allclose(third[name] - second[name], factor * step):
         return Broken(f"gradients are added up and never set to zero: a second backward adds to d{name}", "B08")
-    return Broken(f"backward writes over what it saved: a second one gives another d{name}", note=True)
+    return Broken(f"a second backward gives another d{name}: it draws anew, or writes over what it saved", note=True)
 
 
 def _adds_up(subject: Subject, trial: Trial) -> Broken | None:

@@ -21,7 +21,7 @@ def facts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     told = [_sentence(*of) for of in each.values()]
     if evidence and not any(s.is_real for of in each.values() for s in of):
         none = not any(a.any() for of in each.values() for s in of for a in s.inputs.values())
-        told.append("only zeros show it" if none else "only small integers show it: they lie on kinks and ties")
+        told.append("only zeros show it" if none else "it is seen on small integers, which may lie on kinks and ties")
     return tuple(told)
 
 
@@ -50,7 +50,7 @@ def _place(s: Seen, others: Sequence[Seen]) -> str:
         told = f"in one of {n} entries, at [{', '.join(map(str, at))}]"
         special = "" if s.is_real else special  # of a single entry much is special
     if special:
-        where = "" if special.startswith(("at ", "on ", "above", "below", "next")) else "where "
+        where = "" if special.startswith(("at ", "on ", "off ", "above", "below", "next")) else "where "
         return f"{told}, only {where}{special}"
     for axis, length in enumerate(s.right.shape if wrong > 1 else ()):
         slices = np.flatnonzero(np.moveaxis(s.wrong, axis, 0).reshape(length, -1).any(1))

@@ -19,6 +19,7 @@ from ..sides.yours import Arrays, Subject
 NEAR = 1e-9  # relative: two results of one formula
 FAR = -64.0  # times dy: there a bend that lies beyond dy shows
 LARGER = 1e3  # times an input: there an exp overflows
+SEVERAL = 2  # trials on either side that tell a condition
 BLOCK = 16  # how long a size is at least that may be longer than a block
 
 
@@ -29,7 +30,9 @@ def further_facts(
     a size is 1 is no news then."""
     wrong = list(dict.fromkeys(n for _, of in tried for n, right in of.items() if not right))
     failed = [trial for trial, of in tried if not all(of.values()) and not trial.integers and not trial.large]
-    real = [(trial, of) for trial, of in tried if not trial.integers and trial.sizes]
+    # integers may be right by accident, but what is wrong there is
+    counted = [(t, {n: right for n, right in of.items() if not (t.integers and right)}) for t, of in tried if t.sizes]
+    real = [(trial, of) for trial, of in counted if of]
     return (*_of_calls(subject, failed, wrong), *across(real, explained))
 
 
@@ -165,7 +168,8 @@ def across(tried: Sequence[tuple[Trial, Mapping[str, bool]]], explained: bool) -
         wrong = [t.sizes for t, of in tried if of.get(n) is False]
         if not wrong or not right:
             continue
-        if where := _where(right, wrong, explained):
+        several = len(wrong) >= SEVERAL and len(right) >= SEVERAL  # of one trial some two sizes are equal by chance
+        if several and (where := _where(right, wrong, explained)):
             told.setdefault(f"right where {where}, wrong in all other trials", []).append(f"d{n}")
         elif all(1 in s.values() for s in wrong) and not any(1 in s.values() for s in right):
             told.setdefault("wrong where a size is 1, right in all other trials", []).append(f"d{n}")

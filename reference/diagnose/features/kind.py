@@ -11,6 +11,7 @@ from manualbp.base import Array
 from ...sides.formats import rounded
 from .seen import Finding, Found, Seen, spread
 
+TINY = 1e-6  # times dy: less is no gradient that somebody chose
 STATE = re.compile(
     r"^(prev_?)?(h|c|s|hx|cx|hidden|cell|state)(_?(0|x|prev|init|t|last))?$|prev|state|^x\[1\]", re.IGNORECASE
 )
@@ -51,7 +52,7 @@ def through(s: Seen) -> Found:
     """A gradient where the function intended has none anywhere: straight through, or that of a surrogate."""
     if s.e.forward or not s.comparable or s.right.any() or not s.yours.any() or s.dy is None or not s.dy.any():
         return
-    if not s.is_real:  # all may lie on kinks
+    if not s.is_real or s.error <= TINY * np.abs(s.dy).max():  # all may lie on kinks; an ε somewhere leaves a little
         return
     straight = s.dy.shape == s.right.shape and s.alike(s.dy)
     what = "dy passes straight through" if straight else "The gradient is not 0, as that of a surrogate"
@@ -74,6 +75,8 @@ def not_finite(s: Seen) -> Found:
             yield _of_zero(s, n, d, ~bad, shown)
         if there:
             break
+        if bad.all():
+            break  # that all are 1, or equal, says nothing where there is no other
     large = any(a.size and np.abs(a).max() > 80 for a in s.inputs.values())
     if large and not s.loss and not _of_softmax(s):
         yield Finding("yours is not finite where the input is large", "C11", 0.9, shown)
@@ -162,7 +165,10 @@ def noise(s: Seen) -> Found:
             return
         if name == "float32" and 1e-9 < error < 1e-6 and _scattered(s):
             relation = "yours agrees with right to 6 digits, without a pattern"
-            text = "" if fault else "It is computed in float32 inside, or its constants have as few digits."
+            causes = (
+                "It is computed in float32 inside, its constants have as few digits, or an ε stands in one place only."
+            )
+            text = "" if fault else causes
             yield Finding(relation, fault or None, 0.7, f"relative error {error:.0e}", text, rounding=True)
 
 

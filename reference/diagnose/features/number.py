@@ -99,7 +99,14 @@ def spelled(s: Seen, c: float) -> list[Expression]:
     known, values = forms(tuple(sorted(numbers(s).items())))
     hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
     plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
-    return sorted((f for f in hits if not plain or f.cost == 1), key=lambda f: f.cost)[:MOST]
+    kept = [f for f in hits if not plain or f.cost == 1]
+    return sorted(kept, key=lambda f: (f.cost, not _is_option(s, f)))[:MOST]
+
+
+def _is_option(s: Seen, form: Expression) -> bool:
+    """Is it made of numbers that were chosen? Lengths of axes are not, and equal a number by chance."""
+    lengths = {n for a in (*s.known.values(), *s.whole.values()) for n in (*a.shape, a.size)}
+    return bool(form.uses) and all(n in s.e.numbers and s.e.numbers[n] not in lengths for n in form.uses)
 
 
 def shown(s: Seen, form: Expression) -> str:
@@ -143,6 +150,8 @@ def constant_factor(s: Seen) -> Found:
 
 def in_words(s: Seen, c: float, fault: str) -> str:
     """What is said of a mistake in place of what the catalogue says, where that claims too much."""
+    if s.loss and fault == "A03":  # how often the loss divides is not known: never, if it is a sum
+        return "The gradient is divided by the number of samples once more often than the loss is."
     if s.loss:
         total, batch, *_ = sizes(s)
         of_batch = fault == "A01" and batch != total and equal(s, c, batch)
@@ -175,16 +184,39 @@ def meanings(s: Seen, c: float) -> Iterator[tuple[str, float]]:
     equals = functools.partial(equal, s, c)
     if equals(-1) and s.loss and not _others_are_right(s):
         yield "A05", 0.95
-    for n, v in s.e.numbers.items():
-        if 0 < v < 1 and equals(1 - v):
+    for v in s.e.numbers.values():
+        if 0 < v < 1 and equals(1 - v) and _dropped(s):
             yield "G18", 0.96
-        if 0 < v < 1 and equals(1 / (1 - v)):
+        if 0 < v < 1 and equals(1 / (1 - v)) and _dropped(s):
             yield "G18.twice", 0.96
-        if v > 0 and any(word in n.lower() for word in ("delta", "δ", "beta", "β")) and equals(v, 1 / v):
+        if v > 0 and equals(v, 1 / v) and _is_cut_off(s, v):
             yield "A18", 0.96
         if v > 1 and v == int(v) and equals(math.sqrt(v), 1 / math.sqrt(v)) and _of_attention(s):
             yield "G12", 0.93
     yield from _of_a_loss(s, equals) if s.loss else _of_a_layer(s, equals)
+
+
+def _dropped(s: Seen) -> bool:
+    """Is a mask among what is known, or does it show: no gradient, and no output, where there is an input?"""
+    masks = [a for n, a in (s.whole | s.inputs).items() if n != s.name and a.size > 1]
+    if any(np.isin(m, (0, 1)).all() and np.ptp(m.astype(float)) for m in masks):
+        return True
+    if s.own is None or s.y is None or s.y.shape != s.right.shape:
+        return False
+    return bool(((s.y == 0) & (s.right == 0) & (s.own != 0)).any())
+
+
+def _differences(s: Seen) -> Iterator[Array]:
+    """x − t for every other input of the shape of x."""
+    if s.own is not None:
+        yield from (s.own - a for n, a in s.inputs.items() if n != s.name and a.shape == s.own.shape)
+
+
+def _is_cut_off(s: Seen, v: float) -> bool:
+    """Is right proportional to a difference that is cut off at ±v, as the slope of Huber's loss is?"""
+    dy = s.dy if s.dy is not None and s.dy.shape == s.right.shape else 1.0
+    cut = [np.clip(d, -v, v) for d in _differences(s) if (np.abs(d) > v).any()]
+    return any(s.constant(s.right, dy * d) is not None for d in cut)
 
 
 def _others_are_right(s: Seen) -> bool:
@@ -202,8 +234,10 @@ def _of_attention(s: Seen) -> bool:
 def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
     total, batch, places, each = sizes(s)
     given = numbers(s)
-    if equals(2, 0.5) and _of_difference(s):
+    if equals(0.5) and _is_square(s):
         yield "A04", 0.94
+    if equals(2) and _of_difference(s) and any(_is_cut_off(s, v) for v in (1.0, *s.e.numbers.values()) if v > 0):
+        yield "A04.double", 0.94
     if any(equals(v / total, total / v) for n, v in given.items() if n.startswith("Σ") and "[" in n):
         yield "A12", 0.97
     valid = given.get("N_valid", total)
@@ -233,6 +267,13 @@ def _of_difference(s: Seen) -> bool:
     other = [n for n, a in s.inputs.items() if n != s.name and s.own is not None and a.shape == s.own.shape]
     grads = [s.grads.get(n, np.zeros(0)) for n in other]
     return any(not g.any() or s.is_right(-g) for g in grads)
+
+
+def _is_square(s: Seen) -> bool:
+    """Is right 2(x − t), or that divided by how many there are, so that the loss has no ½?"""
+    factors = [c / s.scale for d in _differences(s) if (c := s.constant(s.right, d)) is not None]
+    counts = {1, s.right.size, *sizes(s), *s.right.shape}
+    return any(equal(s, c, *(2 / n for n in counts)) for c in factors)
 
 
 def sizes(s: Seen) -> tuple[int, int, int, int]:

@@ -166,8 +166,16 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
     elif parts == 2:
         text = f"The two halves along axis {axis} change places."
         yield Finding(relation, None, 0.75, "", text, "look at which of both each formula belongs to")
-    if s.right.shape[axis] > parts:
-        yield Finding(relation, "G01", 0.95 if parts in (3, 4) else 0.75)
+    if s.right.shape[axis] > parts and (parts == 4 or (parts == 3 and _gated(s, axis))):
+        yield Finding(relation, "G01", 0.95)
+    elif parts > 2:
+        text = f"The {parts} blocks along axis {axis} change places."
+        yield Finding(relation, None, 0.85, "", text, "put them together in the order in which they are split")
+
+
+def _gated(s: Seen, axis: int) -> bool:
+    """Do two matrices, that of the input and that of the state, have as many gates, unlike queries and keys?"""
+    return sum(a.ndim == 2 and s.right.shape[axis] in a.shape for a in s.inputs.values()) > 1
 
 
 def _slices(s: Seen, axis: int, n: int) -> Found:

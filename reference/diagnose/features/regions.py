@@ -1,6 +1,7 @@
 """Parts of a tensor that have a name: by the values of other arrays, by indices and masks, by their place."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from .seen import Seen, spread
 
 LARGE = 5.0  # from where on an activation may have another branch
 FEWEST = 2  # entries that tell a bound
+LIKELY = 100  # ways to choose so many entries, below which they are beyond a bound by chance
 THRESHOLD = 20.0  # torch's for softplus
 
 
@@ -30,6 +32,7 @@ def regions(s: Seen) -> Iterator[Region]:
     yield from _by_index(s)
     yield from _by_mask(s)
     yield from _by_place(s)
+    yield from _by_bound(s)  # last: a few numbers are beyond a bound by chance
 
 
 def covers(s: Seen, region: Region) -> bool:
@@ -47,8 +50,8 @@ def _by_value(s: Seen) -> Iterator[Region]:
         yield Region(f"{n} < 0", "negative", a < 0)
         yield Region(f"{n} ≤ 0", "negative", a <= 0)
         yield Region(f"{n} > 0", "positive", a > 0)
-        kinks = np.unique(a[s.wrong])
-        if kinks.any() and kinks.size <= 2 and not s.is_real:
+        kinks = _single(s, a)
+        if kinks.size and all(_bends(s, a, v) for v in kinks):
             yield Region(f"{n} is on a kink", "kink", np.isin(a, kinks))
         for least in (THRESHOLD, float(a[s.wrong].min(initial=np.inf))):
             if LARGE < least < np.inf:
@@ -56,17 +59,56 @@ def _by_value(s: Seen) -> Iterator[Region]:
         if n != s.name and np.isin(a, (0, 1)).all():
             yield Region(f"{n} = 0", "target", a == 0)
             yield Region(f"{n} = 1", "target", a == 1)
-        yield from _beyond(s, n, a)
-    inputs = ((n, a) for n, a in alike.items() if n in s.inputs)
-    for (n, a), (m, b) in itertools.combinations(inputs, 2):
-        yield Region(f"{n} = {m}", "zero", a == b)
-        yield from _beyond(s, f"{n} − {m}", a - b)
+    for n, m, d in _pairs(s):
+        yield Region(f"{n} = {m}", "zero", d == 0)
+
+
+def _pairs(s: Seen) -> Iterator[tuple[str, str, Array]]:
+    """Differences of inputs."""
+    inputs = ((n, a) for n, a in s.inputs.items() if a.shape == s.right.shape and not n.startswith("dy"))
+    yield from ((n, m, a - b) for (n, a), (m, b) in itertools.combinations(inputs, 2))
+
+
+def _single(s: Seen, a: Array) -> Array:
+    """The one or two values, other than 0 alone, that small integers have wherever it is wrong."""
+    values = np.unique(a[s.wrong])
+    return values if values.any() and values.size <= 2 and not s.is_real else values[:0]
+
+
+def _by_bound(s: Seen) -> Iterator[Region]:
+    for n, a in s.inputs.items():
+        values = _single(s, a) if a.shape == s.right.shape and not n.startswith("dy") else np.zeros(0)
+        if values.size:
+            yield Region(f"{n} is {' or '.join(f'{v:g}' for v in values)}", "point", np.isin(a, values))
+    for n, a in s.known.items():
+        if a.shape == s.right.shape and not n.startswith("dy"):
+            yield from _beyond(s, n, a)
+    for n, m, d in _pairs(s):
+        yield from _beyond(s, f"{n} − {m}", d)
+
+
+def _bends(s: Seen, a: Array, at: float) -> bool:
+    """Is right 0 on one side of this value, and not on the other, as on two pieces that meet there?"""
+    if s.dy is not None and s.dy.shape == a.shape:
+        a, right = a[s.dy != 0], s.right[s.dy != 0]
+    else:
+        right = s.right.reshape(a.shape)
+    below, above = a[a < at], a[a > at]
+    if not below.size or not above.size:
+        return False
+    return bool(right[a == below.max()].any()) != bool(right[a == above.min()].any())
 
 
 def _beyond(s: Seen, n: str, a: Array) -> Iterator[Region]:
     """Where an array is beyond a bound, which the wrong entries tell: on either side of 0, or on one."""
     wrong = a[s.wrong]
-    if s.wrong.sum() < FEWEST or not np.isfinite(wrong).all() or s.wrong.all() or not wrong.all():
+    if (
+        s.wrong.sum() < FEWEST
+        or math.comb(s.wrong.size, int(s.wrong.sum())) < LIKELY
+        or not np.isfinite(wrong).all()
+        or s.wrong.all()
+        or not wrong.all()
+    ):
         return
     if (wrong < 0).all():
         yield Region(f"{n} ≤ {wrong.max():.3g}", "below", a <= wrong.max())
@@ -126,5 +168,11 @@ def _by_place(s: Seen) -> Iterator[Region]:
             yield Region(f"at the border along axis {axis}", "border", ~inside)
     if s.right.ndim > 1:
         i, j = index[-2:]
-        for name, band in (("on", j == i), ("next above", j == i + 1), ("above", j > i), ("below", j < i)):
+        for name, band in (
+            ("on", j == i),
+            ("next above", j == i + 1),
+            ("above", j > i),
+            ("below", j < i),
+            ("off", j != i),
+        ):
             yield Region(f"{name} the diagonal", "diagonal", band)

@@ -86,11 +86,19 @@ def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
             yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
         else:
             word = "too many" if c > 0 else "missing"
-            text, remedy = f"A term proportional to {n} is {word}.", f"look for a term in {n} that is {word}"
+            other = "missing" if c > 0 else "too many"  # which, the sign of the difference alone does not tell
+            text = f"A term proportional to {n} is {word}, or one of the other sign is {other}."
+            remedy = f"look for a term in {n} that is {word}, or of the other sign and {other}"
             yield Finding(relation, None, 0.6 + bonus, note, text, remedy)
     for m, v in s.e.numbers.items() if n == s.name and s.right.size > 1 else ():
-        if v > 1 and v == int(v):  # λ/N where λ is right, or the other way round: λ is the same in every trial
+        if v > 1 and v == int(v) and _is_length(s, v):  # λ/N for λ, or λ for λ/N; λ is the same everywhere
             yield Finding(f"yours − right = ±{abs(c) / (1 - 1 / v):.6g}(1 − 1/{m}) · {n}{dy}", "B15", 0.9)
+
+
+def _is_length(s: Seen, v: float) -> bool:
+    """Is there an array of so many rows? A number that was chosen is no N."""
+    arrays = [a for n, a in (s.known | s.whole).items() if n != s.name and a.ndim]
+    return any(len(a) == v for a in arrays)
 
 
 def _of_counts(s: Seen, form: Expression) -> bool:

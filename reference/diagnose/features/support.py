@@ -56,7 +56,16 @@ def _zero(s: Seen, r: Region, t: There) -> Found:
     which, rest = ("yours", "right") if passed is t.yours else ("right", "yours")
     signed = t.dy is None and bool((passed < 0).any())
     relation = f"where {r.name}, {which} is {told} and {rest} is 0; equal elsewhere"
-    yield Finding(relation, "C18" if (distance or signed) and not one_sided else "C05", 0.94)
+    if (distance or signed) and not one_sided:
+        yield Finding(relation, "C18", 0.94)
+    elif one_sided and passed is t.yours:
+        yield Finding(relation, "C05", 0.94)
+    elif passed is t.right:
+        text = f"The slope where {r.name} is taken as 0, and it is not 0 there."
+        yield Finding(relation, None, 0.9, "", text, "look at what excludes that value, as > does where ≥ is meant")
+    else:
+        text = f"The slope where {r.name} is taken as that of a piece beside it, and it is 0 there."
+        yield Finding(relation, None, 0.9, "", text, "look at what includes that value, as ≥ does where > is meant")
 
 
 def _hidden_by(s: Seen, r: Region) -> bool:
@@ -181,6 +190,12 @@ def _diagonal(s: Seen, r: Region, t: There) -> Found:
         text = "" if _matrices(s) else f"The gradient {told}, where it should {'not ' * bool(t.right.any())}be."
         remedy = "" if _matrices(s) else "look at which triangle is kept, and whether the diagonal belongs to it"
         yield Finding(f"yours {told}", "G15" if _matrices(s) else None, 0.85, "", text, remedy)
+        return
+    c = s.constant(t.yours, t.right) if s.informative(t.right) else None
+    if c is not None and s.wrong.sum() > 2:
+        text = f"{r.name.capitalize()} the gradient is {c:.6g} times what it should be, elsewhere it is right."
+        remedy = "look at how entries that stand for one another, as of a symmetric matrix, are counted"
+        yield Finding(f"yours = {c:.6g} · right {r.name}", None, 0.8, "", text, remedy)
 
 
 def _matrices(s: Seen) -> bool:
