@@ -67,7 +67,7 @@ def _coarse(
         distance(a[n], b[n]) / max(largest(b[n]), largest(p))
         for a, b in zip(seen.yours, seen.right) for n, p in seen.steps.params.items() if p.any()
     )  # fmt: skip
-    digits, count = int(-np.log10(off)), len(seen.steps.grads)
+    digits, count = int(-np.log10(off)) if 0 < off < 1 else 0, len(seen.steps.grads)
     return Report(
         title, "coarse", None, wrong[0].name, suspects, tuple(wrong[:6]), (), (f"right to {digits} digits", *notes),
         count, seen.truth.title, digits=digits,

@@ -188,7 +188,8 @@ def test_columns_that_the_matrix_says_nothing_of_are_told():
 def test_every_expansion_has_the_name_of_a_call():
     for name in EXPANDED:
         place, last = name.rsplit(".", 1)
-        assert hasattr(eval(place.replace("Tensor", "torch.Tensor")), last), f"torch has no {name}"
+        places = eval(place.replace("Tensor", "torch.Tensor")), torch._C._nn  # torch.pad_sequence, by its own name
+        assert any(hasattr(p, last) for p in places), f"torch has no {name}"
 
 
 def test_what_is_in_place_is_the_same_written_into_the_tensor():

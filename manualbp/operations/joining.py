@@ -50,7 +50,8 @@ class Cat(Joined):
     def backward(self, params, cache, dy):
         axis, lengths, x = cache
         parts = np.split(dy, np.cumsum(lengths)[:-1], axis) if dy is not None else lengths
-        return tuple(possible(d, a).reshape(a.shape) if is_real(a) else None for d, a in zip(parts, x)), {}
+        parts = [d if n else np.zeros_like(a) for d, n, a in zip(parts, lengths, x)]
+        return tuple(possible(d, a) if is_real(a) else None for d, a in zip(parts, x)), {}
 
     @classmethod
     def example(cls, choose, shape):

@@ -57,9 +57,10 @@ def measured(
     else:
         theirs, own = RATIO * distance(t32, t64), distance(h64, h80) + RATIO * distance(h32, h64)
     least = EPS[dtype] * s + LEAST[dtype] + theirs
+    bound = FACTOR * (least + (min(own, most(s, least, dtype)) if capped else own))
     if dtype == "float64" and distance(h80, t64) <= max(FACTOR * least, SHRUNK * distance(h64, t64)):
-        return FACTOR * least + 2 * distance(h64, h80)
-    return FACTOR * (least + (min(own, most(s, least, dtype)) if capped else own))
+        return max(bound, FACTOR * least + 2 * distance(h64, h80))
+    return bound
 
 
 def most(s: float, least: float, dtype: str) -> float:

@@ -136,8 +136,8 @@ def places(x, name="dx", place="x"):
 
 # What torch has no function or module for; the twin makes it.
 OWN_WORDS = {
-    "Concat", "Graph", "Objective", "Orthogonal", "Parallel", "Repeat", "Residual", "Select", "Sequential", "SetItem",
-    "SpectralNorm", "Sum", "To", "WeightNorm",
+    "Concat", "Eigh", "Graph", "Objective", "Orthogonal", "Parallel", "Repeat", "Residual", "Select", "Sequential",
+    "SetItem", "SpectralNorm", "Sum", "Svd", "To", "WeightNorm",
 }  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
         yield Finding(relation, None, 0.75, "", text, "look at which of both each formula belongs to")
     if s.right.shape[axis] > parts and (parts == 4 or (parts == 3 and _gated(s, axis))):
         yield Finding(relation, "G01", 0.95)
-    elif parts > 2:
+    elif 2 < parts <= 4 and s.right.shape[axis] > parts:
         text = f"The {parts} blocks along axis {axis} change places."
         yield Finding(relation, None, 0.85, "", text, "put them together in the order in which they are split")
 
