@@ -6,10 +6,11 @@ import numpy as np
 
 from ..elementary import erfc, erfcx, erfinv, log_normal_cdf
 from ..gamma import digamma, log_gamma
-from .arithmetic import POSITIVE
 from .exponentials import SQUEEZED
 from .functions import Function
 from .hyperbolic import INSIDE
+
+BETWEEN = "Sequential(Hardtanh(-4.0, 4.0), Softplus(), Add(other=0.5))"  # above 0, and below what log Γ grows fast from
 
 
 class Erfc(Function):
@@ -112,7 +113,7 @@ class Lgamma(Function):
 
     calls = ("torch.lgamma", "torch.special.gammaln", "Tensor.lgamma")
     positive = True
-    guards = (POSITIVE,)
+    guards = (BETWEEN,)
 
     def f(self, x):
         return log_gamma(x)
