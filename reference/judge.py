@@ -17,7 +17,7 @@ from .compare.coarse import Coarse, coarse, format_of, in_short, inside, shorter
 from .compare.comparison import compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
-from .compare.low import FAINT, compare_low
+from .compare.low import compare_low
 from .compare.tensor import Tensor
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
@@ -35,6 +35,7 @@ from .sides.raised import in_words, is_ours, line_of
 from .sides.run import GRADIENT, OUTPUT, Run, of_role
 
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
+FAINT = 16.0  # last places of the largest gradient that may be noise where gradients cancel
 AS_FLOAT32 = 'as that, as by dtype="float32"'
 
 

@@ -42,9 +42,6 @@ LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceede
 ROWS = 6  # at least, of which a scatter is taken
 TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
 FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
-FAINT = (
-    16.0  # last places of the largest gradient, below which a gradient may be noise: what is saved in a format has it
-)
 NOTHING = 2.0**-40  # of the largest gradient: below, golden is 0
 
 
@@ -126,13 +123,11 @@ def _one(n: Name, h: Array | None, g: Array | None, seen: Sequence[Any], dtype: 
         return Tensor(n, h, g, 0.0, 0.0, False, None, 1.0, told)
     if not np.isfinite(h).all() or not np.isfinite(g).all():
         return within(n, h, g, 0.0)
-    faint = UNIT[dtype] * top if n.role == GRADIENT else 0.0
-    room = _room(g, [e for e, _ in seen], dtype) + (faint if largest(g) <= FAINT * faint else 0.0)
+    room = _room(g, [e for e, _ in seen], dtype)
     entry = np.max(np.abs(h - g) / room)
-    told = partial(_above, faint, g)
-    places = [told(place) for place in _projections(h - g, g, seen, dtype)]
+    places = list(_projections(h - g, g, seen, dtype))
     power = min(float(bound) for what, _, bound in places if what == "all")
-    places += map(told, _weighted_by_entry(h - g, g, seen, dtype))  # excludes faults of few entries alone, it may be
+    places += _weighted_by_entry(h - g, g, seen, dtype)  # what these exclude may be a fault of few entries only
     worst_place = max(places, key=lambda place: float(np.max(_off(place), initial=0.0)))
     ratio = float(np.max(_off(worst_place), initial=0.0))
     dead = n.role == GRADIENT and largest(g) <= NOTHING * top
@@ -146,15 +141,6 @@ def _one(n: Name, h: Array | None, g: Array | None, seen: Sequence[Any], dtype: 
 
 
 Place = tuple[str, Array, Array]  # what is projected, c and its bound
-
-
-def _above(faint: float, g: Array, place: Place) -> Place:
-    """The same, where rows as small beside the other gradients as `faint` may be nothing but their noise."""
-    what, c, bound = place
-    axis = None if what == "all" else -1
-    size, square = np.sum(np.abs(g), axis), np.sum(g * g, axis)
-    noise = faint * size / np.where(square > 0, square, np.inf)
-    return what, c, bound + np.where(np.max(np.abs(g), axis) <= FAINT * faint, noise, 0.0)
 
 
 def _off(place: Place) -> Array:
