@@ -90,7 +90,6 @@ def _kept(grads: Arrays) -> Arrays:
 
 def _differ(a: Arrays, b: Arrays, room: float = 0.0) -> str | None:
     """The first gradient that is not the same twice, or farther off than `room`."""
-
     return next((n for n in a if a[n] is not None and not near(a[n], b.get(n), room)), None)
 
 
@@ -358,20 +357,23 @@ def _of_output(subject: Subject, y: Any, trial: Trial) -> float:
 
 def _noise_of_output(subject: Subject, trial: Trial, y: Any) -> float:
     """How far y moves when the inputs do by their last bits."""
-    rng, moves = np.random.default_rng(trial.seed), [0.0]
-    for _ in range(LOOKS):
-        again, _ = subject.fresh().forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
-        moves += [distance(np.asarray(a), np.asarray(b)) for a, b in zip(flat(y), flat(again)) if b is not None]
+    moves = [0.0]
+    for _, z, _ in _moved_passes(subject, trial):
+        moves += [distance(np.asarray(a), np.asarray(b)) for a, b in zip(flat(y), flat(z)) if b is not None]
     return FACTOR * max(moves)
+
+
+def _moved_passes(subject: Subject, trial: Trial) -> Iterator[tuple[Subject, Any, Any]]:
+    """Forward passes on inputs moved by their last bits: who made it, its output, its cache."""
+    rng = np.random.default_rng(trial.seed)
+    for _ in range(LOOKS):
+        again = subject.fresh()
+        yield again, *again.forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
 
 
 def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> float:
     """How far a gradient moves when the inputs do by their last bits: what an ill-conditioned function makes of sums in
     another order may be more than the room."""
-    rng, moves = np.random.default_rng(trial.seed), []
     plain = tree_map(lambda a: np.array(a, order="C"), dy)  # in the layout that `right` is of
-    for _ in range(LOOKS):
-        again = subject.fresh()
-        _, cache = again.forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
-        moves.append(distance(right, np.asarray(again.backward(_copied(plain), cache)[name])))
-    return FACTOR * max(moves)
+    passes = _moved_passes(subject, trial)
+    return FACTOR * max(distance(right, np.asarray(s.backward(_copied(plain), c)[name])) for s, _, c in passes)

@@ -11,6 +11,7 @@ from ..draw.trial import Trial
 from .eager import Eager, Rounding
 from .formats import LOW, Narrow, narrowed, rounded
 from .subject import Subject
+from .tried import forward_runs
 
 
 class NeedsAgainstError(ValueError):
@@ -89,11 +90,7 @@ def in_another(bring: Callable[[Precision], Any], refused: ValueError) -> tuple[
 
 def wide(subject: Subject, trial: Trial) -> bool:
     """Does it take float64, too, in which differences of a forward see something?"""
-    try:
-        subject.fresh().forward({n: np.array(a) for n, a in trial.cast("float64").arrays.items()})
-    except Exception:
-        return False
-    return subject.format is None
+    return subject.format is None and forward_runs(subject.fresh(), trial.cast("float64").arrays)
 
 
 def _is_real(a: Any) -> bool:

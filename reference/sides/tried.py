@@ -45,11 +45,12 @@ def ran(subject: Subject, arrays: Mapping[str, Any]) -> Exception | bool:
 
 def fails_on(subject: Subject, draws: list[dict[str, Any]]) -> Exception | None:
     """What its backward raises where its forward runs; None if it runs wherever that does."""
-    each = (ran(subject, a) for a in draws if _forward_runs(subject, a))
+    each = (ran(subject, a) for a in draws if forward_runs(subject, a))
     return next((e for e in each if isinstance(e, Exception)), None)
 
 
-def _forward_runs(subject: Subject, arrays: Mapping[str, Any]) -> bool:
+def forward_runs(subject: Subject, arrays: Mapping[str, Any]) -> bool:
+    """Does its forward take these?"""
     try:
         with as_a_try():
             subject.forward(copies(arrays))
