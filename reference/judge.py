@@ -13,7 +13,7 @@ import numpy as np
 from manualbp.base import Tree, tree_map
 
 from .compare.bound import largest
-from .compare.coarse import Coarse, coarse, format_of, in_short, inside, shorter
+from .compare.coarse import Coarse, coarse, coarse_in_few_bits, format_of, in_short, inside, shorter
 from .compare.comparison import compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
@@ -106,7 +106,7 @@ def _wrong(
     shown = next(t for t in tried if t.wrong)
     whole = few([e for i, t in enumerate(tried) for e in evidence_of(judged, t, i, None)])
     pieces = few([e for i, t in enumerate(small) for e in evidence_of(judged, t, i, judged.replay)])
-    format = judged.low.dtype if judged.low else format_of([t.found for t in tried])
+    format = format_of([t.found for t in tried]) or (judged.low.dtype if judged.low else None)
     suspects, notes = _explained(pieces, whole, format)
     suspects = _with_calls(judged, suspects, small, pieces)
     rough = None if broken else _coarse(judged, tried, suspects)
@@ -167,7 +167,10 @@ def _explained(
     short = [in_short(e, format or "float32") for e in (pieces, whole)]
     changed = format is not None or [e.yours is f.yours for e, f in zip(pieces, short[0])] != [True] * len(pieces)
     behind = explain(*short) if short[0] and changed else ((), ())
-    return behind if behind[0] else plain if format is None else explain(pieces, whole)
+    if behind[0] or format is None:
+        return behind if behind[0] else plain
+    suspects, notes = explain(pieces, whole)
+    return suspects if short[0] else tuple(s for s in suspects if s.rounding), notes
 
 
 def _with_calls(
@@ -193,9 +196,12 @@ def _few_digits(judged: Judged, tried: ComparedTrial) -> bool:
 
 def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[Suspect]) -> Coarse | None:
     """How coarse it is, unless something else than rounding explains it."""
-    if judged.torch is None or judged.low is not None or any(not s.rounding for s in suspects):
+    if judged.torch is None or any(not s.rounding for s in suspects):
         return None
-    return coarse(judged.hand, judged.torch, [(t.trial, t.found) for t in tried])
+    found = [(t.trial, t.found) for t in tried]
+    if judged.low is not None:
+        return coarse_in_few_bits(judged.hand, judged.torch, judged.low, found)
+    return coarse(judged.hand, judged.torch, found)
 
 
 def _right_to(

@@ -17,6 +17,7 @@ from manualbp.base import Array
 from ..diagnose.evidence import Evidence
 from ..draw.plans import ONE
 from ..draw.trial import Trial
+from ..sides.accumulating import Accumulating
 from ..sides.eager import Eager, Rounding
 from ..sides.formats import LOW, TF32, UNIT, rounded
 from ..sides.function import Function
@@ -24,7 +25,7 @@ from ..sides.run import GRADIENT, OUTPUT, Run, flat
 from ..sides.side import Side
 from .bound import difference, distance, largest
 from .comparison import Comparison, compare
-from .low import Low, compare_low
+from .low import Low, compare_low, compare_medians
 from .tensor import Tensor
 
 DIGITS = 5
@@ -33,6 +34,9 @@ THROUGHOUT = 0.25  # of the entries other than 0 that are off
 ROUNDED = 24.0  # units that numbers of a short format may be off, of the largest one
 NEAR = 8.0  # units that a factor may be off, over many of them
 FACTORS = (2.0, 0.5, -1.0, -2.0, 3.0, 4.0, 0.25)
+FEW = 2  # trials on which medians are compared
+NOISE = 1.5  # times eager's, where sums are kept in few bits
+ORDER = 2.0  # times the bound of a median, where terms are added in an order of its own
 SHORT = ("bfloat16", "float16", "float32")  # the shorter first
 
 
@@ -43,17 +47,27 @@ _OF_TF32 = (
 )
 
 
+_OF_SUMS = (
+    "the error is that of sums with products or totals kept in {}: multiply and add in float32 and round once, as "
+    "(a.float() * b.float()).sum(0).to(a.dtype) does, or tl.zeros(…, dtype=tl.float32)"
+)
+
+
 @dataclass(frozen=True)
 class Coarse:
-    """Right to so many digits. format: in which it is right; inside: are all of its numbers of this format?"""
+    """Right to so many digits. format: in which it is right; inside: are all of its numbers of this format? sums: is
+    it that sums are kept in it?"""
 
     digits: int
     format: str | None
     inside: bool = False
+    sums: bool = False
 
     def __str__(self) -> str:
+        if self.sums:
+            return f"right to {_digits(self.digits)}; {_OF_SUMS.format(self.format)}"
         if self.format == TF32:
-            return f"right to {self.digits} digits; {_OF_TF32}"
+            return f"right to {_digits(self.digits)}; {_OF_TF32}"
         if self.inside:
             cause = f"all its numbers are of {self.format}, in which it is computed inside"
         elif self.format:
@@ -62,7 +76,11 @@ class Coarse:
         else:
             cause = "constants of so many digits, or a tolerance of a solver, leave such an error"
         cure = f'; dtype="{self.format}" has it judged as that' if self.format else ""
-        return f"right to {self.digits} digits; {cause}{cure}"
+        return f"right to {_digits(self.digits)}; {cause}{cure}"
+
+
+def _digits(n: int) -> str:
+    return f"{n} digit{'s' * (n != 1)}"
 
 
 def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
@@ -81,6 +99,36 @@ def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -
             return Coarse(digits, name, name == of)
     near = all(_as_near(off, *each) for each in odd) and not in_float32
     return Coarse(digits, None) if digits >= DIGITS and near else None
+
+
+def coarse_in_few_bits(hand: Side, torch: Side, low: Low, tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
+    """How coarse a side of few bits is that is not as right as eager: of fewer bits inside, or with its sums kept in
+    few; None if it is wrong."""
+    failed = [(trial, found) for trial, found in tried if found.wrong]
+    off = max((_relative(t) for _, found in failed for t in found.wrong), default=math.inf)
+    if off >= 1 or not isinstance(torch, Function):
+        return None
+    digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
+    if of in LOW and of != low.dtype:
+        return Coarse(digits, of, True) if all(_right_in(of, hand, torch, trial) for trial, _ in failed) else None
+    if not all(_noisier(low, *each) for each in failed):
+        return None
+    adding = replace(low, eager=(Accumulating(torch.f, format=low.dtype),))
+    real = [trial for trial, _ in failed if not trial.integers]
+    once = all(not compare_low(hand, torch, adding, trial).wrong for trial, _ in failed)
+    medians = [compare_medians(hand, torch, adding, trial) for trial in real[:FEW]] if once else []
+    near = all(t.ratio <= ORDER for found in medians for t in found.wrong)
+    return Coarse(digits, low.dtype, sums=True) if once and near else None
+
+
+def _noisier(low: Low, trial: Trial, found: Comparison) -> bool:
+    """Is half of what is wrong further off than eager is, as rounding leaves it, or a part only?"""
+    eager = [side.run(trial) for side in low.eager]
+
+    def typical(run: Run, t: Tensor) -> float:
+        return float(np.median(difference(run[t.of], t.torch)))
+
+    return all(typical(found.runs[0], t) > NOISE * max(typical(run, t) for run in eager) for t in found.wrong)
 
 
 def inside(tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:

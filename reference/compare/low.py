@@ -43,6 +43,7 @@ OF_ROW, OF_WHOLE = 3.0, 1.5  # units that a row, or all, may be off by roundings
 OFTEN = 2.0  # times the RMS of these errors, where the largest one seen is less
 LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceeded
 AGAIN = 9  # runs of the judged side on moved data, where a bound is exceeded even so
+GROUPS = 6  # as many of other sides, whose medians say how far rounding takes a median
 ROWS = 6  # at least, of which a scatter is taken
 TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
 FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
@@ -90,17 +91,27 @@ def compare_low(hand: Side, golden: Side, low: Low, trial: Trial) -> Comparison:
     return Comparison(tensors, dtype=low.dtype, runs=runs)
 
 
+def compare_medians(hand: Side, golden: Side, low: Low, trial: Trial) -> Comparison:
+    """As `compare_low`, of medians over runs on moved data: what a coarse side has that is no rounding."""
+    with np.errstate(all="ignore"):
+        runs, rng = (hand.run(trial), golden.run(trial)), np.random.default_rng(trial.seed)
+        groups = [_medians(side, golden, low, trial, rng) for side in low.eager for _ in range(GROUPS)]
+        seen = {n: [(e[n], g) for e in groups if n in e] for n, g in runs[1].items() if g is not None}
+        tensors = _all(runs, seen, low, _medians(hand, golden, low, trial, rng))
+    return Comparison(tensors, dtype=low.dtype, runs=runs)
+
+
 def _exceeded(tensors: Sequence[Tensor]) -> bool:
     return any(t.error > t.bound and np.isfinite(t.error) for t in tensors)
 
 
-def _medians(hand: Side, golden: Side, low: Low, trial: Trial, rng: np.random.Generator) -> dict[Name, Array]:
-    """The median of the errors of the judged side, over runs on moved data."""
+def _medians(side: Side, golden: Side, low: Low, trial: Trial, rng: np.random.Generator) -> dict[Name, Array]:
+    """The median of the errors of a side, over runs on moved data."""
     found: dict[Name, list[Array]] = {}
     for _ in range(AGAIN):
         near = low.moved(rng, trial)
         right = golden.run(near)
-        for n, h in _run(hand, near).items():
+        for n, h in _run(side, near).items():
             if h is not None and n in right and not differ_in_kind(h, right[n]) and h.dtype.kind == "f":
                 found.setdefault(n, []).append(h - right[n])
     return {n: np.median(errors, axis=0) for n, errors in found.items() if len(errors) == AGAIN}
@@ -142,9 +153,7 @@ def _all(
     hand, golden = runs
     top = max((largest(g) for n, g in golden.items() if n.role == GRADIENT and g is not None), default=0.0)
     names = in_order(hand | golden)
-    return tuple(
-        _one(n, hand.get(n), golden.get(n), errors.get(n), seen.get(n, []), low.dtype, top) for n in names
-    )
+    return tuple(_one(n, hand.get(n), golden.get(n), errors.get(n), seen.get(n, []), low.dtype, top) for n in names)
 
 
 def _one(

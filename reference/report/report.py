@@ -14,7 +14,7 @@ SAYS = {
     "rounding": "equal within rounding",
     "wrong": "wrong",
     "convention": "another convention at a kink or tie: defensible, but not torch's",
-    "coarse": "coarse: right to a shorter precision than it was judged in, which is no pass unless that is asked for",
+    "coarse": "coarse: right to a few digits, not to the precision that it was judged in, which is no pass",
     "error": "error: this check could not be run",
     "vacuous": "vacuous: nothing above the noise was compared, so this says nothing",
 }

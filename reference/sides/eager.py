@@ -38,17 +38,17 @@ class Eager(Function):
 
 @dataclass(frozen=True)
 class Rounding(Function):
-    """Composite operations taken apart, and the result of every single one rounded to a format, up or down at random:
-    as code rounds that is written step by step in it, in whatever order."""
+    """Composite operations taken apart, and the result of every single one rounded to a format: as code rounds that is
+    written step by step in it."""
 
     format: str = "bfloat16"
 
     def run(self, trial: Trial) -> Run:
-        with sdpa_kernel(SDPBackend.MATH), _RoundEach(self.format):
+        with sdpa_kernel(SDPBackend.MATH), RoundEach(self.format):
             return super().run(trial)
 
 
-class _RoundEach(TorchDispatchMode):
+class RoundEach(TorchDispatchMode):
     def __init__(self, format: str) -> None:
         super().__init__()
         self.format = format
