@@ -13,7 +13,7 @@ import numpy as np
 from manualbp.base import Tree, tree_map
 
 from .compare.bound import largest
-from .compare.coarse import Coarse, coarse, coarse_in_few_bits, format_of, in_short, inside, shorter
+from .compare.coarse import Coarse, coarse, coarse_alone, coarse_in_few_bits, format_of, in_short, inside, shorter
 from .compare.comparison import compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
@@ -29,6 +29,7 @@ from .draw.plans import FAR, PAST, ZEROS
 from .draw.trial import Trial, corner
 from .judge_alone import by_itself, on_kinks
 from .judge_evidence import ComparedTrial, Judged, evidence_of, few
+from .judge_intended import as_intended
 from .report.report import Report
 from .sides.formats import LOW, TF32, UNIT
 from .sides.raised import in_words, is_ours, line_of
@@ -43,8 +44,9 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
     tried, refused = _each(judged, [t for t in trials if t.kind != FAR or judged.torch is not None])
     tried = [t for t in tried if not t.wrong or not _few_digits(judged, t)]
+    judged, tried, said = as_intended(judged, tried, one)
     found = broken_contracts(judged.subject, [t.trial for t in tried])
-    broken, refused = [b for b in found if not b.note], (*refused, *(b.text for b in found if b.note))
+    broken, refused = [b for b in found if not b.note], (*said, *refused, *(b.text for b in found if b.note))
     contracts = tuple(b.text for b in broken)
     shown = next((t for t in tried if t.wrong), None)
     if shown is None:
@@ -68,7 +70,8 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
 def _in_float32(judged: Judged, tried: Sequence[ComparedTrial]) -> Sequence[ComparedTrial] | None:
     """The trials in float32, of a side that computes in it inside and is wrong even so: its rounding would hide what is
     wrong. None where nothing is, or where it is of another format."""
-    wrong = [t for each in tried for t in each.wrong if t.hand is not None and t.torch is not None]
+    real = [each for each in tried if not each.trial.integers]
+    wrong = [t for each in real for t in each.wrong if t.hand is not None and t.torch is not None]
     inside = any(shorter([t.hand], [t.torch]) == "float32" for t in wrong)
     if not inside or judged.low or judged.torch is None or _coarse(judged, tried, ()) is not None:
         return None
@@ -196,9 +199,11 @@ def _few_digits(judged: Judged, tried: ComparedTrial) -> bool:
 
 def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[Suspect]) -> Coarse | None:
     """How coarse it is, unless something else than rounding explains it."""
-    if judged.torch is None or any(not s.rounding for s in suspects):
+    if any(not s.rounding for s in suspects):
         return None
     found = [(t.trial, t.found) for t in tried]
+    if judged.torch is None:
+        return coarse_alone(found)
     if judged.low is not None:
         return coarse_in_few_bits(judged.hand, judged.torch, judged.low, found)
     return coarse(judged.hand, judged.torch, found)

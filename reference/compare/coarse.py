@@ -25,6 +25,7 @@ from ..sides.run import GRADIENT, OUTPUT, Run, flat
 from ..sides.side import Side
 from .bound import difference, distance, largest
 from .comparison import Comparison, compare
+from .differences import ON_A_LINE
 from .low import Low, compare_low, compare_medians
 from .tensor import Tensor
 
@@ -91,6 +92,8 @@ def coarse(hand: Side, torch: Side, tried: Sequence[tuple[Trial, Comparison]]) -
     dtypes = {found.dtype for _, found in failed}
     if off >= 1 or not dtypes <= {"float64", "float32"} or not _throughout([f for _, f in failed]):
         return None
+    if all(trial.integers for trial, _ in failed):  # where little rounds: it is another choice at a kink, or wrong
+        return None
     digits, of = math.floor(-math.log10(off)), format_of([found for _, found in failed])
     in_float32 = "float32" in dtypes
     for name in filter(None, (of, TF32) if in_float32 else dict.fromkeys((of or "float32", "float32"))):
@@ -119,6 +122,18 @@ def coarse_in_few_bits(hand: Side, torch: Side, low: Low, tried: Sequence[tuple[
     medians = [compare_medians(hand, torch, adding, trial) for trial in real[:FEW]] if once else []
     near = all(t.ratio <= ORDER for found in medians for t in found.wrong)
     return Coarse(digits, low.dtype, sums=True) if once and near else None
+
+
+def coarse_alone(tried: Sequence[tuple[Trial, Comparison]]) -> Coarse | None:
+    """How coarse a side is where differences decide: all that is wrong is of a shorter format, and off by its last
+    digits."""
+    failed = [found for trial, found in tried if found.wrong and not trial.integers]
+    wrong = [t for found in failed for t in found.wrong if t.what != ON_A_LINE]
+    off = max(map(_relative, wrong), default=math.inf)
+    format = shorter([t.hand for t in wrong], [t.torch for t in wrong]) if wrong else None
+    if format is None or not off <= ROUNDED * UNIT[format]:
+        return None
+    return Coarse(math.floor(-math.log10(off)), format, True)
 
 
 def _noisier(low: Low, trial: Trial, found: Comparison) -> bool:

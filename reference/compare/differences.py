@@ -28,7 +28,7 @@ BESIDE = 2.0**-16, 2.0**-30  # steps of one-sided slopes
 ROUGH = 1e-3  # relative: how far these may be off
 CURVED = 0.05  # relative: how far those of another step may be off
 CLOSER = 2.0**-4  # times as far apart as slopes of coarser steps these may be; of a smooth function 2⁻⁹ is expected
-AROUND = 24  # places beside a kink
+AROUND, ALL = 24, 96  # places beside a kink; as many before a gradient is denied
 SLOPES = 4  # different ones there, at which there are too many to see all
 ROUNDED = 1e-12  # relative: rounding inside a forward that its output does not show
 
@@ -74,14 +74,21 @@ class Near:
                 return -math.inf, math.inf
         if not self._settle(self.sides(v, STEP), *each):
             return -math.inf, math.inf
-        rng, h = np.random.default_rng(self.trial.seed), BESIDE[-1]
-        near = [replace(self, trial=beside(rng, self.trial, "each")) for _ in range(AROUND)]
-        slopes = [*each[-1], *((n.loss(v, h)[0] - n.loss(v, -h)[0]) / (2 * h) for n in near)]
-        low, high = min(slopes), max(slopes)
-        room = room + ROUGH * max(abs(low), abs(high))
+        rng, slopes = np.random.default_rng(self.trial.seed), [*each[-1]]
+        for count in (AROUND, ALL - AROUND):
+            slopes += [self._beside(rng, v) for _ in range(count)]
+            low, high = min(slopes), max(slopes)
+            beyond = room + ROUGH * max(abs(low), abs(high)) + (high - low)
+            if low - beyond <= told <= high + beyond:
+                break
         if np.count_nonzero(np.diff(np.sort(slopes)) > self.noise + ROUGH * (high - low)) >= SLOPES:
             return -math.inf, math.inf
-        return low - room - (high - low), high + room + (high - low)
+        return low - beyond, high + beyond
+
+    def _beside(self, rng: np.random.Generator, v: Mapping[str, Direction]) -> float:
+        """The slope at a place beside the trial, where no two entries are equal."""
+        near, h = replace(self, trial=beside(rng, self.trial, "each")), BESIDE[-1]
+        return (near.loss(v, h)[0] - near.loss(v, -h)[0]) / (2 * h)
 
     def _settle(self, coarse: Any, fine: Any, finest: Any) -> bool:
         """Do slopes of finer steps come closer to each other? Those beside a jump, or of few bits, do not."""
@@ -185,8 +192,8 @@ def _on_line(near: Near, names: tuple[str, ...], grads: Grads, rounding: float) 
 
 
 def _repeated(trial: Trial) -> Array:
-    """The values that more than one entry has."""
-    values, counts = np.unique(np.concatenate([np.ravel(a) for a in trial.real]), return_counts=True)
+    """The sizes that more than one entry has, with either sign: ties of numbers, or of their absolute values."""
+    values, counts = np.unique(np.abs(np.concatenate([np.ravel(a) for a in trial.real])), return_counts=True)
     return values[counts > 1]
 
 
@@ -232,7 +239,7 @@ def _at_ties(near: Near, told: Tensor, grads: Grads) -> Tensor:
     there is no slope."""
     name, g, right = told.of.path, np.asarray(told.hand), np.asarray(told.torch)
     off = np.abs(g - right) > told.bound
-    if not np.isin(near.trial.arrays[name][off], _repeated(near.trial)).all() or at_kinks(near, name, grads):
+    if not np.isin(np.abs(near.trial.arrays[name][off]), _repeated(near.trial)).all() or at_kinks(near, name, grads):
         return told
     right = np.where(off, g, right)
     return replace(told, torch=right, error=distance(g, right))

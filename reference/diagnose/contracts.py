@@ -196,7 +196,7 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
         subject.forward(other)
         if name := _differ(right, _kept(subject.backward(_copied(dy), cache)), room):
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
-            return Broken(told, "B10")
+            return Broken(told, "B10", note=subject.keeps)
         name = _differ(right, again)
         return Broken(_IN_ANOTHER_ORDER.format(name), note=True) if name else None
     if subject.accumulates:

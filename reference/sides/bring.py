@@ -201,8 +201,9 @@ class _Bringing:
             return _listed(call({n: t.detach() if n in self.declared else t for n, t in each}))
 
         for arrays in (t.arrays for each in trials for t in each[:1]):
-            if _of_tensors(_or_none(truth, *map(as_tensor, arrays.values()))):
-                return truth, None
+            for intended in (truth, _of_real(truth)):
+                if _of_tensors(_or_none(intended, *map(as_tensor, arrays.values()))):
+                    return intended, None
             try:
                 y = call(copies(arrays))
             except Exception:
@@ -342,6 +343,16 @@ def _or_none(call: Callable, *arguments: Any) -> Any:
 def _of_tensors(y: Any) -> bool:
     """Is a tensor among the outputs?"""
     return any(isinstance(a, torch.Tensor) for a in flat(y))
+
+
+def _of_real(truth: Truth) -> Truth:
+    """The same of real numbers alone, for code that takes labels of 0 and 1 as these."""
+
+    def called(*tensors: torch.Tensor) -> Any:
+        real = next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
+        return truth(*(t if t.is_floating_point() or t.is_complex() else t.to(real) for t in tensors))
+
+    return called
 
 
 def _as_pairs(arrays: Mapping[str, Any]) -> dict[str, Any]:

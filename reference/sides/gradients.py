@@ -47,9 +47,10 @@ def named(found: Any, names: Sequence[str], arrays: Mapping[str, Any], constant:
         return keyed(found._asdict(), names)
     each = tuple(found) if isinstance(found, (tuple, list)) and not _is_one_array(found, names, arrays) else (found,)
     real = tuple(n for n in names if is_real(arrays.get(n, 0.0)))
+    given = tuple(g for g in each if g is not None)  # None stands for numbers and flags among the inputs, too
     for order in (names, real, tuple(n for n in real if n not in constant)):
-        if len(each) == len(order):
-            return dict(zip(order, each))
+        if len(order) in (len(each), len(given)):
+            return dict(zip(order, each if len(each) == len(order) else given))
     raise ValueError(_of_other_number(len(each), names, names[-1]))
 
 

@@ -23,6 +23,7 @@ class Pair(Subject):
     ) -> None:  # fmt: skip
         self.f, self.b, self.names, self.form, self.nested = forward, backward, names, form, nested
         self.of_torch, self.constant, self.no_upstream = tensors, constant, not form.upstream
+        self.keeps = all(role.startswith("dy") for role in form.roles)
 
     def forward(self, arrays):
         given = tensors_of(arrays) if self.of_torch else arrays

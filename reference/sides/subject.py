@@ -18,6 +18,7 @@ class Subject:
     stateful = False  # does it keep its cache in itself?
     of_torch = False  # is its arithmetic torch's?
     no_upstream = False  # is its output a loss, whose gradients it gives without a dy?
+    keeps = False  # does it keep its cache in a global, since backward takes none?
     remade = False  # does every forward make its object anew?
     goes_on = False  # does it go on with the last object all the same?
     accumulates = False  # is it meant to add its gradients up from call to call?
@@ -55,7 +56,7 @@ class Around(Subject):
     def __init__(self, inner: Subject) -> None:
         self.inner, self.names = inner, inner.names
         self.stateful, self.of_torch, self.no_upstream = inner.stateful, inner.of_torch, inner.no_upstream
-        self.remade = inner.remade
+        self.remade, self.keeps = inner.remade, inner.keeps
         self.accumulates, self.reuses, self.random = inner.accumulates, inner.reuses, inner.random
         self.format, self.kept = inner.format, inner.kept
 

@@ -1,0 +1,29 @@
+"""Which numbers are right where torch's own are not those of the formula that it is called for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from .draw.trial import Trial
+from .judge_evidence import ComparedTrial, Judged
+from .sides.exact import EXACT
+from .sides.function import Function
+
+One = Callable[[Judged, Trial], ComparedTrial]
+
+
+def as_intended(
+    judged: Judged, tried: Sequence[ComparedTrial], one: One
+) -> tuple[Judged, Sequence[ComparedTrial], tuple[str, ...]]:
+    """The same, or beside exact numbers where less is wrong beside these, and a sentence that says so."""
+    found = judged, tried, ()
+    off = _off(tried)
+    for exact in EXACT if off and type(judged.torch) is Function and judged.low is None else ():
+        beside = replace(judged, torch=exact(judged.torch.f, judged.torch.only))  # type: ignore[union-attr]
+        again = [one(beside, t.trial) if t.wrong else t for t in tried]
+        if _off(again) < off:
+            off, found = _off(again), (beside, again, (exact.says,))
+    return found
+
+
+def _off(tried: Sequence[ComparedTrial]) -> int:
+    return sum(len(t.wrong) for t in tried)
