@@ -42,7 +42,7 @@ AS_FLOAT32 = 'as that, as by dtype="float32"'
 
 def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     """The report on what was tried."""
-    tried, refused = _each(judged, [t for t in trials if t.kind != FAR or judged.torch is not None])
+    tried, refused = _each(judged, trials)
     tried = [t for t in tried if not t.wrong or not _few_digits(judged, t)]
     judged, tried, said = as_intended(judged, tried, one)
     found = broken_contracts(judged.subject, [t.trial for t in tried])

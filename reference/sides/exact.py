@@ -1,4 +1,4 @@
-"""The function intended where torch's own numbers are not those of its formula: what a right derivation differs from."""
+"""The function intended where torch's own numbers are not those of its formula."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
