@@ -19,6 +19,7 @@ from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
 from .compare.low import compare_low
 from .compare.tensor import Tensor
+from .diagnose.backwards import of_backwards
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
 from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
@@ -176,8 +177,10 @@ def _with_calls(
     """With a mistake inside of the function intended, unless another is sure: then what has no name says less."""
     if any(s.score >= SURE for s in suspects) or judged.low is not None:
         return suspects
-    inside = of_calls(judged.torch, [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)])
-    return (*inside, *(s for s in suspects if s.fault)) if inside else suspects
+    each = [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)]
+    if inside := of_calls(judged.torch, each):
+        return *inside, *(s for s in suspects if s.fault)
+    return *of_backwards(judged.torch, each), *suspects
 
 
 def _few_digits(judged: Judged, tried: ComparedTrial) -> bool:

@@ -63,6 +63,8 @@ class Mistake(NamedTuple):
     relation: str
     remedy: str
     fault: str | None = None
+    also: frozenset[Key] = frozenset()  # other places where it is made, too
+    mode: Callable[[], TorchFunctionMode] | None = None  # in the place of a change at one call after the other
 
 
 class Places(TorchFunctionMode):
@@ -74,8 +76,8 @@ class Places(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         y = func(*args, **(kwargs or {}))
-        frame = _frame()
-        key = _key(func, frame)
+        frame = theirs()
+        key = site(func, frame)
         counts = isinstance(y, torch.Tensor) and (y.requires_grad or key[0] in MASKS)
         if counts and key not in self.found and not _in_place(key[0]):
             self.found[key] = _place(key, frame, args, y)
@@ -101,19 +103,22 @@ class Otherwise(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         options = kwargs or {}
-        here = _key(func, _frame()) == self.mistake.key
+        key = site(func, theirs())
+        here = key == self.mistake.key or key in self.mistake.also
         return self.mistake.change(func, args, options) if here else func(*args, **options)
 
 
-def _frame() -> FrameType | None:
-    """The user's own line that is run."""
+def theirs() -> FrameType | None:
+    """The user's own line that is run; None where that is the check itself, of a function of torch."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and is_foreign(frame.f_code.co_filename):
+        if frame.f_code is Function.run.__code__:
+            return None
         frame = frame.f_back
     return frame
 
 
-def _key(func: Callable, frame: FrameType | None) -> Key:
+def site(func: Callable, frame: FrameType | None) -> Key:
     name = getattr(func, "__name__", "")
     return (name, None, 0) if frame is None else (name, frame.f_code, frame.f_lasti)
 
@@ -156,15 +161,15 @@ def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence
             with Places() as places:
                 torch.run(real[0][0])
             found = (m for p in places.each()[:MOST] for m in kinds(p))
-            mistake = next((m for m in found if all(_gives(m, torch, *each) for each in real)), None)
+            mistake = next((m for m in found if all(gives(m, torch, *each) for each in real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
         return ()
-    return () if mistake is None else (_suspect(mistake, [e for _, of in real for e in of]),)
+    return () if mistake is None else (suspect_of(mistake, [e for _, of in real for e in of]),)
 
 
-def _gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evidence]) -> bool:
+def gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evidence]) -> bool:
     """Are these your outputs and gradients, those that are right, too?"""
-    with Otherwise(mistake):
+    with mistake.mode() if mistake.mode else Otherwise(mistake):
         run = torch.run(trial)
     outputs, grads = of_role(run, OUTPUT), of_role(run, GRADIENT)
     known = {e.name for e in wrong if not e.forward}
@@ -179,7 +184,7 @@ def _bare(name: str) -> str:
     return name.removesuffix(" (input)")
 
 
-def _suspect(m: Mistake, wrong: Sequence[Evidence]) -> Suspect:
+def suspect_of(m: Mistake, wrong: Sequence[Evidence]) -> Suspect:
     names = ", ".join(dict.fromkeys("d" * (not e.forward) + e.name for e in wrong))
     evidence = f"{names}: made in `against` it gives {len(wrong)} of {len(wrong)} wrong tensors within the bound"
     return Suspect(m.fault, m.text, m.relation, m.remedy, "", evidence, SCORE, any(e.forward for e in wrong))
