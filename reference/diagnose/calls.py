@@ -130,7 +130,7 @@ def _in_place(name: str) -> bool:
 def _place(key: Key, frame: FrameType | None, args: tuple, y: torch.Tensor) -> Place | None:
     """None for what is no operation of its own, as an index is."""
     x, differ = args[0] if args else None, {i for i, a in enumerate(args) if _differs(a)}
-    text, operands = f"torch's {key[0]}", {}
+    text, operands = f"torch's {key[0]}", {i: f"operand {i}" for i in differ}
     if frame is not None:
         line, end, column, last = list(frame.f_code.co_positions())[frame.f_lasti // 2]
         if (node := expression(frame, (line, column, end, last))) is None:
