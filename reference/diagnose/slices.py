@@ -37,28 +37,25 @@ def of_slices(trials: Sequence[Seen]) -> str:
 
 def _along(trials: Sequence[Seen], axis: int) -> Iterator[str]:
     each = [_factors(s, axis) for s in trials]
-    if not all(len(of) > 1 for of in each):
+    most = max(each, key=len)
+    if len(most) < 2:
         return
-    worst = max(range(len(each[0])), key=lambda k: abs(each[0][k].c - 1) / each[0][k].error)
-    for place, where in ((worst, f"{worst}"), (worst - len(each[0]), f"{worst - len(each[0])} (from the end)")):
-        if not all(-len(of) <= place < len(of) for of in each) or not _alone(trials, each, axis, place):
+    worst = max(range(len(most)), key=lambda k: abs(most[k].c - 1) / most[k].error)
+    for place, where in ((worst, f"{worst}"), (worst - len(most), f"{worst - len(most)} (from the end)")):
+        if not all(-len(of) <= place < len(of) for of in each) or not _alone(each, place):
             continue
         found = _mean([of[place] for of in each])
         if abs(found.c - 1) > FAR * found.error and all(of[place].may_be(found.c) for of in each):
             yield (
-                f"what is at {where} along axis {axis} is {found.c:.4g} times right (± {found.error:.1g}), in all trials "
-                "that show it, and all else is right within rounding"
+                f"what is at {where} along axis {axis} is {found.c:.4g} times right (± {found.error:.1g}), in all "
+                "trials that show it; no other along that axis is off as a whole"
             )
             return
 
 
-def _alone(trials: Sequence[Seen], each: Sequence[Sequence[Factor]], axis: int, place: int) -> bool:
-    """Is nothing else off?"""
-    for s, factors in zip(trials, each, strict=True):
-        k = place % len(factors)
-        if np.delete(s.wrong, k, axis).any() or not all(f.may_be(1.0) for i, f in enumerate(factors) if i != k):
-            return False
-    return True
+def _alone(each: Sequence[Sequence[Factor]], place: int) -> bool:
+    """May all others be right?"""
+    return all(f.may_be(1.0) for of in each for i, f in enumerate(of) if i != place % len(of))
 
 
 def _factors(s: Seen, axis: int) -> list[Factor]:
