@@ -59,6 +59,8 @@ def _written(func: Any, frame: Any, args: tuple) -> tuple[str, tuple[str, ...]]:
         return plain
     operands = (node.value, node.slice) if isinstance(node, ast.Subscript) else parts(node, frame)
     told = tuple(ast.unparse(n) for n in operands)
+    if isinstance(node, ast.BinOp) and func.__name__.startswith("__r"):  # 2 * x is x.__rmul__(2)
+        told = told[::-1]
     return ast.unparse(node), (*told, *plain[1][len(told) :])
 
 
