@@ -21,6 +21,7 @@ MASKS = ("relu", "relu6", "clamp", "clamp_min", "clamp_max", "maximum", "minimum
 LOOKS_UP = {"getitem": (0, 1), "embedding": (1, 0), "index_select": (0, 2)}  # the table, the index
 PRODUCTS = ("mul", "rmul", "multiply", "div", "truediv", "true_divide", "divide")
 CONVOLVES = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3}
+JOINS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack")
 MOST = 64  # windows that are followed one by one
 
 
@@ -230,6 +231,19 @@ def _masked(call: Call) -> Iterator[Kind]:
             )
 
 
+def _joined(call: Call) -> Iterator[Kind]:
+    """One of several arrays that are joined, to which nothing goes back."""
+    parts = call.args[0] if call.name in JOINS and isinstance(call.args[0], (list, tuple)) else ()
+    for j in range(len(parts)):
+
+        def cut(func: Any, args: tuple, options: Any, j: int = j) -> Any:
+            return func([a.detach() if k == j else a for k, a in enumerate(args[0])], *args[1:], **options)
+
+        text = f"In {{place}} nothing goes back to what stands at {j} in the list: it is taken for a constant."
+        relation = f"yours = right with .detach() at {j} in the list there"
+        yield Kind(f"joined {j}", text, relation, "split the gradient, and add each part where it belongs", cut)
+
+
 def _windows(call: Call) -> Iterator[Kind]:
     """Windows that overlap, whose gradients are written where they should be added."""
     if 0 not in call.differing or (call.name not in CONVOLVES and call.func is not torch.Tensor.unfold):
@@ -300,4 +314,4 @@ def _turn(order: int, func: Any, args: tuple, options: Any) -> Any:
     return exchanged(back)(func, args, options)
 
 
-KINDS = (_at_dy, _repeated, _columns, _softmax, _largest, _factors, _counts, _masked, _windows)
+KINDS = (_at_dy, _repeated, _columns, _softmax, _largest, _factors, _counts, _masked, _joined, _windows)

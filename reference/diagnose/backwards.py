@@ -37,14 +37,20 @@ class Noted(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         options = kwargs or {}
         y = func(*args, **options)
-        if isinstance(y, torch.Tensor) and y.requires_grad and any(map(differs, args)):
+        if isinstance(y, torch.Tensor) and y.requires_grad and any(map(differs, _flat(args))):
             frame = theirs()
             self.calls.append(Call(site(func, frame), *_written(func, frame, args), func, args, options, y))
         return y
 
-    def first(self) -> dict[Key, Call]:
-        """The first of every place."""
-        return {c.key: c for c in reversed(self.calls)}
+    def each(self) -> dict[Key, Call]:
+        """One of every place, the last: the state that a loop begins with may be a constant."""
+        return {c.key: c for c in self.calls}
+
+
+def _flat(args: tuple) -> Iterator[Any]:
+    """What is called with, and what stands in lists of it, as those of torch.cat."""
+    for a in args:
+        yield from a if isinstance(a, (list, tuple)) else (a,)
 
 
 def _written(func: Any, frame: Any, args: tuple) -> tuple[str, tuple[str, ...]]:
@@ -91,18 +97,16 @@ def _gives(mistake: Mistake, torch: Function, real: Sequence[tuple[Trial, Sequen
 def _mistakes(torch: Function, real: Sequence[tuple[Trial, Sequence[Evidence]]]) -> Iterator[Mistake]:
     """At one place each, then at all of a kind, then those of a state that goes round a loop."""
     with Noted() as noted:
-        torch.run(real[0][0])
+        torch.run(real[-1][0])  # of several turns of a loop, if any is
     groups: dict[str, list[tuple[Call, Kind]]] = defaultdict(list)
-    for call in list(noted.first().values())[:MOST]:
+    for call in list(noted.each().values())[:MOST]:
         for kind in kinds(call, noted.calls):
             groups[kind.group].append((call, kind))
             yield _at([call], kind)
     for of in groups.values():
         if len(of) > 1:
             yield _at([call for call, _ in of], of[0][1])
-    with Noted() as longest:
-        torch.run(real[-1][0])
-    yield from of_states(longest.calls)
+    yield from of_states(noted.calls)
 
 
 def _at(calls: Sequence[Call], kind: Kind) -> Mistake:

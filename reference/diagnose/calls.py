@@ -32,7 +32,7 @@ from .features.slope import ANY, MISTAKES, activations, slopes
 
 MOST = 40  # places that are looked at
 SCORE = 0.9
-SAME = 1e-9  # relative: gradients that are right
+SAME, FAR = 1e-9, 1e-6  # relative: gradients that are right, and that may be
 ENTRYWISE = (  # functions that have a slope; and softmax, whose Jacobian is taken for one
     "abs celu elu erf exp exp2 expm1 gelu hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 logsigmoid "
     "mish pow reciprocal relu relu6 rsqrt selu sigmoid silu softmax softplus softsign sqrt square tanh tanhshrink"
@@ -79,9 +79,14 @@ class Places(TorchFunctionMode):
         frame = theirs()
         key = site(func, frame)
         counts = isinstance(y, torch.Tensor) and (y.requires_grad or key[0] in MASKS)
-        if counts and key not in self.found and not _in_place(key[0]):
+        if counts and not _in_place(key[0]) and (key not in self.found or self._adds(key, args)):
             self.found[key] = _place(key, frame, args, y)
         return y
+
+    def _adds(self, key: Key, args: tuple) -> bool:
+        """Is more differentiated than before? A state that a loop begins with may be a constant."""
+        place = self.found[key]
+        return place is not None and sum(map(_differs, args)) > len(place.operands)
 
     def each(self) -> list[Place]:
         """All of them, and which one it is where the same stands at several."""
@@ -159,7 +164,7 @@ def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence
     try:
         with np.errstate(all="ignore"):
             with Places() as places:
-                torch.run(real[0][0])
+                torch.run(real[-1][0])  # of several turns of a loop, if any is
             found = (m for p in places.each()[:MOST] for m in kinds(p))
             mistake = next((m for m in found if all(gives(m, torch, *each) for each in real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
@@ -173,9 +178,13 @@ def gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evide
         run = torch.run(trial)
     outputs, grads = of_role(run, OUTPUT), of_role(run, GRADIENT)
     known = {e.name for e in wrong if not e.forward}
-    right = ((_bare(n), g) for n, g in wrong[0].grads.items() if n not in known)
+    # a tensor whose pieces of evidence are of other trials is wrong here, too
+    given = {n: wrong[0].given.get(n, g) for n, g in wrong[0].grads.items()}
+    others = [
+        (_bare(n), g if near(given[n], g, FAR) else given[n]) for n, g in wrong[0].grads.items() if n not in known
+    ]
     return all(Seen(e).alike(outputs[e.name] if e.forward else grads[_bare(e.name)]) for e in wrong) and all(
-        near(grads[n], g, SAME) or not g.any() for n, g in right
+        near(grads[n], g, SAME) or not g.any() for n, g in others
     )
 
 
