@@ -19,10 +19,12 @@ from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
 from .compare.low import compare_low
 from .compare.tensor import Tensor
+from .diagnose.backwards import of_backwards
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
-from .diagnose.diagnosis import SURE, explain, of_contracts, of_side
+from .diagnose.diagnosis import PLAIN, SURE, explain, of_contracts, of_side
 from .diagnose.evidence import Evidence, Suspect
+from .diagnose.features.seen import Seen
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts, overflow, without_conjugates
 from .draw.plans import FAR, PAST, ZEROS
@@ -182,8 +184,12 @@ def _with_calls(
     """With a mistake inside of the function intended, unless another is sure: then what has no name says less."""
     if any(s.score >= SURE for s in suspects) or judged.low is not None:
         return suspects
-    inside = of_calls(judged.torch, [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)])
-    return (*inside, *(s for s in suspects if s.fault)) if inside else suspects
+    each = [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)]
+    if inside := of_calls(judged.torch, each):
+        return *inside, *(s for s in suspects if s.fault)
+    told = any(s.score >= PLAIN for s in suspects) or len({e.trial for e in evidence}) < 2
+    factor = told and all(Seen(e).multiple is not None for e in evidence)  # which is one of many, by chance
+    return suspects if factor else (*of_backwards(judged.torch, each), *suspects)
 
 
 def _few_digits(judged: Judged, tried: ComparedTrial) -> bool:

@@ -13,6 +13,7 @@ from .compare.updates import Lockstep
 from .diagnose.evidence import Suspect
 from .diagnose.update_arrays import apart, shared
 from .diagnose.update_format import of_format
+from .diagnose.update_mutants import of_mutants
 from .diagnose.update_wrong import Wrong, near
 from .diagnose.updates import explained
 from .draw.steps import Steps
@@ -50,6 +51,7 @@ def judge_step(step: Callable, against: Any, count: int, seed: int, options: Map
     runs = yours.run(steps, np.float64), truth.updates.run(steps, np.float64)
     seen = Wrong(truth, steps, *runs, heeds_state(rule, steps))
     suspects = (*_replayed(truth, seen), *(h.suspect for h in found if h.suspect), *_explained(rule, truth, seen))
+    suspects = suspects or tuple(_of_its_code(against, options, seen))
     if suspects and all(s.rounding for s in suspects) and all(h.note for h in found):
         return _coarse(title, wrong, suspects, seen, (*notes, *(h.text for h in found)))
     first = f"the first wrong step is {wrong[0].of.step} of {count}" + _only_large(wrong[0].of.step, steps)
@@ -176,6 +178,14 @@ def _explained(rule: Rule, truth: Truth, seen: Wrong) -> Iterator[Suspect]:
         if not mixed and seen.heeds is not False and (suspect := _shared(rule, truth, len(seen.steps.grads))):
             yield suspect
     except Exception:
+        return
+
+
+def _of_its_code(against: Any, options: Mapping[str, Any], seen: Wrong) -> Iterator[Suspect]:
+    """A change in the code of the rule intended, where that is a function."""
+    try:
+        yield from of_mutants(against, options, seen)
+    except Exception:  # code that cannot be read, or run again
         return
 
 

@@ -32,7 +32,7 @@ from .features.slope import ANY, MISTAKES, activations, slopes
 
 MOST = 40  # places that are looked at
 SCORE = 0.9
-SAME = 1e-9  # relative: gradients that are right
+SAME, FAR = 1e-9, 1e-6  # relative: gradients that are right, and that may be
 ENTRYWISE = (  # functions that have a slope; and softmax, whose Jacobian is taken for one
     "abs celu elu erf exp exp2 expm1 gelu hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 logsigmoid "
     "mish pow reciprocal relu relu6 rsqrt selu sigmoid silu softmax softplus softsign sqrt square tanh tanhshrink"
@@ -63,6 +63,8 @@ class Mistake(NamedTuple):
     relation: str
     remedy: str
     fault: str | None = None
+    also: frozenset[Key] = frozenset()  # other places where it is made, too
+    mode: Callable[[], TorchFunctionMode] | None = None  # in the place of a change at one call after the other
 
 
 class Places(TorchFunctionMode):
@@ -74,12 +76,17 @@ class Places(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         y = func(*args, **(kwargs or {}))
-        frame = _frame()
-        key = _key(func, frame)
+        frame = theirs()
+        key = site(func, frame)
         counts = isinstance(y, torch.Tensor) and (y.requires_grad or key[0] in MASKS)
-        if counts and key not in self.found and not _in_place(key[0]):
+        if counts and not _in_place(key[0]) and (key not in self.found or self._adds(key, args)):
             self.found[key] = _place(key, frame, args, y)
         return y
+
+    def _adds(self, key: Key, args: tuple) -> bool:
+        """Is more differentiated than before? A state that a loop begins with may be a constant."""
+        place = self.found[key]
+        return place is not None and sum(map(_differs, args)) > len(place.operands)
 
     def each(self) -> list[Place]:
         """All of them, and which one it is where the same stands at several."""
@@ -101,19 +108,22 @@ class Otherwise(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         options = kwargs or {}
-        here = _key(func, _frame()) == self.mistake.key
+        key = site(func, theirs())
+        here = key == self.mistake.key or key in self.mistake.also
         return self.mistake.change(func, args, options) if here else func(*args, **options)
 
 
-def _frame() -> FrameType | None:
-    """The user's own line that is run."""
+def theirs() -> FrameType | None:
+    """The user's own line that is run; None where that is the check itself, of a function of torch."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and is_foreign(frame.f_code.co_filename):
+        if frame.f_code is Function.run.__code__:
+            return None
         frame = frame.f_back
     return frame
 
 
-def _key(func: Callable, frame: FrameType | None) -> Key:
+def site(func: Callable, frame: FrameType | None) -> Key:
     name = getattr(func, "__name__", "")
     return (name, None, 0) if frame is None else (name, frame.f_code, frame.f_lasti)
 
@@ -125,7 +135,7 @@ def _in_place(name: str) -> bool:
 def _place(key: Key, frame: FrameType | None, args: tuple, y: torch.Tensor) -> Place | None:
     """None for what is no operation of its own, as an index is."""
     x, differ = args[0] if args else None, {i for i, a in enumerate(args) if _differs(a)}
-    text, operands = f"torch's {key[0]}", {}
+    text, operands = f"torch's {key[0]}", {i: f"operand {i}" for i in differ}
     if frame is not None:
         line, end, column, last = list(frame.f_code.co_positions())[frame.f_lasti // 2]
         if (node := expression(frame, (line, column, end, last))) is None:
@@ -154,23 +164,27 @@ def of_calls(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence
     try:
         with np.errstate(all="ignore"):
             with Places() as places:
-                torch.run(real[0][0])
+                torch.run(real[-1][0])  # of several turns of a loop, if any is
             found = (m for p in places.each()[:MOST] for m in kinds(p))
-            mistake = next((m for m in found if all(_gives(m, torch, *each) for each in real)), None)
+            mistake = next((m for m in found if all(gives(m, torch, *each) for each in real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
         return ()
-    return () if mistake is None else (_suspect(mistake, [e for _, of in real for e in of]),)
+    return () if mistake is None else (suspect_of(mistake, [e for _, of in real for e in of]),)
 
 
-def _gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evidence]) -> bool:
+def gives(mistake: Mistake, torch: Function, trial: Trial, wrong: Sequence[Evidence]) -> bool:
     """Are these your outputs and gradients, those that are right, too?"""
-    with Otherwise(mistake):
+    with mistake.mode() if mistake.mode else Otherwise(mistake):
         run = torch.run(trial)
     outputs, grads = of_role(run, OUTPUT), of_role(run, GRADIENT)
     known = {e.name for e in wrong if not e.forward}
-    right = ((_bare(n), g) for n, g in wrong[0].grads.items() if n not in known)
+    # a tensor whose pieces of evidence are of other trials is wrong here, too
+    given = {n: wrong[0].given.get(n, g) for n, g in wrong[0].grads.items()}
+    others = [
+        (_bare(n), g if near(given[n], g, FAR) else given[n]) for n, g in wrong[0].grads.items() if n not in known
+    ]
     return all(Seen(e).alike(outputs[e.name] if e.forward else grads[_bare(e.name)]) for e in wrong) and all(
-        near(grads[n], g, SAME) or not g.any() for n, g in right
+        near(grads[n], g, SAME) or not g.any() for n, g in others
     )
 
 
@@ -179,7 +193,7 @@ def _bare(name: str) -> str:
     return name.removesuffix(" (input)")
 
 
-def _suspect(m: Mistake, wrong: Sequence[Evidence]) -> Suspect:
+def suspect_of(m: Mistake, wrong: Sequence[Evidence]) -> Suspect:
     names = ", ".join(dict.fromkeys("d" * (not e.forward) + e.name for e in wrong))
     evidence = f"{names}: made in `against` it gives {len(wrong)} of {len(wrong)} wrong tensors within the bound"
     return Suspect(m.fault, m.text, m.relation, m.remedy, "", evidence, SCORE, any(e.forward for e in wrong))

@@ -7,6 +7,7 @@ import numpy as np
 from .evidence import Evidence
 from .features.regions import covers, regions
 from .features.seen import Seen
+from .slices import of_slices
 
 MOST = 4  # slices that are listed
 SAME = 1e-9  # relative: two ratios that are one
@@ -34,7 +35,8 @@ def _sentence(s: Seen, *others: Seen) -> str:
         whose = "that of the function intended is" if s.e.forward else "its input"
         return f"{what} has the shape {s.yours.shape}, and {whose} {s.right.shape}"
     with np.errstate(all="ignore"):
-        return f"{what} is wrong {_place(s, others)}; {_values(s)}"
+        sliced = of_slices((s, *others))
+        return f"{what} is wrong {_place(s, others)}; {sliced or _values(s)}"
 
 
 def _place(s: Seen, others: Sequence[Seen]) -> str:

@@ -64,8 +64,12 @@ def failed(error: BaseException, own: Callable[[str], bool]) -> tuple[FrameType,
 
 def expression(frame: FrameType, place: tuple[Any, ...]) -> ast.AST | None:
     """The operation or call that stands at a place of the frame's file, if there is one."""
-    tree = parsed("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
-    return next((n for n in ast.walk(tree) if span(n) == place and isinstance(n, EXPRESSIONS)), None)
+    return next((n for n in ast.walk(parsed_of(frame)) if span(n) == place and isinstance(n, EXPRESSIONS)), None)
+
+
+def parsed_of(frame: FrameType) -> ast.AST:
+    """The file that a frame runs."""
+    return parsed("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
 
 
 @functools.lru_cache(maxsize=4)
