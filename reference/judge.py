@@ -27,7 +27,7 @@ from .diagnose.evidence import Evidence, Suspect
 from .diagnose.features.seen import Seen
 from .diagnose.paths import of_paths
 from .diagnose.probes import further_facts, overflow, without_conjugates
-from .draw.plans import FAR, PAST, ZEROS
+from .draw.plans import ALIKE, FAR, PAST, ZEROS
 from .draw.trial import Trial, corner
 from .judge_alone import by_itself, on_kinks
 from .judge_evidence import ComparedTrial, Judged, evidence_of, few
@@ -36,6 +36,7 @@ from .report.report import Report
 from .sides.formats import LOW, TF32, UNIT
 from .sides.raised import in_words, is_ours, line_of
 from .sides.run import GRADIENT, OUTPUT, Run, of_role
+from .sides.side import Side
 
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
 FAINT = 16.0  # last places of the largest gradient that may be noise where gradients cancel
@@ -245,7 +246,8 @@ def one(judged: Judged, trial: Trial) -> ComparedTrial:
     if judged.torch is not None and not trial.large and trial.kind != ZEROS and _on_a_grid(trial):
         trial = replace(trial, integers=True, kind="on a grid")  # so a kink that is met is met on purpose
     trial = trial if trial.dy is not None else replace(trial, dy=_upstream(judged, trial))
-    if trial.kind == ZEROS:  # a kink in every entry at once: what is chosen at one is seen on small integers
+    if trial.kind == ZEROS or (trial.kind == ALIKE and not _has_slopes(judged.torch, trial)):
+        # a kink in every entry at once: what is chosen at one is seen on small integers
         return ComparedTrial(trial, on_kinks(judged.hand, judged.torch, trial))
     if judged.torch is None:
         return ComparedTrial(*by_itself(judged.hand, judged.subject, trial))
@@ -253,6 +255,11 @@ def one(judged: Judged, trial: Trial) -> ComparedTrial:
         trial = judged.low.rounded(trial)
         return ComparedTrial(trial, compare_low(judged.hand, judged.torch, judged.low, trial))
     return ComparedTrial(trial, compare(judged.hand, judged.torch, trial))
+
+
+def _has_slopes(torch: Side | None, trial: Trial) -> bool:
+    """Are all gradients of the function intended numbers, where a norm or a distance is 0?"""
+    return torch is None or all(np.isfinite(g).all() for g in of_role(torch.run(trial), GRADIENT).values())
 
 
 def _on_a_grid(trial: Trial) -> bool:

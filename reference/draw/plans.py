@@ -30,15 +30,16 @@ REAL, INTEGERS, REPEATED, KINKS = "real numbers", "small integers", "repeated va
 PAST = "values past constants of the code"
 FAR, WIDE = "values far from 0", 5.0  # as large as this, where a function may saturate
 ZEROS, SIGNS = "zeros alone", "ones of either sign"
+ALIKE = "rows of zeros, and rows alike"  # where a norm, a variance, a distance is 0
 ONE, BEYOND = "a size of 1", "a size beyond blocks"
-EXTRA = (PAST, FAR, ZEROS, SIGNS)  # left out, and nothing said, where a forward does not take them
+EXTRA = (PAST, FAR, ZEROS, SIGNS, ALIKE)  # left out, and nothing said, where a forward does not take them
 OF_SIZE = (ONE, BEYOND)  # real numbers; left out where they are refused, with no others in their place
 
 
 @dataclass(frozen=True)
 class Planned:
     """A trial to be made: sizes in the order of their names, and what numbers. odd: the name whose size is the odd one
-    in OF_SIZE."""
+    in OF_SIZE; in PAST the constant that is passed, of those above SMALL, from 1 on; in ALIKE the axis of the rows."""
 
     sizes: tuple[int, ...]
     kind: str
@@ -53,7 +54,7 @@ class Planned:
             each = [_with(self.sizes, self.odd, n) for n in LONG[1:]]
         elif self.kind == ONE:
             each = [_with(sizes, self.odd, 1) for sizes in SIZES if sizes[0] != self.sizes[0]]
-        elif self.kind in (ZEROS, SIGNS):
+        elif self.kind in (ZEROS, SIGNS, ALIKE):
             each = list(SIZES)
         else:
             each = [_with(self.sizes, i, n) for n in lengths for i in range(names)]
@@ -93,14 +94,19 @@ class Inputs:
         if self.where is not None and not self._possible(sizes):
             return None
         rng = np.random.default_rng(plan.seed)
-        values = Values(rng, plan.kind == INTEGERS, WIDE if plan.kind == FAR else 1.0)
-        pool = self._pool(plan.kind, rng)
+        values = Values(rng, plan.kind in (INTEGERS, ALIKE), WIDE if plan.kind == FAR else 1.0)
+        pool = self._pool(plan, rng)
         try:
             arrays = {name: drawn(spec, values, sizes, pool) for name, spec in self.specs.items()}
         except ValueError as e:
             if "negative" in str(e) or "low >= high" in str(e):  # a size such as N − 2
                 return None
             raise
+        if plan.kind == ALIKE:
+            free = [n for n, spec in self.specs.items() if isinstance(spec, tuple) and np.ndim(arrays[n]) > 1]
+            if not free:
+                return None
+            arrays |= {n: alike(arrays[n], plan.odd) for n in free}
         trial = Trial(arrays, sizes, plan.kind not in (REAL, PAST, FAR, *OF_SIZE), plan.seed, plan.kind)
         return None if plan.kind == BEYOND and trial.size > ENTRIES else trial
 
@@ -110,7 +116,8 @@ class Inputs:
         except KeyError as e:
             raise ValueError(f"where asks for the size {e}; the sizes are {', '.join(self.sizes)}") from None
 
-    def _pool(self, kind: str, rng: np.random.Generator) -> np.ndarray | None:
+    def _pool(self, plan: Planned, rng: np.random.Generator) -> np.ndarray | None:
+        kind = plan.kind
         if kind == REPEATED:
             return np.round(rng.standard_normal(3), 2)
         if kind == KINKS:
@@ -119,9 +126,14 @@ class Inputs:
         if kind in (ZEROS, SIGNS):
             return np.zeros(1) if kind == ZEROS else np.array([1.0, -1.0])
         if kind == PAST:
-            c = past(self.constants, rng)
-            return np.concatenate([c, -c, rng.standard_normal(3)])
+            named = [c for c in self.constants if c <= SMALL] if not plan.odd else [self._large[plan.odd - 1]]
+            c = past(named, rng)
+            return np.concatenate([c, -past(named, rng), rng.standard_normal(3)])
         return None
+
+    @property
+    def _large(self) -> list[float]:
+        return [c for c in self.constants if c > SMALL]
 
     def plans(self, seed: int, larger: bool = False) -> list[Planned]:
         """Real numbers in every plan of sizes; small integers, repeated values, kinks and large values in some of them;
@@ -136,10 +148,12 @@ class Inputs:
         made += [Planned(SIZES[0], REPEATED, seed + 17)]
         of_constants = ((KINKS, 19), (PAST, 50)) if self.constants else ()
         made += [Planned(s, kind, seed + n + i) for kind, n in of_constants for i, s in enumerate(SIZES[:2])]
+        made += [Planned(SIZES[1], PAST, seed + 55 + i, i + 1) for i in range(len(self._large))]
         made += [
             Planned(SIZES[1], FAR, seed + 90),
             Planned(SIZES[0], ZEROS, seed + 80),
             *(Planned(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW)),
+            *(Planned(SIZES[1], ALIKE, seed + 84 - axis, axis) for axis in (0, -1)),
         ]
         return made if larger else made + self._of_size(seed)
 
@@ -157,6 +171,17 @@ class Inputs:
 
 def _with(sizes: tuple[int, ...], place: int, size: int) -> tuple[int, ...]:
     return (*sizes[:place], size, *sizes[place + 1 :])
+
+
+def alike(a: np.ndarray, axis: int) -> np.ndarray:
+    """Its slices along an axis: one of zeros, one of equal numbers, two that are the same."""
+    a = np.moveaxis(a, axis, 0).copy()
+    a[0] = 0
+    if len(a) > 1:
+        a[1] = a[1].flat[0]
+    if len(a) > 3:
+        a[3] = a[2]
+    return np.ascontiguousarray(np.moveaxis(a, 0, axis))
 
 
 def past(constants: Sequence[float], rng: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from manualbp.base import describe
 
 from ..compare.bound import distance, largest
-from ..draw.plans import EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
+from ..draw.plans import ALIKE, EXTRA, SIGNS, ZEROS, Inputs, examples, with_examples
 from ..draw.specs import SPD, Spec
 from ..draw.trial import Trial
 from . import devices, mistaken
@@ -296,7 +296,7 @@ class _Bringing:
         free = [n for n, spec in self.inputs.specs.items() if isinstance(spec, tuple)]
         fixed = [n for n, spec in self.inputs.specs.items() if isinstance(getattr(spec, "of", None), tuple)]
         ways = [(of, which) for which in (free, fixed and free + fixed) if which for of in (positive, below_one)]
-        for of, which in ways if trial.kind not in (ZEROS, SIGNS) else ():
+        for of, which in ways if trial.kind not in (ZEROS, SIGNS, ALIKE) else ():
             if refused and of_numbers(refused[-1][1]):
                 kind = trial.kind if trial.integers or trial.kind in EXTRA else DOMAINS[of is below_one]
                 arrays = {n: of(a) if n in which else a for n, a in trial.arrays.items()}

@@ -10,14 +10,15 @@ import torch
 
 from manualbp.base import describe
 
+from ..draw.plans import SMALL
 from ..draw.specs import Spec
 from .formats import is_bfloat16
 from .gradients import array
 from .raised import is_foreign
 
-NAMED, SMALLEST = 256.0, 2.0**-6  # sizes of the constants in code that may be kinks
+NAMED, SMALLEST = 2.0**14, 2.0**-6  # sizes of the constants in code that may be kinks
 DEEP = 3  # calls from a function to one of its own to another
-MOST = 6  # constants that are tried
+MOST, LARGE = 6, 4  # constants that are tried, and more of those that are large
 EXAMPLE = 'inputs={"x": ("N", "D"), "w": ("M", "D")}'
 
 
@@ -78,7 +79,8 @@ def constants(functions: Sequence[Any], options: Mapping[str, float]) -> tuple[f
     """The numbers that code or options name: kinks may lie there."""
     each = (*options.values(), *(c for f in _with_helpers(functions) for c in _named(f)))
     found = dict.fromkeys(float(abs(c)) for c in _numbers(each))
-    return tuple(c for c in found if SMALLEST <= c <= NAMED)[:MOST]
+    small, large = ([c for c in found if low <= c <= high] for low, high in ((SMALLEST, SMALL), (SMALL, NAMED)))
+    return (*small[:MOST], *(c for c in large[:LARGE] if c > SMALL))
 
 
 def _with_helpers(functions: Sequence[Any]) -> Iterator[Any]:
