@@ -294,11 +294,26 @@ def _passed(
     if contracts:
         verdict, side = "wrong", "contract"
     elif all(x.power is None for x in seen) or unseen:
-        verdict = "vacuous"
+        verdict, notes = "vacuous", (*_all_zero(tried), *notes)
     return Report(
         title, verdict, side, None, suspects, shown.found.tensors, contracts, (*unseen, *notes), len(tried),
         str(shown.trial), shown.found.dtype,
     )  # fmt: skip
+
+
+def _all_zero(tried: Sequence[ComparedTrial]) -> tuple[str, ...]:
+    """A sentence where every gradient is 0, why, and what can be done."""
+    right = [a for t in tried for n, a in t.found.runs[1].items() if n.role == GRADIENT and a is not None]
+    if any(a.any() for a in right):
+        return ()
+    outputs = [np.asarray(a) for t in tried for a in of_role(t.found.runs[1], OUTPUT).values()]
+    of_integers = all(np.array_equal(a, np.round(a)) for a in outputs) and any(a.any() for a in outputs)
+    why = "goes in steps, of integers" if of_integers else "does not change with its inputs"
+    meant = "; for a gradient that is meant all the same, against=lambda x: x + (x.round() - x).detach() says which"
+    return (
+        f"every gradient is 0 on all that was drawn, where y {why}: any backward that gives 0 would pass. Give inputs "
+        f"on which y changes{meant * of_integers}",
+    )
 
 
 def _unseen(gradients: Sequence[Tensor]) -> tuple[str, ...]:

@@ -62,13 +62,16 @@ class Spec:
     constant = False
     complex = False
 
+    def __new__(cls, *given: Any, **_: Any) -> "Spec":
+        """A shape whose brackets are forgotten is a sentence, no error of Python's."""
+        if len(given) > 1 and isinstance(given[0], (int, str)) and all(isinstance(n, (int, str)) for n in given[1:]):
+            raise _no_shape(cls, ", ".join(map(repr, given)))
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         if not isinstance(self.shape, (tuple, list)):
-            name = type(self).__name__
-            more = ', below="C"' if name == "Indices" else ""
-            given = "" if self.shape is None else f"{self.shape!r:.60}{', …' if more else ''}"
-            shape = '("D", "D")' if name == "SPD" else '("N", "D")'
-            raise ValueError(f"{name} takes a shape, as {name}({shape}{more}); it got {name}({given})")
+            more = ", …" if isinstance(self, Indices) else ""
+            raise _no_shape(type(self), "" if self.shape is None else f"{self.shape!r:.60}{more}")
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -92,6 +95,13 @@ class Spec:
         return a
 
 
+def _no_shape(kind: type[Spec], given: str) -> ValueError:
+    """What a kind of numbers takes, and what it was given."""
+    name, more = kind.__name__, ', below="C"' if issubclass(kind, Indices) else ""
+    shape = '("D", "D")' if issubclass(kind, SPD) else '("N", "D")'
+    return ValueError(f"{name} takes a shape, as {name}({shape}{more}); it got {name}({given})")
+
+
 @dataclass(frozen=True)
 class Positive(Spec):
     """Numbers above 0: variances, rates, distances."""
@@ -109,6 +119,9 @@ class Between(Spec):
 
     low: float = 0.0
     high: float = 1.0
+
+    def __new__(cls, *_: Any, **__: Any) -> "Between":
+        return object.__new__(cls)
 
     def __init__(self, low: Any, high: Any = None, shape: Any = None) -> None:
         for name, value in (("low", low), ("high", high), ("shape", shape)):

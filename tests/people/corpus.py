@@ -44,4 +44,4 @@ def _of(verdict: str) -> Callable[..., Person]:
     return made
 
 
-right, wrong, convention, error = map(_of, ("right", "wrong", "convention", "error"))
+right, wrong, convention, coarse, error = map(_of, ("right", "wrong", "convention", "coarse", "error"))

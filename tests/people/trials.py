@@ -9,7 +9,7 @@ from torch import nn
 
 from reference import Between, Constant, Indices, Probabilities
 
-from .corpus import ND, right, wrong
+from .corpus import ND, convention, right, wrong
 
 SIX = 6.0
 
@@ -141,6 +141,40 @@ CONSTANTS = [
     ),
 ]  # fmt: skip
 CHANCES = ("N", "D")
+
+
+def normalized(x, eps=1e-12):
+    n = np.sqrt((x * x).sum(-1, keepdims=True))
+    return x / np.maximum(n, eps), (x, n, np.maximum(n, eps))
+
+
+def normalized_back(dy, cache, of_zero):
+    x, n, m = cache
+    across = x * (dy * x).sum(-1, keepdims=True) / np.where(n == 0, 1, m * m * n)
+    return np.where(n == 0, of_zero * dy, dy / m - across)
+
+
+def far_clipped(c):
+    return lambda x: (np.clip(x, -c, c), np.abs(x) <= c)
+
+
+ALIKE = [
+    right("unit rows, torch's at a row of zeros", normalized, lambda dy, c: normalized_back(dy, c, 1e12),
+          against=lambda x: F.normalize(x, dim=-1), inputs=ND),
+    convention("unit rows, 0 at a row of zeros", normalized, lambda dy, c: normalized_back(dy, c, 0.0),
+               against=lambda x: F.normalize(x, dim=-1), inputs=ND),
+    wrong("unit rows, NaN at a row of zeros", normalized, lambda dy, c: normalized_back(dy, c, np.nan),
+          against=lambda x: F.normalize(x, dim=-1), inputs=ND),
+    right("a deviation that is 0 in a row", lambda x: (x.std(-1), x),
+          lambda dy, x: (dy / np.maximum(x.std(-1), 1e-300))[:, None] * (x - x.mean(-1, keepdims=True)) / x.shape[-1],
+          against=lambda x: x.std(-1, unbiased=False), inputs=ND),
+    *(right(f"a clip at {c}", far_clipped(c), lambda dy, m: dy * m, against=partial(torch.clamp, min=-c, max=c),
+            inputs=ND) for c in (100, 300, 5000)),
+    *(wrong(f"a clip at {c} that backward forgets", far_clipped(c), lambda dy, m: dy,
+            against=partial(torch.clamp, min=-c, max=c), inputs=ND) for c in (100, 300, 5000)),
+    *(wrong(f"a clip at {c} that backward forgets, alone", far_clipped(c), lambda dy, m: dy, inputs=ND)
+      for c in (100, 300)),
+]  # fmt: skip
 DOMAINS = [
     *(
         right(
@@ -171,4 +205,4 @@ DOMAINS = [
         says="Not finite where p = 1: .*as 1 − p is", never="divided by y|variance",
     ),
 ]  # fmt: skip
-PEOPLE = MASKS + CONSTANTS + DOMAINS
+PEOPLE = MASKS + CONSTANTS + DOMAINS + ALIKE
