@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .compare.bound import distance, largest
 from .draw.trial import Trial
 from .judge_evidence import ComparedTrial, Judged
 from .sides.exact import EXACT
 from .sides.function import Function
+from .sides.run import Run
 
+SAME = 1e-13  # relative
 One = Callable[[Judged, Trial], ComparedTrial]
 
 
@@ -19,10 +22,18 @@ def as_intended(
     off = _off(tried)
     for exact in EXACT if off and type(judged.torch) is Function and judged.low is None else ():
         beside = replace(judged, torch=exact(judged.torch.f, judged.torch.only))  # type: ignore[union-attr]
-        again = [one(beside, t.trial) if t.wrong else t for t in tried]
+        others = [t.wrong and _differs(beside.torch.run(t.trial), t.found.runs[1]) for t in tried]
+        if not any(others):
+            continue
+        again = [one(beside, t.trial) if other else t for t, other in zip(tried, others)]
         if _off(again) < off:
             off, found = _off(again), (beside, again, (exact.says,))
     return found
+
+
+def _differs(a: Run, b: Run) -> bool:
+    """By more than the last bits of sums in another order?"""
+    return any(g is not None and b[n] is not None and distance(g, b[n]) > SAME * largest(g) for n, g in a.items())
 
 
 def _off(tried: Sequence[ComparedTrial]) -> int:

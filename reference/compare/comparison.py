@@ -1,6 +1,6 @@
 """Two sides on one trial, compared array by array, by the strictest bound that is needed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -107,12 +107,31 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], 
     exact_kinks = trial.integers and torch.meets_kinks(trial, _rounds(theirs))
     exact_kinks = exact_kinks and not hand.may_miss_kinks(trial, _rounds(mine))
     room: nudge.Room = {}
+    if _beyond_all_room(torch, trial, runs, tensors, bounds, jumps=not exact_kinks):
+        return Comparison(overflown(tensors), dtype=trial.dtype, runs=runs)
     for looks, near in ((nudge.LOOKS, NEAR), (nudge.MORE, 1.0)):
         off = [t for t in tensors if near < t.ratio and np.isfinite(t.error)]
         if off and (looks == nudge.LOOKS or any(_may_be_luck(t, bounds[t.of], room) for t in off)):
             room = nudge.room(hand, torch, trial, runs, looks, jumps=not exact_kinks)
             tensors = _against(runs, lambda n, a, b: bounds[n], room)
     return Comparison(overflown(tensors), dtype=trial.dtype, runs=runs)
+
+
+def _beyond_all_room(
+    torch: Side,
+    trial: Trial,
+    runs: tuple[Run, Run],
+    tensors: tuple[Tensor, ...],
+    bounds: dict[Name, float],
+    jumps: bool,
+) -> bool:
+    """Is all that is off so by more than moved data can show, whatever they show of the judged side? Then that, which
+    may be dear, need not be run on them."""
+    off = [t for t in tensors if t.ratio > NEAR]
+    if not off or not all(nudge.LUCK < t.ratio < np.inf for t in off):
+        return False
+    most = nudge.room(None, torch, trial, runs, nudge.LOOKS, jumps)
+    return all(not t.ok for t in _against(runs, lambda n, a, b: bounds[n], most) if t.of in {o.of for o in off})
 
 
 def rounding(

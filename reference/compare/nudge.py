@@ -39,17 +39,20 @@ FAINT = {dtype: eps**-0.4 for dtype, eps in EPS.items()}  # units of the floor t
 Room = dict[Name, Any]
 
 
-def room(hand: Side, torch: Side, trial: Trial, start: tuple[Run, Run], looks: int, jumps: bool = True) -> Room:
-    """For every tensor, what each of its entries may be off beside its bound. `jumps`: do kinks count?"""
+def room(hand: Side | None, torch: Side, trial: Trial, start: tuple[Run, Run], looks: int, jumps: bool = True) -> Room:
+    """For every tensor, what each of its entries may be off beside its bound. `jumps`: do kinks count? hand: None for
+    the most that any judged side may have"""
     rng = np.random.default_rng(trial.seed)
     smooth = {n.path for run in start for n, g in run.items() if n.role == GRADIENT and g is not None and np.any(g)}
     noise = floors(trial, start[1], EPS[trial.dtype])
-    mine: dict[Name, Array | float] = {}
+    mine: dict[Name, Array | float] = {} if hand else dict.fromkeys(start[1], np.inf)
     theirs: dict[Name, Array | float] = {}
     with np.errstate(all="ignore"):
         for _ in range(0 if trial.large else looks):
             near = moved_trial(rng, trial, smooth)
             for side, before, spread in ((hand, start[0], mine), (torch, start[1], theirs)):
+                if side is None:
+                    continue
                 _widen(spread, side.run(near), before, noise, jumps)
                 if (inside := side.noise(near, rng)) is not None:
                     _widen(theirs, inside, before, noise, jumps)
