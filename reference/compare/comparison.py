@@ -118,12 +118,7 @@ def _by_more_runs(hand: Side, torch: Side, trial: Trial, runs: tuple[Run, Run], 
 
 
 def _beyond_all_room(
-    torch: Side,
-    trial: Trial,
-    runs: tuple[Run, Run],
-    tensors: tuple[Tensor, ...],
-    bounds: dict[Name, float],
-    jumps: bool,
+    torch: Side, trial: Trial, runs: tuple[Run, Run], tensors: Sequence[Tensor], bounds: dict[Name, float], jumps: bool
 ) -> bool:
     """Is all that is off so by more than moved data can show, whatever they show of the judged side? Then that, which
     may be dear, need not be run on them."""
