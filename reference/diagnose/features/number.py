@@ -134,7 +134,7 @@ def constant_factor(s: Seen) -> Found:
                 if not form.uses:
                     continue
                 score = min(score, CHANCE)
-            told = in_words(s, c, fault)
+            told = in_words(s, c, fault, form)
             yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
                           chance=form.cost > 1)  # fmt: skip
     for form in known:
@@ -148,8 +148,11 @@ def constant_factor(s: Seen) -> Found:
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
 
 
-def in_words(s: Seen, c: float, fault: str) -> str:
+def in_words(s: Seen, c: float, fault: str, form: Expression) -> str:
     """What is said of a mistake in place of what the catalogue says, where that claims too much."""
+    if fault == "A06":  # what the loss divides by is not known
+        as_where = "as where a mean over all places of a sample is taken for one over the batch"
+        return f"The gradient is {form.symbol} times what it should be, {as_where}."
     if s.loss and fault == "A03":  # how often the loss divides is not known: never, if it is a sum
         return "The gradient is divided by the number of samples once more often than the loss is."
     if s.loss:
@@ -176,6 +179,8 @@ def _plainly(s: Seen, c: float, symbol: str, what: str) -> tuple[str, str]:
 def _where_to_look(s: Seen, c: float, symbol: str) -> str:
     if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
         return "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
+    if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[2]):
+        return "is it divided by the number of steps or places, too, where the loss is by that of samples only?"
     return f"look for a factor {symbol} too many, or for its inverse that is missing"
 
 
@@ -247,7 +252,7 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
         ("A01", 0.95, total, (total, valid)),
         ("A01", 0.91, batch, (batch,)),
         ("A02", 0.93, each, (each,)),
-        ("A06", 0.94, places, (places, 1 / places)),
+        ("A06", 0.94, places, (places,)),
         ("A03", 0.93, total, (1 / total, 1 / batch)),
     ):
         if n > 1 and equals(*values):

@@ -19,6 +19,7 @@ from .seen import Finding, Found, Seen, near
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
 FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake
 WHOLE = ("A05", "B05.first", "B05.last")  # mistakes that are made in all gradients, or in none
+OF_MEANS = ("A01", "A02", "A03", "A06")  # mistakes in what a mean divides by, which a multiple of it may not be
 SAME, FAR = 1e-9, 1e-3  # relative
 Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 
@@ -73,7 +74,7 @@ def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
             found = {key: arrays for key, arrays in found.items() if not key.startswith("A07")}
         elif not any(isinstance(layer, Loss) for layer in walk(network.layer)):
             found["A07"] = network.gradients(case, None, tuple(np.ones_like(d) for d in case.dys))
-    return found
+    return found if network.scale == 1 else {k: a for k, a in found.items() if not k.startswith(OF_MEANS)}
 
 
 def corrupted(layer: Layer) -> Iterator[tuple[str, Layer]]:
