@@ -40,3 +40,41 @@ def test_steps_that_are_not_divided_by_are_told_without_what_the_loss_does():
     first = of_steps(lambda n, t: t / n).suspects[0]
     assert first.fault == "A06"
     assert first.text.startswith("The gradient is T times what it should be, as where a mean")
+
+
+def of_weight(mean, inputs, forward=lambda x, w: x * w):
+    return check_function(
+        forward,
+        lambda dy, x, w: (dy * w, mean(dy * x)),
+        against=forward,
+        inputs=inputs,
+    )
+
+
+STEPS = {"x": ("N", "T", "D"), "w": ("D",)}
+
+
+def test_a_mean_over_steps_is_not_called_one_over_the_batch():
+    first = of_weight(lambda g: g.sum(0).mean(0), STEPS).suspects[0]
+    assert (first.fault, first.text) == ("A03", "A mean over T stands where a sum should.")
+
+
+def test_a_mean_over_the_first_axis_is_one_over_the_batch():
+    first = of_weight(lambda g: g.mean(0).sum(0), STEPS).suspects[0]
+    assert (first.fault, first.text) == ("D10", "A mean over the batch stands where a sum should.")
+
+
+def test_a_mean_over_all_axes_but_one_is_called_no_more_than_a_mean():
+    first = of_weight(lambda g: g.mean((0, 1)), STEPS).suspects[0]
+    assert first.text == "A mean stands where a sum should."
+
+
+def test_a_bias_that_is_averaged_over_steps_is_not_averaged_over_the_batch():
+    report = check_function(
+        lambda x, w: x + w,
+        lambda dy, x, w: (dy, dy.sum(0).mean(0)),
+        against=lambda x, w: x + w,
+        inputs=STEPS,
+    )
+    assert report.suspects[0].text == "A mean over T stands where a sum should."
+    assert "batch" not in report.suspects[0].text

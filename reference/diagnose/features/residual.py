@@ -8,7 +8,7 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import Expression, equal, numbers, shown, spelled
+from .expressions import Expression, equal, numbers, shown, spelled
 from .seen import Finding, Found, Seen, spread
 from .slope import entrywise
 
