@@ -74,7 +74,13 @@ def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
             found = {key: arrays for key, arrays in found.items() if not key.startswith("A07")}
         elif not any(isinstance(layer, Loss) for layer in walk(network.layer)):
             found["A07"] = network.gradients(case, None, tuple(np.ones_like(d) for d in case.dys))
-    return found if network.scale == 1 else {k: a for k, a in found.items() if not k.startswith(OF_MEANS)}
+    return {key: arrays for key, arrays in found.items() if key.split(" ")[0].split(".")[0] not in _untrue(network)}
+
+
+def _untrue(network: Network) -> tuple[str, ...]:
+    """Mistakes whose words are not true of it: of a multiple of a mean, and of gates in another order than torch's."""
+    reordered = any(list(r.order) != sorted(r.order) for r in network.roles.values())
+    return OF_MEANS * (network.scale != 1) + ("G01",) * reordered
 
 
 def corrupted(layer: Layer) -> Iterator[tuple[str, Layer]]:
