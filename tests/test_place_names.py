@@ -80,3 +80,24 @@ def test_a_step_of_another_order_is_not_told_that_of_torch():
     )
     assert "i, f, g, o" not in str(report)
     assert "Blocks 0 and 1 of the 4" in report.suspects[0].text
+
+
+def of_step(k):
+    return check_function(
+        lambda x, w: x @ w,
+        lambda dy, x, w: (dy @ w.T, x[:, k].T @ dy[:, k]),
+        against=lambda x, w: x @ w,
+        inputs={"x": ("B", "T", "D"), "w": ("D", "M")},
+    )
+
+
+def test_the_last_step_is_not_called_the_first():
+    first = of_step(-1).suspects[0]
+    assert (first.fault, first.text) == (None, "Only the last along axis 1 is counted where all are summed.")
+    assert "t = 0" not in str(of_step(-1))
+
+
+def test_the_first_step_alone_is_what_a_loop_backwards_leaves_that_assigns():
+    first = of_step(0).suspects[0]
+    assert first.fault == "G04"
+    assert first.text.startswith("Only the first along axis 1 is counted where all are summed, as where")
