@@ -127,9 +127,22 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     third = _kept(subject.backward(twice, cache))
     step, factor = second[name] - first[name], 1 if subject.no_upstream else 2
     of_zero = not subject.no_upstream or np.allclose(step, first[name])
-    if of_zero and np.allclose(third[name] - second[name], factor * step):
+    if (
+        of_zero
+        and np.allclose(third[name] - second[name], factor * step)
+        and _grows(subject, dy, cache, third, step, name)
+    ):
         return Broken(f"gradients are added up and never set to zero: a second backward adds to d{name}", "B08")
     return Broken(f"a second backward gives another d{name}: it draws anew, or writes over what it saved", note=True)
+
+
+def _grows(subject: Subject, dy: Any, cache: Any, last: Arrays, step: Array, name: str) -> bool:
+    """Does every further pass add as much? What is drawn anew may do so once."""
+    for _ in range(AGAIN):
+        before, last = last, _kept(subject.backward(_copied(dy), cache))
+        if not np.allclose(last[name] - before[name], step):
+            return False
+    return True
 
 
 def _adds_up(subject: Subject, trial: Trial) -> Broken | None:
@@ -190,11 +203,13 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
         y, cache = subject.forward(_inputs(trial))
         again = _kept(subject.backward(_copied(dy), cache))
         if name := _differ(right, again, room):
-            what = "backward draws random numbers, or something is left of the last pass"
-            return Broken(f"d{name} is another in a second pass on the same numbers: {what}")
-        y, cache = subject.forward(_inputs(trial))
-        subject.forward(other)
-        if name := _differ(right, _kept(subject.backward(_copied(dy), cache)), room):
+            return Broken(_VARIES.format(name))
+        behind = _behind(subject, trial, other, dy)
+        if name := _differ(right, behind, room):
+            for _ in range(AGAIN):
+                same = _behind(subject, trial, _inputs(trial), dy), _behind(subject, trial, other, dy)
+                if varies := _differ(right, same[0], room) or _differ(behind, same[1], room):
+                    return Broken(_VARIES.format(varies))
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
             return Broken(told, "B10")
         name = _differ(right, again)
@@ -209,6 +224,18 @@ def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     return None
 
 
+def _behind(subject: Subject, trial: Trial, between: Arrays, dy: Any) -> Arrays:
+    """The gradients where another forward pass comes between the two."""
+    _, cache = subject.forward(_inputs(trial))
+    subject.forward({n: np.array(a) for n, a in between.items()})
+    return _kept(subject.backward(_copied(dy), cache))
+
+
+AGAIN = 4  # passes in which what seems to follow from another pass must do so again
+_VARIES = (
+    "d{} is another in a second pass on the same numbers: backward draws random numbers, or something is left of the "
+    "last pass"
+)
 _IN_ANOTHER_ORDER = (
     "d{} differs by rounding from pass to pass: its sums are made in another order every time, as by atomic additions"
 )
