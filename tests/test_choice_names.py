@@ -53,3 +53,18 @@ def test_what_is_no_choice_at_a_kink_is_still_told():
         inputs={"x": ("N", "D"), "z": ("N", "D")},
     )
     assert any("dx is wrong" in n for n in report.notes)
+
+
+def clamped(x):
+    return np.clip(x, -1, 1)
+
+
+def test_only_kinks_are_off_so_that_no_other_slope_is_named():
+    report = check_function(
+        clamped,
+        lambda dy, x: dy * ((x > -1) & (x < 1)),
+        against=lambda x: torch.clamp(x, -1, 1),
+        inputs={"x": ("N", "D")},
+    )
+    assert report.verdict == "convention"
+    assert [s.fault for s in report.suspects] == ["C17"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from manualbp.base import Array
 
+from .functions import FUNCTIONS
 from .seen import Finding, Found, Seen
-from .slope import FUNCTIONS
 
 MOST = 100_000  # entries of a product that is tried
 FEW = 16  # arrays at hand, above which slopes of one are not tried on the gradient by another: pairs of pairs

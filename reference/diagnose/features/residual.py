@@ -9,8 +9,8 @@ from manualbp.base import Array
 from manualbp.elementary import softmax
 
 from .expressions import Expression, equal, numbers, shown, spelled
+from .functions import entrywise
 from .seen import Finding, Found, Seen, spread
-from .slope import entrywise
 
 LAID = 4  # entries that dy may be shorter than the gradient to be laid into it
 REMEDY = "look for a path, or a term of the product rule, that is left out or counted twice"
