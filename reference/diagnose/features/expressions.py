@@ -91,10 +91,10 @@ def spelled(s: Seen, c: float) -> list[Expression]:
     hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
     plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
     kept = [f for f in hits if not plain or f.cost == 1]
-    return sorted(kept, key=lambda f: (f.cost, not _is_option(s, f)))[:MOST]
+    return sorted(kept, key=lambda f: (f.cost, not is_option(s, f)))[:MOST]
 
 
-def _is_option(s: Seen, form: Expression) -> bool:
+def is_option(s: Seen, form: Expression) -> bool:
     """Is it made of numbers that were chosen? Lengths of axes are not, and equal a number by chance."""
     lengths = {n for a in (*s.known.values(), *s.whole.values()) for n in (*a.shape, a.size)}
     return bool(form.uses) and all(n in s.e.numbers and s.e.numbers[n] not in lengths for n in form.uses)

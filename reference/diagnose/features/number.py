@@ -10,7 +10,7 @@ from manualbp.base import Array
 
 from ...faults import KNOWN
 from ...sides.run import of_output
-from .expressions import Expression, equal, numbers, shown, spelled
+from .expressions import Expression, equal, is_option, numbers, shown, spelled
 from .seen import Finding, Found, Seen, spread
 
 OF_SIZES = ("A01", "A02", "A03", "A06", "B04", "D10")  # mistakes whose factor is a size
@@ -41,6 +41,9 @@ def constant_factor(s: Seen) -> Found:
             yield _called(s, c, fault, form, score)
     for form in known:
         text, remedy = _plainly(s, c, form.symbol, what)
+        if form.uses and plain and is_option(s, form):
+            same = next(f.symbol for f in known if not f.uses)
+            remedy += f"; {form.symbol} is {same} here, so it may be a plain {same}"
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip

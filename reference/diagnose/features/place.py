@@ -123,7 +123,9 @@ def _same(s: Seen, a: Array, b: Array) -> bool:
 def _shift(s: Seen, axis: int, by: int) -> Finding:
     relation = f"yours[i] = right[i {'−' if by > 0 else '+'} {abs(by)}] along axis {axis}"
     if s.pooled or s.convolved:
-        return Finding(relation, "E15" if s.pooled else "E04", 0.88)
+        n, end = "one entry" if abs(by) == 1 else f"{abs(by)} entries", "end" if by > 0 else "beginning"
+        text = f"dx is shifted by {n} along axis {axis}, to the {end}."
+        return Finding(relation, "E15" if s.pooled else "E04", 0.88, "", text)
     text = "The gradient is shifted along an axis."
     return Finding(relation, None, 0.8, "", text, f"look for an index that is off by {abs(by)}")
 
