@@ -68,3 +68,13 @@ def test_only_kinks_are_off_so_that_no_other_slope_is_named():
     )
     assert report.verdict == "convention"
     assert [s.fault for s in report.suspects] == ["C17"]
+
+
+def test_straight_pieces_have_no_slope_at_the_output():
+    report = check_function(
+        lambda x: np.clip(x, 0, 6),
+        lambda dy, x: dy * (x > 0),
+        against=lambda x: torch.clamp(x, 0, 6),
+        inputs={"x": ("N", "D")},
+    )
+    assert "C20" not in {str(s.fault).split(".")[0] for s in report.suspects}

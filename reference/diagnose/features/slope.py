@@ -33,6 +33,7 @@ INNER: dict[str, Callable[[Array], Array]] = {  # what may stand for the derivat
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
 FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
+STRAIGHT = 2  # slopes of an activation that has only straight pieces
 MULTIPLES = ("1", "−{}", "2{}")  # of what is there already, or of nothing
 OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
 CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
@@ -147,7 +148,8 @@ def slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Arr
     if f is not None:
         right = slope(f, x)
         yield "f′(x)²", right * right
-        yield "f′(y)", slope(f, y)
+        if np.unique(right).size > STRAIGHT:  # of straight pieces it is [y < …], which has other reasons
+            yield "f′(y)", slope(f, y)
         yield "1/f′(x)", 1 / right
         yield "x f′(x)", x * right
         yield "f(x) f′(x)", y * right
