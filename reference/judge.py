@@ -30,7 +30,7 @@ from .diagnose.probes import further_facts, overflow, without_conjugates
 from .draw.plans import ALIKE, FAR, PAST, ZEROS
 from .draw.trial import Trial, corner
 from .judge_alone import by_itself, on_kinks
-from .judge_evidence import ComparedTrial, Judged, evidence_of, few
+from .judge_evidence import ComparedTrial, Judged, choices, evidence_of, pieces_of
 from .judge_intended import as_intended
 from .report.report import Report
 from .sides.formats import LOW, TF32, UNIT
@@ -110,8 +110,8 @@ def _wrong(
 ) -> Report:  # fmt: skip
     tried, small, jumps = _telling(judged, tried, small)
     shown = next(t for t in tried if t.wrong)
-    whole = few([e for i, t in enumerate(tried) for e in evidence_of(judged, t, i, None)])
-    pieces = few([e for i, t in enumerate(small) for e in evidence_of(judged, t, i, judged.replay)])
+    chosen = choices(judged, tried)
+    whole, pieces = (pieces_of(judged, *of, chosen) for of in ((tried, None), (small, judged.replay)))
     format = format_of([t.found for t in tried]) or (judged.low.dtype if judged.low else None)
     suspects, notes = _explained(pieces, whole, format)
     suspects = _with_calls(judged, suspects, small, pieces)
@@ -132,6 +132,7 @@ def _wrong(
         *further_facts(judged.subject, known, bool(suspects)),
         *without_conjugates(judged.subject, shown.trial, shown.found),
     )
+    told = (*told, *(f"d{n} differs only at kinks and ties, where it is another choice" for n in sorted(chosen)))
     refused = (*_of_cuts(judged, tried, side), *told, *refused)
     return Report(
         title, "convention" if conventional else "wrong", side, shown.wrong[0].name, of_side(suspects, side),
@@ -384,18 +385,14 @@ def _is_convention(judged: Judged, tried: ComparedTrial) -> bool:
     """Is it only another choice at a kink, or at a tie, where an output may jump?"""
     if judged.torch is None:
         return False
-    return is_between(judged.torch, tried.trial, tried.wrong, _room(judged)) or _jumps(judged, tried)
+    return is_between(judged.torch, tried.trial, tried.wrong, judged.room) or _jumps(judged, tried)
 
 
 def _jumps(judged: Judged, tried: ComparedTrial) -> bool:
     """Is an output off at a tie alone, where it jumps? Then its gradients are of another value, and tell nothing."""
     off = [x for x in tried.wrong if not x.is_gradient]
     there = judged.torch is not None and tried.trial.integers and bool(off)
-    return there and is_between(judged.torch, tried.trial, off, _room(judged))
-
-
-def _room(judged: Judged) -> float:
-    return 1e-4 if judged.low is None else 4 * UNIT[judged.low.dtype]
+    return there and is_between(judged.torch, tried.trial, off, judged.room)
 
 
 def _in_small(judged: Judged, tried: ComparedTrial) -> ComparedTrial:

@@ -1,6 +1,6 @@
 """What is judged, one trial of it, and what is known of what is wrong there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -11,10 +11,12 @@ from manualbp.base import Array
 
 from .compare.comparison import Comparison
 from .compare.differences import ON_A_LINE
+from .compare.kinks import is_between
 from .compare.low import Low
 from .compare.tensor import Tensor
 from .diagnose.evidence import Evidence
 from .draw.trial import Trial, numbers
+from .sides.formats import UNIT
 from .sides.run import BUFFER, GRADIENT, OUTPUT, VALUE, Name, Run, leaves, of_role
 from .sides.side import Side
 from .sides.yours import Subject
@@ -40,6 +42,11 @@ class Judged:
     replay: Replay | None = None
     low: Low | None = None
 
+    @property
+    def room(self) -> float:
+        """Relative: how far the gradients beside a kink may be from those at it."""
+        return 1e-4 if self.low is None else 4 * UNIT[self.low.dtype]
+
 
 @dataclass(frozen=True)
 class ComparedTrial:
@@ -53,8 +60,12 @@ class ComparedTrial:
         return self.found.wrong
 
 
-def few(evidence: list[Evidence]) -> list[Evidence]:
-    """The first pieces of every tensor: more trials make a name no surer, only later."""
+def pieces_of(
+    judged: Judged, trials: Sequence[ComparedTrial], replay: Replay | None, without: frozenset[str]
+) -> list[Evidence]:
+    """The first pieces for every tensor but some: more trials make a name no surer, only later."""
+    each = (e for i, t in enumerate(trials) for e in evidence_of(judged, t, i, replay))
+    evidence = [e for e in each if e.forward or e.name not in without]
     return [e for i, e in enumerate(evidence) if sum(e.name == other.name for other in evidence[:i]) < PIECES]
 
 
@@ -75,6 +86,19 @@ def evidence_of(judged: Judged, tried: ComparedTrial, number: int, replay: Repla
             told = np.asarray(t.torch), t.bound, known, *both, numbers(trial, judged.options), replays
             found.append(Evidence(name, given, *told, not t.is_gradient, number, judged.low and judged.low.dtype))
     return found
+
+
+def choices(judged: Judged, tried: Sequence[ComparedTrial]) -> frozenset[str]:
+    """Gradients that are off at kinks and ties alone, where they are another choice, if others are wrong elsewhere."""
+    elsewhere = {x.of for t in tried if not t.trial.integers for x in t.wrong}
+    met = [(t.trial, x) for t in tried for x in t.wrong if x.is_gradient and x.of not in elsewhere]
+    if not elsewhere or judged.torch is None:
+        return frozenset()
+    wrong = set()
+    for trial, x in met:
+        if x.of not in wrong and not is_between(judged.torch, trial, [x], judged.room):
+            wrong.add(x.of)
+    return frozenset(_apart(x.of.path) for _, x in met if x.of not in wrong)
 
 
 def _of_name(mistakes: Callable[[], Mapping[str, Run]], name: Name) -> dict[str, Array]:

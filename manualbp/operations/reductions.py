@@ -271,6 +271,7 @@ class Cumprod(Along):
 
     dyadic = True
     calls = ("torch.cumprod", "Tensor.cumprod")
+    guards = ("Hardtanh(-2.0, 2.0)",)
 
     def forward(self, params, x):
         axes = axes_of(self, self.dim, x)

@@ -15,10 +15,10 @@ from ..compare.nudge import FACTOR, LOOKS, moved
 from ..compare.tensor import near, same
 from ..draw.trial import Trial, cast, corner
 from ..sides.formats import UNIT
-from ..sides.gradients import array
 from ..sides.raised import in_words
 from ..sides.run import flat
 from ..sides.yours import Arrays, Subject
+from .passes import AGAIN, behind, copied, grows, inputs_of, kept_of, other_inputs, upstream
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def _runs(subject: Subject, trial: Trial) -> bool:
     try:
         with np.errstate(all="ignore"):
             fresh = subject.fresh()
-            y, cache = fresh.forward(_inputs(trial))
-            fresh.backward(_dy(fresh, y), cache)
+            y, cache = fresh.forward(inputs_of(trial))
+            fresh.backward(upstream(fresh, y), cache)
     except Exception:
         return False
     return True
@@ -63,31 +63,6 @@ def _tried(law: Callable[[Subject, Trial], Broken | None], subject: Subject, tri
         return Broken(f"an error where {law.__doc__}: {in_words(e, trial.sizes)}", note=True)
 
 
-def _inputs(trial: Trial) -> Arrays:
-    return {n: np.array(a) for n, a in trial.arrays.items()}
-
-
-def _other(trial: Trial) -> Arrays:
-    """Inputs of the same kind in another order."""
-    return {n: np.flip(a).copy() if a.dtype.kind == "f" else a for n, a in _inputs(trial).items()}
-
-
-def _dy(subject: Subject, y: Any, seed: int = 0) -> Any:
-    rng = np.random.default_rng(seed)
-    if subject.no_upstream:
-        return tree_map(lambda a: np.ones(np.shape(a)), y)
-    return tree_map(lambda a: rng.uniform(-1, 1, np.shape(a)), y)
-
-
-def _copied(dy: Any) -> Any:
-    """A dy of its own for every call: who writes into it is told so once, by `_arguments`."""
-    return tree_map(np.array, dy)
-
-
-def _kept(grads: Arrays) -> Arrays:
-    return {n: None if g is None else np.array(array(g)) for n, g in grads.items()}
-
-
 def _differ(a: Arrays, b: Arrays, room: float = 0.0) -> str | None:
     """The first gradient that is not the same twice, or farther off than `room`."""
     return next((n for n in a if a[n] is not None and not near(a[n], b.get(n), room)), None)
@@ -95,11 +70,11 @@ def _differ(a: Arrays, b: Arrays, room: float = 0.0) -> str | None:
 
 def _arguments(subject: Subject, trial: Trial) -> Broken | None:
     """the arguments are watched"""
-    arrays = _inputs(trial)
+    arrays = inputs_of(trial)
     y, cache = subject.forward(arrays)
     if name := _differ(dict(trial.arrays), arrays):
         return Broken(f"forward changes its input {name} in place", "C20" if same(arrays[name], y) else None)
-    dy = _dy(subject, y)
+    dy = upstream(subject, y)
     before, kept = tree_map(np.array, dy), tree_map(np.array, y)
     subject.backward(dy, cache)
     if any(not np.array_equal(a, b) for a, b in zip(flat(before), flat(dy))):
@@ -117,17 +92,18 @@ def _second_backward(subject: Subject, trial: Trial) -> Broken | None:
     """backward is called twice"""
     if subject.accumulates:
         return None
-    y, cache = subject.forward(_inputs(trial))
-    dy = _dy(subject, y)
-    first = _kept(subject.backward(_copied(dy), cache))
-    second = _kept(subject.backward(_copied(dy), cache))
+    y, cache = subject.forward(inputs_of(trial))
+    dy = upstream(subject, y)
+    first = kept_of(subject.backward(copied(dy), cache))
+    second = kept_of(subject.backward(copied(dy), cache))
     if not (name := _differ(first, second, _room(subject, first, trial, dy))):
         return None
     twice = dy if subject.no_upstream else tree_map(lambda a: 2 * a, dy)
-    third = _kept(subject.backward(twice, cache))
+    third = kept_of(subject.backward(twice, cache))
     step, factor = second[name] - first[name], 1 if subject.no_upstream else 2
     of_zero = not subject.no_upstream or np.allclose(step, first[name])
-    if of_zero and np.allclose(third[name] - second[name], factor * step):
+    added = of_zero and np.allclose(third[name] - second[name], factor * step)
+    if added and grows(subject, dy, cache, third, step, name):
         return Broken(f"gradients are added up and never set to zero: a second backward adds to d{name}", "B08")
     return Broken(f"a second backward gives another d{name}: it draws anew, or writes over what it saved", note=True)
 
@@ -139,8 +115,8 @@ def _adds_up(subject: Subject, trial: Trial) -> Broken | None:
     found = []
     for k in range(2):
         if not k or not subject.remade:
-            y, cache = subject.forward(_inputs(trial))
-        found.append(_kept(subject.backward(_dy(subject, y), cache)))
+            y, cache = subject.forward(inputs_of(trial))
+        found.append(kept_of(subject.backward(upstream(subject, y), cache)))
     once, twice = found
     kept = [n for n in subject.kept or once if once.get(n) is not None and np.any(once[n])]
     same = [n for n in kept if np.array_equal(once[n], twice[n])]
@@ -155,17 +131,17 @@ BUGS = (UnboundLocalError, TypeError, AttributeError, IndexError, KeyError)  # n
 
 def _needed(subject: Subject, trial: Trial) -> Broken | None:
     """an input needs no gradient"""
-    y, cache = subject.forward(_inputs(trial))
-    dy = _dy(subject, y)
-    grads = _kept(subject.backward(_copied(dy), cache))
+    y, cache = subject.forward(inputs_of(trial))
+    dy = upstream(subject, y)
+    grads = kept_of(subject.backward(copied(dy), cache))
     named = [n for n in subject.names if grads.get(n) is not None]
     for name in named if len(named) > 1 else ():
         frozen = subject.without(name)
         if frozen is None:
             return None
         try:
-            _, cache = frozen.forward(_inputs(trial))
-            found = frozen.backward(_copied(dy), cache)
+            _, cache = frozen.forward(inputs_of(trial))
+            found = frozen.backward(copied(dy), cache)
         except Exception as e:
             told = f"where {name} needs no gradient (needs_input_grad) it raises {in_words(e, trial.sizes)}"
             return Broken(told, note=not isinstance(e, BUGS))
@@ -181,34 +157,40 @@ def _needed(subject: Subject, trial: Trial) -> Broken | None:
 
 def _stale_cache(subject: Subject, trial: Trial) -> Broken | None:
     """forward runs on other data before"""
-    other = _other(trial)
-    y, cache = subject.forward(_inputs(trial))
-    dy = _dy(subject, y)
-    right = _kept(subject.backward(_copied(dy), cache))
+    other = other_inputs(trial)
+    y, cache = subject.forward(inputs_of(trial))
+    dy = upstream(subject, y)
+    right = kept_of(subject.backward(copied(dy), cache))
     if not subject.stateful:
         room = _room(subject, right, trial, dy)
-        y, cache = subject.forward(_inputs(trial))
-        again = _kept(subject.backward(_copied(dy), cache))
+        y, cache = subject.forward(inputs_of(trial))
+        again = kept_of(subject.backward(copied(dy), cache))
         if name := _differ(right, again, room):
-            what = "backward draws random numbers, or something is left of the last pass"
-            return Broken(f"d{name} is another in a second pass on the same numbers: {what}")
-        y, cache = subject.forward(_inputs(trial))
-        subject.forward(other)
-        if name := _differ(right, _kept(subject.backward(_copied(dy), cache)), room):
+            return Broken(_VARIES.format(name))
+        changed = behind(subject, trial, other, dy)
+        if name := _differ(right, changed, room):
+            for _ in range(AGAIN):
+                same = behind(subject, trial, inputs_of(trial), dy), behind(subject, trial, other, dy)
+                if varies := _differ(right, same[0], room) or _differ(changed, same[1], room):
+                    return Broken(_VARIES.format(varies))
             told = f"d{name} changes if forward runs on other data before backward: it is not all in the cache"
             return Broken(told, "B10", note=subject.keeps)
         name = _differ(right, again)
         return Broken(_IN_ANOTHER_ORDER.format(name), note=True) if name else None
     if subject.accumulates:
         return None
-    other = {n: _inputs(trial)[n] if subject.remade and n in subject.kept else a for n, a in other.items()}
-    if subject.remade and _differ(right, _after(subject, _inputs(trial), trial, dy)):
+    other = {n: inputs_of(trial)[n] if subject.remade and n in subject.kept else a for n, a in other.items()}
+    if subject.remade and _differ(right, _after(subject, inputs_of(trial), trial, dy)):
         return None  # it adds up, or moves its parameters
     if name := _differ(right, _after(subject, other, trial, dy)):
         return Broken(f"after another forward and backward d{name} is another: something is left of the last")
     return None
 
 
+_VARIES = (
+    "d{} is another in a second pass on the same numbers: backward draws random numbers, or something is left of the "
+    "last pass"
+)
 _IN_ANOTHER_ORDER = (
     "d{} differs by rounding from pass to pass: its sums are made in another order every time, as by atomic additions"
 )
@@ -217,16 +199,16 @@ _IN_ANOTHER_ORDER = (
 def _after(subject: Subject, other: Arrays, trial: Trial, dy: Any) -> Arrays:
     """The gradients after the same object has gone forward and back on other inputs."""
     used = subject.fresh()
-    used.backward(_copied(dy), used.forward(other)[1])
+    used.backward(copied(dy), used.forward(other)[1])
     used.innermost().goes_on = True
-    return _kept(used.backward(_copied(dy), used.forward(_inputs(trial))[1]))
+    return kept_of(used.backward(copied(dy), used.forward(inputs_of(trial))[1]))
 
 
 def _aliases(subject: Subject, trial: Trial) -> Broken | None:
     """the memory of the gradients is looked at"""
-    arrays = _inputs(trial)
+    arrays = inputs_of(trial)
     y, cache = subject.forward(arrays)
-    grads = {n: g for n, g in subject.backward(_dy(subject, y), cache).items() if isinstance(g, np.ndarray)}
+    grads = {n: g for n, g in subject.backward(upstream(subject, y), cache).items() if isinstance(g, np.ndarray)}
     names = list(grads)
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
@@ -242,17 +224,17 @@ def _aliases(subject: Subject, trial: Trial) -> Broken | None:
 def _reused(subject: Subject, trial: Trial) -> Broken | None:
     """another call is made after one"""
     if subject.stateful:  # the gradients that an object keeps in itself are its own
-        y, _ = subject.forward(_inputs(trial))
+        y, _ = subject.forward(inputs_of(trial))
         kept = tree_map(np.array, y)
-        subject.forward(_other(trial))
+        subject.forward(other_inputs(trial))
         if all(same(a, b) for a, b in zip(flat(kept), flat(y)) if b is not None):
             return None
         return Broken("the next forward writes over the output of the last: its memory is used again", note=True)
-    y, cache = subject.forward(_inputs(trial))
-    dy = _dy(subject, y)
-    first = dict(subject.backward(_copied(dy), cache))
-    before, kept = _kept(first), tree_map(np.array, y)
-    _, cache = subject.forward(_inputs(trial))
+    y, cache = subject.forward(inputs_of(trial))
+    dy = upstream(subject, y)
+    first = dict(subject.backward(copied(dy), cache))
+    before, kept = kept_of(first), tree_map(np.array, y)
+    _, cache = subject.forward(inputs_of(trial))
     subject.backward(tree_map(lambda a: -2 * a, dy) if not subject.no_upstream else dy, cache)
     if name := _differ(before, first):
         return Broken(f"the next backward writes over d{name} of the last: state shares its memory with a gradient")
@@ -265,9 +247,9 @@ def _dtype(subject: Subject, trial: Trial) -> Broken | None:
     """float32 goes in"""
     if subject.format is not None or not trial.real:
         return None
-    arrays = cast(_inputs(trial), np.float32)
+    arrays = cast(inputs_of(trial), np.float32)
     y, cache = subject.forward(arrays)
-    grads = subject.backward(cast(_dy(subject, y), np.float32), cache)
+    grads = subject.backward(cast(upstream(subject, y), np.float32), cache)
     for n, g in grads.items():
         if isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.dtype != np.float32 and n in trial.arrays:
             return Broken(f"float32 goes in, but d{n} comes out as {g.dtype}", note=True)
@@ -283,19 +265,19 @@ LAYOUTS = {
 
 def _layout(subject: Subject, trial: Trial) -> Broken | None:
     """memory is laid out otherwise"""
-    y, cache = subject.forward(_inputs(trial))
-    dy = _dy(subject, y)
-    right, refused = _kept(subject.backward(_copied(dy), cache)), None
+    y, cache = subject.forward(inputs_of(trial))
+    dy = upstream(subject, y)
+    right, refused = kept_of(subject.backward(copied(dy), cache)), None
     rooms = {n: _room(subject, {n: g}, trial, dy) for n, g in right.items()}
     constant = tree_map(lambda a: np.full(np.shape(a), 0.75), dy)
     again = subject.fresh()
-    _, cache = again.forward(_inputs(trial))
-    of_constant = right if subject.no_upstream else _kept(again.backward(_copied(constant), cache))
-    for told, arrays, upstream, wanted in _laid_out(subject, trial, dy, constant, right, of_constant):
+    _, cache = again.forward(inputs_of(trial))
+    of_constant = right if subject.no_upstream else kept_of(again.backward(copied(constant), cache))
+    for told, arrays, laid, wanted in _laid_out(subject, trial, dy, constant, right, of_constant):
         try:
             again = subject.fresh()
             z, cache = again.forward(arrays)
-            found = again.backward(upstream, cache)
+            found = again.backward(laid, cache)
         except Exception as e:
             refused = refused or Broken(f"{told} is refused: {in_words(e, trial.sizes)}", note=True)
             continue
@@ -305,7 +287,7 @@ def _layout(subject: Subject, trial: Trial) -> Broken | None:
             return Broken(f"y is another for {told}")
         for n, g in wanted.items():
             off = 0.0 if g is None else distance(g, np.asarray(found[n]))
-            if g is not None and off > rooms[n] and off > _noise(subject, trial, upstream, n, g):
+            if g is not None and off > rooms[n] and off > _noise(subject, trial, laid, n, g):
                 return Broken(f"d{n} is another for {told}")
     return refused
 
@@ -316,13 +298,13 @@ def _laid_out(
     """The same numbers, inputs or dy laid out otherwise: in words, inputs, dy, and the gradients that must come out."""
     for told, laid in LAYOUTS.items():
         if not subject.random:  # numbers that are drawn like x are drawn in the order of its memory
-            arrays = {n: laid(a) for n, a in _inputs(trial).items()}
-            yield f"an input that is {told}", arrays, _copied(dy), right
+            arrays = {n: laid(a) for n, a in inputs_of(trial).items()}
+            yield f"an input that is {told}", arrays, copied(dy), right
         if not subject.no_upstream:
-            yield f"a dy that is {told}", _inputs(trial), tree_map(laid, dy), right
+            yield f"a dy that is {told}", inputs_of(trial), tree_map(laid, dy), right
     if not subject.no_upstream:
         told = "a dy that is one number broadcast (stride 0), as after y.sum()"
-        yield told, _inputs(trial), tree_map(_broadcast, constant), of_constant
+        yield told, inputs_of(trial), tree_map(_broadcast, constant), of_constant
 
 
 def _broadcast(a: Any) -> Any:
@@ -340,7 +322,7 @@ def _room(subject: Subject, right: Arrays, trial: Trial, dy: Any) -> float:
     grads = [g for g in right.values() if g is not None and g.dtype.kind == "f" and g.any()]
     if (format := subject.format or (shorter(grads, trial.real) if grads else None)) is not None:
         return SUMMED * UNIT[format] * _largest(right, dy)
-    about = [a for a in [*right.values(), *_inputs(trial).values(), *flat(dy)] if a is not None]
+    about = [a for a in [*right.values(), *inputs_of(trial).values(), *flat(dy)] if a is not None]
     eps = max((np.finfo(a.dtype).eps for a in about if a.dtype.kind == "f"), default=0.0)
     return 2.0**10 * eps * max(1.0, *(largest(a) for a in about if a.dtype.kind == "f"))
 
@@ -368,7 +350,7 @@ def _moved_passes(subject: Subject, trial: Trial) -> Iterator[tuple[Subject, Any
     rng = np.random.default_rng(trial.seed)
     for _ in range(LOOKS):
         again = subject.fresh()
-        yield again, *again.forward({n: moved(rng, a) for n, a in _inputs(trial).items()})
+        yield again, *again.forward({n: moved(rng, a) for n, a in inputs_of(trial).items()})
 
 
 def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> float:
@@ -376,4 +358,4 @@ def _noise(subject: Subject, trial: Trial, dy: Any, name: str, right: Array) -> 
     another order may be more than the room."""
     plain = tree_map(lambda a: np.array(a, order="C"), dy)  # in the layout that `right` is of
     passes = _moved_passes(subject, trial)
-    return FACTOR * max(distance(right, np.asarray(s.backward(_copied(plain), c)[name])) for s, _, c in passes)
+    return FACTOR * max(distance(right, np.asarray(s.backward(copied(plain), c)[name])) for s, _, c in passes)

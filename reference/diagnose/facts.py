@@ -84,18 +84,19 @@ def _values(s: Seen) -> str:
     if not right.any():
         return f"right is 0 there, yours up to {np.abs(yours).max():.3g}"
     told = f"off by up to {s.error:.3g}, where the largest entry is {np.abs(s.right).max():.3g}"
-    if s.multiple is not None:
+    if s.multiple is not None and abs(s.multiple - 1) >= NEARLY:
         return f"yours is {s.multiple:.6g} times right{' throughout' * (yours.size > 1)}"
     ratio = yours / right
     low, high = float(ratio.min()), float(ratio.max())
-    if yours.size > 1 and right.all() and high - low <= SAME * abs(high):
+    if yours.size > 1 and right.all() and high - low <= SAME * abs(high) and abs(high - 1) >= NEARLY:
         return "yours is right with the other sign there" if high == -1 else f"yours is {high:.6g} times right there"
     if high < 0:
         told += ", and of the other sign throughout"
     elif right.all() and max(off := (1 - low, high - 1)) < NEARLY:
         told += f", {max(off):.2g} of what is right"
     elif right.all() and low > 0:
-        told += f", yours/right from {low:.4g} to {high:.4g}"
+        least, most = f"{low:.4g}", f"{high:.4g}"
+        told += f", yours/right from {least} to {most}" if least != most else f", yours/right about {least}"
     if yours.size > 1 and abs(s.residual.sum()) <= 1e-9 * np.abs(s.residual).sum() < np.abs(right.sum()):
         told += ", and both sum to the same"
     return told

@@ -18,6 +18,15 @@ from ..sides.side import Side
 
 MOST = 48  # entries of dy, for each of which there are two passes
 SAME = 1e-9  # relative: equal weights
+WHERE = {  # by whether dy is earlier (−1), at the same place, or later
+    (-1,): "{} earlier places",
+    (0,): "the same place",
+    (1,): "{} later places",
+    (-1, 0): "the same and {} earlier places",
+    (0, 1): "the same and {} later places",
+    (-1, 1): "{} other places",
+    (-1, 0, 1): "{} places",
+}
 SHOWN = 6  # weights that are listed
 
 
@@ -89,9 +98,9 @@ def _told(w: Weights, name: str) -> Iterator[str]:
     for there, other, told in ((right, yours, lost), (yours, right, more)):
         if (only := there & ~other).any():
             side = np.sign(w.later[only])
-            which = {(1,): "later", (-1,): "earlier"}.get(tuple(np.unique(side).tolist()), "other")
             count = "some" if (yours & right & np.isin(np.sign(w.later), side)).any() else "all"
-            yield f"dy at {count} {which} places along axis {w.axis} {told.format(f'd{name}')}"
+            which = WHERE[tuple(np.unique(side).tolist())].format(count)
+            yield f"dy at {which} along axis {w.axis} {told.format(f'd{name}')}"
     if np.array_equal(yours, right):
         yield from _of_weights(w, right, name)
 

@@ -218,9 +218,9 @@ def _twice(case):
 
 @fault("B10", "Linear", on="Repeat", at=_twice)
 class StaleCache(Right):
-    """dW uses the input of an earlier forward pass, kept in the layer.
+    """A gradient uses what another forward pass than its own has left in the layer.
 
-    Relation  yours = dyᵀ x of the pass before, torch's = dyᵀ x
+    Relation  yours = the gradient with x of another pass, as dW = dyᵀ x of that, torch's = that with its own x
     Remedy    let forward hand its input to backward, or keep one for each pass
     Needs     two forward passes before one backward, as where a layer is used twice
     """

@@ -56,8 +56,8 @@ def through(s: Seen) -> Found:
         return
     straight = s.dy.shape == s.right.shape and s.alike(s.dy)
     what = "dy passes straight through" if straight else "The gradient is not 0, as that of a surrogate"
-    text = f"{what}, where forward is constant piece by piece, so that its derivative is 0."
-    remedy = "if that is intended, say so with detach: against=lambda x: x + (f(x) - x).detach()"
+    text = f"{what}, where forward is constant around these inputs, so that its derivative is 0."
+    remedy = "is a mask forgotten? If it is intended, say so with detach: against=lambda x: x + (f(x) - x).detach()"
     yield Finding(f"yours = {'dy' if straight else 'another function'}, right = 0", None, 0.9, "", text, remedy)
 
 

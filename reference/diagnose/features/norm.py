@@ -18,6 +18,8 @@ from .seen import Finding, Found, Seen, spread
 EPS = (1e-5, 1e-8, 1e-6, 1e-12, 1e-3, 1e-7, 0.0)
 LENGTH = "1/√n"  # γ of x/|x|, which is no normalisation by a variance
 OF_MEAN = ("D01", "D03", "D04")  # mistakes with the mean
+FEW = 4.0  # bounds within which the right formula must be known where what is wrong is faint
+OF_FEW = ("D06", "D18")  # what may be faint: another ε, or n − 1 of many
 OF_LENGTH = {"D02": "The length |x| is held constant: the term −x⟨x, dy⟩/|x|³ is missing.", "D06": "ε is added to |x|."}
 
 
@@ -93,9 +95,11 @@ def normalisation(s: Seen) -> Found:
         yield from _evaluated(s, x, dy)
         return
     way, name, gamma = found
+    if s.faint and distance(way.dx(x, gamma * dy), s.right) > FEW * s.e.bound:  # its ε is another
+        return
     of_length = name == LENGTH and not way.eps
     for fault, relation, value, text in variants(s, way, x, dy, gamma):
-        if not way.centred and fault in OF_MEAN:
+        if (not way.centred and fault in OF_MEAN) or (s.faint and fault not in OF_FEW and "ε" not in text):
             continue
         if of_length:
             fault, text = None, OF_LENGTH.get(fault or "", text)
@@ -223,7 +227,7 @@ def _factors(way: Norm, x: Array, g: Array) -> Iterator[Variant]:
 
 def _statistics(s: Seen, way: Norm, x: Array, g: Array) -> Iterator[Variant]:
     """Another ε, other axes, other groups, running statistics."""
-    for eps in EPS:
+    for eps in (e for e in EPS if e != way.eps):
         text = f"ε is {eps:g} where it is {way.eps:g} in the function intended."
         yield None, f"yours = right with ε = {eps:g}", replace(way, eps=eps).dx(x, g), text
     for other in ways(s, x):

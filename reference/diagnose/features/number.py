@@ -1,123 +1,27 @@
 """yours = c · right: a constant, what it equals, and which mistake makes it. Also one for every row or column."""
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from manualbp.base import Array
 
+from ...faults import KNOWN
+from ...sides.run import of_output
+from .expressions import Expression, equal, is_option, numbers, shown, spelled
 from .seen import Finding, Found, Seen, spread
 
-COEFFICIENTS = {"": 1.0, "−": -1.0, "2": 2.0, "−2": -2.0, "½": 0.5, "−½": -0.5, "4": 4.0, "¼": 0.25}
-PLAIN = {"1/ln 2": 1 / math.log(2), "ln 2": math.log(2), "√2": 2**0.5, "1/√2": 0.5**0.5, "3": 3.0, "π": math.pi}
-PLAIN |= {"ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
-SINGLE = {"{}": 1, "1/{}": -1, "√{}": 0.5, "1/√{}": -0.5, "{}²": 2, "1/{}²": -2}
-DOUBLE = {"{}·{}": (1, 1), "{}/{}": (1, -1), "1/({}·{})": (-1, -1), "√({}/{})": (0.5, -0.5)}
 OF_SIZES = ("A01", "A02", "A03", "A06", "B04", "D10")  # mistakes whose factor is a size
+MEANS = ("A03", "B04", "D10")  # a mean in place of a sum; the last two over the batch
 CHANCE = 0.6  # their score where the factor is a plain number, too
-MOST = 40  # expressions that are considered
 OF_ANY = {  # what mistakes of a loss or a normalisation are in any other function
     "A01": "A sum stands where a mean should.",
-    "A03": "A mean stands where a sum should.",
     "D10": "A mean over the batch stands where a sum should.",
 }
 
 Equals = Callable[..., bool]
-
-
-class Expression(NamedTuple):
-    """An expression that a constant may equal; `cost` is small for a simple one."""
-
-    symbol: str
-    cost: int
-    uses: tuple[str, ...] = ()
-
-
-def numbers(s: Seen) -> dict[str, float]:
-    """What a constant may be made of: the numbers given, and counts that follow from indices, weights and masks."""
-    found = {n: float(v) for n, v in s.e.numbers.items() if math.isfinite(v)}
-    ignore = found.pop("ignore_index", -100.0)
-    for n, t in s.whole.items():
-        if t.dtype.kind == "b":
-            found[f"Σ{n}"] = float(t.sum())
-        elif t.ndim:
-            counts = (t >= 0) & (t != ignore)
-            if not counts.all():
-                found["N_valid"] = float(counts.sum())
-            found[f"{n}.size"] = float(t.size)
-            found |= {f"Σ{w}[{n}]": v for w, v in _sums_of_weights(s, t[counts])}
-    found |= {n: float(a) for n, a in s.inputs.items() if a.ndim == 0}
-    if s.y is not None and s.y.size:
-        found |= {"y.size": float(s.y.size)} if s.y.size > 1 else {"y": float(s.y.reshape(()))}
-        found |= {f"y.shape[{i}]": float(n) for i, n in enumerate(s.y.shape) if i > 1}
-    return found
-
-
-def _sums_of_weights(s: Seen, t: Array) -> Iterator[tuple[str, float]]:
-    for n, w in s.inputs.items():
-        if w.ndim == 1 and t.size and t.max() < w.size and n != s.name:
-            yield n, float(w[t].sum())
-
-
-@functools.lru_cache(maxsize=64)
-def forms(given: tuple[tuple[str, float], ...]) -> tuple[tuple[Expression, ...], Array]:
-    """All expressions of at most two of the numbers given, with their values."""
-    base: dict[str, tuple[float, int, str]] = {n: (v, 1, n) for n, v in given if v not in (0, 1)}
-    base |= {f"(1 − {n})": (1 - v, 2, n) for n, v in given if 0 < v < 1}
-    base |= {f"({n} − 1)": (v - 1, 2, n) for n, v in given if v > 2 and v == int(v)}
-    base |= {f"({n} + 1)": (v + 1, 2, n) for n, v in given if v > 1 and v == int(v)}
-    plain = {n: v for n, v in (COEFFICIENTS | PLAIN).items() if n not in ("", "−")}
-    found = [*((Expression(n, 1), v) for n, v in plain.items()), (Expression("−1", 1), -1.0)]
-    for sign, k in COEFFICIENTS.items():
-        for n, (v, cost, name) in base.items():
-            for pattern, e in SINGLE.items():
-                if v > 0 or e == int(e):
-                    symbol = _signed(sign, pattern.format(n))
-                    found.append((Expression(symbol, cost + bool(sign) + (abs(e) != 1), (name,)), k * v**e))
-        for (n, (v, c, a)), (m, (w, d, b)) in itertools.permutations(base.items(), 2):
-            for pattern, (e, f) in DOUBLE.items():
-                if (n < m or e != f) and (v != w or e == f):  # equal numbers cancel
-                    symbol = _signed(sign, pattern.format(n, m))
-                    found.append((Expression(symbol, c + d + bool(sign), (a, b)), k * v**e * w**f))
-    return tuple(f for f, _ in found), np.array([v for _, v in found])
-
-
-def _signed(sign: str, symbol: str) -> str:
-    if sign in ("", "−"):
-        return sign + symbol
-    return symbol.replace("1/", sign + "/", 1) if symbol.startswith("1/") else f"{sign}·{symbol}"
-
-
-def spelled(s: Seen, c: float) -> list[Expression]:
-    """The simplest expressions that a constant equals; none of 1, which n/n is, too, where n happens to be."""
-    if equal(s, c, 1.0):
-        return []
-    known, values = forms(tuple(sorted(numbers(s).items())))
-    hits = [known[i] for i in np.flatnonzero(np.abs(values - c) <= s.slack * abs(c))]
-    plain = any(not f.uses for f in hits)  # then only a size itself may be meant instead
-    kept = [f for f in hits if not plain or f.cost == 1]
-    return sorted(kept, key=lambda f: (f.cost, not _is_option(s, f)))[:MOST]
-
-
-def _is_option(s: Seen, form: Expression) -> bool:
-    """Is it made of numbers that were chosen? Lengths of axes are not, and equal a number by chance."""
-    lengths = {n for a in (*s.known.values(), *s.whole.values()) for n in (*a.shape, a.size)}
-    return bool(form.uses) and all(n in s.e.numbers and s.e.numbers[n] not in lengths for n in form.uses)
-
-
-def shown(s: Seen, form: Expression) -> str:
-    """The values of the symbols in an expression."""
-    values = numbers(s)
-    return ", ".join(f"{n} = {values[n]:g}" for n in dict.fromkeys(form.uses) if n in values)
-
-
-def equal(s: Seen, c: float, *values: float) -> bool:
-    """Is c one of these, but for rounding?"""
-    return any(abs(c - v) <= s.slack * abs(c) for v in values if math.isfinite(v))
 
 
 def constant_factor(s: Seen) -> Found:
@@ -134,11 +38,12 @@ def constant_factor(s: Seen) -> Found:
                 if not form.uses:
                     continue
                 score = min(score, CHANCE)
-            told = in_words(s, c, fault)
-            yield Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), told,
-                          chance=form.cost > 1)  # fmt: skip
+            yield _called(s, c, fault, form, score)
     for form in known:
         text, remedy = _plainly(s, c, form.symbol, what)
+        if form.uses and plain and is_option(s, form):
+            same = next(f.symbol for f in known if not f.uses)
+            remedy += f"; {form.symbol} is {same} here, so it may be a plain {same}"
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
@@ -148,16 +53,32 @@ def constant_factor(s: Seen) -> Found:
         yield Finding(f"yours = {c:.6g} · right", None, 0.5, "", text, remedy)
 
 
-def in_words(s: Seen, c: float, fault: str) -> str:
+def _called(s: Seen, c: float, fault: str, form: Expression, score: float) -> Finding:
+    """The mistake that this factor is."""
+    text, remedy, shown_by = in_words(s, c, fault, form), "", ""
+    if not s.loss and fault in MEANS:
+        remedy, shown_by = KNOWN["D10"].remedy, f"{form.uses[0]} > 1" if form.cost == 1 else ""
+    return Finding(f"yours = {form.symbol} · right", fault, score - 0.02 * form.cost, shown(s, form), text, remedy,
+                   shown_by, everywhere=fault in MEANS[1:], chance=form.cost > 1)  # fmt: skip
+
+
+def in_words(s: Seen, c: float, fault: str, form: Expression) -> str:
     """What is said of a mistake in place of what the catalogue says, where that claims too much."""
+    if fault == "A06":  # what the loss divides by is not known
+        as_where = "as where a mean over all places of a sample is taken for one over the batch"
+        return f"The gradient is {form.symbol} times what it should be, {as_where}."
     if s.loss and fault == "A03":  # how often the loss divides is not known: never, if it is a sum
         return "The gradient is divided by the number of samples once more often than the loss is."
     if s.loss:
         total, batch, *_ = sizes(s)
         of_batch = fault == "A01" and batch != total and equal(s, c, batch)
         return "The number of samples is not divided by, as the mean does." if of_batch else ""
-    if fault == "B04" and s.dy is not None and not equal(s, c, 1 / len(s.dy), s.right.size / s.dy.size):
-        return OF_ANY["A03"]
+    of_one = form.uses[:1] if form.cost == 1 else ()
+    if fault in ("B04", "D10") and of_one:
+        return OF_ANY.get(fault, "")
+    if fault in MEANS:
+        over = f" over {of_one[0]}" if of_one and of_one[0] in s.e.numbers else ""
+        return f"A mean{over} stands where a sum should."
     return OF_ANY.get(fault, "")
 
 
@@ -176,6 +97,8 @@ def _plainly(s: Seen, c: float, symbol: str, what: str) -> tuple[str, str]:
 def _where_to_look(s: Seen, c: float, symbol: str) -> str:
     if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[3]):
         return "is it divided by the number of all entries, x.size, where the loss is a mean over the batch only?"
+    if s.loss and not s.e.forward and c < 1 and equal(s, c, 1 / sizes(s)[2]):
+        return "is it divided by the number of steps or places, too, where the loss is by that of samples only?"
     return f"look for a factor {symbol} too many, or for its inverse that is missing"
 
 
@@ -247,7 +170,7 @@ def _of_a_loss(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
         ("A01", 0.95, total, (total, valid)),
         ("A01", 0.91, batch, (batch,)),
         ("A02", 0.93, each, (each,)),
-        ("A06", 0.94, places, (places, 1 / places)),
+        ("A06", 0.94, places, (places,)),
         ("A03", 0.93, total, (1 / total, 1 / batch)),
     ):
         if n > 1 and equals(*values):
@@ -295,8 +218,9 @@ def _of_a_layer(s: Seen, equals: Equals) -> Iterator[tuple[str, float]]:
         if _kept(s, n):
             continue
         if equals(1 / n):
-            yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93) if s.right.ndim == 1 else ("A03", 0.85)
-            yield "A03", 0.85
+            if of_batch := _of_batch(s, n):
+                yield ("B04", 0.95) if is_bias(s) else ("D10", 0.93)
+            yield "A03", 0.85 if of_batch or s.right.ndim != 1 else 0.93
         elif equals(n):
             yield "A01", 0.85
 
@@ -307,6 +231,12 @@ def _kept(s: Seen, n: int) -> bool:
     if is_bias(s) and s.dy is not None:
         return s.dy.size // s.right.size % n != 0
     return s.y is not None and s.right.shape.count(n) == s.y.shape.count(n) == 1
+
+
+def _of_batch(s: Seen, n: int) -> bool:
+    """Is right a vector, and n the length of the first axis, or what all axes are but that of the vector?"""
+    dys = [s.dy] if s.dy is not None else [a for n, a in s.known.items() if of_output(n.removeprefix("d"))]
+    return s.right.ndim == 1 and any(a.ndim and n in (len(a), a.size // s.right.size) for a in dys)
 
 
 def is_bias(s: Seen) -> bool:

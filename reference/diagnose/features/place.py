@@ -123,7 +123,9 @@ def _same(s: Seen, a: Array, b: Array) -> bool:
 def _shift(s: Seen, axis: int, by: int) -> Finding:
     relation = f"yours[i] = right[i {'−' if by > 0 else '+'} {abs(by)}] along axis {axis}"
     if s.pooled or s.convolved:
-        return Finding(relation, "E15" if s.pooled else "E04", 0.88)
+        n, end = "one entry" if abs(by) == 1 else f"{abs(by)} entries", "end" if by > 0 else "beginning"
+        text = f"dx is shifted by {n} along axis {axis}, to the {end}."
+        return Finding(relation, "E15" if s.pooled else "E04", 0.88, "", text)
     text = "The gradient is shifted along an axis."
     return Finding(relation, None, 0.8, "", text, f"look for an index that is off by {abs(by)}")
 
@@ -134,10 +136,7 @@ def blocks(s: Seen) -> Found:
         for parts in (k for k in range(2, 7) if n % k == 0):
             order = _matched(s, np.split(s.yours, parts, axis), np.split(s.right, parts, axis))
             if order is not None:
-                told = ", ".join(map(str, order))
-                yield from _of_blocks(
-                    s, axis, parts, f"the {parts} blocks of yours along axis {axis} are right's {told}"
-                )
+                yield from _of_blocks(s, axis, order)
                 break
         else:
             yield from _slices(s, axis, n)
@@ -154,9 +153,10 @@ def _matched(s: Seen, yours: list[Array], right: list[Array]) -> tuple[int, ...]
     return tuple(order) if sorted(order) == list(range(len(order))) != order else None
 
 
-def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
-    """C19: halves of a gated unit; F08: what was joined or split; G01: gates."""
-    x, y = s.own, s.y
+def _of_blocks(s: Seen, axis: int, order: tuple[int, ...]) -> Found:
+    """C19: halves of a gated unit; F08: what was joined or split."""
+    x, y, parts = s.own, s.y, len(order)
+    relation = f"the {parts} blocks of yours along axis {axis} are right's {', '.join(map(str, order))}"
     halved = x is not None and y is not None and x.ndim == y.ndim and x.shape[axis] == 2 * y.shape[axis]
     joined = s.dy is None or sum(a.shape == s.right.shape for a in s.inputs.values()) > 1
     if parts == 2 and halved:
@@ -166,16 +166,14 @@ def _of_blocks(s: Seen, axis: int, parts: int, relation: str) -> Found:
     elif parts == 2:
         text = f"The two halves along axis {axis} change places."
         yield Finding(relation, None, 0.75, "", text, "look at which of both each formula belongs to")
-    if s.right.shape[axis] > parts and (parts == 4 or (parts == 3 and _gated(s, axis))):
-        yield Finding(relation, "G01", 0.95)
-    elif 2 < parts <= 4 and s.right.shape[axis] > parts:
-        text = f"The {parts} blocks along axis {axis} change places."
-        yield Finding(relation, None, 0.85, "", text, "put them together in the order in which they are split")
-
-
-def _gated(s: Seen, axis: int) -> bool:
-    """Do two matrices, that of the input and that of the state, have as many gates, unlike queries and keys?"""
-    return sum(a.ndim == 2 and s.right.shape[axis] in a.shape for a in s.inputs.values()) > 1
+    if 2 < parts <= 4 and s.right.shape[axis] > parts:
+        moved = [i for i, k in enumerate(order) if i != k]
+        pair = f"Blocks {moved[0]} and {moved[1]} of the {parts}" if len(moved) == 2 else f"The {parts} blocks"
+        text, remedy = (
+            f"{pair} along axis {axis} change places.",
+            "put them together in the order in which they are split",
+        )
+        yield Finding(relation, None, 0.9, "", text, remedy)
 
 
 def _slices(s: Seen, axis: int, n: int) -> Found:

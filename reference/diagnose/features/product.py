@@ -10,8 +10,8 @@ import numpy as np
 
 from manualbp.base import Array
 
+from .functions import FUNCTIONS
 from .seen import Finding, Found, Seen
-from .slope import FUNCTIONS
 
 MOST = 100_000  # entries of a product that is tried
 FEW = 16  # arrays at hand, above which slopes of one are not tried on the gradient by another: pairs of pairs
@@ -136,9 +136,18 @@ def _of_one_part(s: Seen, pool: Mapping[str, Array], right: Product) -> Found:
             pair = {n: np.take(a, [i], axis), m: np.take(b, [i], axis)}
             if any(s.alike(p.value) for p in products(pair, s.right.shape) if p.symbol == right.symbol):
                 steps = a.ndim > 2 and axis == a.ndim - 2
-                text = "" if steps else f"Only the {which} of the samples is counted."
                 relation = f"yours = {right.symbol} of the {which} along axis {axis}, right = the sum over all"
-                yield Finding(relation, "G04" if steps else "B05", 0.93, "", text)
+                if steps:
+                    yield _of_one_step(relation, which, axis)
+                else:
+                    yield Finding(relation, "B05", 0.93, "", f"Only the {which} of the samples is counted.")
+
+
+def _of_one_step(relation: str, which: str, axis: int) -> Finding:
+    """G04 if it is the first, which a loop over the steps comes to last on its way back."""
+    text = f"Only the {which} along axis {axis} is counted where all are summed"
+    text += ", as where a loop back over the steps writes dW = in place of dW +=" * (which == "first")
+    return Finding(relation, "G04" if which == "first" else None, 0.93, "", text + ".", "add up what all contribute")
 
 
 def reduction(s: Seen) -> Found:

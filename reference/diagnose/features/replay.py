@@ -19,6 +19,7 @@ from .seen import Finding, Found, Seen, near
 FREE = ("B07", "B14", "B15")  # mistakes with a constant of their own: yours − right is a multiple of theirs
 FUNCTION = "the function "  # what the key of a replay begins with that is another function, not a mistake
 WHOLE = ("A05", "B05.first", "B05.last")  # mistakes that are made in all gradients, or in none
+OF_MEANS = ("A01", "A02", "A03", "A06")  # mistakes in what a mean divides by, which a multiple of it may not be
 SAME, FAR = 1e-9, 1e-3  # relative
 Told = Mapping[str, Mapping[str, Array]]  # mistake -> name -> what it gives
 
@@ -73,7 +74,13 @@ def mistaken(network: Network, case: Observed) -> dict[str, dict[str, Array]]:
             found = {key: arrays for key, arrays in found.items() if not key.startswith("A07")}
         elif not any(isinstance(layer, Loss) for layer in walk(network.layer)):
             found["A07"] = network.gradients(case, None, tuple(np.ones_like(d) for d in case.dys))
-    return found
+    return {key: arrays for key, arrays in found.items() if key.split(" ")[0].split(".")[0] not in _untrue(network)}
+
+
+def _untrue(network: Network) -> tuple[str, ...]:
+    """Mistakes whose words are not true of it: of a multiple of a mean, and of gates in another order than torch's."""
+    reordered = any(list(r.order) != sorted(r.order) for r in network.roles.values())
+    return OF_MEANS * (network.scale != 1) + ("G01",) * reordered
 
 
 def corrupted(layer: Layer) -> Iterator[tuple[str, Layer]]:

@@ -8,9 +8,9 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import Expression, equal, numbers, shown, spelled
+from .expressions import Expression, equal, numbers, shown, spelled
+from .functions import entrywise
 from .seen import Finding, Found, Seen, spread
-from .slope import entrywise
 
 LAID = 4  # entries that dy may be shorter than the gradient to be laid into it
 REMEDY = "look for a path, or a term of the product rule, that is left out or counted twice"
@@ -36,6 +36,12 @@ def _of_one_entry(s: Seen) -> Found:
         c = float(s.residual.reshape(()) / own.reshape(()))
         relation = f"yours − right = {c:.6g} · {s.name}"
         yield Finding(relation, "B12" if c < 0 else "B14", 0.88, everywhere=True)
+
+
+def _without_penalty(n: str) -> tuple[str, str]:
+    """What is said of a multiple of a tensor that is missing in its gradient, and the remedy."""
+    text = f"A multiple of {n} is missing, as where the gradient of a penalty ½λ {n}² is left out."
+    return text, f"add the term in {n}"
 
 
 def _terms(s: Seen) -> Iterator[tuple[str, Array]]:
@@ -83,7 +89,8 @@ def _told(s: Seen, n: str, c: float, dy: str = "") -> Found:
     for factor, note, bonus, counts in [*known, (f"{c:.6g}", "", 0.0, False)]:
         relation = f"yours − right = {factor} · {n}{dy}"
         if n == s.name and not (dy and counts):
-            yield Finding(relation, "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15", 0.88 + bonus, note)
+            fault = "B12" if c < 0 else "B14" if s.right.ndim < 2 else "B15"
+            yield Finding(relation, fault, 0.88 + bonus, note, *_without_penalty(n) * (c < 0))
         else:
             word = "too many" if c > 0 else "missing"
             other = "missing" if c > 0 else "too many"  # which, the sign of the difference alone does not tell

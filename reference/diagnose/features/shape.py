@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .number import equal, shown, spelled
+from .expressions import equal, shown, spelled
 from .place import transposed
 from .product import summands
 from .seen import Finding, Found, Seen

@@ -8,57 +8,12 @@ import numpy as np
 
 from manualbp.activation import GELU, Elementwise
 from manualbp.base import Array, registry
-from manualbp.elementary import erf, sigmoid, softmax
+from manualbp.elementary import sigmoid, softmax
 
+from .functions import FUNCTIONS, entrywise
+from .regions import covers, regions
 from .seen import Finding, Found, Seen
 
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "1": np.ones_like,
-    "{}": lambda a: a,
-    "−{}": lambda a: -a,
-    "2{}": lambda a: 2 * a,
-    "{}²": lambda a: a * a,
-    "3{}²": lambda a: 3 * a * a,
-    "1 − {}": lambda a: 1 - a,
-    "1 + {}": lambda a: 1 + a,
-    "1 − {}²": lambda a: 1 - a * a,
-    "1 + {}²": lambda a: 1 + a * a,
-    "{0}(1 − {0})": lambda a: a * (1 - a),
-    "1/{}": lambda a: 1 / a,
-    "1/{}²": lambda a: 1 / (a * a),
-    "−1/{}²": lambda a: -1 / (a * a),
-    "1/(1 + {})": lambda a: 1 / (1 + a),
-    "1/(1 + {})²": lambda a: 1 / (1 + a) ** 2,
-    "1/(1 + {}²)": lambda a: 1 / (1 + a * a),
-    "1/(1 + |{}|)": lambda a: 1 / (1 + np.abs(a)),
-    "1/(1 + |{}|)²": lambda a: 1 / (1 + np.abs(a)) ** 2,
-    "|{}|": np.abs,
-    "sign {}": np.sign,
-    "[{} > 0]": lambda a: (a > 0) * 1.0,
-    "[{} ≥ 0]": lambda a: (a >= 0) * 1.0,
-    "[{} < 0]": lambda a: (a < 0) * 1.0,
-    "max({}, 0)": lambda a: np.maximum(a, 0),
-    "e^{}": np.exp,
-    "e^−{}": lambda a: np.exp(-a),
-    "log {}": np.log,
-    "√{}": np.sqrt,
-    "1/√{}": lambda a: 1 / np.sqrt(a),
-    "1/(2√{})": lambda a: 0.5 / np.sqrt(a),
-    "cos {}": np.cos,
-    "sin {}": np.sin,
-    "−sin {}": lambda a: -np.sin(a),
-    "tanh {}": np.tanh,
-    "1 − tanh²{}": lambda a: 1 - np.tanh(a) ** 2,
-    "1 − tanh {}": lambda a: 1 - np.tanh(a),
-    "σ({})": sigmoid,
-    "σ(−{})": lambda a: sigmoid(-a),
-    "σ({0})(1 − σ({0}))": lambda a: sigmoid(a) * sigmoid(-a),
-    "{0}σ({0})": lambda a: a * sigmoid(a),
-    "{0}σ({0})(1 − σ({0}))": lambda a: a * sigmoid(a) * sigmoid(-a),
-    "Φ({})": lambda a: 0.5 * (1 + erf(a / 2**0.5)),
-    "φ({})": lambda a: np.exp(-a * a / 2) / (2 * np.pi) ** 0.5,
-    "{0}φ({0})": lambda a: a * np.exp(-a * a / 2) / (2 * np.pi) ** 0.5,
-}
 MISTAKES = {  # what stands in the place of which activation's slope
     ("1 − x²", "Tanh"): "C02",
     ("1 − y", "Tanh"): "C04",
@@ -78,6 +33,7 @@ INNER: dict[str, Callable[[Array], Array]] = {  # what may stand for the derivat
 }
 ANY = {"f′(y)": "C20.slope", "f′(x)²": "B17"}  # and of any activation's
 FACTORS = {"2": 2.0, "½": 0.5, "−": -1.0, "−2": -2.0, "√2 ": 2**0.5, "1/√2 ": 0.5**0.5, "3": 3.0, "10": 10.0}
+STRAIGHT = 2  # slopes of an activation that has only straight pieces
 MULTIPLES = ("1", "−{}", "2{}")  # of what is there already, or of nothing
 OPTIONS = ("alpha", "α", "beta", "β", "a", "slope")  # names of numbers that an activation may have
 CURVED = ("Tanh", "Sigmoid", "Softplus", "SiLU", "GELU")  # slopes that are no mere constants
@@ -127,7 +83,7 @@ def other_slope(s: Seen) -> Found:
         if not s.alike(dy * psi):
             continue
         fault = ANY.get(told) or MISTAKES.get((told, type(f).__name__))
-        if not s.right.any():  # `kind.through` says what that is
+        if not s.right.any() or at_kinks(s):  # `kind.through` and `support` say what that is
             continue
         if told == "1" and f is None and s.two_paths and s.body:
             yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
@@ -138,6 +94,11 @@ def other_slope(s: Seen) -> Found:
             text = f"The slope is taken to be {told}."
             relation = f"yours = {told} · dy, right = {right} · dy"
             yield Finding(relation, None, 0.8, "", text, remedy, everywhere=told.endswith("′(x)"))
+
+
+def at_kinks(s: Seen) -> bool:
+    """Is it wrong on kinks alone, where the formula of any piece may give what stands there?"""
+    return not s.wrong.all() and any(r.kind == "kink" and covers(s, r) for r in regions(s))
 
 
 def other_argument(s: Seen) -> Found:
@@ -187,7 +148,8 @@ def slopes(f: Elementwise | None, x: Array, y: Array) -> Iterator[tuple[str, Arr
     if f is not None:
         right = slope(f, x)
         yield "f′(x)²", right * right
-        yield "f′(y)", slope(f, y)
+        if np.unique(right).size > STRAIGHT:  # of straight pieces it is [y < …], which has other reasons
+            yield "f′(y)", slope(f, y)
         yield "1/f′(x)", 1 / right
         yield "x f′(x)", x * right
         yield "f(x) f′(x)", y * right
@@ -257,15 +219,6 @@ def _of_cross_entropy(s: Seen, others: Mapping[str, Array]) -> Found:
             text = f"The gradient is taken to be proportional to {told} − {n}, as that of the cross entropy is."
             remedy = "another loss leaves the slope of the softmax or sigmoid in its gradient"
             yield Finding(f"yours = c · ({told} − {n})", None, 0.78, f"c = {c:.6g}", text, remedy)
-
-
-@lru_cache(maxsize=8)
-def entrywise(s: Seen) -> tuple[tuple[str, Array], ...]:
-    """Named functions of the arrays that have the shape of the gradient, if they are no constants there."""
-    alike = [(n, a) for n, a in s.known.items() if a.shape == s.right.shape]
-    each = [(told.format(n), g(a)) for n, a in alike for told, g in FUNCTIONS.items() if told != "1"]
-    each += [(f"softmax({n})", softmax(a, i)) for n, a in alike for i in range(a.ndim) if s.loss]
-    return tuple((told, v) for told, v in each if np.isfinite(v).all() and (v.size == 1 or np.ptp(v)))
 
 
 def _is_slope(s: Seen, values: Array) -> bool:

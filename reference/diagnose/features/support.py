@@ -8,8 +8,8 @@ import numpy as np
 from manualbp.base import Array
 from manualbp.elementary import softmax
 
-from .number import equal, spelled
-from .number import shown as note
+from .expressions import equal, spelled
+from .expressions import shown as note
 from .regions import Region, covers, regions
 from .seen import Finding, Found, Seen, near, spread
 
