@@ -5,6 +5,7 @@ gradients back, in every trial, is the mistake.
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from .calls import Key, Mistake, gives, site, suspect_of, theirs
 from .evidence import Evidence, Suspect
 
 MOST = 60  # places that are looked at
+UNREAD = re.compile(r"\boperand \d")  # where the code is not at hand there is no name for what is meant
 EXPRESSIONS = (ast.BinOp, ast.AugAssign, ast.Call, ast.Subscript, ast.UnaryOp)
 
 
@@ -81,7 +83,8 @@ def of_backwards(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evid
         return ()
     try:
         with np.errstate(all="ignore"):
-            found = next((m for m in _mistakes(torch, real) if _gives(m, torch, real)), None)
+            told = (m for m in _mistakes(torch, real) if not UNREAD.search(m.text))
+            found = next((m for m in told if _gives(m, torch, real)), None)
     except Exception:  # code that takes no other backward: then there is no such mistake
         return ()
     return () if found is None else (suspect_of(found, [e for _, of in real for e in of]),)

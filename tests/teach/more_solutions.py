@@ -88,7 +88,7 @@ GIVEN = [
     ("conv1d", ("dy.sum((0, 2))", "dy.sum(0).mean(-1)"), "mean stands where a sum should"),
     ("conv1d", ("dy.sum((0, 2))", "dy.sum(0)"), "b is used along axis 1|axis too many"),
     ("conv1d", ("dy.sum((0, 2))", "dy.sum(2)"), "b is used along axis 0|axis too many"),
-    ("conv1d", ("dx[:, :, k : k + S] +=", "dx[:, :, k : k + S] ="), ""),
+    ("conv1d", ("dx[:, :, k : k + S] +=", "dx[:, :, k : k + S] ="), "does not add them up"),
     ("rnn", ("hs[t + 1] ** 2", "hs[t] ** 2"), "G22"),
     ("lstm_cell", ("dc + dh * o", "dh * o"), "G03"),
     ("lstm_cell", ("[di, df, dg, do]", "[di, df, do, dg]"), "G01"),
