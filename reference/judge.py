@@ -60,7 +60,7 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
         return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
-        return _torch_wrong(title, shown, len(tried))
+        return _torch_wrong(title, tried)
     if (short := _in_float32(judged, tried)) is not None:
         refused = (
             f"its numbers are of float32, in which it is computed inside: so it is judged {AS_FLOAT32}",
@@ -184,7 +184,8 @@ def _with_calls(
     judged: Judged, suspects: tuple[Suspect, ...], tried: Sequence[ComparedTrial], evidence: Sequence[Evidence]
 ) -> tuple[Suspect, ...]:
     """With a mistake inside of the function intended, unless another is sure: then what has no name says less."""
-    if any(s.score >= SURE for s in suspects) or judged.low is not None:
+    turned = evidence and all(Seen(e).multiple == -1 for e in evidence)  # nothing is plainer than a sign
+    if any(s.score >= SURE for s in suspects) or judged.low is not None or (suspects and turned):
         return suspects
     each = [(t.trial, [e for e in evidence if e.trial == i]) for i, t in enumerate(tried)]
     if inside := of_calls(judged.torch, each):
@@ -342,25 +343,29 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[ComparedTrial]) -> bool:
 
 
 def _is_nan_in_torch(tried: ComparedTrial) -> bool:
-    """Is NaN on torch's side all that is wrong, where all outputs and judged gradients are finite?"""
+    """Is what is not finite on torch's side all that is wrong, where all outputs and judged gradients are finite?"""
     outputs = of_role(tried.found.runs[1], OUTPUT).values()
     if not all(np.isfinite(a).all() for a in outputs):
         return False
     for t in tried.wrong:
         if t.hand is None or t.torch is None or t.hand.shape != t.torch.shape or not np.isfinite(t.hand).all():
             return False
-        there = ~np.isnan(t.torch)
+        there = np.isfinite(t.torch)
         if there.all() or largest(t.hand[there] - t.torch[there]) > t.bound:
             return False
     return True
 
 
-def _torch_wrong(title: str, shown: ComparedTrial, trials: int) -> Report:
+def _torch_wrong(title: str, tried: Sequence[ComparedTrial]) -> Report:
+    """Where its gradients are not finite at some places only, what is shown is a trial without these."""
+    off = shown = next(t for t in tried if t.wrong)
     good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
-    if _is_nan_in_torch(shown):
-        good = "the gradient of the other side is NaN where its output is finite; yours is not"
+    if _is_nan_in_torch(off):
+        shown = next((t for t in tried if not t.wrong and any(x.power is not None for x in t.found.gradients)), off)
+        names = ", ".join(t.name for t in off.wrong)
+        good = f"{names} of the other side is NaN or infinite where its output is finite, yours is not; for {off.trial}"
     return Report(
-        title, "rounding", "against", shown.wrong[0].name, (), shown.found.tensors, (), (good,), trials,
+        title, "rounding", "against", off.wrong[0].name, (), shown.found.tensors, (), (good,), len(tried),
         str(shown.trial),
     )  # fmt: skip
 

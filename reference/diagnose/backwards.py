@@ -25,6 +25,7 @@ from .calls import Key, Mistake, gives, site, suspect_of, theirs
 from .evidence import Evidence, Suspect
 
 MOST = 60  # places that are looked at
+OF_NUMBERS = ("shape", "ndim", "size", "numel", "item")  # of a tensor, and none
 UNREAD = re.compile(r"\boperand \d")  # where the code is not at hand there is no name for what is meant
 EXPRESSIONS = (ast.BinOp, ast.AugAssign, ast.Call, ast.Subscript, ast.UnaryOp)
 
@@ -67,9 +68,24 @@ def _written(func: Any, frame: Any, args: tuple) -> tuple[str, tuple[str, ...]]:
         return plain
     operands = (node.value, node.slice) if isinstance(node, ast.Subscript) else parts(node, frame)
     told = tuple(ast.unparse(n) for n in operands)
-    if isinstance(node, ast.BinOp) and func.__name__.startswith("__r"):  # 2 * x is x.__rmul__(2)
+    if isinstance(node, ast.BinOp) and _turned(node, frame, args):  # 2 * x calls x.mul(2)
         told = told[::-1]
     return ast.unparse(node), (*told, *plain[1][len(told) :])
+
+
+def _turned(node: ast.BinOp, frame: Any, args: tuple) -> bool:
+    """Does the right operand of the text come first in the call, since the left one is no tensor?"""
+    values = frame.f_globals | frame.f_locals
+
+    def of_tensors(n: ast.AST) -> bool:
+        if isinstance(n, ast.Attribute) and n.attr in OF_NUMBERS:
+            return False
+        if isinstance(n, ast.Name):
+            return isinstance(values.get(n.id), torch.Tensor)
+        return any(map(of_tensors, ast.iter_child_nodes(n)))
+
+    one = len(args) == 2 and isinstance(args[0], torch.Tensor) and not isinstance(args[1], torch.Tensor)
+    return one and of_tensors(node.right) and not of_tensors(node.left)
 
 
 def of_backwards(torch: Side | None, failed: Sequence[tuple[Trial, Sequence[Evidence]]]) -> tuple[Suspect, ...]:

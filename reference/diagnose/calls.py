@@ -242,9 +242,11 @@ def _of_paths(place: Place) -> Iterator[Mistake]:
             return func(*(a.detach() if k == i else a for k, a in enumerate(args)), **options)
 
         text = f"In {place.text} nothing goes back to {operand}: it is taken for a constant."
-        yield Mistake(
-            place.key, cut, text, f"yours = right with {operand}.detach() there", f"add what comes by {operand}"
-        )
+        relation, remedy = f"yours = right with {operand}.detach() there", f"add what comes by {operand}"
+        if list(place.operands.values()).count(operand) > 1:
+            text = f"In {place.text} only one of the factors {operand} gets a gradient, and the other is the same."
+            relation = f"yours = right with .detach() at one {operand} there"
+        yield Mistake(place.key, cut, text, relation, remedy)
 
 
 def _of_slopes(place: Place, x: Array, y: Array) -> Iterator[Mistake]:

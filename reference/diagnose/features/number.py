@@ -45,6 +45,7 @@ def constant_factor(s: Seen) -> Found:
             same = next(f.symbol for f in known if not f.uses)
             remedy += f"; {form.symbol} is {same} here, so it may be a plain {same}"
         score = 0.75 - 0.04 * form.cost - 0.2 * any(not plain or f not in OF_SIZES for f, _ in named)
+        score += 0.15 * equal(s, c, -1)  # nothing is plainer
         yield Finding(f"yours = {form.symbol} · right", None, score, shown(s, form), text, remedy,
                       chance=form.cost > 1)  # fmt: skip
     if s.informative(s.right) and not equal(s, c, 1.0) and not any(not f.uses for f in known):

@@ -55,14 +55,17 @@ def _order(s: Seen, p: tuple[int, ...], relation: str) -> Finding:
     """E11: channels and kernel of a convolution's weight; F10: columns first; F09: every other order."""
     others = [a for n, a in s.inputs.items() if n != s.name and a.size > 1]
     weight = s.own is not None and s.own.ndim > 2 and any(a.ndim >= s.own.ndim - 1 for a in others)
-    if weight and s.dy is not None and s.dy.size != s.right.size and p[0] == 0:
+    if weight and s.dy is not None and s.dy.size != s.right.size and p[0] == 0 and p[1] != 1:
         return Finding(relation, "E11", 0.95)
     if s.dy is not None and s.dy.size == s.right.size:
         c, f = s.dy.reshape(s.right.shape), s.dy.reshape(s.right.shape, order="F")
         columns = (s.is_right(c) and s.alike(f)) or (s.is_right(f) and s.alike(c))
     else:
         columns = "transposed back" in relation and p[1:] == tuple(range(len(p) - 1, 0, -1))
-    return Finding(relation, "F10" if columns else "F09", 0.93)
+    moved = [i for i, k in enumerate(p) if i != k]
+    axes = f"{', '.join(map(str, moved[:-1]))} and {moved[-1]}"
+    text = "" if columns else f"A transpose is mistaken for a reshape: axes {axes} of d{s.name} change places."
+    return Finding(relation, "F10" if columns else "F09", 0.93, "", text)
 
 
 def flipped(s: Seen) -> Found:
