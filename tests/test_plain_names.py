@@ -75,3 +75,17 @@ def test_what_is_not_finite_in_torch_alone_is_a_note():
     assert all(t.ok for t in report.tensors)
     assert "of the other side is NaN or infinite where its output is finite, yours is not; for" in str(report)
     assert check_function(margin, lambda dy, c: 2 * slope(dy, c), against=intended, inputs=ROWS).verdict == "wrong"
+
+
+def test_which_of_two_paths_is_missing():
+    def judged(backward):
+        return check_function(lambda x, W: (x + np.tanh(x @ W), (x, W)), backward, inputs=ROWS | {"W": ("D", "D")})
+
+    def through(dy, c):
+        return dy * (1 - np.tanh(c[0] @ c[1]) ** 2)
+
+    alone = judged(lambda dy, c: (dy, c[0].T @ through(dy, c)))
+    assert first(alone) == "The gradient is dy alone: x reaches the output by another path, too, which gives nothing."
+    body = judged(lambda dy, c: (through(dy, c) @ c[1].T, c[0].T @ through(dy, c)))
+    assert first(body).startswith("dy itself is missing: x reaches the output by itself, too")
+    assert body.suspects[0].fault == "F11"

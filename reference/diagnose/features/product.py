@@ -206,7 +206,9 @@ def _reduced(n: str, over: str, kind: str, right: str, right_over: str) -> Findi
     """What it means that yours is this sum."""
     relation = f"yours = Σ {n}{over}, right = " + (f"Σ {right}{right_over}" if right else "another sum")
     if kind == "axis":
-        return Finding(relation, "C12.axis" if "min(" in n else "D11", 0.95)
+        slope = "min(" in n
+        text = "" if slope else "The sum is taken as if the channels were the last axis."
+        return Finding(relation, "C12.axis" if slope else "D11", 0.95, "", text)
     if kind == "one":
         text = f"Only the {over.removeprefix(' of the ')} is counted where all are summed."
         return Finding(relation, "B05", 0.85 if "⊙" in n else 0.95, "", text)

@@ -86,7 +86,8 @@ def other_slope(s: Seen) -> Found:
         if not s.right.any() or at_kinks(s):  # `kind.through` and `support` say what that is
             continue
         if told == "1" and f is None and s.two_paths and s.body:
-            yield Finding("yours = dy, right = dy and another path", "F11", 0.9)
+            text = f"The gradient is dy alone: {s.name} reaches the output by another path, too, which gives nothing."
+            yield Finding("yours = dy, right = dy and another path", None, 0.9, "", text, "add what comes by that path")
         elif fault:
             yield Finding(f"yours = {told} · dy, right = {right} · dy", fault, 0.95)
         else:
