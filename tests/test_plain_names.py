@@ -87,5 +87,4 @@ def test_which_of_two_paths_is_missing():
     alone = judged(lambda dy, c: (dy, c[0].T @ through(dy, c)))
     assert first(alone) == "The gradient is dy alone: x reaches the output by another path, too, which gives nothing."
     body = judged(lambda dy, c: (through(dy, c) @ c[1].T, c[0].T @ through(dy, c)))
-    assert first(body).startswith("dy itself is missing: x reaches the output by itself, too")
     assert body.suspects[0].fault == "F11"
