@@ -18,7 +18,6 @@ from .compare.comparison import compare
 from .compare.differences import ON_A_LINE, is_own_derivative
 from .compare.kinks import is_between
 from .compare.low import compare_low
-from .compare.tensor import Tensor
 from .diagnose.backwards import of_backwards
 from .diagnose.calls import of_calls
 from .diagnose.contracts import broken_contracts
@@ -31,11 +30,12 @@ from .draw.plans import ALIKE, FAR, PAST, ZEROS
 from .draw.trial import Trial, corner
 from .judge_alone import by_itself, on_kinks
 from .judge_evidence import ComparedTrial, Judged, choices, evidence_of, pieces_of
+from .judge_good import is_nan_in_torch, passed, right_to, torch_wrong
 from .judge_intended import as_intended
 from .report.report import Report
-from .sides.formats import LOW, TF32, UNIT
+from .sides.formats import TF32, UNIT
 from .sides.raised import in_words, is_ours, line_of
-from .sides.run import GRADIENT, OUTPUT, Run, of_role
+from .sides.run import GRADIENT, Run, of_role
 from .sides.side import Side
 
 GRID = 2.0**10  # the size of numbers that are few enough of their unit
@@ -55,12 +55,12 @@ def judge(title: str, judged: Judged, trials: Sequence[Trial]) -> Report:
     if shown is None:
         real = [(t.trial, t.found) for t in tried if not t.trial.integers and t.trial.kind != ZEROS]
         if judged.torch is None and not contracts and (rough := inside(real)) is not None:
-            return _right_to(title, rough, tried, tried[0], (), refused)
+            return right_to(title, rough, tried, tried[0], (), refused)
         refused = (*refused, *(overflow(judged.hand, judged.torch, tried[0].trial) if judged.low is None else ()))
-        return _passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
+        return passed(title, tried, contracts, of_contracts(broken, alone=True), refused)
     small = [_in_small(judged, t) for t in tried]
     if _torch_is_wrong(judged, small):
-        return _torch_wrong(title, tried)
+        return torch_wrong(title, tried)
     if (short := _in_float32(judged, tried)) is not None:
         refused = (
             f"its numbers are of float32, in which it is computed inside: so it is judged {AS_FLOAT32}",
@@ -92,13 +92,13 @@ def judge_numbers(title: str, judged: Judged, trial: Trial) -> Report:
         trial = replace(trial, integers=True, kind="on a grid")
     tried = ComparedTrial(trial, compare(judged.hand, judged.torch, trial))
     if not tried.wrong:
-        return _passed(title, [tried], (), (), ())
+        return passed(title, [tried], (), (), ())
     evidence = evidence_of(judged, tried, 0, judged.replay)
     suspects, notes = _explained(evidence, evidence, format_of([tried.found]))
     suspects = _with_calls(judged, suspects, [tried], evidence)
     rough = _coarse(judged, [tried], suspects)
     if rough is not None:
-        return _right_to(title, rough, [tried], tried, suspects, ())
+        return right_to(title, rough, [tried], tried, suspects, ())
     conventional = trial.integers and _is_convention(judged, tried)
     verdict, side = ("convention", None) if conventional else ("wrong", "backward")
     return Report(title, verdict, side, tried.wrong[0].name, suspects, tried.found.tensors, (), notes, 1, str(trial))
@@ -117,7 +117,7 @@ def _wrong(
     suspects = _with_calls(judged, suspects, small, pieces)
     rough = None if broken else _coarse(judged, tried, suspects)
     if rough is not None:
-        return _right_to(title, rough, tried, shown, suspects, refused)
+        return right_to(title, rough, tried, shown, suspects, refused)
     suspects = tuple(sorted((*suspects, *of_contracts(broken, alone=False)), key=lambda s: -s.score))
     conventional = all(not t.wrong or (t.trial.integers and _is_convention(judged, t)) for t in tried)
     suspects = () if conventional and jumps else suspects
@@ -218,17 +218,6 @@ def _coarse(judged: Judged, tried: Sequence[ComparedTrial], suspects: Sequence[S
     return coarse(judged.hand, judged.torch, found)
 
 
-def _right_to(
-    title: str, rough: Coarse, tried: Sequence[ComparedTrial], shown: ComparedTrial, suspects: tuple[Suspect, ...],
-    notes: tuple[str, ...],
-) -> Report:  # fmt: skip
-    culprit = shown.wrong[0].name if shown.wrong else None
-    return Report(
-        title, "coarse", None, culprit, suspects, shown.found.tensors, (), (str(rough), *notes), len(tried),
-        str(shown.trial), digits=rough.digits,
-    )  # fmt: skip
-
-
 def _each(judged: Judged, trials: Sequence[Trial]) -> tuple[list[ComparedTrial], tuple[str, ...]]:
     """Every trial that both sides can be run on, and a sentence for each that ends in an error."""
     tried, errors = [], {}
@@ -284,54 +273,13 @@ def _upstream(judged: Judged, trial: Trial) -> Tree:
     return tree_map(lambda a: np.asarray(draw(size=np.shape(a)), trial.dtype), y)
 
 
-def _passed(
-    title: str, tried: Sequence[ComparedTrial], contracts: tuple[str, ...], suspects: tuple[Suspect, ...],
-    notes: tuple[str, ...],
-) -> Report:  # fmt: skip
-    shown = min(tried, key=lambda t: (not t.found.tensors, sum(x.power is None for x in t.found.tensors)))
-    seen = [x for t in tried for x in t.found.gradients]
-    unseen = _unseen([x for t in tried if t.found.dtype in LOW for x in t.found.gradients])
-    same = all(x.identical for t in tried for x in t.found.tensors)
-    verdict, side = "identical" if same else "rounding", None
-    if contracts:
-        verdict, side = "wrong", "contract"
-    elif all(x.power is None for x in seen) or unseen:
-        verdict, notes = "vacuous", (*_all_zero(tried), *notes)
-    return Report(
-        title, verdict, side, None, suspects, shown.found.tensors, contracts, (*unseen, *notes), len(tried),
-        str(shown.trial), shown.found.dtype,
-    )  # fmt: skip
-
-
-def _all_zero(tried: Sequence[ComparedTrial]) -> tuple[str, ...]:
-    """A sentence where every gradient is 0, why, and what can be done."""
-    right = [a for t in tried for n, a in t.found.runs[1].items() if n.role == GRADIENT and a is not None]
-    if any(a.any() for a in right):
-        return ()
-    outputs = [np.asarray(a) for t in tried for a in of_role(t.found.runs[1], OUTPUT).values()]
-    of_integers = all(np.array_equal(a, np.round(a)) for a in outputs) and any(a.any() for a in outputs)
-    why = "goes in steps, of integers" if of_integers else "does not change with its inputs"
-    meant = "; for a gradient that is meant all the same, against=lambda x: x + (x.round() - x).detach() says which"
-    return (
-        f"every gradient is 0 on all that was drawn, where y {why}: any backward that gives 0 would pass. Give inputs "
-        f"on which y changes{meant * of_integers}",
-    )
-
-
-def _unseen(gradients: Sequence[Tensor]) -> tuple[str, ...]:
-    """Sentences on gradients that no trial could tell anything of, since eager itself is far off."""
-    told = {x.name: x.what for x in gradients if x.what and x.power is None}
-    known = {x.name for x in gradients if x.power is not None}
-    return tuple(f"{n}: {what}, so that this says nothing of it" for n, what in told.items() if n not in known)
-
-
 def _torch_is_wrong(judged: Judged, tried: Sequence[ComparedTrial]) -> bool:
     """Are the judged gradients the derivatives of a forward that both sides share, and torch's are not? Or are they
     right but where torch's are NaN, although the output is finite?"""
     failed = [t for t in tried if t.wrong]
     if judged.torch is None or judged.low or any(not x.is_gradient for t in failed for x in t.wrong):
         return False
-    if failed and all(_is_nan_in_torch(t) for t in failed):
+    if failed and all(is_nan_in_torch(t) for t in failed):
         return True
     if failed and judged.torch.cuts(failed[0].trial):
         return False
@@ -340,34 +288,6 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[ComparedTrial]) -> bool:
         _is_derivative(judged, t, t.found.runs[0]) is True and _is_derivative(judged, t, t.found.runs[1]) is False
         for t in told
     )
-
-
-def _is_nan_in_torch(tried: ComparedTrial) -> bool:
-    """Is what is not finite on torch's side all that is wrong, where all outputs and judged gradients are finite?"""
-    outputs = of_role(tried.found.runs[1], OUTPUT).values()
-    if not all(np.isfinite(a).all() for a in outputs):
-        return False
-    for t in tried.wrong:
-        if t.hand is None or t.torch is None or t.hand.shape != t.torch.shape or not np.isfinite(t.hand).all():
-            return False
-        there = np.isfinite(t.torch)
-        if there.all() or largest(t.hand[there] - t.torch[there]) > t.bound:
-            return False
-    return True
-
-
-def _torch_wrong(title: str, tried: Sequence[ComparedTrial]) -> Report:
-    """Where its gradients are not finite at some places only, what is shown is a trial without these."""
-    off = shown = next(t for t in tried if t.wrong)
-    good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
-    if _is_nan_in_torch(off):
-        shown = next((t for t in tried if not t.wrong and any(x.power is not None for x in t.found.gradients)), off)
-        names = ", ".join(t.name for t in off.wrong)
-        good = f"{names} of the other side is NaN or infinite where its output is finite, yours is not; for {off.trial}"
-    return Report(
-        title, "rounding", "against", off.wrong[0].name, (), shown.found.tensors, (), (good,), len(tried),
-        str(shown.trial),
-    )  # fmt: skip
 
 
 def _is_derivative(judged: Judged, tried: ComparedTrial, run: Run) -> bool | None:

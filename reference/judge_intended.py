@@ -20,11 +20,13 @@ def as_intended(
     """The same, or beside exact numbers where less is wrong beside these, and a sentence that says so."""
     found = judged, tried, ()
     off = _off(tried)
-    for exact in EXACT if off and type(judged.torch) is Function and judged.low is None else ():
-        beside = replace(judged, torch=exact(judged.torch.f, judged.torch.only))  # type: ignore[union-attr]
-        others = [t.wrong and _differs(beside.torch.run(t.trial), t.found.runs[1]) for t in tried]
+    plain = judged.torch if type(judged.torch) is Function and judged.low is None else None
+    for exact in EXACT if off and plain else ():
+        torch = exact(plain.f, plain.only)
+        others = [bool(t.wrong) and _differs(torch.run(t.trial), t.found.runs[1]) for t in tried]
         if not any(others):
             continue
+        beside = replace(judged, torch=torch)
         again = [one(beside, t.trial) if other else t for t, other in zip(tried, others)]
         if _off(again) < off:
             off, found = _off(again), (beside, again, (exact.says,))

@@ -386,7 +386,7 @@ def test_the_users_own_lines_are_all_that_is_shown():
 
 
 def test_an_error_of_the_project_itself_keeps_its_lines(monkeypatch):
-    monkeypatch.setattr("reference.judge._passed", lambda *_: np.ones(3) + np.ones(4))
+    monkeypatch.setattr("reference.judge.passed", lambda *_: np.ones(3) + np.ones(4))
     with pytest.raises(ValueError, match="broadcast") as caught:
         check()
     assert any(file.endswith("judge.py") for file, _ in lines_of(caught.value))

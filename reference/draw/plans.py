@@ -153,9 +153,11 @@ class Inputs:
             Planned(SIZES[1], FAR, seed + 90),
             Planned(SIZES[0], ZEROS, seed + 80),
             *(Planned(s, SIGNS, seed + 81 + i) for i, s in enumerate(FEW)),
-            *(Planned(SIZES[1], ALIKE, seed + 84 - axis, axis) for axis in (0, -1)),
         ]
-        return made if larger else made + self._of_size(seed)
+        if larger:
+            return made
+        made += [Planned(SIZES[1], ALIKE, seed + 84 - axis, axis) for axis in (0, -1)]
+        return made + self._of_size(seed)
 
     def _of_size(self, seed: int) -> list[Planned]:
         """Every size once 1, and once beyond a block."""

@@ -105,7 +105,10 @@ def _named(f: Any) -> Iterator[Any]:
     """What stands in the code of a function, or of the methods of a class, in defaults, around it, in an object."""
     f, given = (f.func, (*f.args, *f.keywords.values())) if isinstance(f, partial) else (f, ())
     yield from given
+    if isinstance(f, types.MethodType):
+        yield from _named(f.__self__)
     members = {} if f is None else vars(f if isinstance(f, type) else type(f))
+    yield from (v for v in members.values() if isinstance(v, (int, float)))
     yield from () if f is None else getattr(f, "__dict__", {}).values()
     for member in (f, *members.values()):
         member = getattr(member, "__func__", member)

@@ -158,7 +158,28 @@ def far_clipped(c):
     return lambda x: (np.clip(x, -c, c), np.abs(x) <= c)
 
 
+class Capped:
+    """A cap in the class, and a forward and a backward that are taken from an object."""
+
+    CAP = 200.0
+
+    def forward(self, x):
+        return np.minimum(x, self.CAP), x
+
+    def backward(self, dy, x):
+        return dy * (x <= self.CAP)
+
+    def forgets(self, dy, x):
+        return dy
+
+
+def capped(x):
+    return torch.clamp(x, max=200.0)
+
+
 ALIKE = [
+    right("a cap in the class", Capped().forward, Capped().backward, against=capped, inputs=ND),
+    wrong("a cap in the class that backward forgets", Capped().forward, Capped().forgets, inputs=ND),
     right("unit rows, torch's at a row of zeros", normalized, lambda dy, c: normalized_back(dy, c, 1e12),
           against=lambda x: F.normalize(x, dim=-1), inputs=ND),
     convention("unit rows, 0 at a row of zeros", normalized, lambda dy, c: normalized_back(dy, c, 0.0),
