@@ -18,10 +18,10 @@ def as_intended(
     judged: Judged, tried: Sequence[ComparedTrial], one: One
 ) -> tuple[Judged, Sequence[ComparedTrial], tuple[str, ...]]:
     """The same, or beside exact numbers where less is wrong beside these, and a sentence that says so."""
-    found = judged, tried, ()
-    off = _off(tried)
-    plain = judged.torch if type(judged.torch) is Function and judged.low is None else None
-    for exact in EXACT if off and plain else ():
+    found, off, plain = (judged, tried, ()), _off(tried), judged.torch
+    if not off or judged.low is not None or type(plain) is not Function:
+        return found
+    for exact in EXACT:
         torch = exact(plain.f, plain.only)
         others = [bool(t.wrong) and _differs(torch.run(t.trial), t.found.runs[1]) for t in tried]
         if not any(others):
