@@ -81,14 +81,18 @@ def is_nan_in_torch(tried: ComparedTrial) -> bool:
 
 
 def torch_wrong(title: str, tried: Sequence[ComparedTrial]) -> Report:
-    """Where its gradients are not finite at some places only, what is shown is a trial without these."""
+    """Where its gradients are not finite at some places only, what is shown is a trial without these; an infinite slope
+    is no fault of its."""
     off = shown = next(t for t in tried if t.wrong)
-    good = "the gradient judged is the derivative of its own forward, and that of the other side is not"
+    good, side = (
+        "the gradient judged is the derivative of its own forward, and that of the other side is not",
+        "against",
+    )
     if is_nan_in_torch(off):
         shown = next((t for t in tried if not t.wrong and any(x.power is not None for x in t.found.gradients)), off)
-        names = ", ".join(t.name for t in off.wrong)
-        good = f"{names} of the other side is NaN or infinite where its output is finite, yours is not; for {off.trial}"
-    return Report(
-        title, "rounding", "against", off.wrong[0].name, (), shown.found.tensors, (), (good,), len(tried),
-        str(shown.trial),
-    )  # fmt: skip
+        nan = any(np.isnan(t.torch).any() for t in off.wrong if t.torch is not None)
+        what, names = "NaN" if nan else "infinite", ", ".join(t.name for t in off.wrong)
+        good = f"{names} of the other side is {what} where its output is finite, yours is not; for {off.trial}"
+        side = "against" if nan else None
+    culprit = off.wrong[0].name if side else None
+    return Report(title, "rounding", side, culprit, (), shown.found.tensors, (), (good,), len(tried), str(shown.trial))

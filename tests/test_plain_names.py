@@ -73,7 +73,7 @@ def test_what_is_not_finite_in_torch_alone_is_a_note():
     report = check_function(margin, slope, against=intended, inputs=ROWS)
     assert report
     assert all(t.ok for t in report.tensors)
-    assert "of the other side is NaN or infinite where its output is finite, yours is not; for" in str(report)
+    assert "of the other side is infinite where its output is finite, yours is not; for" in str(report)
     assert check_function(margin, lambda dy, c: 2 * slope(dy, c), against=intended, inputs=ROWS).verdict == "wrong"
 
 
@@ -88,3 +88,12 @@ def test_which_of_two_paths_is_missing():
     assert first(alone) == "The gradient is dy alone: x reaches the output by another path, too, which gives nothing."
     body = judged(lambda dy, c: (through(dy, c) @ c[1].T, c[0].T @ through(dy, c)))
     assert body.suspects[0].fault == "F11"
+
+
+def test_an_infinite_slope_that_is_held_back_is_a_note():
+    report = check_function(
+        lambda x: (np.sqrt(np.abs(x)), x), lambda dy, x: dy * np.sign(x) / (2 * np.sqrt(np.where(x == 0, 1, np.abs(x)))),
+        against=lambda x: torch.sqrt(x * torch.sign(x)), inputs=ROWS,
+    )  # fmt: skip
+    assert report
+    assert "infinite where its output is finite" in str(report)
