@@ -284,10 +284,10 @@ def _torch_is_wrong(judged: Judged, tried: Sequence[ComparedTrial]) -> bool:
     if failed and judged.torch.cuts(failed[0].trial):
         return False
     told = [t for t in failed if not t.trial.integers]
-    return bool(told) and all(
-        _is_derivative(judged, t, t.found.runs[0]) is True and _is_derivative(judged, t, t.found.runs[1]) is False
-        for t in told
-    )
+    if not told or not all(_is_derivative(judged, t, t.found.runs[0]) is True for t in told):
+        return False
+    denied = [_is_derivative(judged, t, t.found.runs[1]) is False for t in told]
+    return sum(denied) > len(told) / 2  # far out differences may be too coarse to deny it
 
 
 def _is_derivative(judged: Judged, tried: ComparedTrial, run: Run) -> bool | None:

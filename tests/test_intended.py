@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from reference import Constant, Indices, check_function
+from reference import Constant, Indices, check_function, check_pointwise
 
 
 def softplus(slope):
@@ -139,3 +139,15 @@ def test_a_clip_that_acts_far_out_is_seen_without_against():
     inputs = {"x": ("N",), "t": Constant(Indices(("N",), 2))}
     assert check_function(lambda x, t: loss(x, t, 0.0), inputs=inputs)
     assert check_function(lambda x, t: loss(x, t, 1e-3), inputs=inputs).verdict == "wrong"
+
+
+def test_torchs_sixth_of_float32_is_torchs_own():
+    def judged(sixth):
+        def slope(x):
+            return np.where(np.abs(x) < 3, sixth, 0)
+
+        return check_pointwise(lambda x: np.clip(x / 6 + 0.5, 0, 1), slope, against=torch.nn.Hardsigmoid)
+
+    assert judged(1 / 6)
+    assert judged(1 / 6).wrong_side == "against"
+    assert not judged(1 / 6.001)
