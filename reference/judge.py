@@ -177,7 +177,7 @@ def _explained(
     if behind[0] or format is None:
         return behind if behind[0] else plain
     suspects, notes = explain(pieces, whole)
-    return suspects if short[0] else tuple(s for s in suspects if s.rounding), notes
+    return suspects if short[0] else tuple(s for s in suspects if s.rounding or s.fault), notes
 
 
 def _with_calls(
