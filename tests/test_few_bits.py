@@ -97,3 +97,33 @@ def test_bfloat16_inside_of_float16_is_coarse():
     report = check_function(Inside, against=lambda x: F.softmax(x, -1), inputs={"x": ("N", "D")}, dtype="float16")
     assert report.verdict == "coarse"
     assert "of bfloat16" in str(report)
+
+
+def saved_output(scale):
+    """Softmax(q kᵀ) v, whose backward takes Σ y dy of the output that it saved in few bits, as kernels do."""
+
+    class Attention(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, q, k, v):
+            y = F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
+            ctx.save_for_backward(q, k, v, y)
+            return y
+
+        @staticmethod
+        def backward(ctx, dy):
+            q, k, v, y, dy = (t.float() for t in (*ctx.saved_tensors, dy))
+            c = q.shape[-1] ** -0.5
+            p = torch.softmax(c * q @ k.mT, -1)
+            ds = p * (dy @ v.mT - (dy * y).sum(-1, keepdim=True)) * c * scale
+            return tuple(t.to(ctx.saved_tensors[0].dtype) for t in (ds @ k, ds.mT @ q, p.mT @ dy))
+
+    return Attention
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_a_softmax_is_saturated_a_saved_output_leaves_its_last_bit(dtype, seed):
+    inputs = {"q": ("H", "N", "D"), "k": ("H", "M", "D"), "v": ("H", "M", "D")}
+    asked = {"against": F.scaled_dot_product_attention, "inputs": inputs, "dtype": dtype, "seed": seed}
+    assert check_function(saved_output(1.0), **asked).verdict == "rounding"
+    assert check_function(saved_output(1.03), **asked).verdict == "wrong"

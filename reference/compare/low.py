@@ -9,9 +9,10 @@ last place of 1:
 
 c is by how much all of a tensor (k = 2, m = 1½), or of a row (k = 2½, m = 3), is too large; m u is what roundings make
 that its entries share. The noise of c falls with n = (Σ g²)² / Σ g⁴, the number of entries that count. A row is what
-lies along the last axis. Both are taken once more with every entry weighted by 1/noise², as eager shows it, and the
-whole with every row weighted so, too. A bound above TAIL is doubled. And c of the whole is held beside how much the c
-of its rows scatter (`_steady`), as eager's own is: code that rounds less is judged by how little it rounds.
+lies along the last axis; one that is small beside the others has their last bit for noise: that of an output that is
+saved stays where gradients cancel. Both are taken once more with every entry weighted by 1/noise², as eager shows it,
+and the whole with every row weighted so, too. A bound above TAIL is doubled. And c of the whole is held beside how
+much the c of its rows scatter (`_steady`), as eager's own is: code that rounds less is judged by how little it rounds.
 
 Eager is the function intended in that format, and once more with every single operation rounded, as code has it that is
 written step by step: right kernels round at most as often. Where a bound is exceeded, more runs are made; and where it
@@ -45,6 +46,7 @@ LOOKS, MORE = 7, 25  # runs on moved data; further ones where a bound is exceede
 AGAIN = 9  # runs of the judged side on moved data, where a bound is exceeded even so
 GROUPS = 6  # as many of other sides, whose medians say how far rounding takes a median
 ROWS = 6  # at least, of which a scatter is taken
+SAVED = 0.25  # of the last bit of the largest entry: what an output leaves that is saved, where gradients cancel
 TAIL = 0.1  # relative: where eager is off as much, numbers cancel, and its errors are far from Gaussian
 FAR = 0.03  # relative: where as much in all of a tensor does not show, eager itself is far off
 NOTHING = 2.0**-40  # of the largest gradient: below, golden is 0
@@ -245,7 +247,15 @@ def _noise(g: Array, seen: Sequence[Array], axis: Any, dtype: str) -> Array:
     square, fourth = np.sum(g * g, axis), np.sum(g**4, axis)
     most, often = np.max(np.abs(seen), axis=0), np.sqrt(np.mean(np.square(seen), axis=0))
     last = UNIT[dtype] * np.sqrt(fourth) / np.where(square > 0, square, 1)
+    if axis is not None:
+        last = np.maximum(last, UNIT[dtype] * largest(g) / np.sqrt(np.where(square > 0, square, np.inf)))
     return np.maximum(np.maximum(most, OFTEN * often), last)
+
+
+def _noise2(g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> Array:
+    """The noise² of every entry: what eager shows of it, its last bit, and a part of the last bit of the largest."""
+    least = max(LEAST[dtype], SAVED * UNIT[dtype] * largest(g))
+    return np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + least**2
 
 
 def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> tuple[Array, Array]:
@@ -262,7 +272,7 @@ def _weighted(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: st
 def _by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], axis: Any, dtype: str) -> tuple[Array, Array]:
     """As `_projected`, every entry with the weight 1/noise² that eager gives it: where large entries cancel, the small
     ones, which do not, tell more."""
-    noise2 = np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + LEAST[dtype] ** 2
+    noise2 = _noise2(g, seen, dtype)
     tiny = np.finfo(float).tiny
 
     def along(r: Array, g: Array) -> Array:
@@ -272,6 +282,7 @@ def _by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], axis: Any
     count = np.sum(told, axis) ** 2 / np.maximum(np.sum(told * told, axis), tiny)
     often = OFTEN * np.sqrt(np.mean(np.square(each), axis=0))
     noise = np.maximum(np.maximum(each.max(0), often), UNIT[dtype] / np.sqrt(np.maximum(count, 1)))
+    noise = np.maximum(noise, 1 / np.sqrt(np.maximum(np.sum(told, axis), tiny)))
     k, shared = (WHOLE, OF_WHOLE) if axis is None else (ROW, OF_ROW)
     bound = np.maximum(k * noise, shared * UNIT[dtype])
     bound = np.where(bound > TAIL, 2 * bound, bound)
@@ -281,7 +292,7 @@ def _by_entry(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], axis: Any
 def _steady(r: Array, g: Array, seen: Sequence[tuple[Array, Array]], dtype: str) -> tuple[Array, Array]:
     """c of the whole beside how much the c of its rows scatter: t = |c| / standard error, of the judged errors and of
     eager's. Code that rounds less than eager may scatter less, and then a smaller c is no chance."""
-    noise2 = np.mean([np.square(e) for e, _ in seen], axis=0) + np.square(UNIT[dtype] * g) + LEAST[dtype] ** 2
+    noise2 = _noise2(g, seen, dtype)
     tiny = np.finfo(float).tiny
 
     def with_error(r: Array, g: Array) -> tuple[float, float]:
