@@ -84,7 +84,8 @@ class CTCLoss(Loss):
         alpha = [np.full(labels.shape, -np.inf, x.dtype)]
         alpha[0][:, 0] = 0
         for step, e in enumerate(emitted):
-            moved = e + logsumexp(self.before(alpha[-1], labels), 0)  # 2
+            total = logsumexp(self.before(alpha[-1], labels), 0)
+            moved = np.where(total == -np.inf, total, e + total)  # 2; what is not reached stays so beside NaN, too
             alpha.append(np.where((step < T)[:, None], moved, alpha[-1]))
         return np.stack(alpha)
 
